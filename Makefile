@@ -1,0 +1,74 @@
+# `make` alone lists the targets. Variables are given as in `make reproduce PROFILE=open DATA=/data SEED=1`.
+
+PYTHON ?= python3
+VENV ?= .venv
+PROFILE ?= laptop
+DATA ?=
+SEED ?= 0
+JOBS ?= 2
+PORT ?= 8000
+NB ?=
+ARGS ?=
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.done
+RUN := $(BIN)/python -m stt_core.runner --profile $(PROFILE) --jobs $(JOBS) -p seed $(SEED) $(if $(DATA),-p data "'$(DATA)'")
+
+.DEFAULT_GOAL := help
+.PHONY: help reproduce notebooks notebook book serve lab data test check format sync clean
+
+help:  ## list the targets
+	@echo "Targets (variables: PROFILE=$(PROFILE) DATA=$(DATA) SEED=$(SEED) JOBS=$(JOBS) PYTHON=$(PYTHON)):"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+
+reproduce: notebooks  ## everything: environment, data, all notebooks, the book; only what is stale
+	@$(BIN)/python book/build.py --profile $(PROFILE)
+
+notebooks: $(READY)  ## run all notebooks of PROFILE that are stale
+	@$(RUN)
+
+notebook: $(READY)  ## run one, fresh or not: NB=06_ablation_no_global ARGS="-p name value"
+	@test -n "$(NB)" || { echo 'Say which: make notebook NB=03 ARGS="-p seed 1"'; exit 2; }
+	@$(RUN) --only $(NB) --force $(ARGS)
+
+book: $(READY)  ## render the book out of the notebooks that ran
+	@$(BIN)/python book/build.py --profile $(PROFILE)
+
+serve: book  ## serve the book on this machine: PORT=8000
+	@echo "The book is at http://127.0.0.1:$(PORT)/ (Ctrl-C stops it)"
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory runs/$(PROFILE)/book/html $(PORT) 2>/dev/null
+
+lab: $(READY)  ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab notebooks
+
+data: $(READY)  ## make the data that ship as code (the notebooks do it, too, where they are missing)
+	@$(BIN)/stt data synthetic --root data/synthetic
+
+test: check  ## everything that CI runs: checks, tests, the whole pipeline on little data
+	@$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory reproduce PROFILE=smoke DATA= SEED=0
+
+check: $(READY)  ## lint, format, and whether notebooks and their sources agree
+	@$(BIN)/ruff check --extend-exclude '*.ipynb' .
+	@$(BIN)/ruff format --check --exclude '*.ipynb' .
+	@$(BIN)/python -m stt_core.pairing check notebooks
+
+format: $(READY)  ## mend what `make check` can mend
+	@$(BIN)/ruff check --fix --extend-exclude '*.ipynb' .
+	@$(BIN)/ruff format --exclude '*.ipynb' .
+	@$(BIN)/python -m stt_core.pairing sync notebooks
+
+sync: $(READY)  ## after editing a notebook: make its text and its .ipynb agree
+	@$(BIN)/python -m stt_core.pairing sync notebooks
+
+clean:  ## remove all that runs made (runs/); data and the environment stay
+	rm -rf runs
+
+$(READY): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, or give PYTHON=…"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is $$($(PYTHON) -V 2>&1), but this needs Python 3.11 or newer: give PYTHON=python3.11"; exit 1; }
+	@echo "Making the environment in $(VENV): once, some minutes."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,book,test]'
+	@touch $@

@@ -1,0 +1,149 @@
+"""Renders the book of one profile's run: `python book/build.py --profile laptop`. Does nothing if nothing changed.
+
+Pages and executed notebooks are staged in `runs/<profile>/book/source`, with the library's source for the pages that
+quote it, and rendered to `runs/<profile>/book/html`; a failed build leaves the last good one there.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import nbformat
+
+from stt_core.files import InputError, read_json, write_json, write_text
+from stt_core.fingerprint import hash_of
+from stt_core.pairing import PATTERN
+from stt_core.progress import clock
+
+PACKAGES = ("sphinx", "myst-nb", "sphinx-book-theme", "sphinxcontrib-bibtex", "sphinx-mathjax-offline")
+
+
+def executed(root: Path, profile: str) -> dict[Path, dict]:
+    """Executed notebooks, in order, each with the record of its run.
+
+    Raises:
+        InputError: one is missing.
+    """
+    folder = root / "runs" / profile / "notebooks"
+    found = {}
+    for source in sorted((root / "notebooks").glob(f"{PATTERN}.py")):
+        path = folder / f"{source.stem}.ipynb"
+        if not path.exists():
+            raise InputError(f"{path} is missing: run `make reproduce PROFILE={profile}`.")
+        found[path] = read_json(path.with_suffix(".json"))
+    if not found:
+        raise InputError(f"there are no notebooks in {root / 'notebooks'}: run this in the repository's folder.")
+    return found
+
+
+def pages(root: Path) -> list[Path]:
+    """The book's own files."""
+    return sorted(path for path in (root / "book").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+def key(root: Path, notebooks: dict[Path, dict]) -> str:
+    """Hash of all that the book shows, and of what renders it."""
+    files = [*pages(root), *sorted((root / "stt_core").glob("*.py")), *notebooks]
+    texts = [(str(path.relative_to(root)), path.read_bytes().hex()) for path in files]
+    return hash_of([texts, list(notebooks.values()), [version(package) for package in PACKAGES]])
+
+
+def footer(profile: str, records: list[dict]) -> str:
+    """Profile, time and surroundings of the run, in a line."""
+    last = max(records, key=lambda record: record["finished"])
+    seconds = sum(record["seconds"] for record in records)
+    return (
+        f"Profile “{profile}”, run of {last['finished'][:10]}: {len(records)} notebooks, {clock(seconds)} in all "
+        f"on {last['cores']} cores, Python {last['versions']['python']}, PyTorch {last['versions']['torch']}."
+    )
+
+
+def page(path: Path, record: dict) -> nbformat.NotebookNode:
+    """An executed notebook as a page: where its source is and how to rerun it, below the title."""
+    notebook = nbformat.read(path, as_version=4)
+    name, parameters = record["notebook"], record["parameters"]
+    assignments = [f"PROFILE={record['profile']}"]
+    assignments += [f"SEED={parameters['seed']}"] if parameters.get("seed") else []
+    assignments += [f"DATA={parameters['data']}"] if parameters.get("data") else []
+    text = (
+        ":::{div} rerun\n"
+        f"This page is a notebook, {{download}}`notebooks/{name}.py </notebook-sources/{name}.py>`, "
+        f"which took {clock(record['seconds'])} in this run. To run it again:\n\n"
+        f"```bash\nmake notebook NB={name} {' '.join(assignments)}\n```\n:::"
+    )
+    for cell in notebook.cells:
+        tags = cell.metadata.setdefault("tags", [])
+        if "parameters" in tags:
+            tags.append("hide-input")
+        if "injected-parameters" in tags:
+            tags.append("hide-input")
+    title, *rest = notebook.cells
+    heading, _, text_below = title.source.partition("\n")
+    if title.cell_type != "markdown" or not heading.startswith("# "):
+        raise InputError(f"notebooks/{name}.py must begin with a Markdown cell whose first line is its title, “# …”.")
+    title.source = f"{heading}\n\n{text}\n\n{text_below}"
+    notebook.cells = [title, *rest]
+    return notebook
+
+
+def stage(root: Path, profile: str, notebooks: dict[Path, dict], source: Path) -> None:
+    """Fill `source` with everything that Sphinx reads."""
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(root / "book", source, ignore=shutil.ignore_patterns("__pycache__", "build.py"))
+    shutil.copytree(root / "stt_core", source / "stt_core", ignore=shutil.ignore_patterns("__pycache__"))
+    (source / "notebook-sources").mkdir()
+    for path, record in notebooks.items():
+        text = nbformat.writes(page(path, record))
+        write_text(source / "notebooks" / path.name, text)
+        shutil.copy(root / "notebooks" / f"{path.stem}.py", source / "notebook-sources")
+    write_json(source / "run.json", {"profile": profile, "footer": footer(profile, list(notebooks.values()))})
+
+
+def build(root: Path, profile: str) -> tuple[Path, bool]:
+    """Render the book if it is stale.
+
+    Returns:
+        Its first page, and whether it was rendered.
+
+    Raises:
+        InputError: a notebook hasn't run, or Sphinx complains (warnings are errors).
+    """
+    notebooks = executed(root, profile)
+    folder = root / "runs" / profile / "book"
+    html, fresh, record = folder / "html", key(root, notebooks), folder / "book.json"
+    if (html / "index.html").exists() and record.exists() and read_json(record).get("key") == fresh:
+        return html / "index.html", False
+    source, new, log = folder / "source", folder / "html.new", folder / "sphinx.log"
+    stage(root, profile, notebooks, source)
+    shutil.rmtree(new, ignore_errors=True)
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-d", str(folder / "doctrees")]
+    result = subprocess.run([*command, str(source), str(new)], capture_output=True, text=True)
+    write_text(log, result.stdout + result.stderr)
+    if result.returncode:
+        raise InputError(f"the book can't be rendered, see {log}:\n{result.stderr.strip()}")
+    record.unlink(missing_ok=True)
+    shutil.rmtree(html, ignore_errors=True)
+    new.rename(html)
+    write_json(record, {"key": fresh, "profile": profile})
+    return html / "index.html", True
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Render the book of one profile's run.")
+    parser.add_argument("--profile", default="laptop")
+    given = parser.parse_args()
+    try:
+        first, rendered = build(Path.cwd(), given.profile)
+    except (InputError, json.JSONDecodeError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"The book {'is rendered' if rendered else 'is fresh'}: {first.resolve().as_uri()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Sphinx settings of the book. `book/build.py` stages the sources and leaves `run.json` beside this file."""
+
+import html
+import importlib.util
+import json
+from pathlib import Path
+
+HERE = Path(__file__).parent
+RUN = json.loads((HERE / "run.json").read_text(encoding="utf-8"))
+
+project = "Spatial, then temporal"
+html_title = "Spatial, then temporal: a reproducible study of video correspondence"
+author = "the stt-core authors"
+copyright = f"2026, {author}. MIT licence"  # noqa: A001
+language = "en"
+
+extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinxcontrib.bibtex"]
+exclude_patterns = ["_build"]
+numfig = True
+math_numfig = True
+highlight_language = "python"
+pygments_style = "default"
+
+# Notebooks were executed by the runner; here they are only rendered.
+nb_execution_mode = "off"
+nb_output_stderr = "remove"  # progress bars
+nb_merge_streams = True
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
+nb_ipywidgets_js = {}  # the default loads scripts from a CDN
+myst_enable_extensions = ["amsmath", "attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+bibtex_bibfiles = ["references.bib"]
+bibtex_reference_style = "author_year"
+bibtex_default_style = "plain"
+
+html_theme = "sphinx_book_theme"
+html_static_path = ["_static"]
+html_css_files = ["book.css"]
+html_copy_source = True
+html_show_sourcelink = False
+html_last_updated_fmt = None
+html_theme_options = {
+    "show_navbar_depth": 1,
+    "show_toc_level": 2,
+    "use_fullscreen_button": False,
+    "use_download_button": False,  # every notebook page links its source itself
+    "use_repository_button": False,
+    "use_issues_button": False,
+    "extra_footer": f'<p class="run">{html.escape(RUN["footer"])}</p>',
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+
+# Equations without a request to a CDN: one file of the package, served from the book.
+MATHJAX = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
+mathjax_path = "tex-svg-full.js"
+# MathJax 3 is in the package. Its menu would load more of it, which isn't there.
+mathjax3_config = {"options": {"enableMenu": False}}
+html_static_path.append(str(MATHJAX / "tex-svg-full.js"))

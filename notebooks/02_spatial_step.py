@@ -1,0 +1,78 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Step one: spatial features from images
+#
+# The encoder first learns to tell images apart. MoCo {cite}`he2020moco` shows a network two crops of every image, recoloured and blurred
+# in different ways, and asks it to find the partner of each crop among thousands of others. Whatever survives the
+# crop and the recolouring, the network must describe; that is what makes features *discriminative in space*. No labels
+# are used.
+#
+# The paper takes published encoders for this step. Here they are trained, so that the whole chain runs from images to
+# tables on any machine. The student's encoder sees CIE Lab, as in the paper, because step two hides one of its colours.
+
+# %% tags=["parameters"]
+profile = "laptop"
+settings = {}
+seed = 0
+data = ""
+runs = ""
+
+# %% tags=["hide-input"]
+from dataclasses import asdict
+
+import pandas as pd
+from skimage.data import stereo_motorcycle
+
+from stt_core import viz
+from stt_core.study import Study
+
+viz.style()
+study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+pd.Series(asdict(study.profile.spatial), name="step one, this run").to_frame()
+
+# %% [markdown]
+# ## Training
+#
+# Training leaves `weights.pth` and `metrics.csv`; if it was stopped, it goes on from its last checkpoint. Accuracy is the
+# share of queries whose own partner ranks above every key of the queue.
+
+# %% tags=["hide-input"]
+weights = study.spatial()
+metrics = pd.read_csv(weights.parent / "metrics.csv")
+figure = viz.training_curves({"step one": metrics}, ["loss", "accuracy", "lr"])
+print(study.relative(weights))
+
+# %% [markdown]
+# If the profile's teacher takes RGB, as in the paper, a second encoder is trained the same way on RGB. With a Lab
+# teacher, the frozen copy of the encoder above is the teacher.
+
+# %% tags=["hide-input"]
+teacher = study.teacher
+print(f"teacher: {study.relative(teacher)} ({study.profile.teacher} input)")
+
+# %% [markdown]
+# ## A real check: matches on a stereo pair
+#
+# scikit-image brings a stereo pair whose disparity was measured {cite}`scharstein2014middlebury`. Every cell of the left image is matched to its nearest
+# neighbour, by cosine, anywhere in the right one, and the distance to the true place is taken. An untrained
+# network is a strong baseline here, since the two views hardly differ in scale or light: it is already a
+# random, translation-invariant descriptor of a patch.
+
+# %% tags=["hide-input"]
+sources = {"Lab image": "lab", "random weights": "random", "step one": weights}
+stereo = {name: study.stereo(source) for name, source in sources.items()}
+figure = viz.stereo_figure(stereo_motorcycle()[0], {name: matches for name, (_, matches) in stereo.items()})
+pd.DataFrame({name: scores for name, (scores, _) in stereo.items()}).T.round(3)

@@ -1,0 +1,109 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Step two: temporal features from videos
+#
+# Starting from step one, the student sees pairs of frames with one colour channel hidden, and must paint that channel of
+# the later frame by copying from the earlier one. Copying works only where features of the same surface agree over time:
+# that is what makes them *temporally repetitive*. Two distillation losses run beside the reconstruction: the **global**
+# one keeps the correlation of the deepest stage near that of the frozen step-one encoder, and the **local** one
+# lets the coarse pyramid level learn from the fine one at the queries whose match is uncertain. [](../method) has the equations.
+
+# %% tags=["parameters"]
+profile = "laptop"
+settings = {}
+seed = 0
+data = ""
+runs = ""
+
+# %% tags=["hide-input"]
+from dataclasses import asdict
+
+import pandas as pd
+from skimage.data import stereo_motorcycle
+
+from stt_core import viz
+from stt_core.study import Study
+
+viz.style()
+study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+pd.Series(asdict(study.settings("full")), name="step two, this run").to_frame()
+
+# %% [markdown]
+# ## Carrying the paper's weights to this geometry
+#
+# A mean-squared error between softmax maps depends on how many cells the maps have, so the paper's weights, 1000 and 50 at
+# 256 px, mean something else on smaller frames. The rule of this study: measure, on the same pairs and the same
+# starting weights, the gradient of every term at the paper's geometry and at this run's, and choose weights that
+# keep each distillation's ratio to the reconstruction. The table has what was measured, all weights being 1, and what follows.
+
+# %% tags=["hide-input"]
+balance = study.balance()
+table = pd.DataFrame(
+    {
+        "gradient norm at 256 px": balance["paper"],
+        "gradient norm here": balance["here"],
+        "ratio to reconstruction at the paper's weights": balance["ratio"],
+        "weight that carries the ratio over": balance["weights"],
+    }
+)
+print("carried over in this run" if study.profile.carry_weights else "this run keeps the weights of its settings")
+table.map(lambda value: f"{value:.4g}" if pd.notna(value) else "")
+
+# %% [markdown]
+# ## Training
+
+# %% tags=["hide-input"]
+weights = study.weights("full")
+metrics = pd.read_csv(weights.parent / "metrics.csv")
+print(study.relative(weights))
+figure = viz.training_curves({"full method": metrics}, ["fine", "coarse", "local", "global"])
+
+# %% [markdown]
+# The same from scratch, which has no step-one encoder and so no global distillation, with a learning rate of its own:
+
+# %% tags=["hide-input"]
+scratch = study.weights("step_two")
+curves = {"full method": metrics, "from scratch": pd.read_csv(scratch.parent / "metrics.csv")}
+figure = viz.training_curves(curves, ["fine", "coarse", "local", "lr"])
+
+# %% [markdown]
+# ## The learning rate, on validation clips
+#
+# The rate matters as much as the losses, so it is looked at on baselines without any distillation, on validation clips only,
+# before any ablation. The rows below are short trainings where the profile asks for them; the profile's own
+# rates are marked.
+
+# %% tags=["hide-input"]
+rates = study.rate_sweep()
+if rates.empty:
+    print(f"profile {study.profile.profile} asks for no sweep: it lists no rates")
+else:
+    display(rates.round(2))
+
+# %% [markdown]
+# ## A real check: matches on a stereo pair
+
+# %% tags=["hide-input"]
+sources = {
+    "Lab image": "lab",
+    "random weights": "random",
+    "step one": study.spatial(),
+    "step two only": scratch,
+    "full method": weights,
+}
+stereo = {name: study.stereo(source) for name, source in sources.items()}
+figure = viz.stereo_figure(stereo_motorcycle()[0], {name: matches for name, (_, matches) in stereo.items()})
+pd.DataFrame({name: scores for name, (scores, _) in stereo.items()}).T.round(3)

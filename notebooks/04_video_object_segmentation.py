@@ -1,0 +1,107 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Video object segmentation
+#
+# The mask of every object is given in the first frame; label propagation carries it through the video by the affinity of
+# features alone (nothing is trained on masks). J is the overlap of a region, F that of its boundary, both between 0 and
+# 100; J&F-Mean is their mean {cite}`ponttuset2017davis`. First and last frame are not scored, as in the official evaluation.
+
+# %% tags=["parameters"]
+profile = "laptop"
+settings = {}
+seed = 0
+data = ""
+runs = ""
+
+# %% tags=["hide-input"]
+from stt_core import tables, viz
+from stt_core.datasets import read_image
+from stt_core.labels import read_mask
+from stt_core.study import Study
+
+viz.style()
+study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+names = ["lab", "random", "step_one", "step_two", "full"]
+
+# %% [markdown]
+# ## Results
+
+# %% tags=["hide-input"]
+results = study.results("davis", names)
+for result in results.values():
+    print(study.relative(result["path"]))
+tables.totals(results).round(1)
+
+# %% tags=["hide-input"]
+figure = viz.score_bars(tables.per_sequence(results), "J&F-Mean", by="variant", per="sequence")
+
+# %% [markdown]
+# ## Drift
+#
+# Errors add up: a label that was carried wrongly is carried on. The curve shows how fast.
+
+# %% tags=["hide-input"]
+figure = viz.score_over_time(tables.over_time(results), "J&F", by="variant")
+
+# %% [markdown]
+# ## What it looks like
+#
+# Annotation and propagated masks over time, for the sequence on which the full method comes closest to its own mean.
+
+# %% tags=["hide-input"]
+scores = tables.per_sequence(results).query("variant == 'full method'").set_index("sequence")["J&F-Mean"]
+
+
+def strip(name: str):
+    sequence = next(s for s in study.sequences("davis") if s.name == name)
+    times = [round(i * (len(sequence.frames) - 1) / 5) for i in range(6)]
+    images = [read_image(sequence.frames[t]) for t in times]
+    rows = [[viz.overlay(image, read_mask(sequence.masks[t])) for image, t in zip(images, times, strict=True)]]
+    for result in results.values():
+        folder = study.folder_of(result) / "masks" / name
+        rows.append(
+            [
+                viz.overlay(image, read_mask(folder / f"{sequence.frames[t].stem}.png"))
+                for image, t in zip(images, times, strict=True)
+            ]
+        )
+    return viz.image_grid(rows, ["annotation", *results], [f"frame {t}" for t in times])
+
+
+figure = strip((scores - scores.mean()).abs().idxmin())
+
+# %% [markdown]
+# And where the full method does worst:
+
+# %% tags=["hide-input"]
+figure = strip(scores.idxmin())
+
+# %% [markdown]
+# ## On real video
+#
+# Whatever this run trained is also measured on real video wherever a DAVIS folder is at hand: below the data folder, or where
+# the profile's `real` says. Frames are reduced to the size that the profile states, so these figures compare the rows with each
+# other and not with published ones.
+
+# %% tags=["hide-input"]
+real = study.results("real", names)
+if real:
+    for result in real.values():
+        print(study.relative(result["path"]))
+    display(tables.totals(real).round(1))
+    figure = viz.score_bars(tables.per_sequence(real), "J&F-Mean", by="variant", per="sequence")
+else:
+    print("no DAVIS folder at hand; data/README.md says how to get one")

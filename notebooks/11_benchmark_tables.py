@@ -1,0 +1,68 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Benchmark tables
+#
+# Published figures beside this run's. The published ones come from `book/published.csv`, each with its source; this run's from its
+# result files. They are **not** comparable as numbers unless the data are the official ones at the official size: the column
+# *data* says what was measured.
+
+# %% tags=["parameters"]
+profile = "laptop"
+settings = {}
+seed = 0
+data = ""
+runs = ""
+
+# %% tags=["hide-input"]
+import pandas as pd
+
+from stt_core import viz
+from stt_core.study import ROOT, VARIANTS, Study
+
+viz.style()
+study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+names = ["lab", "random", *(name for name in VARIANTS if name not in study.untrained)]
+published = pd.read_csv(ROOT / "book" / "published.csv")
+ours = study.benchmark_rows(names)
+
+# %% [markdown]
+# ## DAVIS-2017
+
+# %% tags=["hide-input"]
+columns = ["method", "backbone", "stride", "data", "metric", "value", "source"]
+
+
+def table(benchmark: str) -> pd.DataFrame:
+    rows = pd.concat([published, ours], ignore_index=True).query("benchmark == @benchmark")
+    wide = rows.pivot_table(
+        index=["source", "data", "method", "backbone", "stride"], columns="metric", values="value", sort=False
+    )
+    return wide.round(1).reset_index().fillna("")
+
+
+table("DAVIS-2017").style.hide(axis="index").format(precision=1)
+
+# %% [markdown]
+# ## VIP
+
+# %% tags=["hide-input"]
+table("VIP").style.hide(axis="index").format(precision=1)
+
+# %% [markdown]
+# ## JHMDB
+
+# %% tags=["hide-input"]
+table("JHMDB").style.hide(axis="index").format(precision=1)

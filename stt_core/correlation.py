@@ -1,0 +1,127 @@
+"""Correlation between two feature maps: which reference cell does each query cell come from (paper section 2).
+
+Everything here is computed in float32 even under autocast: in bfloat16, unscaled products of some hundreds, about to
+be exponentiated, would be off by whole units.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def full_precision(like: Tensor) -> torch.autocast:
+    """Context in which autocast is off, on the device of `like`."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def products(query: Tensor, reference: Tensor) -> Tensor:
+    """Unscaled dot product of every query cell with every reference cell.
+
+    Args:
+        query: (B, C, Hq, Wq).
+        reference: (B, C, Hr, Wr).
+
+    Returns:
+        (B, Hq Wq, Hr Wr) float32 (float64 if the features are), cells in row-major order.
+
+    Raises:
+        ValueError: shapes that do not fit.
+    """
+    if query.ndim != 4 or reference.ndim != 4 or query.shape[:2] != reference.shape[:2]:
+        raise ValueError(f"not (B, C, H, W) with equal B and C: {tuple(query.shape)} and {tuple(reference.shape)}.")
+    with full_precision(query):
+        query, reference = (
+            f.flatten(2) if f.dtype == torch.float64 else f.flatten(2).float() for f in (query, reference)
+        )
+        return query.transpose(1, 2) @ reference  # (B, Nq, C) @ (B, C, Nr)
+
+
+def window_mask(height: int, width: int, radius: int, device: torch.device | str | None = None) -> Tensor:
+    """True where a reference cell lies in the square window around a query cell.
+
+    Args:
+        height, width: of the grid, which both maps share, cells.
+        radius: cells; |dy| <= radius and |dx| <= radius count.
+
+    Returns:
+        (H W, H W) bool: [query, reference].
+    """
+    rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
+    near_y = (rows[:, None] - rows).abs() <= radius  # (H, H)
+    near_x = (columns[:, None] - columns).abs() <= radius  # (W, W)
+    near = near_y[:, None, :, None] & near_x[None, :, None, :]  # (H, W, H, W)
+    return near.reshape(height * width, height * width)
+
+
+def correlation(
+    query: Tensor, reference: Tensor, temperature: float | None = None, radius: int | None = None
+) -> Tensor:
+    """Softmax over reference cells of query . reference / temperature (paper section 2).
+
+    Args:
+        query: (B, C, Hq, Wq), not normalised by this function.
+        reference: (B, C, Hr, Wr).
+        temperature: None = sqrt(C).
+        radius: cells; only references in this square window count, the others get 0. None = all references.
+
+    Returns:
+        (B, Hq Wq, Hr Wr) in [0, 1], every row sums to 1.
+
+    Raises:
+        ValueError: shapes that do not fit; with a radius, both maps must have one grid.
+    """
+    logits = products(query, reference) / (query.shape[1] ** 0.5 if temperature is None else temperature)
+    if radius is not None:
+        if query.shape != reference.shape:
+            raise ValueError(f"a window needs maps of one size, got {query.shape[2:]} and {reference.shape[2:]}.")
+        outside = ~window_mask(*query.shape[2:], radius, query.device)
+        logits = logits.masked_fill_(outside, -torch.inf)  # in place: these maps are the largest of all
+    return logits.softmax(dim=2)
+
+
+def local_volume(query: Tensor, reference: Tensor, radius: int) -> Tensor:
+    """Unscaled products of each query with the window around it; cells beyond the border are 0 (paper, Selection).
+
+    Args:
+        query, reference: (B, C, H, W).
+        radius: cells.
+
+    Returns:
+        (B, H W, (2 radius + 1)^2), window cells in row-major order.
+    """
+    height, width = query.shape[2:]
+    # Gathered from the full product: unfolding the reference would hold C times as much.
+    full = products(query, reference).unflatten(2, (height, width))  # (B, N, H, W)
+    padded = F.pad(full, [radius] * 4).flatten(2)  # (B, N, (H + 2r) (W + 2r))
+    row = torch.arange(height + 2 * radius, device=query.device)[:, None] * (width + 2 * radius)
+    cell = row + torch.arange(width + 2 * radius, device=query.device)  # (H + 2r, W + 2r): index of each padded cell
+    side = 2 * radius + 1
+    index = cell.unfold(0, side, 1).unfold(1, side, 1)  # (H, W, side, side)
+    index = index.reshape(1, height * width, side * side).expand(len(query), -1, -1)
+    return padded.gather(2, index)
+
+
+def pool_correlation(fine: Tensor, height: int, width: int, *, rows: str = "one") -> Tensor:
+    """A fine correlation on a grid of half the size: 2x2 queries averaged, 2x2 references added up or averaged.
+
+    Args:
+        fine: (B, H W, H W), both on the same grid.
+        height, width: H and W of the fine grid, even.
+        rows: "one" adds up 2x2 references, so that rows still sum to 1; "quarter" averages them, as released, and
+            rows sum to 1/4.
+
+    Returns:
+        (B, H W / 4, H W / 4).
+
+    Raises:
+        ValueError: an odd grid, or one that is not the correlation's.
+    """
+    cells = height * width
+    if height % 2 or width % 2 or fine.shape[1:] != (cells, cells):
+        raise ValueError(
+            f"a correlation {tuple(fine.shape)} cannot be pooled 2x2 on a grid of {height} x {width} cells."
+        )
+    pooled = F.avg_pool2d(fine.view(-1, cells, height, width), 2).flatten(2)  # (B, N, N / 4): over references
+    pooled = pooled.transpose(1, 2).reshape(-1, cells // 4, height, width)  # [reference, query y, query x]
+    pooled = F.avg_pool2d(pooled, 2).flatten(2).transpose(1, 2)  # (B, N / 4, N / 4): over queries
+    return 4 * pooled if rows == "one" else pooled

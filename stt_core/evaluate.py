@@ -1,0 +1,166 @@
+"""Label propagation measured on DAVIS-2017, VIP and JHMDB, each by its own protocol (paper sections 3 and 4)."""
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from stt_core import labels, metrics
+from stt_core.datasets import Clip, Sequence, davis_sequences, jhmdb_clips, read_image, read_sequence_mask, vip_sequences
+from stt_core.features import FeatureSource, features_of
+from stt_core.files import read_json, write_json
+from stt_core.fingerprint import hash_of
+from stt_core.propagation import propagate_frames
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Settings of label propagation. The defaults are the paper's on DAVIS-2017 at stride 8."""
+
+    resize: int | tuple[int, int] | None = 480  # short side, or (height, width), in px; None = as it is
+    num_preceding: int = 20  # frames
+    radius: int = 12  # cells, neighbour range // 2
+    topk: int = 10
+    temperature: float = 0.07
+    with_first: bool = True  # frame 0 stays in the context
+
+
+def evaluate_davis(
+    source: FeatureSource, root: str | Path, out: str | Path, inference: Inference, split: str = "val"
+) -> dict:
+    """Video object segmentation: J and F of the objects given in the first frame.
+
+    Writes `masks/SEQ/00000.png` (DAVIS palette) and `results.json` in `out`; sequences already there are kept.
+
+    Returns:
+        The content of `results.json`; `metrics` has the official names, all in 0 to 1.
+    """
+    return _evaluate("davis", davis_sequences(root, split), _davis_sequence, _davis_totals, source, out, inference, split)
+
+
+def evaluate_vip(
+    source: FeatureSource, root: str | Path, out: str | Path, inference: Inference, split: str = "val"
+) -> dict:
+    """Part propagation: mean IoU over classes, counts pooled over all frames of all videos, first frame included."""
+    return _evaluate("vip", vip_sequences(root, split), _vip_sequence, _vip_totals, source, out, inference, split)
+
+
+def evaluate_jhmdb(
+    source: FeatureSource, root: str | Path, out: str | Path, inference: Inference, split: str = "val"
+) -> dict:
+    """Pose tracking: PCK at 0.1 and 0.2, with frame 0 scored (the method's code, VFS) and without (CRW, UVC)."""
+    clips = jhmdb_clips(root, f"{split}_list.txt")
+    return _evaluate("jhmdb", clips, _jhmdb_clip, _jhmdb_totals, source, out, inference, split)
+
+
+def _evaluate(
+    task: str, sequences: list, one: Callable, totals: Callable, source: FeatureSource, out, inference, split
+) -> dict:
+    out = Path(out)
+    settings = {"task": task, "split": split, "stride": source.stride, **asdict(inference)}
+    # A sequence's rows belong to one source, one setting and one version of its frames.
+    key = hash_of([settings, source.identity, [(s.name, len(s.frames)) for s in sequences]])
+    done, seconds = [], 0.0
+    for sequence in tqdm(sequences, desc=f"{task} {Path(source.weights).name}", disable=None):
+        part = out / "sequences" / f"{sequence.name.replace('/', '--')}.json"
+        record = read_json(part) if part.exists() else {}
+        if record.get("key") != key:
+            start = time.perf_counter()
+            record = {"key": key, "name": sequence.name, **one(sequence, source, inference, out)}
+            record["frames"], record["seconds"] = len(sequence.frames), time.perf_counter() - start
+            write_json(part, record)
+        done.append(record)
+        seconds += record["seconds"]
+    results = {
+        "task": task,
+        "metrics": totals(done),
+        "sequences": [{k: v for k, v in record.items() if k not in ("key", "counts", "distances")} for record in done],
+        "settings": settings,
+        "weights": {"path": source.weights, "identity": source.identity},
+        "versions": {name: version(name) for name in ("torch", "torchvision", "numpy", "opencv-python-headless")},
+        "machine": {"python": platform.python_version(), "device": source.device, "threads": torch.get_num_threads()},
+        "frames": sum(record["frames"] for record in done),
+        "seconds": seconds,
+    }
+    write_json(out / "results.json", results)
+    return results
+
+
+def _propagated(
+    frames: tuple[Path, ...], first_maps: Callable, source: FeatureSource, inference: Inference
+) -> Iterator[Tensor]:
+    """Label maps (K, h, w) of every frame; `first_maps((h, w))` gives the first frame's on the feature grid."""
+    features = features_of(source, map(read_image, frames), inference.resize)
+    first = next(features)
+    maps = first_maps(first.shape[1:]).to(first)
+    yield from propagate_frames(
+        _chained(first, features),
+        maps,
+        num_preceding=inference.num_preceding,
+        radius=inference.radius,
+        topk=inference.topk,
+        temperature=inference.temperature,
+        with_first=inference.with_first,
+    )
+
+
+def _chained(first: Tensor, rest: Iterator[Tensor]) -> Iterator[Tensor]:
+    yield first
+    yield from rest
+
+
+def _masks(sequence: Sequence, source: FeatureSource, inference: Inference, out: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Predicted and annotated ids, each (T, H, W) uint8; the predictions are written as palette PNGs."""
+    annotations = np.stack([read_sequence_mask(sequence, t) for t in range(len(sequence.frames))])
+    given = annotations[0].copy()
+    given[given == 255] = 0
+    count = int(given.max())
+    maps = _propagated(
+        sequence.frames, lambda grid: labels.masks_to_grid(labels.one_hot(given, count), grid), source, inference
+    )
+    predictions = []
+    for t, frame_maps in enumerate(maps):
+        ids = given if t == 0 else labels.decode_masks(frame_maps, given.shape)
+        predictions.append(ids)
+        labels.write_mask(out / "masks" / sequence.name / f"{sequence.frames[t].stem}.png", ids)
+    return np.stack(predictions), annotations
+
+
+def _davis_sequence(sequence: Sequence, source: FeatureSource, inference: Inference, out: Path) -> dict:
+    predictions, annotations = _masks(sequence, source, inference, out)
+    return {"objects": metrics.sequence_scores(predictions, annotations)}
+
+
+def _davis_totals(records: list[dict]) -> dict[str, float]:
+    return metrics.davis_totals([scores for record in records for scores in record["objects"]])
+
+
+def _vip_sequence(sequence: Sequence, source: FeatureSource, inference: Inference, out: Path) -> dict:
+    counts = metrics.confusion(*_masks(sequence, source, inference, out), classes=20)
+    return {"metrics": {"mIoU": metrics.mean_iou(counts)}, "counts": counts.tolist()}
+
+
+def _vip_totals(records: list[dict]) -> dict[str, float]:
+    return {"mIoU": metrics.mean_iou(sum(np.array(record["counts"]) for record in records))}
+
+
+def _jhmdb_clip(clip: Clip, source: FeatureSource, inference: Inference, out: Path) -> dict:
+    size = read_image(clip.frames[0]).shape[:2]
+    first = labels.keypoints_to_maps(clip.joints[0], size)
+    maps = _propagated(clip.frames, lambda grid: labels.maps_to_grid(first, grid), source, inference)
+    found = [clip.joints[0] if t == 0 else labels.decode_keypoints(m, size) for t, m in enumerate(maps)]
+    predictions = np.stack(found)  # (T, J, 2)
+    write_json(out / "joints" / f"{clip.name.replace('/', '--')}.json", predictions.round(2).tolist())
+    distances = metrics.pck_distances(predictions, clip.joints)  # (T, J), nan where the truth is not scored
+    return {"metrics": metrics.pck([distances]), "distances": distances.tolist()}
+
+
+def _jhmdb_totals(records: list[dict]) -> dict[str, float]:
+    return metrics.pck([np.array(record["distances"], float) for record in records])

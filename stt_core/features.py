@@ -1,0 +1,98 @@
+"""Where dense features come from: trained weights, random weights, or the Lab image itself."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stt_core.color import normalize_rgb, rgb_to_lab
+from stt_core.resnet import INFERENCE, random_encoder
+from stt_core.weights import file_hash, load_encoder
+
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """A way to turn an image into a feature map.
+
+    Attributes:
+        weights: "lab", "random", or the path of a weights file.
+        identity: what tells two sources apart in a results file: the spec, or the file's hash.
+        stride: pixels per cell, 8 or 4.
+        extract: RGB (1, 3, H, W) in [0, 1] -> (1, C, ceil(H / stride), ceil(W / stride)).
+    """
+
+    weights: str
+    identity: str
+    stride: int
+    extract: Callable[[Tensor], Tensor]
+    device: str = "cpu"
+
+    @torch.inference_mode()
+    def __call__(self, image: np.ndarray) -> Tensor:
+        """Features (C, h, w) of one image (H, W, 3) uint8 RGB; any scale, propagation normalises them."""
+        rgb = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
+        rgb = rgb.permute(2, 0, 1)[None].float() / 255  # (1, 3, H, W)
+        return self.extract(rgb)[0]
+
+
+def feature_source(
+    weights: str, *, stride: int = 8, depth: int = 18, width: float = 1.0, seed: int = 0, input: str = "rgb"
+) -> FeatureSource:
+    """Open a feature source.
+
+    Args:
+        weights: "lab" (the Lab image as its own feature, every cell the `stride` x `stride` pixels it covers),
+            "random" (an untrained encoder of `depth`, `width`, `seed`), or a path (see `weights.load_encoder`).
+        stride: 8 or 4; res4 of the encoder with the strides of paper section 3.
+        input: colours of a weights file that does not say; Lab for "random".
+
+    Raises:
+        InputError: the weights file is missing or does not fit.
+        ValueError: the stride is neither 8 nor 4.
+    """
+    if stride not in INFERENCE:
+        raise ValueError(f"stride {stride} is not one of {sorted(INFERENCE)}")
+    if weights == "lab":
+        return FeatureSource(weights, weights, stride, partial(_lab_patches, stride=stride))
+    strides, pool = INFERENCE[stride]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if weights == "random":
+        encoder, colours = random_encoder(depth, width, seed, strides=strides, pool=pool).eval(), "lab"
+        identity = f"random-r{depth}-w{width:g}-seed{seed}"
+    else:
+        encoder, colours = load_encoder(weights, strides=strides, pool=pool, input=input)
+        identity = file_hash(weights)
+    encoder = encoder.to(device, memory_format=torch.channels_last)
+    prepare = rgb_to_lab if colours == "lab" else normalize_rgb
+    return FeatureSource(weights, identity, stride, lambda rgb: encoder(prepare(rgb))["res4"], device)
+
+
+def _lab_patches(rgb: Tensor, stride: int) -> Tensor:
+    height, width = rgb.shape[-2:]
+    lab = F.pad(rgb_to_lab(rgb), (0, -width % stride, 0, -height % stride), mode="replicate")
+    return F.pixel_unshuffle(lab, stride)  # (1, 3, h s, w s) -> (1, 3 s s, h, w)
+
+
+def resized(image: np.ndarray, short_side: int | tuple[int, int] | None) -> np.ndarray:
+    """An image (H, W, 3) with its short side, or its (height, width), set in pixels; None leaves it as it is."""
+    height, width = image.shape[:2]
+    if isinstance(short_side, int):
+        scale = short_side / min(height, width)
+        size = (round(height * scale), round(width * scale))
+    else:
+        size = tuple(short_side or (height, width))
+    if size == (height, width):
+        return image
+    shrinks = size[0] < height
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def features_of(source: FeatureSource, images: Iterable[np.ndarray], short_side) -> Iterator[Tensor]:
+    """Feature maps (C, h, w) of a stream of frames (H, W, 3) uint8 RGB, one at a time."""
+    for image in images:
+        yield source(resized(image, short_side))

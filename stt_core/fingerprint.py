@@ -1,0 +1,95 @@
+"""Short hashes that say whether code, settings or data changed, so that only what is stale is made again."""
+
+import ast
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from stt_core.files import InputError
+
+SMALL = 64 * 1024  # bytes; below this a file's content counts, above it its time stamp
+DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def hash_of(value: Any) -> str:
+    """16 hex digits for nested dicts, lists, tuples, dataclasses, paths, numbers and strings.
+
+    The order of a dict's keys doesn't count; a tuple and a list of the same values are the same.
+
+    Raises:
+        TypeError: a value of another kind, whose text might differ from run to run.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"cannot hash {value!r}")
+
+
+def code_fingerprint(modules: Iterable[str], folder: Path = Path(__file__).parent) -> str:
+    """Hash of what the named modules do: comments, docstrings and layout don't count.
+
+    Args:
+        modules: names such as "losses", without the package; what they import isn't followed.
+        folder: where their files are.
+
+    Raises:
+        InputError: there is no such module, or it isn't Python.
+    """
+    return hash_of([(name, _meaning(Path(folder) / f"{name}.py")) for name in sorted(modules)])
+
+
+def _meaning(path: Path) -> str:
+    """A module's syntax tree as text, without docstrings."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing, so its code has no fingerprint.") from None
+    except SyntaxError as error:
+        raise InputError(f"{path}, line {error.lineno}, is not valid Python: {error.msg}.") from None
+    for node in ast.walk(tree):
+        if isinstance(node, DEFINITIONS) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.dump(tree)
+
+
+def folder_fingerprint(path: str | Path) -> str:
+    """Hash of a folder of data: every file's relative path and size, and the content of files below 64 KB.
+
+    A larger file counts with its modification time instead of its content, so that a data set of any size takes
+    seconds. Hidden files and folders don't count. A missing folder has a fingerprint, too: an empty one's.
+    """
+    root = str(path)
+    digest = hashlib.sha256()
+    for relative, entry in sorted(_files(root), key=lambda item: item[0]):
+        status = entry.stat()
+        digest.update(f"{relative}\0{status.st_size}\0".encode())
+        if status.st_size < SMALL:
+            with open(entry.path, "rb", buffering=0) as stream:
+                digest.update(stream.read())
+        else:
+            digest.update(str(status.st_mtime_ns).encode())
+    return digest.hexdigest()[:16]
+
+
+def _files(folder: str, prefix: str = "") -> Iterator[tuple[str, os.DirEntry]]:
+    """(Path relative to the first folder, entry) of every file below `folder`."""
+    if not os.path.isdir(folder):
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _files(entry.path, f"{prefix}{entry.name}/")
+            else:
+                yield f"{prefix}{entry.name}", entry

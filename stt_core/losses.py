@@ -1,0 +1,211 @@
+"""The three losses of step two: reconstruction, local and global correlation distillation (paper section 2)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from stt_core.correlation import correlation, full_precision, local_volume, pool_correlation
+from stt_core.files import InputError
+
+COLOUR_SCALE = 20  # of colours before the smooth-L1 loss
+SOFT_BORDER = 3  # cells at the border that soft weights ignore
+CHOICES = {"target_rows": ("one", "quarter"), "score": ("entropy", "neg_log"), "selection": ("map", "rows")}
+
+
+@dataclass(frozen=True)
+class LocalDistillation:
+    """How the coarse level learns from the fine one. Default: the paper's text; `released()`: the released code.
+
+    The four differences between the two can be switched one by one (the last, `soft`, is the release's T = -1).
+    """
+
+    share: float = 0.7
+    """T: the share of queries with the highest score that is kept; 1 = all, in selection "map"."""
+    target_rows: Literal["one", "quarter"] = "one"
+    """What a row of the pooled target sums to; "quarter" averages over references instead of adding up."""
+    score: Literal["entropy", "neg_log"] = "entropy"
+    """-sum(p log p), or -sum(log p), which is smallest for a flat map."""
+    selection: Literal["map", "rows"] = "map"
+    """Highest scores of the whole map, or each cell against one sorted row (see `selection_mask`)."""
+    soft: bool = False
+    """Weights instead of a selection (see `soft_weights`); `share` and `selection` do nothing then."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise InputError(f"share is {self.share}; give the part of the queries to keep, above 0 and at most 1.")
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} is {getattr(self, name)!r}; choose {known[0]!r} or {known[1]!r}.")
+
+    @classmethod
+    def released(cls, *, share: float = 0.7, soft: bool = False) -> "LocalDistillation":
+        """The released code's variant of each of the differences."""
+        return cls(share=share, target_rows="quarter", score="neg_log", selection="rows", soft=soft)
+
+
+def reconstruction_loss(
+    correlation: Tensor, reference_lab: Tensor, query_lab: Tensor, channel: int, stride: int
+) -> Tensor:
+    """Rebuild the query's dropped channel from the reference's by the correlation.
+
+    Args:
+        correlation: (B, h w, h w) with h = H / stride, w = W / stride; rows sum to 1.
+        reference_lab, query_lab: (B, 3, H, W) normalised Lab, nothing dropped.
+        channel: 1 or 2, the channel that the student did not see.
+        stride: image px per cell.
+
+    Returns:
+        Scalar: mean smooth-L1 of 20 x the rebuilt channel, upsampled bilinearly, against 20 x the true one.
+
+    Raises:
+        InputError: an image that is not a whole number of cells.
+    """
+    height, width = query_lab.shape[2:]
+    if height % stride or width % stride:
+        raise InputError(
+            f"frames of {height} x {width} px do not divide into cells of {stride} px; choose another size."
+        )
+    with full_precision(query_lab):
+        colours = reference_lab[:, channel, ::stride, ::stride].flatten(1).unsqueeze(2)  # (B, h w, 1): sampled
+        rebuilt = correlation @ colours  # (B, h w, 1)
+        rebuilt = rebuilt.view(-1, 1, height // stride, width // stride)
+        rebuilt = F.interpolate(rebuilt, size=(height, width), mode="bilinear", align_corners=False)
+        return F.smooth_l1_loss(COLOUR_SCALE * rebuilt[:, 0], COLOUR_SCALE * query_lab[:, channel])
+
+
+@torch.no_grad()
+def entropy_map(query: Tensor, reference: Tensor, radius: int, score: str = "entropy") -> Tensor:
+    """Uncertainty of each query's match: a score of the softmax over its local, unscaled, zero-padded volume.
+
+    Args:
+        query, reference: (B, C, H, W), not normalised.
+        radius: cells.
+        score: "entropy", -sum(p log p), between 0 and log((2 radius + 1)^2) nats; or "neg_log", -sum(log(p + 1e-12)),
+            the released code's, which is smallest for a flat map.
+
+    Returns:
+        (B, H, W), without gradient.
+    """
+    volume = local_volume(query, reference, radius)  # (B, H W, window)
+    if score == "entropy":
+        log_p = volume.log_softmax(dim=2)
+        scores = -(log_p.exp() * log_p).sum(dim=2)
+    else:
+        scores = -(volume.softmax(dim=2) + 1e-12).log().sum(dim=2)
+    return scores.unflatten(1, query.shape[2:])
+
+
+def selection_mask(scores: Tensor, share: float, selection: str = "map") -> Tensor:
+    """Which queries take part in the local distillation.
+
+    Args:
+        scores: (B, H, W), see `entropy_map`.
+        share: T, above 0 and at most 1.
+        selection: "map" keeps, in each image, exactly round(T H W) queries (at least one), those of the highest
+            scores. "rows" is the released code's: scores are sorted, highest first, inside each row of the map, and
+            every row is compared, cell by cell, with sorted row number int(W T) - 1; a cell above it is kept.
+
+    Returns:
+        (B, H, W) bool.
+
+    Raises:
+        InputError: "rows" on a map that is not square, for which it has no meaning.
+    """
+    height, width = scores.shape[1:]
+    if selection == "map":
+        flat = scores.flatten(1)  # (B, H W)
+        kept = flat.topk(max(1, round(share * height * width)), dim=1).indices
+        return torch.zeros_like(flat, dtype=torch.bool).scatter(1, kept, True).view_as(scores)
+    if height != width:
+        raise InputError(f"selection by rows needs square maps, not {height} x {width} cells; use selection 'map'.")
+    threshold = scores.sort(dim=2, descending=True).values[:, max(int(width * share) - 1, 0)]  # (B, W)
+    return scores > threshold[:, None]
+
+
+def soft_weights(scores: Tensor) -> Tensor:
+    """Weights in place of a mask: the score, 3 border cells zeroed, min-max normalised per map (released, T = -1).
+
+    Args:
+        scores: (B, H, W), not negative.
+
+    Returns:
+        (B, H, W) in [0, 1].
+
+    Raises:
+        InputError: a map of which no cell is left.
+    """
+    height, width = scores.shape[1:]
+    if min(height, width) <= 2 * SOFT_BORDER:
+        raise InputError(
+            f"soft weights need maps above {2 * SOFT_BORDER} cells, not {height} x {width}; use larger frames."
+        )
+    inner = torch.zeros_like(scores)
+    inside = (slice(None), slice(SOFT_BORDER, -SOFT_BORDER), slice(SOFT_BORDER, -SOFT_BORDER))
+    inner[inside] = scores[inside]
+    low, high = inner.amin(dim=(1, 2), keepdim=True), inner.amax(dim=(1, 2), keepdim=True)
+    return (inner - low) / (high - low).clamp(min=torch.finfo(scores.dtype).tiny)
+
+
+def local_distillation_loss(
+    fine: Tensor,
+    coarse: Tensor,
+    query: Tensor,
+    reference: Tensor,
+    settings: LocalDistillation = LocalDistillation(),
+    *,
+    radius: int,
+) -> Tensor:
+    """The coarse correlation learns from the fine one, at the queries whose match is uncertain.
+
+    Args:
+        fine: (B, 4 N, 4 N) correlation of the fine level, on a grid of twice the size; gets no gradient.
+        coarse: (B, N, N) correlation of the coarse level, N = H W.
+        query, reference: (B, C, H, W) features of the coarse level, for the scores only; get no gradient.
+        settings: which target, score and selection.
+        radius: cells, of the coarse level's window, in which the scores are measured.
+
+    Returns:
+        Scalar: mean squared error over the selected queries and all references (0 if none is selected), or its
+        weighted mean. The released code lets gradients into the soft weights; here they are constants.
+    """
+    height, width = query.shape[2:]
+    target = pool_correlation(fine.detach(), 2 * height, 2 * width, rows=settings.target_rows)
+    scores = entropy_map(query, reference, radius, settings.score)
+    if settings.soft:
+        weights = soft_weights(scores)
+    else:
+        weights = selection_mask(scores, settings.share, settings.selection).to(scores.dtype)
+    weights = weights.flatten(1)  # (B, N)
+    error = (coarse - target).square().mean(dim=2)  # (B, N)
+    return (weights * error).sum() / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
+
+
+def global_distillation_loss(
+    student_query: Tensor,
+    student_reference: Tensor,
+    teacher_query: Tensor,
+    teacher_reference: Tensor,
+    teacher_temperature: float = 0.07,
+) -> Tensor:
+    """The student's correlation of the last stage stays near the frozen teacher's.
+
+    Args:
+        student_query, student_reference: (B, C, H, W); softmax of q . k / sqrt(C) over all references.
+        teacher_query, teacher_reference: (B, D, H, W) on the same grid; softmax of q . k / temperature; no gradient.
+        teacher_temperature: of the teacher's features, which are not normalised.
+
+    Returns:
+        Scalar: mean squared error over all queries and references.
+
+    Raises:
+        InputError: student and teacher differ in grid.
+    """
+    if student_query.shape[2:] != teacher_query.shape[2:]:
+        student, teacher = tuple(student_query.shape[2:]), tuple(teacher_query.shape[2:])
+        raise InputError(f"the student's map is {student} cells, the teacher's {teacher}; choose frames of n x 32 px.")
+    with torch.no_grad():
+        target = correlation(teacher_query, teacher_reference, temperature=teacher_temperature)
+    return F.mse_loss(correlation(student_query, student_reference), target)

@@ -1,0 +1,122 @@
+"""A profile: every setting of a run, from one small YAML file that papermill takes as it is."""
+
+import types
+import typing
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stt_core.evaluate import Inference
+from stt_core.files import InputError
+from stt_core.spatial import SpatialSettings
+from stt_core.synthetic import World
+from stt_core.temporal import TemporalSettings
+
+PROFILES = Path(__file__).resolve().parents[1] / "notebooks" / "profiles"
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where each kind of data lies below the data folder: the first of these names that exists is taken."""
+
+    images: tuple[str, ...] = ("imagenet",)
+    videos: tuple[str, ...] = ("youtube-vos",)
+    davis: tuple[str, ...] = ("davis",)
+    vip: tuple[str, ...] = ("vip",)
+    jhmdb: tuple[str, ...] = ("jhmdb",)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How features are measured: stride of res4, and the settings of propagation for each task."""
+
+    stride: int = 8
+    davis: Inference = Inference()
+    vip: Inference = Inference(resize=(560, 560), radius=16)
+    jhmdb: Inference = Inference(resize=(320, 320), radius=5)
+    real: Inference = Inference(resize=240, radius=6)  # DAVIS at half its size and half the window
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Everything that a run depends on, but for its seed and its code."""
+
+    profile: str
+    description: str = ""
+    data: str = ""  # folder; "" = the shipped world, made where it is missing
+    world: World = World()
+    folders: Folders = Folders()
+    teacher: str = "lab"  # colours of the frozen step-one encoder: "lab" (the student's own start) or "rgb" (one more)
+    spatial: SpatialSettings = SpatialSettings()
+    temporal: TemporalSettings = TemporalSettings()
+    scratch_lr: float = 1e-3  # step two from random weights
+    max_gap: int = 1  # listed frames between the two of a training pair
+    carry_weights: bool = False  # derive the distillations' weights for a smaller geometry, see `balance`
+    rates: tuple[float, ...] = ()  # learning rates compared on validation clips, see notebook 03
+    rate_steps: int = 200  # of each of those trainings
+    real: tuple[str, ...] = ("data/DAVIS", "../shared/data/davis")  # real video, from the repository's root
+    evaluation: Evaluation = Evaluation()
+
+
+def load_profile(profile: str, settings: dict | None = None) -> Profile:
+    """Read a profile and lay `settings` over it.
+
+    Args:
+        profile: a name in `notebooks/profiles`, the path of such a YAML file, or a new name if `settings` say it all.
+        settings: fields of `Profile`; a nested dict changes only the fields it names.
+
+    Raises:
+        InputError: there is no such profile, or it has a field that does not exist or is of another type.
+    """
+    path = Path(profile) if profile.endswith((".yaml", ".yml")) else PROFILES / f"{profile}.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if not settings:
+            known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yaml")))
+            raise InputError(f"there is no profile {path}; the profiles are {known}.") from None
+        content = {"profile": profile, "settings": {}}
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict) or set(content) != {"profile", "settings"}:
+        raise InputError(f"{path} must have two entries, profile (its name) and settings.")
+    values = _merged(content["settings"] or {}, settings or {})
+    return _build(Profile, {"profile": content["profile"], **values}, str(path))
+
+
+def _merged(base: dict, extra: dict) -> dict:
+    result = dict(base)
+    for name, value in extra.items():
+        nested = isinstance(value, dict) and isinstance(base.get(name), dict)
+        result[name] = _merged(base[name], value) if nested else value
+    return result
+
+
+def _build(kind: type, values: dict, where: str) -> Any:
+    """A frozen dataclass out of nested dicts; an unknown name is an error, a number is checked for its type."""
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(values) - {field.name for field in fields(kind)})
+    if unknown:
+        raise InputError(f"{where}: unknown field {unknown[0]}; {kind.__name__} has {', '.join(hints)}.")
+    return kind(**{name: _convert(hints[name], value, f"{where}: {name}") for name, value in values.items()})
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise InputError(f"{where} must be a mapping, not {value!r}.")
+        return _build(hint, value, where)
+    if typing.get_origin(hint) is tuple and isinstance(value, list | tuple):
+        return tuple(value)
+    if isinstance(hint, types.UnionType):
+        return tuple(value) if isinstance(value, list) else value
+    try:
+        converted = hint(value) if hint in (int, float) and not isinstance(value, bool) else value
+    except (TypeError, ValueError):
+        converted = None
+    # YAML reads 1e-3 as a string, so numbers are converted; 3.5 steps are refused.
+    if hint in (int, float, str, bool) and (not isinstance(converted, hint) or (hint is int and converted != float(value))):
+        raise InputError(f"{where} must be of type {hint.__name__}, not {value!r}.")
+    return converted

@@ -1,0 +1,94 @@
+"""The tables that end the study: differences with intervals, benchmarks, claims. All from result files."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from stt_core import tables
+from stt_core.study import Study, title
+
+TASKS = {"davis": "DAVIS-2017", "vip": "VIP", "jhmdb": "JHMDB", "real": "DAVIS-2017"}  # the benchmark of each
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The paper says that `better` beats `worse`; its own J&F-Mean of both is named by `published.csv`'s methods."""
+
+    text: str
+    better: str
+    worse: str
+    published: tuple[str, str]
+
+
+CLAIMS = (
+    Claim("two steps beat step one alone", "full", "step_one", ("full method", "step one only")),
+    Claim("two steps beat step two alone", "full", "step_two", ("full method", "step two only")),
+    Claim("step one is a better start than none", "step_one", "random", ("", "")),
+    Claim("global distillation helps", "full", "no_global", ("full method", "no global distillation")),
+    Claim("local distillation helps", "full", "no_local", ("", "")),
+    Claim("the two distillations together help", "full", "neither", ("", "")),
+)
+
+
+def data_name(study: Study, task: str) -> str:
+    """What was measured, in the words of a table."""
+    if study.profile.data or task == "real":
+        folder = study.folder(task)
+        size = getattr(study.profile.evaluation, task).resize
+        return f"{folder.name}, {len(study.sequences(task))} sequences, resized to {size}"
+    return "shipped world"
+
+
+def differences(study: Study, first: str, others: list[str]) -> pd.DataFrame:
+    """`first` minus each of `others` on every task at hand, in points of the task's headline figure."""
+    rows = []
+    for task in TASKS:
+        results = study.results(task, [first, *others])
+        for other in others if results else ():
+            interval = tables.paired_difference(results, title(first), title(other))
+            rows.append(
+                {
+                    "data": f"{task}: {data_name(study, task)}",
+                    "figure": tables.MAIN["davis" if task == "real" else task],
+                    "comparison": f"{title(first)} minus {title(other)}",
+                    **interval,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
+    """This run's figures in the columns of `book/published.csv`, in percent."""
+    spatial = study.profile.spatial
+    backbone = f"ResNet-{spatial.depth}" + (f" x{spatial.width:g}" if spatial.width != 1 else "")
+    rows = []
+    for task, benchmark in TASKS.items():
+        for method, result in study.results(task, names).items():
+            row = {"benchmark": benchmark, "method": method, "backbone": backbone, "source": "this run"}
+            row |= {"stride": study.profile.evaluation.stride, "data": data_name(study, task)}
+            rows += [{**row, "metric": name, "value": 100 * value} for name, value in result["metrics"].items()]
+    return pd.DataFrame(rows)
+
+
+def claims(study: Study, published: pd.DataFrame) -> pd.DataFrame:
+    """One row a claim and task: the paper's difference, this run's with its interval, and the verdict."""
+    table = published.query("benchmark == 'DAVIS-2017' and metric == 'J&F-Mean' and backbone == 'ResNet-18' and stride == 8")
+    figures = table.drop_duplicates("method").set_index("method").value
+    rows = []
+    for claim in CLAIMS:
+        for task in TASKS:
+            results = study.results(task, [claim.better, claim.worse])
+            if not results:
+                continue
+            interval = tables.paired_difference(results, title(claim.better), title(claim.worse))
+            known = task in ("davis", "real") and all(name in figures for name in claim.published)
+            rows.append(
+                {
+                    "claim": claim.text,
+                    "paper": figures[claim.published[0]] - figures[claim.published[1]] if known else float("nan"),
+                    "data": f"{task}: {data_name(study, task)}",
+                    **interval,
+                    "verdict": tables.verdict(interval),
+                }
+            )
+    return pd.DataFrame(rows)

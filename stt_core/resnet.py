@@ -1,0 +1,86 @@
+"""The encoder: a ResNet with torchvision's names and free strides, so that one set of weights serves every resolution."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+STAGES = ("res2", "res3", "res4", "res5")  # torchvision calls them layer1 … layer4
+LAYOUTS = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
+
+# (strides of res2 … res5, stem pooling); the stem's convolution has stride 2 (paper sections 2 and 3, released code).
+STANDARD = ((1, 2, 2, 2), "max")  # step one and the teacher: res5 at stride 32
+STUDENT = ((1, 2, 2, 4), "none")  # step two: res3 at stride 4, res4 at stride 8, res5 at stride 32
+INFERENCE = {8: ((1, 2, 2, 1), "none"), 4: ((1, 1, 1, 1), "avg")}  # res4 at stride 8 or 4
+
+
+class Encoder(nn.Module):
+    """ResNet-18 or -50 without its classifier.
+
+    Args:
+        depth: 18 or 50.
+        width: factor on the number of channels of every stage (1.0 is the paper's).
+        strides: stride of each of res2 … res5. They do not change the weights' shapes.
+        pool: pooling after the stem: "max" (standard), "avg" (ResNet-18 at stride 4) or "none" (the student).
+    """
+
+    def __init__(
+        self, depth: int = 18, width: float = 1.0, strides: Sequence[int] = (1, 2, 2, 2), pool: str = "max"
+    ) -> None:
+        super().__init__()
+        if depth not in LAYOUTS:
+            raise ValueError(f"depth {depth} is not one of {sorted(LAYOUTS)}")
+        block, repeats = LAYOUTS[depth]
+        channels = [round(64 * width) * 2**stage for stage in range(4)]
+        self.conv1 = nn.Conv2d(3, channels[0], kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels[0])
+        self.relu = nn.ReLU(inplace=True)
+        pools = {"max": nn.MaxPool2d(3, 2, padding=1), "avg": nn.AvgPool2d(3, 2, padding=1), "none": nn.Identity()}
+        self.pool = pools[pool]
+        inputs = channels[0]
+        for stage, (planes, count, stride) in enumerate(zip(channels, repeats, strides, strict=True), start=1):
+            self.add_module(f"layer{stage}", _stage(block, inputs, planes, count, stride))
+            inputs = planes * block.expansion
+        self.out_channels = {name: c * block.expansion for name, c in zip(STAGES, channels, strict=True)}
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor, stages: Sequence[str] = ("res4",)) -> dict[str, Tensor]:
+        """Dense features of the named stages; nothing after the last of them is computed.
+
+        Args:
+            images: (B, 3, H, W), normalised as the weights were trained (Lab or RGB, see `color`).
+            stages: names out of `STAGES`.
+
+        Returns:
+            name -> (B, C, ceil(H / stride), ceil(W / stride)).
+        """
+        last = max(STAGES.index(stage) for stage in stages)
+        x = self.pool(self.relu(self.bn1(self.conv1(images))))
+        features = {}
+        for index in range(last + 1):
+            x = getattr(self, f"layer{index + 1}")(x)
+            if STAGES[index] in stages:
+                features[STAGES[index]] = x
+        return features
+
+
+def _stage(block: type, inputs: int, planes: int, count: int, stride: int) -> nn.Sequential:
+    outputs = planes * block.expansion
+    shortcut = None
+    if stride != 1 or inputs != outputs:
+        shortcut = nn.Sequential(
+            nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+        )
+    blocks = [block(inputs, planes, stride, shortcut)]
+    blocks += [block(outputs, planes) for _ in range(1, count)]
+    return nn.Sequential(*blocks)
+
+
+def random_encoder(depth: int, width: float, seed: int = 0, **layout) -> Encoder:
+    """An encoder with reproducible random weights; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Encoder(depth, width, **layout)

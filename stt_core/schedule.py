@@ -1,0 +1,139 @@
+"""Which notebooks there are, with which parameters they run, in which order, and which are fresh."""
+
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stt_core.files import InputError, read_json
+from stt_core.fingerprint import code_fingerprint, folder_fingerprint, hash_of
+from stt_core.pairing import PATTERN, declared_parameters, read_source
+
+LIBRARY = Path(__file__).parent
+# Modules that no notebook's output depends on.
+NOT_RESULTS = {"runner", "schedule", "execute", "pairing", "progress", "cli"}
+VERSIONED = ("torch", "torchvision", "lightning-fabric", "kornia", "numpy", "scipy", "pandas", "pillow")
+VERSIONED += ("opencv-python-headless", "scikit-image", "matplotlib", "seaborn", "ipykernel", "papermill")
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """One notebook, ready to run. Files of the run start with `out`, e.g. `runs/laptop/notebooks/03_temporal_step`."""
+
+    name: str
+    source: Path
+    out: Path
+    parameters: dict[str, Any]
+    after: tuple[str, ...]
+    alone: bool
+    key: str  # hash of source, parameters, library, data, and of the keys of `after`
+
+    def path(self, suffix: str) -> Path:
+        return self.out.with_name(self.out.name + suffix)
+
+    def record(self) -> dict:
+        """Profile, key, parameters, seconds, finished, versions and cores of the last good run; empty if none."""
+        try:
+            return read_json(self.path(".json"))
+        except InputError:
+            return {}
+
+    @property
+    def fresh(self) -> bool:
+        return self.path(".ipynb").exists() and self.record().get("key") == self.key
+
+
+def read_parameters(root: Path, profile: str, overrides: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """The profile's YAML with overrides; the name "a.b" sets field b of the dict a.
+
+    Raises:
+        InputError: there is no such profile, or it isn't a mapping.
+    """
+    path = root / "notebooks" / "profiles" / f"{profile}.yaml"
+    parameters = _read_yaml(path)
+    if parameters is None:
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
+        raise InputError(f"there is no profile {path}; the profiles are {known or 'none'}.")
+    for name, value in overrides:
+        place, *nested = name.split(".")[::-1]
+        target = parameters
+        for part in nested[::-1]:
+            target = target.setdefault(part, {})
+            if not isinstance(target, dict):
+                raise InputError(f"-p {name}: {part} isn't a mapping in profile {profile}.")
+        target[place] = value
+    return parameters
+
+
+def _read_yaml(path: Path) -> dict | None:
+    """None if there is no such file."""
+    if not path.exists():
+        return None
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must be a mapping.")
+    return values
+
+
+def versions() -> dict[str, str]:
+    """Python's and the packages' versions on which results may depend."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+def plan(root: Path, profile: str, overrides: Sequence[tuple[str, Any]] = ()) -> list[Notebook]:
+    """Every notebook of the repository, in an order in which each comes after those it waits for.
+
+    Args:
+        root: the repository.
+        overrides: (name, value) of parameters.
+
+    Raises:
+        InputError: an unknown profile, a parameter that a notebook doesn't declare, an impossible order.
+    """
+    parameters = read_parameters(root, profile, overrides)
+    sources = {path.stem: path for path in sorted((root / "notebooks").glob(f"{PATTERN}.py"))}
+    order = _read_yaml(root / "notebooks" / "order.yaml") or {}
+    after, alone = order.get("after") or {}, order.get("alone") or []
+    named = {*after, *alone, *(name for names in after.values() for name in names)}
+    if unknown := sorted(named - set(sources)):
+        raise InputError(f"notebooks/order.yaml names {unknown[0]}, but there is no such notebook.")
+
+    library = code_fingerprint(sorted({path.stem for path in LIBRARY.glob("*.py")} - NOT_RESULTS))
+    # Without a data folder the notebooks make their own, which follows from library and parameters.
+    data = folder_fingerprint(root / parameters["data"]) if parameters.get("data") else ""
+    common = [parameters, library, versions(), data]
+    planned: dict[str, Notebook] = {}
+    while len(planned) < len(sources):
+        ready = [n for n in sources if n not in planned and all(a in planned for a in after.get(n, []))]
+        if not ready:
+            raise InputError(f"notebooks/order.yaml goes in a circle: {', '.join(set(sources) - set(planned))}.")
+        name, source = ready[0], sources[ready[0]]
+        known = declared_parameters(read_source(source), name)
+        if unknown := sorted(set(parameters) - known):
+            raise InputError(f"{name} has no parameter {unknown[0]}; it has {', '.join(sorted(known))}.")
+        before = tuple(after.get(name, []))
+        key = hash_of([source.read_text(encoding="utf-8"), common, [planned[b].key for b in before]])
+        out = root / "runs" / profile / "notebooks" / name
+        planned[name] = Notebook(name, source, out, parameters, before, name in alone, key)
+    return list(planned.values())
+
+
+def select(notebooks: list[Notebook], only: list[str]) -> list[Notebook]:
+    """Those whose names start with one of `only`, such as "06"; all if `only` is empty."""
+    for start in only:
+        if not any(n.name.startswith(start) for n in notebooks):
+            raise InputError(f"no notebook starts with {start}; there are {', '.join(n.name for n in notebooks)}.")
+    return [n for n in notebooks if not only or n.name.startswith(tuple(only))]

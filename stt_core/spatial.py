@@ -1,0 +1,110 @@
+"""Step one: spatially discriminative features from images, by momentum contrast (MoCo; paper section 1)."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import kornia.augmentation as K
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stt_core.color import normalize_rgb, rgb_to_lab
+from stt_core.resnet import STANDARD, Encoder
+
+
+@dataclass(frozen=True)
+class SpatialSettings:
+    """Step one. Defaults are MoCo v2's on ImageNet (200 epochs of 1.28 M images in batches of 256)."""
+
+    depth: int = 18
+    width: float = 1.0
+    input: str = "lab"  # "lab" for the student's initialisation, "rgb" for a teacher
+    size: int = 224  # px, both views
+    load_size: int = 256  # px, short side of the decoded image
+    batch: int = 256
+    steps: int = 1_000_000
+    warmup: int = 0  # steps
+    lr: float = 0.03
+    weight_decay: float = 1e-4
+    queue: int = 65_536  # negatives
+    momentum: float = 0.999  # of the key encoder
+    temperature: float = 0.2
+    dim: int = 128  # of the embedding that is compared
+    precision: str = "32-true"  # as Lightning Fabric names it
+    seed: int = 0
+
+
+class MoCo(nn.Module):
+    """Query and key encoder, momentum update, queue of negatives.
+
+    The queue and the key encoder are part of the state, so a resumed run continues exactly.
+    """
+
+    def __init__(self, settings: SpatialSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        strides, pool = STANDARD
+        self.encoder_q = Encoder(settings.depth, settings.width, strides, pool)
+        channels = self.encoder_q.out_channels["res5"]
+        self.head_q = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, settings.dim))
+        self.encoder_k = deepcopy(self.encoder_q).requires_grad_(False)
+        self.head_k = deepcopy(self.head_q).requires_grad_(False)
+        self.register_buffer("queue", F.normalize(torch.randn(settings.queue, settings.dim), dim=1))
+        self.register_buffer("position", torch.zeros((), dtype=torch.long))
+        self.augment = two_views(settings.size)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """One step's loss.
+
+        Args:
+            images: (B, 3, H, W) uint8 RGB.
+
+        Returns:
+            InfoNCE loss (scalar) and the share of queries whose own key ranks first (scalar, 0 to 1).
+        """
+        rgb = images.float() / 255
+        with torch.autocast(images.device.type, enabled=False):  # colours are worth float32
+            view_q, view_k = (self.prepare(self.augment(rgb)) for _ in range(2))
+        query = self.embed(self.encoder_q, self.head_q, view_q)  # (B, D)
+        with torch.no_grad():
+            self.update_keys()
+            key = self.embed(self.encoder_k, self.head_k, view_k)  # (B, D)
+        positive = (query * key).sum(dim=1, keepdim=True)  # (B, 1)
+        negative = query @ self.queue.clone().T  # (B, Q); cloned: the queue changes before the backward pass
+        logits = torch.cat([positive, negative], dim=1) / self.settings.temperature
+        target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+        self.enqueue(key)
+        return F.cross_entropy(logits, target), (logits.argmax(dim=1) == 0).float().mean()
+
+    def prepare(self, rgb: Tensor) -> Tensor:
+        return rgb_to_lab(rgb) if self.settings.input == "lab" else normalize_rgb(rgb)
+
+    def embed(self, encoder: Encoder, head: nn.Module, images: Tensor) -> Tensor:
+        pooled = encoder(images, ("res5",))["res5"].mean(dim=(2, 3))  # (B, C)
+        return F.normalize(head(pooled).float(), dim=1)
+
+    @torch.no_grad()
+    def update_keys(self) -> None:
+        pairs = ((self.encoder_q, self.encoder_k), (self.head_q, self.head_k))
+        for online, average in pairs:
+            for q, k in zip(online.parameters(), average.parameters(), strict=True):
+                k.lerp_(q, 1 - self.settings.momentum)
+
+    @torch.no_grad()
+    def enqueue(self, keys: Tensor) -> None:
+        """Overwrite the oldest keys, wrapping around."""
+        where = (self.position + torch.arange(len(keys), device=keys.device)) % len(self.queue)
+        self.queue[where] = keys
+        self.position.copy_((self.position + len(keys)) % len(self.queue))
+
+
+def two_views(size: int) -> nn.Module:
+    """MoCo v2's augmentation, sampled per image of a batch (B, 3, H, W) in [0, 1]."""
+    return K.AugmentationSequential(
+        K.RandomResizedCrop((size, size), scale=(0.2, 1.0), cropping_mode="resample"),
+        K.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
+        K.RandomGrayscale(p=0.2),
+        K.RandomGaussianBlur((size // 20 * 2 + 1,) * 2, (0.1, 2.0), p=0.5),
+        K.RandomHorizontalFlip(p=0.5),
+        data_keys=["input"],
+    )

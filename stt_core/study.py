@@ -1,0 +1,248 @@
+"""What a notebook asks for: data, trained weights, measured results. What is missing is made; nothing is made twice."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock
+
+from stt_core import evaluate, synthetic
+from stt_core.balance import carried_weights
+from stt_core.datasets import find_folder
+from stt_core.features import FeatureSource, feature_source
+from stt_core.files import InputError, read_json, write_json
+from stt_core.fingerprint import code_fingerprint, folder_fingerprint, hash_of
+from stt_core.losses import LocalDistillation
+from stt_core.profile import Profile, load_profile
+from stt_core.stereo import stereo_matches, stereo_scores
+from stt_core.train import train_spatial, train_temporal
+from stt_core.training_data import FramePairs, Images
+from stt_core.weights import file_hash
+
+ROOT = Path(__file__).resolve().parents[1]
+STEP_ONE_CODE = ("color", "resnet", "spatial", "train", "training_data")
+STEP_TWO_CODE = ("color", "correlation", "losses", "resnet", "temporal", "train", "training_data", "balance")
+MEASURE_CODE = ("color", "datasets", "evaluate", "features", "labels", "metrics", "propagation", "resnet")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train: what is switched off or exchanged, all else as in the full method."""
+
+    name: str
+    title: str
+    steps: str  # "one", "two" (from scratch) or "both"
+    changes: tuple[tuple[str, Any], ...] = ()  # fields of TemporalSettings
+
+
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant("full", "full method", "both"),
+        Variant("no_global", "no global distillation", "both", (("weight_global", 0.0),)),
+        Variant("no_local", "no local distillation", "both", (("weight_local", 0.0),)),
+        Variant("neither", "no distillation", "both", (("weight_global", 0.0), ("weight_local", 0.0))),
+        Variant("released", "released code's variants", "both", (("local", LocalDistillation.released()),)),
+        Variant("step_one", "step one only", "one"),
+        Variant("step_two", "step two only", "two", (("weight_global", 0.0),)),
+        Variant("scratch", "step two only, no distillation", "two", (("weight_global", 0.0), ("weight_local", 0.0))),
+    )
+}
+
+BASELINES = {"lab": "Lab image", "random": "random weights"}
+
+
+class Study:
+    """A run of one profile with one seed.
+
+    Args:
+        profile: a name in `notebooks/profiles`, or a YAML file.
+        seed: of the trainings; the shipped data have their own.
+        data: folder of the data; "" = the profile's.
+        runs: where everything that the run makes goes, in a folder of the profile's name.
+        settings: fields of `Profile` to change, nested as in the file.
+
+    Raises:
+        InputError: an unknown profile or field.
+    """
+
+    def __init__(
+        self, profile: str = "laptop", *, seed: int = 0, data: str = "", runs: str = "", settings: dict | None = None
+    ) -> None:
+        self.profile: Profile = load_profile(profile, {**(settings or {}), **({"data": data} if data else {})})
+        self.seed = seed
+        self.out = Path(runs or ROOT / "runs") / self.profile.profile
+
+    # Data
+
+    @cached_property
+    def data(self) -> Path:
+        """The data folder; the shipped world is made on first use."""
+        if self.profile.data:
+            folder = Path(self.profile.data)
+            if not folder.is_absolute() and not folder.is_dir():
+                folder = ROOT / folder  # notebooks run in their own folder
+            if not folder.is_dir():
+                raise InputError(f"the data folder {self.profile.data} does not exist; give DATA=… or unpack it there.")
+            return folder
+        world = self.profile.world
+        folder = ROOT / "data" / ("synthetic" if world == synthetic.World() else f"synthetic-{hash_of(world)}")
+        with _lock(folder):
+            return synthetic.write_world(folder, world)  # at once if it is there
+
+    def folder(self, kind: str) -> Path:
+        """Folder of "images", "videos", "davis", "vip" or "jhmdb" below the data folder.
+
+        "real" is a DAVIS folder anywhere the profile's `real` says, whatever the data folder.
+
+        Raises:
+            InputError: there is none.
+        """
+        if kind == "real":
+            return find_folder(ROOT, self.profile.real, "a real DAVIS")
+        return find_folder(self.data, getattr(self.profile.folders, kind), kind)
+
+    def has(self, kind: str) -> bool:
+        """Whether this kind of data is at hand: not everyone has real video, parts or poses."""
+        try:
+            self.folder(kind)
+        except InputError:
+            return False
+        return True
+
+    # Trainings
+
+    def spatial(self, input: str = "lab") -> Path:
+        """Step-one weights for "lab" or "rgb" input."""
+        settings = replace(self.profile.spatial, input=input, seed=self.seed)
+        key = [asdict(settings), folder_fingerprint(self.folder("images")), code_fingerprint(STEP_ONE_CODE)]
+
+        def train(out: Path) -> None:
+            images = Images(self.folder("images"), settings.load_size, seed=self.seed, cache=True)
+            train_spatial(settings, images, out)
+
+        return self.trained(f"step-one-{input}", key, train)
+
+    @property
+    def teacher(self) -> Path:
+        return self.spatial(self.profile.teacher)
+
+    def balance(self) -> dict:
+        """How the distillations' weights were carried to this profile's geometry, see `balance.carried_weights`."""
+        settings = replace(self.profile.temporal, seed=self.seed)
+        initial, teacher = self.spatial(), self.teacher
+        key = [asdict(settings), self.profile.max_gap, file_hash(initial), file_hash(teacher), self._video_key()]
+        path = self.out / "balance" / f"seed{self.seed}-{hash_of(key)}.json"
+
+        def measure(out: Path) -> None:
+            videos = self.folder("videos")
+            write_json(out, carried_weights(settings, videos, initial, teacher, max_gap=self.profile.max_gap))
+
+        return read_json(self.make(path, measure))
+
+    def settings(self, variant: str, **changes: Any) -> Any:
+        """Step-two settings of a variant of `VARIANTS`."""
+        settings = replace(self.profile.temporal, seed=self.seed)
+        if self.profile.carry_weights:
+            weights = self.balance()["weights"]
+            settings = replace(settings, weight_local=weights["local"], weight_global=weights["global"])
+        if VARIANTS[variant].steps == "two":
+            settings = replace(settings, lr=self.profile.scratch_lr)
+        return replace(settings, **dict(VARIANTS[variant].changes), **changes)
+
+    def weights(self, variant: str, **changes: Any) -> Path:
+        """Weights of a variant, trained where they are missing; `changes` are fields of `TemporalSettings`."""
+        if VARIANTS[variant].steps == "one":
+            return self.spatial()
+        settings = self.settings(variant, **changes)
+        initial = None if VARIANTS[variant].steps == "two" else self.spatial()
+        teacher = self.teacher if settings.weight_global else None
+        starts = [path and file_hash(path) for path in (initial, teacher)]
+        key = [asdict(settings), self.profile.max_gap, starts, self._video_key()]
+
+        def train(out: Path) -> None:
+            videos = FramePairs(
+                self.folder("videos"), settings.size, max_gap=self.profile.max_gap, seed=self.seed, cache=True
+            )
+            train_temporal(settings, videos, out, initial=initial, teacher=teacher)
+
+        return self.trained(variant, key, train)
+
+    def _video_key(self) -> list[str]:
+        return [folder_fingerprint(self.folder("videos")), code_fingerprint(STEP_TWO_CODE)]
+
+    def trained(self, name: str, key: list, train: Callable[[Path], Any]) -> Path:
+        """The weights in the folder that `key` names, trained if they are missing."""
+        folder = self.out / "weights" / f"{name}-seed{self.seed}-{hash_of(key)}"
+        return self.make(folder / "weights.pth", lambda path: train(path.parent))
+
+    # Measurements
+
+    def source(self, name: str) -> str:
+        """What `features.feature_source` takes, for a baseline or a variant (trained where it is missing)."""
+        return name if name in BASELINES else str(self.weights(name))
+
+    def measure(self, task: str, weights: str, split: str = "val") -> dict:
+        """Results of "davis", "vip", "jhmdb" or "real" for "lab", "random" or a weights file; measured where missing."""
+        inference = getattr(self.profile.evaluation, task)
+        source = self._open(weights)
+        root = self.folder(task)
+        code = code_fingerprint(MEASURE_CODE)
+        key = [source.identity, source.stride, asdict(inference), split, folder_fingerprint(root), code]
+        name = weights if weights in BASELINES else Path(weights).parent.name.rsplit("-", 1)[0]
+        out = self.out / "results" / f"{task}-{split}-{name}-{hash_of(key)}"
+        evaluate_task = getattr(evaluate, f"evaluate_{'davis' if task == 'real' else task}")
+        path = self.make(out / "results.json", lambda path: evaluate_task(source, root, path.parent, inference, split))
+        return {**read_json(path), "path": str(path)}
+
+    def results(self, task: str, names: Iterable[str], split: str = "val") -> dict[str, dict]:
+        """Title -> results of baselines and variants; empty where the data are not at hand."""
+        if not self.has(task):
+            return {}
+        return {title(name): self.measure(task, self.source(name), split) for name in names}
+
+    def stereo(self, weights: str | Path) -> tuple[dict[str, float], pd.DataFrame]:
+        """Scores and matches of the motorcycle pair; takes seconds, so it is never stored."""
+        matches = stereo_matches(self._open(str(weights)))
+        return stereo_scores(matches), matches
+
+    def rate_sweep(self) -> pd.DataFrame:
+        """J&F-Mean on validation clips of baselines without distillation, one row a start, one column a learning rate."""
+        rows: dict[str, dict[str, float]] = {}
+        own = {"neither": self.profile.temporal.lr, "scratch": self.profile.scratch_lr}
+        for rate in self.profile.rates:
+            for name, mine in own.items():
+                changes = {"lr": rate, "steps": self.profile.rate_steps}
+                score = self.measure("davis", str(self.weights(name, **changes)), "train")["metrics"]["J&F-Mean"]
+                mark = " (the profile's)" if rate == mine else ""
+                rows.setdefault(VARIANTS[name].title, {})[f"{rate:g}{mark}"] = 100 * score
+        return pd.DataFrame(rows).T
+
+    def relative(self, path: str | Path) -> str:
+        """A path as the book shows it: from the repository's root where it lies below it."""
+        path = Path(path).resolve()
+        return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
+
+    def _open(self, weights: str) -> FeatureSource:
+        spatial, stride = self.profile.spatial, self.profile.evaluation.stride
+        return feature_source(weights, stride=stride, depth=spatial.depth, width=spatial.width, seed=self.seed)
+
+    def make(self, path: Path, build: Callable[[Path], Any]) -> Path:
+        """`path`, built if it is missing; two processes that want it build it once."""
+        with _lock(path):
+            if not path.exists():
+                build(path)
+        return path
+
+
+def title(name: str) -> str:
+    """How tables and figures call a baseline or a variant."""
+    return BASELINES.get(name) or VARIANTS[name].title
+
+
+def _lock(path: Path) -> FileLock:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path.parent / f".{path.name}.lock")

@@ -1,0 +1,69 @@
+"""Result files as tables: one row a method, a sequence or a frame; and differences with their intervals."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import bootstrap
+
+MAIN = {"davis": "J&F-Mean", "vip": "mIoU", "jhmdb": "PCK@0.1"}  # the paper's headline figure of each task
+
+
+def totals(results: dict[str, dict]) -> pd.DataFrame:
+    """One row a method, one column a metric, in percent.
+
+    Args:
+        results: method -> content of its `results.json`, all of one task.
+    """
+    return pd.DataFrame({name: result["metrics"] for name, result in results.items()}).T.mul(100)
+
+
+def per_sequence(results: dict[str, dict]) -> pd.DataFrame:
+    """One row a method and sequence: `variant`, `sequence` and the task's headline figure, 0 to 1."""
+    rows = []
+    for name, result in results.items():
+        score = MAIN[result["task"]]
+        for record in result["sequences"]:
+            if result["task"] == "davis":
+                value = np.mean([(o["J-Mean"] + o["F-Mean"]) / 2 for o in record["objects"]])
+            else:
+                value = record["metrics"][score]
+            rows.append({"variant": name, "sequence": record["name"], score: value})
+    return pd.DataFrame(rows)
+
+
+def over_time(results: dict[str, dict]) -> pd.DataFrame:
+    """DAVIS only. One row a method, sequence and frame: `variant`, `sequence`, `frame`, `J&F`, objects averaged."""
+    rows = []
+    for name, result in results.items():
+        for record in result["sequences"]:
+            j = np.mean([o["J"] for o in record["objects"]], axis=0)
+            f = np.mean([o["F"] for o in record["objects"]], axis=0)
+            # the first frame is given and not scored
+            rows += [
+                {"variant": name, "sequence": record["name"], "frame": t, "J&F": value}
+                for t, value in enumerate((j + f) / 2, start=1)
+            ]
+    return pd.DataFrame(rows)
+
+
+def paired_difference(results: dict[str, dict], first: str, second: str) -> dict[str, float]:
+    """Mean over sequences of `first` minus `second`, in points, with a 95 % bootstrap interval over sequences.
+
+    Returns:
+        "difference", "low", "high" (points) and "sequences". With fewer than three sequences the interval is open.
+    """
+    table = per_sequence({name: results[name] for name in (first, second)})
+    score = MAIN[results[first]["task"]]
+    wide = table.pivot(index="sequence", columns="variant", values=score)
+    difference = (wide[first] - wide[second]).to_numpy() * 100
+    low, high = -np.inf, np.inf
+    if len(difference) >= 3 and np.ptp(difference) > 0:
+        interval = bootstrap((difference,), np.mean, method="percentile", rng=np.random.default_rng(0))
+        low, high = interval.confidence_interval
+    return {"difference": difference.mean(), "low": low, "high": high, "sequences": len(difference)}
+
+
+def verdict(interval: dict[str, float]) -> str:
+    """The stated rule: "supported" if the interval lies above 0, "contradicted" if below, else "undecided"."""
+    if interval["low"] > 0:
+        return "supported"
+    return "contradicted" if interval["high"] < 0 else "undecided"

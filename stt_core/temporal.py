@@ -1,0 +1,130 @@
+"""Step two: temporally repetitive features from videos (paper section 2)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from stt_core.color import drop_channel, normalize_rgb, rgb_to_lab
+from stt_core.correlation import correlation
+from stt_core.files import InputError
+from stt_core.losses import (
+    LocalDistillation,
+    global_distillation_loss,
+    local_distillation_loss,
+    reconstruction_loss,
+)
+from stt_core.resnet import STANDARD, STUDENT, Encoder
+from stt_core.weights import load_encoder, read_weights
+
+LEVELS = {"res3": 4, "res4": 8}  # the pyramid: stage -> stride of the student, px
+
+
+@dataclass(frozen=True)
+class TemporalSettings:
+    """Step two. Defaults are the paper's for ResNet-18; weight 0 switches a part off."""
+
+    depth: int = 18
+    width: float = 1.0
+    size: int = 256  # px, both frames
+    batch: int = 128  # pairs
+    steps: int = 90_000
+    warmup: int = 560  # steps: 20 epochs of 90,000 / 3,200 iterations
+    lr: float = 1e-4
+    radius_fine: int = 12  # cells at stride 4
+    radius_coarse: int = 6  # cells at stride 8
+    weight_fine: float = 1.0  # of reconstruction at stride 4; 0 leaves one pyramid level
+    weight_coarse: float = 1.0  # of reconstruction at stride 8
+    weight_local: float = 1000.0
+    weight_global: float = 50.0
+    local: LocalDistillation = field(default_factory=LocalDistillation)
+    teacher_temperature: float = 0.07
+    precision: str = "32-true"
+    seed: int = 0
+
+
+class SpatialThenTemporal(nn.Module):
+    """Student and frozen teacher; the forward pass gives the weighted losses of a batch of frame pairs.
+
+    Args:
+        initial: weights the student starts from, None = random ones.
+        teacher: weights of the frozen encoder, None = none (the global weight must be 0).
+
+    Raises:
+        InputError: weights that are missing, do not fit, or are needed and not given.
+    """
+
+    def __init__(self, settings: TemporalSettings, initial: str | Path | None, teacher: str | Path | None) -> None:
+        super().__init__()
+        self.settings = settings
+        strides, pool = STUDENT
+        self.student = Encoder(settings.depth, settings.width, strides, pool)
+        if initial is not None:
+            state, _ = read_weights(initial)
+            try:
+                self.student.load_state_dict(state)
+            except RuntimeError:
+                raise InputError(
+                    f"{initial} does not fit a ResNet-{settings.depth} of width {settings.width:g}; "
+                    "train step one with the same depth and width."
+                ) from None
+        self.teacher, self.teacher_input = None, "rgb"
+        if settings.weight_global:
+            if teacher is None:
+                raise InputError("global distillation needs the weights of a teacher; give them or set weight_global 0.")
+            strides, pool = STANDARD
+            self.teacher, self.teacher_input = load_encoder(teacher, strides=strides, pool=pool)
+            self.teacher.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "SpatialThenTemporal":
+        super().train(mode)
+        if self.teacher is not None:
+            self.teacher.eval()  # frozen: its batch statistics, too
+        return self
+
+    def forward(self, pairs: Tensor, channel: int) -> dict[str, Tensor]:
+        """Weighted losses of one batch.
+
+        Args:
+            pairs: (B, 2, 3, H, W) uint8 RGB; index 0 of axis 1 is the reference, 1 the query (the later frame).
+            channel: 1 or 2, the Lab channel that is dropped from the input and reconstructed.
+
+        Returns:
+            Some of "fine", "coarse", "local", "global" -> scalar loss, weight included.
+        """
+        settings = self.settings
+        with torch.autocast(pairs.device.type, enabled=False):
+            rgb = pairs.transpose(0, 1).flatten(0, 1).float() / 255  # (2 B, 3, H, W): all references, all queries
+            lab = rgb_to_lab(rgb)
+            dropped = drop_channel(lab, channel)
+        reference_lab, query_lab = lab.chunk(2)
+        stages = [*LEVELS, "res5"] if settings.weight_global else list(LEVELS)
+        # (name -> (2 B, C, h, w)) -> name -> (reference, query), each (B, C, h, w)
+        features = {name: f.float().chunk(2) for name, f in self.student(dropped, stages).items()}
+
+        radii = {"res3": settings.radius_fine, "res4": settings.radius_coarse}
+        weights = {"res3": settings.weight_fine, "res4": settings.weight_coarse}
+        correlations, losses = {}, {}
+        for stage, stride in LEVELS.items():
+            reference, query = features[stage]
+            correlations[stage] = correlation(query, reference, radius=radii[stage])
+            if weights[stage]:
+                name = {"res3": "fine", "res4": "coarse"}[stage]
+                losses[name] = weights[stage] * reconstruction_loss(
+                    correlations[stage], reference_lab, query_lab, channel, stride
+                )
+        if settings.weight_local:
+            reference, query = features["res4"]
+            losses["local"] = settings.weight_local * local_distillation_loss(
+                correlations["res3"], correlations["res4"], query, reference, settings.local, radius=settings.radius_coarse
+            )
+        if settings.weight_global:
+            reference, query = features["res5"]
+            with torch.no_grad():
+                image = rgb_to_lab(rgb) if self.teacher_input == "lab" else normalize_rgb(rgb)
+                taught_reference, taught_query = self.teacher(image, ("res5",))["res5"].float().chunk(2)
+            losses["global"] = settings.weight_global * global_distillation_loss(
+                query, reference, taught_query, taught_reference, settings.teacher_temperature
+            )
+        return losses

@@ -1,0 +1,130 @@
+"""Figures of the book, in one style."""
+
+from collections.abc import Sequence
+
+import cv2
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from stt_core.labels import PALETTE
+
+PALETTE_NAME = "colorblind"
+
+
+def style() -> None:
+    """One look for every figure: colour-blind-safe, on white so that it reads in a dark theme too."""
+    sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE_NAME)
+    plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight", "image.interpolation": "nearest"})
+
+
+def overlay(image: np.ndarray, ids: np.ndarray, opacity: float = 0.55) -> np.ndarray:
+    """Objects (H, W) uint8 in the DAVIS palette over an image (H, W, 3) uint8, with dark outlines."""
+    colours = PALETTE[ids]
+    mixed = np.where(ids[..., None] > 0, image * (1 - opacity) + colours * opacity, image)
+    thick = np.ones((3, 3), np.uint8)
+    outline = cv2.dilate(ids, thick) != cv2.erode(ids, thick)
+    mixed[outline] *= 0.25
+    return mixed.astype(np.uint8)
+
+
+def with_joints(image: np.ndarray, joints: np.ndarray, radius: int = 3) -> np.ndarray:
+    """Joints (J, 2) xy px as filled circles over an image (H, W, 3) uint8; missing ones (negative) are left out."""
+    image = image.copy()
+    colours = (np.array(sns.color_palette("husl", len(joints))) * 255).astype(int)
+    for (x, y), colour in zip(joints, colours, strict=True):
+        if x >= 0 and y >= 0:
+            cv2.circle(image, (round(float(x)), round(float(y))), radius + 1, (0, 0, 0), -1, cv2.LINE_AA)
+            cv2.circle(image, (round(float(x)), round(float(y))), radius, colour.tolist(), -1, cv2.LINE_AA)
+    return image
+
+
+def image_grid(
+    rows: Sequence[Sequence[np.ndarray]],
+    row_titles: Sequence[str] = (),
+    column_titles: Sequence[str] = (),
+    width: float = 10.0,
+    **imshow,
+) -> Figure:
+    """Images in rows and columns, `width` inches wide; maps (H, W) take `imshow`'s colour map."""
+    columns = max(len(row) for row in rows)
+    height, breadth = rows[0][0].shape[:2]
+    cell = width / columns
+    size = (width, (cell * height / breadth + 0.08) * len(rows) + (0.25 if column_titles else 0))
+    figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False, layout="constrained")
+    for r, row in enumerate(rows):
+        for c in range(columns):
+            axis = axes[r, c]
+            axis.set(xticks=[], yticks=[])
+            axis.grid(False)
+            sns.despine(ax=axis, left=True, bottom=True)
+            if c < len(row):
+                axis.imshow(row[c], **imshow)
+            if r == 0 and c < len(column_titles):
+                axis.set_title(column_titles[c], fontsize=9)
+            if c == 0 and r < len(row_titles):
+                axis.set_ylabel(row_titles[r], fontsize=9)
+    return figure
+
+
+def training_curves(runs: dict[str, pd.DataFrame], columns: Sequence[str], smooth: int = 25) -> Figure:
+    """One panel a column of `metrics.csv`, one line a run, each a running mean over `smooth` steps."""
+    figure, axes = plt.subplots(1, len(columns), figsize=(3.4 * len(columns), 2.9), squeeze=False, layout="constrained")
+    for axis, column in zip(axes[0], columns, strict=True):
+        for name, metrics in runs.items():
+            if column in metrics:
+                axis.plot(metrics.step, metrics[column].rolling(smooth, min_periods=1).mean(), label=name)
+        axis.set(title=column, xlabel="step")
+    if len(runs) > 1:
+        axes[0, 0].legend(fontsize=8)
+    return figure
+
+
+def score_bars(table: pd.DataFrame, score: str, by: str, per: str) -> Figure:
+    """Mean `score` of every `by` as a bar, every `per` (sequence) as a dot, order kept."""
+    figure, axis = plt.subplots(figsize=(7.5, 0.5 * table[by].nunique() + 1.1), layout="constrained")
+    sns.barplot(table, x=score, y=by, errorbar=None, color=sns.color_palette(PALETTE_NAME)[0], alpha=0.55, ax=axis)
+    sns.stripplot(table, x=score, y=by, color="0.2", size=4, jitter=0.18, ax=axis)
+    axis.set(xlabel=f"{score} (bar: mean, dot: one {per})", ylabel="", xlim=(0, 1))
+    return figure
+
+
+def score_over_time(table: pd.DataFrame, score: str, by: str) -> Figure:
+    """Mean `score` against the frame number, one line each `by`; shaded: 95 % of the mean over sequences."""
+    figure, axis = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
+    sns.lineplot(table, x="frame", y=score, hue=by, ax=axis, errorbar=("ci", 95), seed=0)
+    axis.set(xlabel="frames since the given mask", ylabel=score, ylim=(0, 1))
+    axis.legend(title="", fontsize=8)
+    return figure
+
+
+def paired_differences(table: pd.DataFrame, score: str, full: str, other: str) -> Figure:
+    """Per sequence, `full` minus `other`, sorted; `table` has columns sequence, variant and `score`."""
+    wide = table.pivot(index="sequence", columns="variant", values=score)
+    difference = (wide[full] - wide[other]).sort_values()
+    palette = sns.color_palette(PALETTE_NAME)
+    figure, axis = plt.subplots(figsize=(7.5, 0.28 * len(difference) + 1.1), layout="constrained")
+    axis.barh(difference.index, difference, color=[palette[0] if d > 0 else palette[3] for d in difference])
+    axis.axvline(0, color="0.3", linewidth=1)
+    axis.axvline(difference.mean(), color="0.3", linewidth=1, linestyle="--")
+    axis.set(xlabel=f"{score}: {full} minus {other} (dashed: mean)", ylabel="")
+    return figure
+
+
+def stereo_figure(left: np.ndarray, matches: dict[str, pd.DataFrame], limit: float = 64.0) -> Figure:
+    """The left image beside, for every feature source, where its matches land and how far off, in px up to `limit`."""
+    count = len(matches)
+    figure, axes = plt.subplots(1, count + 1, figsize=(3.2 * (count + 1), 2.5), layout="constrained")
+    axes[0].imshow(left)
+    axes[0].set_title("left image", fontsize=9)
+    for axis, (name, table) in zip(axes[1:], matches.items(), strict=True):
+        grid = table.pivot(index="y", columns="x", values="error")
+        drawn = axis.imshow(grid, vmin=0, vmax=limit, cmap="viridis")
+        axis.set_title(name, fontsize=9)
+    figure.colorbar(drawn, ax=axes[-1], label="error (px)", shrink=0.8)
+    for axis in axes:
+        axis.set(xticks=[], yticks=[])
+        axis.grid(False)
+    return figure

@@ -1,0 +1,310 @@
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from stt_core.files import InputError
+from stt_core.fingerprint import code_fingerprint, folder_fingerprint, hash_of
+from stt_core.pairing import check, declared_parameters, read_source, sync
+from stt_core.progress import Progress, clock
+from stt_core.schedule import plan, read_parameters, select
+
+REPOSITORY = Path(__file__).parents[1]
+
+TEXT = """\
+# %% [markdown]
+# # A page
+
+# %% tags=["parameters"]
+profile = "laptop"
+data = ""
+seed = 0
+
+# %% tags=["hide-input"]
+{code}
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A repository of two notebooks, the second waiting for the first, with its own copy of the library."""
+    shutil.copytree(REPOSITORY / "stt_core", tmp_path / "stt_core", ignore=shutil.ignore_patterns("__pycache__"))
+    notebooks = tmp_path / "notebooks"
+    (notebooks / "profiles").mkdir(parents=True)
+    (notebooks / "profiles" / "tiny.yaml").write_text("profile: tiny\ndata: ''\nseed: 0\n")
+    (notebooks / "order.yaml").write_text("after: {02_second: [01_first]}\n")
+    write(tmp_path, "01_first", "print('seed', seed)")
+    write(tmp_path, "02_second", "print(6 * 7)")
+    return tmp_path
+
+
+def write(study, name, code):
+    (study / "notebooks" / f"{name}.py").write_text(TEXT.format(code=code))
+
+
+def start(study, *arguments):
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-m", "stt_core.runner", "--profile", "tiny", *arguments]
+    return subprocess.Popen(
+        command, cwd=study, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def run(study, *arguments):
+    process = start(study, *arguments)
+    out, errors = process.communicate(timeout=60)
+    return process.returncode, out, errors
+
+
+def outputs(study, name="01_first"):
+    notebook = nbformat.read(study / "runs" / "tiny" / "notebooks" / f"{name}.ipynb", as_version=4)
+    return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+
+
+def keys(study, *overrides):
+    return {notebook.name: notebook.key for notebook in plan(study, "tiny", overrides)}
+
+
+def test_run_then_nothing_to_do_then_failure_that_keeps_the_last_good_output(study):
+    folder = study / "runs" / "tiny" / "notebooks"
+    code, out, errors = run(study)
+    assert code == 0, errors
+    assert out.index("01_first: done") < out.index("02_second: started")
+    assert outputs(study) == "seed 0\n"
+    assert outputs(study, "02_second") == "42\n"
+    record = json.loads((folder / "01_first.json").read_text())
+    assert record["profile"] == "tiny"
+    assert record["seconds"] > 0
+    assert record["parameters"] == {"profile": "tiny", "data": "", "seed": 0}
+
+    code, out, _ = run(study)
+    assert (code, out) == (0, "2 notebooks are fresh\n")
+
+    (study / "stt_core" / "color.py").write_text("GREY = 0.5\n")
+    assert "01_first: done" in run(study, "--only", "01")[1]
+
+    write(study, "01_first", "print('before')\nraise ValueError('seed %d is bad' % seed)")
+    code, out, errors = run(study, "-p", "seed", "3")
+    assert code == 1
+    assert outputs(study) == "seed 0\n"  # the last good one
+    assert "ValueError: seed 3 is bad" in (folder / "01_first.traceback.txt").read_text()
+    assert "before" in (folder / "01_first.failed.ipynb").read_text()
+    lines = errors.splitlines()
+    assert lines[0] == "01_first: ValueError: seed 3 is bad"
+    assert lines[1].endswith(f"runs{os.sep}tiny{os.sep}notebooks{os.sep}01_first.traceback.txt")
+    assert lines[2] == "02_second: skipped: it needs 01_first"
+
+    write(study, "01_first", "print('mended', seed)")
+    assert run(study, "--only", "01", "-p", "seed", "3")[0] == 0
+    assert outputs(study) == "mended 3\n"
+    assert {p.name for p in folder.iterdir() if p.name.startswith("01")} == {"01_first.ipynb", "01_first.json"}
+
+
+def test_kernel_is_ours_without_ports_and_with_its_share_of_the_cores(study):
+    code = """import json, os, sys
+import ipykernel
+file = json.load(open(ipykernel.get_connection_file()))
+print(json.dumps([sys.executable, os.environ["PYTHONHASHSEED"], os.environ["OMP_NUM_THREADS"], file["transport"]]))"""
+    write(study, "01_first", code)
+    assert run(study, "--only", "01_first", "--jobs", "1")[0] == 0
+    assert json.loads(outputs(study)) == [sys.executable, "0", str(os.cpu_count()), "ipc"]
+
+
+def test_a_dead_kernel_and_an_independent_notebook(study):
+    (study / "notebooks" / "order.yaml").unlink()
+    write(study, "01_first", "import os\nos._exit(9)")
+    code, _, errors = run(study)
+    assert code == 1
+    assert "Kernel died" in errors
+    assert outputs(study, "02_second") == "42\n"
+
+
+def test_a_stopped_run_leaves_no_half_output_and_no_process(study):
+    write(
+        study,
+        "01_first",
+        f"open(r'{study}/pid', 'w').write(str(__import__('os').getpid()))\nimport time\ntime.sleep(50)",
+    )
+    process = start(study)
+    until = time.monotonic() + 40
+    while not (study / "pid").exists() or not (study / "pid").read_text():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert "at work" in run(study)[2]  # one run at a time
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert [p.name for p in (study / "runs" / "tiny" / "notebooks").iterdir()] == [".lock"]
+    pid = int((study / "pid").read_text())
+    while alive(pid):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True).stdout
+    return not state.startswith("Z")  # nobody may be there to collect it
+
+
+def test_bad_input_is_one_sentence_and_exit_code_2(study):
+    code, _, errors = run(study, "-p", "sede", "1")
+    assert code == 2
+    assert errors == "01_first has no parameter sede; it has data, profile, seed.\n"
+    with pytest.raises(InputError, match=r"the profiles are tiny\."):
+        plan(study, "huge")
+    with pytest.raises(InputError, match="no notebook starts with 07; there are 01_first, 02_second"):
+        select(plan(study, "tiny"), ["07"])
+    (study / "notebooks" / "order.yaml").write_text("after: {01_first: [02_second], 02_second: [01_first]}\n")
+    with pytest.raises(InputError, match="circle"):
+        plan(study, "tiny")
+    (study / "notebooks" / "order.yaml").write_text("after: {01_first: [00_none]}\n")
+    with pytest.raises(InputError, match="names 00_none"):
+        plan(study, "tiny")
+
+
+def test_what_makes_a_notebook_stale(study):
+    before = keys(study)
+    assert keys(study) == before
+    changed = keys(study, ("seed", 1))
+    assert all(changed[name] != before[name] for name in before)
+
+    write(study, "02_second", "print(43)")
+    after_second = keys(study)
+    assert after_second["01_first"] == before["01_first"]
+    assert after_second["02_second"] != before["02_second"]
+
+    write(study, "01_first", "print('other')")  # the second reads what the first makes
+    assert keys(study)["02_second"] != after_second["02_second"]
+
+    (study / "frames").mkdir()
+    one = keys(study, ("data", "frames"))
+    (study / "frames" / "00000.jpg").write_bytes(b"one")
+    assert keys(study, ("data", "frames")) != one
+
+
+def test_dotted_overrides_set_one_field(study):
+    (study / "notebooks" / "profiles" / "tiny.yaml").write_text("spatial: {lr: 0.03, steps: 10}\nseed: 0\n")
+    parameters = read_parameters(study, "tiny", [("spatial.steps", 20), ("temporal.lr", 1.0), ("seed", 1)])
+    assert parameters == {"spatial": {"lr": 0.03, "steps": 20}, "temporal": {"lr": 1.0}, "seed": 1}
+    with pytest.raises(InputError, match="seed isn't a mapping"):
+        read_parameters(study, "tiny", [("seed.x", 1)])
+
+
+def test_parameters_cell(tmp_path):
+    path = tmp_path / "01_x.py"
+    path.write_text('# %% tags=["parameters"]\na: int = 1\nb = c = None\nd.e = 3\n')
+    assert declared_parameters(read_source(path), "01_x") == {"a", "b", "c"}
+    path.write_text("# %%\na = 1\n")
+    with pytest.raises(InputError, match="01_x has no cell tagged `parameters`"):
+        declared_parameters(read_source(path), "01_x")
+
+
+def test_pairs(study):
+    folder = study / "notebooks"
+    assert [c.split()[-1] for c in check(folder)] == ["01_first.ipynb", "02_second.ipynb"]
+    sync(folder)
+    assert check(folder) == []
+    paired, source = folder / "01_first.ipynb", folder / "01_first.py"
+    text, original = source.read_text(), paired.read_bytes()
+
+    # Run in JupyterLab: outputs alone are thrown away, and the source stays.
+    notebook = nbformat.read(paired, as_version=4)
+    notebook.cells[2].outputs = [nbformat.v4.new_output("stream", text="seed 0\n")]
+    nbformat.write(notebook, paired)
+    assert "outputs" in check(folder)[0]
+    sync(folder)
+    assert (source.read_text(), paired.read_bytes()) == (text, original)
+
+    # Edited there: the source follows, and the tags stay.
+    notebook.cells[2].source = "print('edited')"
+    nbformat.write(notebook, paired)
+    os.utime(source, (1, 1))
+    sync(folder)
+    assert source.read_text() == text.replace("print('seed', seed)", "print('edited')")
+    assert check(folder) == []
+
+    # Edited as text.
+    source.write_text(text)
+    os.utime(paired, (1, 1))
+    sync(folder)
+    assert paired.read_bytes() == original
+
+
+def test_code_fingerprint_sees_code_alone(tmp_path):
+    def fingerprint(text):
+        (tmp_path / "module.py").write_text(text)
+        return code_fingerprint(["module"], tmp_path)
+
+    plain = fingerprint("def f(x):\n    return x + 1\n")
+    assert (
+        fingerprint('"""What it is."""\n# Why.\ndef f(x):\n    """Doc."""\n    return (x +\n        1)  # one\n')
+        == plain
+    )
+    assert fingerprint("def f(x):\n    return x + 2\n") != plain
+    assert fingerprint("def f(x):\n    'a'\n    y = 'b'\n") == fingerprint("def f(x):\n    y = 'b'\n")
+    assert fingerprint("def f(x):\n    y = 'c'\n") != fingerprint("def f(x):\n    y = 'b'\n")
+    with pytest.raises(InputError, match=r"other\.py is missing"):
+        code_fingerprint(["other"], tmp_path)
+
+
+def test_folder_fingerprint(tmp_path):
+    def copy(name, small=b"one", large=b"x" * 70_000):
+        folder = tmp_path / name
+        (folder / "a").mkdir(parents=True)
+        (folder / "a" / "small").write_bytes(small)
+        (folder / "large").write_bytes(large)
+        os.utime(folder / "large", (1, 1))
+        return folder
+
+    plain = folder_fingerprint(copy("1"))
+    assert folder_fingerprint(copy("2")) == plain
+    assert folder_fingerprint(copy("3", small=b"two")) != plain
+    assert folder_fingerprint(copy("4", large=b"x" * 70_001)) != plain
+    (tmp_path / "1" / ".lock").touch()
+    assert folder_fingerprint(tmp_path / "1") == plain
+    (tmp_path / "1" / "a" / "small").rename(tmp_path / "1" / "small")
+    assert folder_fingerprint(tmp_path / "1") != plain
+    os.utime(tmp_path / "2" / "large", (2, 2))
+    assert folder_fingerprint(tmp_path / "2") != plain
+    assert folder_fingerprint(tmp_path / "nowhere") == folder_fingerprint(tmp_path / "neither")
+
+
+def test_hash_of():
+    assert hash_of({"a": 1, "b": (1, 2)}) == hash_of({"b": [1, 2], "a": 1})
+    assert hash_of({"a": 1}) != hash_of({"a": 1.5})
+    assert hash_of(Path("x")) == hash_of("x")
+    with pytest.raises(TypeError):
+        hash_of({"a": object()})
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_line():
+    stream = Terminal()
+    progress = Progress({"01": 100.0, "02": 60.0, "03": None}, jobs=2, fresh=1, stream=stream)
+    # 03 counts as the mean, 80: (100 - 30) + 60 + 80, in two lanes.
+    assert progress.left({"01": 30.0}) == 105
+    progress.show({"01": ("3/9", 30.0)})
+    assert "1 notebook is fresh\n" in stream.getvalue()
+    assert "0/3 done, 0:00, about 1:45 to go | 01 3/9 (0:30)" in stream.getvalue()
+    progress.finished("01", 50.0, "")
+    progress.finished("02", 5.0, "ValueError: x")
+    assert "02: failed after 0:05: ValueError: x (2 of 3)" in stream.getvalue()
+    assert progress.left({"03": 10.0}) == 40  # as long as the only one that ended well
+    assert Progress({"01": None}, 2, 0, stream).left({}) is None
+    assert [clock(s) for s in (59.6, 3661)] == ["1:00", "1:01:01"]
