@@ -5,6 +5,7 @@ quote it, and rendered to `runs/<profile>/book/html`; a failed build leaves the 
 """
 
 import argparse
+import ast
 import json
 import shutil
 import subprocess
@@ -17,7 +18,6 @@ import nbformat
 from stt_core.files import InputError, read_json, write_json, write_text
 from stt_core.fingerprint import hash_of
 from stt_core.pairing import PATTERN
-from stt_core.progress import clock
 
 PACKAGES = ("sphinx", "myst-nb", "sphinx-book-theme", "sphinxcontrib-bibtex", "sphinx-mathjax-offline")
 
@@ -52,12 +52,20 @@ def key(root: Path, notebooks: dict[Path, dict]) -> str:
     return hash_of([texts, list(notebooks.values()), [version(package) for package in PACKAGES]])
 
 
+def spoken(seconds: float) -> str:
+    """4 s, 3 min or 1 h 5 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 def footer(profile: str, records: list[dict]) -> str:
     """Profile, time and surroundings of the run, in a line."""
     last = max(records, key=lambda record: record["finished"])
     seconds = sum(record["seconds"] for record in records)
     return (
-        f"Profile “{profile}”, run of {last['finished'][:10]}: {len(records)} notebooks, {clock(seconds)} in all "
+        f"Profile “{profile}”, run of {last['finished'][:10]}: {len(records)} notebooks, {spoken(seconds)} in all "
         f"on {last['cores']} cores, Python {last['versions']['python']}, PyTorch {last['versions']['torch']}."
     )
 
@@ -70,17 +78,18 @@ def page(path: Path, record: dict) -> nbformat.NotebookNode:
     assignments += [f"SEED={parameters['seed']}"] if parameters.get("seed") else []
     assignments += [f"DATA={parameters['data']}"] if parameters.get("data") else []
     text = (
-        ":::{div} rerun\n"
+        ":::{container} rerun\n"
         f"This page is a notebook, {{download}}`notebooks/{name}.py </notebook-sources/{name}.py>`, "
-        f"which took {clock(record['seconds'])} in this run. To run it again:\n\n"
+        f"and took {spoken(record['seconds'])} in this run. To run it again:\n\n"
         f"```bash\nmake notebook NB={name} {' '.join(assignments)}\n```\n:::"
     )
-    for cell in notebook.cells:
-        tags = cell.metadata.setdefault("tags", [])
-        if "parameters" in tags:
-            tags.append("hide-input")
-        if "injected-parameters" in tags:
-            tags.append("hide-input")
+    injected = [cell for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]
+    for cell in injected:
+        cell.source = cell.source.removeprefix("# Parameters\n")
+        cell.metadata["tags"].append("hide-input")
+        cell.metadata["mystnb"] = {"code_prompt_show": "Parameters of this run"}
+    if injected:  # the defaults, in the cell before, don't hold
+        notebook.cells = [cell for cell in notebook.cells if "parameters" not in cell.metadata.get("tags", [])]
     title, *rest = notebook.cells
     heading, _, text_below = title.source.partition("\n")
     if title.cell_type != "markdown" or not heading.startswith("# "):
@@ -90,11 +99,22 @@ def page(path: Path, record: dict) -> nbformat.NotebookNode:
     return notebook
 
 
+def without_docstrings(text: str) -> str:
+    """Source of the library as the book quotes it: functions without docstrings, for the page has the words."""
+    lines = text.splitlines(keepends=True)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef) and ast.get_docstring(node) is not None and len(node.body) > 1:
+            first = node.body[0]
+            lines[first.lineno - 1 : first.end_lineno] = [""] * (first.end_lineno - first.lineno + 1)
+    return "".join(lines)
+
+
 def stage(root: Path, profile: str, notebooks: dict[Path, dict], source: Path) -> None:
     """Fill `source` with everything that Sphinx reads."""
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(root / "book", source, ignore=shutil.ignore_patterns("__pycache__", "build.py"))
-    shutil.copytree(root / "stt_core", source / "stt_core", ignore=shutil.ignore_patterns("__pycache__"))
+    for path in sorted((root / "stt_core").glob("*.py")):
+        write_text(source / "stt_core" / path.name, without_docstrings(path.read_text(encoding="utf-8")))
     (source / "notebook-sources").mkdir()
     for path, record in notebooks.items():
         text = nbformat.writes(page(path, record))

@@ -9,9 +9,9 @@ HERE = Path(__file__).parent
 RUN = json.loads((HERE / "run.json").read_text(encoding="utf-8"))
 
 project = "Spatial, then temporal"
-html_title = "Spatial, then temporal: a reproducible study of video correspondence"
+html_title = project
 author = "the stt-core authors"
-copyright = f"2026, {author}. MIT licence"  # noqa: A001
+copyright = f"2026, {author}. MIT licence"
 language = "en"
 
 extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinxcontrib.bibtex"]
@@ -36,12 +36,14 @@ bibtex_reference_style = "author_year"
 bibtex_default_style = "plain"
 
 html_theme = "sphinx_book_theme"
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system has it
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
 html_copy_source = True
 html_show_sourcelink = False
 html_last_updated_fmt = None
 html_theme_options = {
+    "navbar_persistent": [],  # the search field is in the side bar
     "show_navbar_depth": 1,
     "show_toc_level": 2,
     "use_fullscreen_button": False,

@@ -1,4 +1,4 @@
-"""What a scene consists of: random creatures, distractors, occluders, camera, light and sensor for each kind of video."""
+"""What a scene consists of: random creatures, distractors, occluders, camera, light and sensor."""
 
 from collections.abc import Sequence
 

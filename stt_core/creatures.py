@@ -1,7 +1,8 @@
 """Articulated, textured creatures: a tree of bones, each drawn as a textured tapered capsule that moves with its bone.
 
-One affine matrix per bone and instant carries everything: the pixels of its sprite, the label map and the joints. So the texture moves
-with the part and every correspondence is real. Units: a creature's trunk is about 1 long; x right, y down; angles in radians.
+One affine matrix per bone and instant carries everything: the pixels of its sprite, the label map and the joints. So
+the texture moves with the part and every correspondence is real. Units: a creature's trunk is about 1 long; x right,
+y down; angles in radians.
 """
 
 from collections.abc import Sequence
@@ -131,7 +132,8 @@ def draw(
         creature: what to draw.
         matrices: (N, 2, 3) from bone coordinates to canvas px.
         canvas: (H, W, 3) uint8, changed.
-        labels: (H, W) int16, changed: `code + bone index` where a bone covers at least half a pixel. None draws pixels only.
+        labels: (H, W) int16, changed: `code + bone index` where a bone covers at least half a pixel; None to draw
+            pixels only.
         code: label of the root.
 
     Returns:

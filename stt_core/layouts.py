@@ -1,7 +1,7 @@
 """One job per class of images or per video of the world made of code: render it and write it in its official layout.
 
-Each job has its own generator, seeded by (world, benchmark, split, number), so a file's bytes depend neither on what else is made nor on the
-order. Each returns what its benchmark's index files need.
+Each job has its own generator, seeded by (world, benchmark, split, number), so a file's bytes depend neither on what
+else is made nor on the order. Each returns what its benchmark's index files need.
 """
 
 import io
@@ -112,7 +112,7 @@ def vip_video(root: Path, seed: int, size: int, split: str, number: int, frames:
 
 
 def jhmdb_video(root: Path, seed: int, size: int, split: str, number: int, frames: int) -> tuple[str, dict]:
-    """`jhmdb/JHMDB/Rename_Images/<action>/<clip>/00001.png` and `…/joint_positions/<action>/<clip>/joint_positions.mat`."""
+    """`Rename_Images/<action>/<clip>/00001.png` and `joint_positions/<action>/<clip>/joint_positions.mat`."""
     rng = generator(seed, "jhmdb", split, number)
     action = list(ACTIONS)[number % len(ACTIONS)]
     name = f"{action}/{split}_{number:02d}"
@@ -173,7 +173,7 @@ def write_image(path: Path, rgb: np.ndarray) -> None:
 
 
 def write_palette(path: Path, objects: np.ndarray) -> None:
-    """(H, W) uint8 as an indexed PNG in the DAVIS palette, which spreads an index's bits over R, G and B from the top."""
+    """(H, W) uint8 as an indexed PNG in DAVIS's palette, which spreads an index's bits over R, G and B from the top."""
     index = np.arange(256)[:, None]
     bits = sum(((index >> (3 * k + np.arange(3))) & 1) << (7 - k) for k in range(3))  # (256, 3)
     image = Image.fromarray(objects).convert("P")

@@ -6,9 +6,10 @@ import numpy as np
 
 # VIP's classes, in its order (paper section 4).
 VIP_CLASSES = (
-    "background hat hair sun-glasses upper-clothes dress coat socks pants gloves scarf skirt torso-skin face "
-    "right-arm left-arm right-leg left-leg right-shoe left-shoe"
-).split()
+    *("background", "hat", "hair", "sun-glasses", "upper-clothes", "dress", "coat", "socks", "pants", "gloves"),
+    *("scarf", "skirt", "torso-skin", "face", "right-arm", "left-arm", "right-leg", "left-leg", "right-shoe"),
+    "left-shoe",
+)
 VIP = {name: index for index, name in enumerate(VIP_CLASSES)}
 
 # JHMDB's joints, in its order, each at (bone, share of its length, units across). Right is the person's, who faces us.
@@ -80,8 +81,9 @@ def quadruped(rng: np.random.Generator) -> list[Bone]:
     for name, along, phase, far in (("hind far", 0.08, np.pi, 1), ("front far", 0.9, 0, 1), ("hind near", 0.08, 0, 0),
                                     ("front near", 0.9, np.pi, 0)):  # fmt: skip
         bend = 0.35 if name.startswith("hind") else -0.2
-        _limb(bones, name, 0, (along, 0.5 * thick), (np.pi / 2 - bend / 2, bend), (leg, leg * 0.9), (r * 1.4, r, r * 0.7),
-              (pace, pace * 0.7), phase, depth=-2 if far else 1, skin=skin, light=0.68 if far else 1.0)  # fmt: skip
+        look = {"depth": -2 if far else 1, "skin": skin, "light": 0.68 if far else 1.0}
+        _limb(bones, name, 0, (along, 0.5 * thick), (np.pi / 2 - bend / 2, bend), (leg, leg * 0.9),
+              (r * 1.4, r, r * 0.7), (pace, pace * 0.7), phase, **look)  # fmt: skip
     return bones
 
 
@@ -122,8 +124,10 @@ def bug(rng: np.random.Generator) -> list[Bone]:
     for side in (-1, 1):
         bones.append(Bone(f"feeler {side}", 2, (1, 0.4 * side * size), 0.6 * side, 0.35, (0.04, 0.03), 0.3, side, 0, 3))
         for i, along in enumerate((0.05, 0.5, 0.95)):
-            _limb(bones, f"leg {side} {i}", 0, (along, 0.6 * side * thick), (side * (2.2 - 0.65 * i), side * -u(0.3, 0.9)),
-                  (leg, leg), (0.07, 0.055, 0.035), (0.35, 0.3), np.pi * ((i + (side > 0)) % 2), depth=0, skin=3)  # fmt: skip
+            angles = (side * (2.2 - 0.65 * i), side * -u(0.3, 0.9))
+            beat = np.pi * ((i + (side > 0)) % 2)
+            _limb(bones, f"leg {side} {i}", 0, (along, 0.6 * side * thick), angles, (leg, leg), (0.07, 0.055, 0.035),
+                  (0.35, 0.3), beat, depth=0, skin=3)  # fmt: skip
     return bones
 
 

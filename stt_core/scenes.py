@@ -1,7 +1,7 @@
-"""Moving scenes: creatures over a textured background, seen by a drifting camera in drifting light, with occluders and noise.
+"""Moving scenes: creatures on a textured background, a drifting camera, drifting light, occluders, blur and noise.
 
-Everything is drawn at twice the frame's size and averaged down, so edges are smooth. Positions are shares of the frame (0 to 1), times are raw
-frames of a 25 Hz camera.
+Everything is drawn at twice the frame's size and averaged down, so edges are smooth. Positions are shares of the frame
+(0 to 1), times are raw frames of a 25 Hz camera.
 """
 
 from collections.abc import Sequence
@@ -178,7 +178,7 @@ def skins(rng: np.random.Generator, split: str, plan: str, side: int = 144) -> l
 
 
 def background(rng: np.random.Generator, split: str, size: int, wanted: Sequence[np.ndarray]) -> np.ndarray:
-    """(size, size, 3) uint8: two textures in patches, and stones that partly wear the creatures' own textures (`wanted`)."""
+    """(size, size, 3) uint8: two textures in patches, and stones, some in the creatures' own textures (`wanted`)."""
     first, second = (texture(rng, split, size // 2, chroma=0.85) for _ in range(2))
     first, second = (cv2.resize(each, (size, size), interpolation=cv2.INTER_CUBIC) for each in (first, second))
     patches = np.clip(

@@ -50,8 +50,8 @@ def is_complete(root: str | Path, world: World = World()) -> bool:
 def write_world(root: str | Path, world: World = World(), progress: Callable[[int, int], None] | None = None) -> Path:
     """Make the world under `root`, whole or not at all; return at once if it is there already.
 
-    The labelled validation videos are listed as each benchmark's training split, the test videos as its `val` split, because that is
-    what loaders evaluate by default.
+    The labelled validation videos are listed as each benchmark's training split, the test videos as its `val` split,
+    because that is what loaders evaluate by default.
 
     Args:
         root: folder to make. A different world in it is replaced.

@@ -1,7 +1,7 @@
 """Textures of the world made of code: crops of scikit-image's bundled photographs and procedural noise, recoloured.
 
-Training, validation and test never see the same pixels: each photograph is cut along its longer side into three bands, and
-a split crops its own band only. Noise comes from the caller's generator, which is seeded per split.
+Training, validation and test never see the same pixels: each photograph is cut along its longer side into three bands,
+and a split crops its own band only. Noise comes from the caller's generator, which is seeded per split.
 """
 
 from functools import lru_cache
@@ -105,7 +105,7 @@ def noise(rng: np.random.Generator, size: int) -> np.ndarray:
 def recolour(rng: np.random.Generator, rgb: np.ndarray, chroma: float = 1.0) -> np.ndarray:
     """New hues, lightness and contrast for a texture (H, W, 3) uint8; its structure stays.
 
-    In CIE Lab the hues of a coloured texture are turned as a whole; a grey one is tinted with colours that change with lightness.
+    In CIE Lab the hues of a coloured texture are turned as a whole; a grey one gets tints that change with lightness.
     """
     lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     light = lab[..., 0]

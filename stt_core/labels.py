@@ -1,0 +1,95 @@
+"""Labels as propagation sees them: masks and keypoints to maps on the feature grid, and back (paper section 3)."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from stt_core.files import InputError, written_whole
+
+
+def _palette() -> np.ndarray:
+    index = np.arange(256)[:, None]
+    # The bits of an index, lowest first, go in turn to the highest bits of R, G and B.
+    return sum(((index >> (3 * k + np.arange(3))) & 1) << (7 - k) for k in range(3)).astype(np.uint8)
+
+
+PALETTE = _palette()
+"""(256, 3) uint8 RGB: the colours of DAVIS's annotations."""
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """Ids (H, W) uint8 of a palette or grey PNG.
+
+    Raises:
+        InputError: the file is missing, cannot be decoded, or is a colour image.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("P", "L", "1"):
+                raise InputError(f"{path} is a colour image ({image.mode}); save the ids as a palette or grey PNG.")
+            return np.array(image.convert("L") if image.mode == "1" else image, dtype=np.uint8)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; restore this annotation.") from None
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise InputError(f"{path} cannot be decoded ({error}); restore this annotation.") from None
+
+
+def write_mask(path: str | Path, ids: np.ndarray) -> None:
+    """Write ids (H, W) uint8 as a palette PNG in DAVIS's colours, whole or not at all."""
+    image = Image.fromarray(ids.astype(np.uint8)).convert("P")
+    image.putpalette(PALETTE.ravel().tolist())
+    with written_whole(path) as temporary:
+        image.save(temporary, format="PNG")
+
+
+def one_hot(ids: np.ndarray, count: int) -> Tensor:
+    """Ids (H, W), 0 = background, as maps (count + 1, H, W) float32; ids above `count` are nothing."""
+    return torch.stack([torch.from_numpy(ids == k) for k in range(count + 1)]).float()
+
+
+def masks_to_grid(maps: Tensor, grid: tuple[int, int]) -> Tensor:
+    """One-hot maps (K, H, W) on the feature grid (K, h, w), nearest."""
+    return F.interpolate(maps[None], size=tuple(grid), mode="nearest")[0]
+
+
+def decode_masks(maps: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """Ids (H, W) uint8 out of propagated maps (K, h, w): upsampled bilinearly, min-max normalised each, argmax."""
+    full = F.interpolate(maps[None], size=tuple(size), mode="bilinear", align_corners=False)[0]  # (K, H, W)
+    low, high = full.amin(dim=(1, 2), keepdim=True), full.amax(dim=(1, 2), keepdim=True)
+    # A map that is constant (an object that got lost) becomes 0 everywhere.
+    full = (full - low) / (high - low).clamp(min=1e-12)
+    return full.argmax(dim=0).to(torch.uint8).cpu().numpy()
+
+
+def keypoints_to_maps(joints: np.ndarray, size: tuple[int, int], sigma: float = 4.0) -> Tensor:
+    """Joints (J, 2) xy px as Gaussian maps (J, H, W) with peak 1 at image size; a missing joint (x < 0) is all zero."""
+    height, width = size
+    x = torch.arange(width) - torch.as_tensor(joints[:, 0], dtype=torch.float32)[:, None]  # (J, W)
+    y = torch.arange(height) - torch.as_tensor(joints[:, 1], dtype=torch.float32)[:, None]  # (J, H)
+    maps = torch.exp(-y.square() / (2 * sigma**2))[:, :, None] * torch.exp(-x.square() / (2 * sigma**2))[:, None, :]
+    present = torch.as_tensor(joints[:, 0] >= 0)
+    return maps * present[:, None, None]
+
+
+def maps_to_grid(maps: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Gaussian maps (J, H, W) on the feature grid (J, h, w), bilinearly."""
+    return F.interpolate(maps[None], size=tuple(grid), mode="bilinear", align_corners=False)[0]
+
+
+def decode_keypoints(maps: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """Joints (J, 2) xy px out of propagated maps (J, h, w), upsampled bilinearly to `size`.
+
+    A joint is the mean of the places of its map's 5 largest values, weighted by value; (-1, -1) if the map is all zero.
+    """
+    full = F.interpolate(maps[None], size=tuple(size), mode="bilinear", align_corners=False)[0]  # (J, H, W)
+    values, places = full.flatten(1).topk(5, dim=1)  # (J, 5)
+    values = values.clamp(min=0).double()
+    total = values.sum(dim=1)  # (J,)
+    xy = torch.stack([places % size[1], places // size[1]], dim=2).double()  # (J, 5, 2)
+    mean = (values[:, :, None] * xy).sum(dim=1) / total.clamp(min=1e-12)[:, None]
+    mean[total == 0] = -1
+    return mean.float().cpu().numpy()

@@ -1,0 +1,169 @@
+"""The benchmarks' measures: J and F (DAVIS-2017), mIoU (VIP), PCK (JHMDB), each by its protocol (paper section 4)."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+THRESHOLDS = (0.1, 0.2)  # of PCK
+
+
+def jaccard(prediction: np.ndarray, annotation: np.ndarray) -> float:
+    """J: intersection over union of two masks (H, W) bool, 0 to 1; 1 if both are empty."""
+    union = np.count_nonzero(prediction | annotation)
+    return np.count_nonzero(prediction & annotation) / union if union else 1.0
+
+
+def boundary_f(prediction: np.ndarray, annotation: np.ndarray) -> float:
+    """F: agreement of two masks' boundaries (H, W) bool, 0 to 1.
+
+    Precision and recall count boundary pixels within ceil(0.008 * diagonal) px of the other boundary.
+    """
+    ours, theirs = boundary(prediction), boundary(annotation)
+    count_ours, count_theirs = np.count_nonzero(ours), np.count_nonzero(theirs)
+    if not count_ours or not count_theirs:
+        return float(count_ours == count_theirs)
+    radius = int(np.ceil(0.008 * np.hypot(*prediction.shape)))
+    # Nothing outside the box around both boundaries and the tolerance can matter.
+    rows, columns = np.flatnonzero((ours | theirs).any(axis=1)), np.flatnonzero((ours | theirs).any(axis=0))
+    box = slice(max(0, rows[0] - radius), rows[-1] + radius + 1), slice(
+        max(0, columns[0] - radius), columns[-1] + radius + 1
+    )
+    ours, theirs = ours[box], theirs[box]
+    precision = np.count_nonzero(ours & _dilated(theirs, radius)) / count_ours
+    recall = np.count_nonzero(theirs & _dilated(ours, radius)) / count_theirs
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def boundary(mask: np.ndarray) -> np.ndarray:
+    """Boundary (H, W) bool of a mask: pixels that differ from their right, lower or lower-right neighbour.
+
+    In the last row only the right one is looked at, in the last column only the lower one (official code).
+    """
+    edge = np.zeros_like(mask)
+    edge[:, :-1] |= mask[:, :-1] != mask[:, 1:]
+    edge[:-1] |= mask[:-1] != mask[1:]
+    edge[:-1, :-1] |= mask[:-1, :-1] != mask[1:, 1:]
+    return edge
+
+
+@lru_cache
+def _disk(radius: int) -> np.ndarray:
+    steps = np.arange(-radius, radius + 1)
+    return (steps[:, None] ** 2 + steps**2 <= radius**2).astype(np.uint8)
+
+
+def _dilated(mask: np.ndarray, radius: int) -> np.ndarray:
+    return cv2.dilate(mask.astype(np.uint8), _disk(radius)).astype(bool)
+
+
+def sequence_scores(name: str, predictions: np.ndarray, annotations: np.ndarray) -> list[dict]:
+    """J and F of every object of a sequence.
+
+    Args:
+        name: of the sequence; objects are called `<name>_1`, …
+        predictions, annotations: (T, H, W) uint8 ids; 255 in an annotation is background. The objects are those of
+            the first annotation. First and last frame are not scored.
+
+    Returns:
+        One dict an object: "name", "J" and "F" (lists over the T - 2 frames), and "J-Mean", "J-Recall", "J-Decay",
+        "F-Mean", "F-Recall", "F-Decay".
+
+    Raises:
+        ValueError: shapes that differ, or fewer than three frames.
+    """
+    if predictions.shape != annotations.shape or len(annotations) < 3:
+        raise ValueError(
+            f"{name}: predictions {predictions.shape} and annotations {annotations.shape} must agree, three frames up."
+        )
+    first = annotations[0]
+    scores = []
+    for k in range(1, int(first[first != 255].max(initial=0)) + 1):
+        pairs = [(p == k, a == k) for p, a in zip(predictions[1:-1], annotations[1:-1], strict=True)]
+        record: dict = {"name": f"{name}_{k}"}
+        for measure, score in (("J", jaccard), ("F", boundary_f)):
+            values = [score(p, a) for p, a in pairs]
+            record |= {measure: values, **{f"{measure}-{s}": v for s, v in statistics(values).items()}}
+        scores.append(record)
+    return scores
+
+
+def statistics(values: Sequence[float]) -> dict[str, float]:
+    """Mean, recall (share of frames above 0.5) and decay (mean of the first quarter minus that of the last).
+
+    Quarters share their border frames, as in the official code.
+    """
+    values = np.asarray(values, float)
+    borders = np.round(np.linspace(1, len(values), 5) + 1e-10).astype(int) - 1
+    decay = values[: borders[1] + 1].mean() - values[borders[3] : borders[4] + 1].mean()
+    return {"Mean": values.mean(), "Recall": (values > 0.5).mean(), "Decay": decay}
+
+
+def davis_totals(objects: Sequence[dict]) -> dict[str, float]:
+    """The official global row: every statistic averaged over objects, and J&F-Mean."""
+    names = [f"{measure}-{s}" for measure in "JF" for s in ("Mean", "Recall", "Decay")]
+    means = {name: float(np.mean([record[name] for record in objects])) for name in names}
+    return {"J&F-Mean": (means["J-Mean"] + means["F-Mean"]) / 2, **means}
+
+
+def confusion(predictions: np.ndarray, annotations: np.ndarray, classes: int = 20) -> np.ndarray:
+    """Pixel counts (classes, classes) of [annotation, prediction]; annotated 255 is ignored.
+
+    Raises:
+        ValueError: an id that is no class.
+    """
+    counted = annotations != 255
+    truth, guess = annotations[counted].astype(int), predictions[counted].astype(int)
+    if max(truth.max(initial=0), guess.max(initial=0)) >= classes:
+        raise ValueError(f"an id of {max(truth.max(), guess.max())} is not one of {classes} classes.")
+    return np.bincount(truth * classes + guess, minlength=classes**2).reshape(classes, classes)
+
+
+def mean_iou(counts: np.ndarray) -> float:
+    """Mean over classes of intersection over union, from pixel counts [annotation, prediction]; 0 to 1.
+
+    A class that is neither annotated nor predicted is skipped.
+    """
+    union = counts.sum(axis=0) + counts.sum(axis=1) - np.diag(counts)
+    return float((np.diag(counts)[union > 0] / union[union > 0]).mean())
+
+
+def pck_distances(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Distance of every joint from the truth, as a share of the person's size.
+
+    Args:
+        predictions, truth: (T, J, 2) xy px; a predicted joint with x <= 0 is missing.
+
+    Returns:
+        (T, J): distance / (0.6 * diagonal of the box around the true joints whose prediction is valid); inf for a
+        missing joint, which counts as wrong.
+
+    Raises:
+        ValueError: shapes that differ.
+    """
+    if predictions.shape != truth.shape:
+        raise ValueError(f"predictions {predictions.shape} and truth {truth.shape} must agree.")
+    valid = predictions[..., 0] > 0  # (T, J)
+    inside = np.where(valid[..., None], truth, np.nan)
+    with np.errstate(all="ignore"):
+        low, high = np.fmin.reduce(inside, axis=1), np.fmax.reduce(inside, axis=1)  # (T, 2)
+        scale = 0.6 * np.hypot(*(high - low).T)  # (T,)
+        distances = np.hypot(*np.moveaxis(predictions - truth, -1, 0)) / scale[:, None]
+    return np.where(valid & np.isfinite(distances), distances, np.inf)
+
+
+def pck(clips: Sequence[np.ndarray], thresholds: Sequence[float] = THRESHOLDS) -> dict[str, float]:
+    """PCK@a: mean over joints of the share of frames, pooled over clips, with distance <= a; 0 to 1.
+
+    Args:
+        clips: distances (T, J) of every clip, see `pck_distances`.
+
+    Returns:
+        "PCK@a" with the given first frame scored (the method's code, VFS), "PCK@a, frame 0 left out" without (CRW, UVC).
+    """
+    scores = {}
+    for start, note in ((0, ""), (1, ", frame 0 left out")):
+        pooled = np.concatenate([distances[start:] for distances in clips])  # (all T, J)
+        scores |= {f"PCK@{a:g}{note}": float((pooled <= a).mean(axis=0).mean()) for a in thresholds}
+    return scores
