@@ -65,7 +65,7 @@ def footer(profile: str, records: list[dict]) -> str:
     last = max(records, key=lambda record: record["finished"])
     seconds = sum(record["seconds"] for record in records)
     return (
-        f"Profile “{profile}”, run of {last['finished'][:10]}: {len(records)} notebooks, {spoken(seconds)} in all "
+        f"Profile “{profile}”, run of {last['finished'][:10]}: {len(records)} notebook{'s' * (len(records) > 1)}, {spoken(seconds)} in all "
         f"on {last['cores']} cores, Python {last['versions']['python']}, PyTorch {last['versions']['torch']}."
     )
 

@@ -27,6 +27,8 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
+from pathlib import Path
+
 from stt_core import tables, viz
 from stt_core.datasets import read_image
 from stt_core.labels import read_mask
@@ -71,7 +73,7 @@ def strip(name: str):
     images = [read_image(sequence.frames[t]) for t in times]
     rows = [[viz.overlay(image, read_mask(sequence.masks[t])) for image, t in zip(images, times, strict=True)]]
     for result in results.values():
-        folder = study.folder_of(result) / "masks" / name
+        folder = Path(result["path"]).parent / "masks" / name
         rows.append(
             [
                 viz.overlay(image, read_mask(folder / f"{sequence.frames[t].stem}.png"))

@@ -28,8 +28,8 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_core import tables, viz
-from stt_core.study import Study
+from stt_core import report, tables, viz
+from stt_core.study import Study, title
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
@@ -39,7 +39,7 @@ names = ["full", "no_local", "neither"]
 # ## Training
 
 # %% tags=["hide-input"]
-runs_of = {study.title(name): study.weights(name).parent / "metrics.csv" for name in names}
+runs_of = {title(name): study.weights(name).parent / "metrics.csv" for name in names}
 curves = {name: pd.read_csv(path) for name, path in runs_of.items()}
 for path in runs_of.values():
     print(study.relative(path))
@@ -52,13 +52,13 @@ figure = viz.training_curves(curves, ["fine", "coarse", "local", "global"])
 # sequences. It holds for one seed: how far another seed would move it is not in the interval.
 
 # %% tags=["hide-input"]
-differences = study.differences("full", [name for name in names if name != "full"])
+differences = report.differences(study, "full", [name for name in names if name != "full"])
 differences.round(2)
 
 # %% tags=["hide-input"]
-for task, results in study.all_results(names).items():
-    print(task)
-    display(tables.totals(results).round(1))
+for task in filter(study.has, report.TASKS):
+    print(f"{task}: {report.data_name(study, task)}")
+    display(tables.totals(study.results(task, names)).round(1))
 
 # %% [markdown]
 # ## Sequence by sequence
@@ -66,4 +66,4 @@ for task, results in study.all_results(names).items():
 # %% tags=["hide-input"]
 davis = study.results("davis", names)
 for other in list(davis)[1:]:
-    figure = viz.paired_differences(tables.per_sequence(davis), "J&F-Mean", study.title("full"), other)
+    figure = viz.paired_differences(tables.per_sequence(davis), "J&F-Mean", title("full"), other)

@@ -29,22 +29,19 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_core import viz
-from stt_core.study import ROOT, VARIANTS, Study
+from stt_core import report
+from stt_core.study import ROOT, Study
 
-viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
-names = ["lab", "random", *(name for name in VARIANTS if name not in study.untrained)]
+names = ["lab", "random", "step_one", "step_two", "neither", "no_global", "no_local", "full"]
 published = pd.read_csv(ROOT / "book" / "published.csv")
-ours = study.benchmark_rows(names)
+ours = report.benchmark_rows(study, names)
 
 # %% [markdown]
 # ## DAVIS-2017
 
+
 # %% tags=["hide-input"]
-columns = ["method", "backbone", "stride", "data", "metric", "value", "source"]
-
-
 def table(benchmark: str) -> pd.DataFrame:
     rows = pd.concat([published, ours], ignore_index=True).query("benchmark == @benchmark")
     wide = rows.pivot_table(

@@ -28,10 +28,14 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from stt_core.study import Study
+import pandas as pd
+
+from stt_core import report
+from stt_core.study import ROOT, Study
 
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
-claims = study.claims()
+published = pd.read_csv(ROOT / "book" / "published.csv")
+claims = report.claims(study, published)
 claims.style.hide(axis="index").format(precision=1)
 
 # %% [markdown]

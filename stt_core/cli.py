@@ -47,7 +47,7 @@ def train(
         workers: processes that decode; 0 = none, and decoded frames stay in memory.
     """
     from stt_core.balance import carried_weights
-    from stt_core.study import VARIANTS, Study
+    from stt_core.study import VARIANTS, Study, variant_settings
     from stt_core.train import train_spatial, train_temporal
     from stt_core.training_data import FramePairs, Images
 
@@ -62,17 +62,16 @@ def train(
         raise InputError(f"--variant {variant} is not one that step two trains; see stt train --help.")
     if VARIANTS[variant].steps == "both" and initial is None:
         raise InputError(f"--variant {variant} starts from step one: give its weights with --initial.")
-    if VARIANTS[variant].steps == "two":
-        initial = None
-    teacher = teacher or initial
     videos = study.folder("videos")
     gap = study.profile.max_gap
+    teacher = teacher or initial
     base = replace(study.profile.temporal, seed=seed)
-    weights = carried_weights(base, videos, initial, teacher, max_gap=gap)["weights"] if (
-        study.profile.carry_weights and teacher
-    ) else None
-    settings = study.settings(variant, carried=weights)
+    carried = None
+    if study.profile.carry_weights and initial:
+        carried = carried_weights(base, videos, initial, teacher, max_gap=gap)["weights"]
+    settings = variant_settings(study.profile, variant, seed, carried)
     pairs = FramePairs(videos, size=settings.size, max_gap=gap, seed=seed, cache=cache)
+    initial = None if VARIANTS[variant].steps == "two" else initial
     print(train_temporal(settings, pairs, out, initial=initial, teacher=teacher, workers=workers))
 
 

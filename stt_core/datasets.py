@@ -103,7 +103,9 @@ def jhmdb_clips(root: str | Path, list_file: str = "val_list.txt") -> list[Clip]
     clips = []
     for line in listed(root / list_file):
         if len(line.split()) != 2:
-            raise InputError(f"{root / list_file}: '{line}' is not '<joint_positions.mat> <frame folder>'; mend the line.")
+            raise InputError(
+                f"{root / list_file}: '{line}' is not '<joint_positions.mat> <frame folder>'; mend the line."
+            )
         positions, folder = (root / part for part in line.split())
         frames = _files(folder, "*.png")
         if not positions.is_file():
@@ -113,7 +115,9 @@ def jhmdb_clips(root: str | Path, list_file: str = "val_list.txt") -> list[Clip]
         except Exception as error:
             raise InputError(f"{positions} has no readable pos_img ({error}); restore this file.") from None
         if len(joints) > len(frames):
-            raise InputError(f"{folder} has {len(frames)} frames but {positions} has {len(joints)}; restore the frames.")
+            raise InputError(
+                f"{folder} has {len(frames)} frames but {positions} has {len(joints)}; restore the frames."
+            )
         # Released JHMDB clips may have a frame or more without joints at the end; they cannot be scored.
         name = "/".join(folder.parts[-2:])
         clips.append(Clip(name, frames[: len(joints)], joints.astype(np.float32) - 1))  # counted from 1
@@ -130,7 +134,9 @@ def find_folder(root: str | Path, names: Iterable[str], what: str) -> Path:
     for name in names:
         if (Path(root) / name).is_dir():
             return Path(root) / name
-    raise InputError(f"{root} has no {what} folder; it should be called {' or '.join(names) or 'something (none named)'}.")
+    raise InputError(
+        f"{root} has no {what} folder; it should be called {' or '.join(names) or 'something (none named)'}."
+    )
 
 
 def listed(path: Path) -> list[str]:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,15 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from stt_core import labels, metrics
-from stt_core.datasets import Clip, Sequence, davis_sequences, jhmdb_clips, read_image, read_sequence_mask, vip_sequences
+from stt_core.datasets import (
+    Clip,
+    Sequence,
+    davis_sequences,
+    jhmdb_clips,
+    read_image,
+    read_sequence_mask,
+    vip_sequences,
+)
 from stt_core.features import FeatureSource, features_of
 from stt_core.files import read_json, write_json
 from stt_core.fingerprint import hash_of
@@ -32,6 +41,16 @@ class Inference:
     with_first: bool = True  # frame 0 stays in the context
 
 
+PAPER = {  # task, stride -> settings of paper section 3
+    ("davis", 8): Inference(),
+    ("davis", 4): Inference(radius=35),
+    ("vip", 8): Inference(resize=(560, 560), radius=16),
+    ("vip", 4): Inference(resize=(560, 560), radius=35),
+    ("jhmdb", 8): Inference(resize=(320, 320), radius=5),
+    ("jhmdb", 4): Inference(resize=(320, 320), radius=12),
+}
+
+
 def evaluate_davis(
     source: FeatureSource, root: str | Path, out: str | Path, inference: Inference, split: str = "val"
 ) -> dict:
@@ -42,7 +61,9 @@ def evaluate_davis(
     Returns:
         The content of `results.json`; `metrics` has the official names, all in 0 to 1.
     """
-    return _evaluate("davis", davis_sequences(root, split), _davis_sequence, _davis_totals, source, out, inference, split)
+    return _evaluate(
+        "davis", davis_sequences(root, split), _davis_sequence, _davis_totals, source, out, inference, split
+    )
 
 
 def evaluate_vip(
@@ -101,7 +122,7 @@ def _propagated(
     first = next(features)
     maps = first_maps(first.shape[1:]).to(first)
     yield from propagate_frames(
-        _chained(first, features),
+        chain([first], features),
         maps,
         num_preceding=inference.num_preceding,
         radius=inference.radius,
@@ -109,11 +130,6 @@ def _propagated(
         temperature=inference.temperature,
         with_first=inference.with_first,
     )
-
-
-def _chained(first: Tensor, rest: Iterator[Tensor]) -> Iterator[Tensor]:
-    yield first
-    yield from rest
 
 
 def _masks(sequence: Sequence, source: FeatureSource, inference: Inference, out: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +151,7 @@ def _masks(sequence: Sequence, source: FeatureSource, inference: Inference, out:
 
 def _davis_sequence(sequence: Sequence, source: FeatureSource, inference: Inference, out: Path) -> dict:
     predictions, annotations = _masks(sequence, source, inference, out)
-    return {"objects": metrics.sequence_scores(predictions, annotations)}
+    return {"objects": metrics.sequence_scores(sequence.name, predictions, annotations)}
 
 
 def _davis_totals(records: list[dict]) -> dict[str, float]:

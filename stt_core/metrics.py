@@ -27,8 +27,9 @@ def boundary_f(prediction: np.ndarray, annotation: np.ndarray) -> float:
     radius = int(np.ceil(0.008 * np.hypot(*prediction.shape)))
     # Nothing outside the box around both boundaries and the tolerance can matter.
     rows, columns = np.flatnonzero((ours | theirs).any(axis=1)), np.flatnonzero((ours | theirs).any(axis=0))
-    box = slice(max(0, rows[0] - radius), rows[-1] + radius + 1), slice(
-        max(0, columns[0] - radius), columns[-1] + radius + 1
+    box = (
+        slice(max(0, rows[0] - radius), rows[-1] + radius + 1),
+        slice(max(0, columns[0] - radius), columns[-1] + radius + 1),
     )
     ours, theirs = ours[box], theirs[box]
     precision = np.count_nonzero(ours & _dilated(theirs, radius)) / count_ours

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from stt_core.evaluate import Inference
+from stt_core.evaluate import PAPER, Inference
 from stt_core.files import InputError
 from stt_core.spatial import SpatialSettings
 from stt_core.synthetic import World
@@ -33,9 +33,9 @@ class Evaluation:
     """How features are measured: stride of res4, and the settings of propagation for each task."""
 
     stride: int = 8
-    davis: Inference = Inference()
-    vip: Inference = Inference(resize=(560, 560), radius=16)
-    jhmdb: Inference = Inference(resize=(320, 320), radius=5)
+    davis: Inference = PAPER["davis", 8]
+    vip: Inference = PAPER["vip", 8]
+    jhmdb: Inference = PAPER["jhmdb", 8]
     real: Inference = Inference(resize=240, radius=6)  # DAVIS at half its size and half the window
 
 
@@ -117,6 +117,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     except (TypeError, ValueError):
         converted = None
     # YAML reads 1e-3 as a string, so numbers are converted; 3.5 steps are refused.
-    if hint in (int, float, str, bool) and (not isinstance(converted, hint) or (hint is int and converted != float(value))):
+    if hint in (int, float, str, bool) and (
+        not isinstance(converted, hint) or (hint is int and converted != float(value))
+    ):
         raise InputError(f"{where} must be of type {hint.__name__}, not {value!r}.")
     return converted

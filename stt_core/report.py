@@ -72,7 +72,9 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
 
 def claims(study: Study, published: pd.DataFrame) -> pd.DataFrame:
     """One row a claim and task: the paper's difference, this run's with its interval, and the verdict."""
-    table = published.query("benchmark == 'DAVIS-2017' and metric == 'J&F-Mean' and backbone == 'ResNet-18' and stride == 8")
+    table = published.query(
+        "benchmark == 'DAVIS-2017' and metric == 'J&F-Mean' and backbone == 'ResNet-18' and stride == 8"
+    )
     figures = table.drop_duplicates("method").set_index("method").value
     rows = []
     for claim in CLAIMS:

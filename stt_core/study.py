@@ -11,13 +11,14 @@ from filelock import FileLock
 
 from stt_core import evaluate, synthetic
 from stt_core.balance import carried_weights
-from stt_core.datasets import find_folder
+from stt_core.datasets import davis_sequences, find_folder, jhmdb_clips, vip_sequences
 from stt_core.features import FeatureSource, feature_source
 from stt_core.files import InputError, read_json, write_json
 from stt_core.fingerprint import code_fingerprint, folder_fingerprint, hash_of
 from stt_core.losses import LocalDistillation
 from stt_core.profile import Profile, load_profile
 from stt_core.stereo import stereo_matches, stereo_scores
+from stt_core.temporal import TemporalSettings
 from stt_core.train import train_spatial, train_temporal
 from stt_core.training_data import FramePairs, Images
 from stt_core.weights import file_hash
@@ -143,15 +144,10 @@ class Study:
 
         return read_json(self.make(path, measure))
 
-    def settings(self, variant: str, **changes: Any) -> Any:
-        """Step-two settings of a variant of `VARIANTS`."""
-        settings = replace(self.profile.temporal, seed=self.seed)
-        if self.profile.carry_weights:
-            weights = self.balance()["weights"]
-            settings = replace(settings, weight_local=weights["local"], weight_global=weights["global"])
-        if VARIANTS[variant].steps == "two":
-            settings = replace(settings, lr=self.profile.scratch_lr)
-        return replace(settings, **dict(VARIANTS[variant].changes), **changes)
+    def settings(self, variant: str, **changes: Any) -> TemporalSettings:
+        """Step-two settings of a variant of `VARIANTS`; `changes` are fields of `TemporalSettings`."""
+        carried = self.balance()["weights"] if self.profile.carry_weights else None
+        return variant_settings(self.profile, variant, self.seed, carried, **changes)
 
     def weights(self, variant: str, **changes: Any) -> Path:
         """Weights of a variant, trained where they are missing; `changes` are fields of `TemporalSettings`."""
@@ -164,9 +160,8 @@ class Study:
         key = [asdict(settings), self.profile.max_gap, starts, self._video_key()]
 
         def train(out: Path) -> None:
-            videos = FramePairs(
-                self.folder("videos"), settings.size, max_gap=self.profile.max_gap, seed=self.seed, cache=True
-            )
+            root, gap = self.folder("videos"), self.profile.max_gap
+            videos = FramePairs(root, size=settings.size, max_gap=gap, seed=self.seed, cache=True)
             train_temporal(settings, videos, out, initial=initial, teacher=teacher)
 
         return self.trained(variant, key, train)
@@ -221,6 +216,14 @@ class Study:
                 rows.setdefault(VARIANTS[name].title, {})[f"{rate:g}{mark}"] = 100 * score
         return pd.DataFrame(rows).T
 
+    def sequences(self, task: str, split: str = "val") -> list:
+        """The labelled sequences of a task, as `datasets` gives them."""
+        if task == "vip":
+            return vip_sequences(self.folder(task), split)
+        if task == "jhmdb":
+            return jhmdb_clips(self.folder(task), f"{split}_list.txt")
+        return davis_sequences(self.folder(task), split)
+
     def relative(self, path: str | Path) -> str:
         """A path as the book shows it: from the repository's root where it lies below it."""
         path = Path(path).resolve()
@@ -236,6 +239,23 @@ class Study:
             if not path.exists():
                 build(path)
         return path
+
+
+def variant_settings(
+    profile: Profile, variant: str, seed: int, carried: dict[str, float] | None, **changes: Any
+) -> TemporalSettings:
+    """A profile's step-two settings for a variant.
+
+    Args:
+        carried: weights of "local" and "global" for the profile's geometry (see `balance`), None = as in the profile.
+        changes: fields of `TemporalSettings`, applied last.
+    """
+    settings = replace(profile.temporal, seed=seed)
+    if carried:
+        settings = replace(settings, weight_local=carried["local"], weight_global=carried["global"])
+    if VARIANTS[variant].steps == "two":
+        settings = replace(settings, lr=profile.scratch_lr)
+    return replace(settings, **dict(VARIANTS[variant].changes) | changes)
 
 
 def title(name: str) -> str:

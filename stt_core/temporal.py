@@ -72,7 +72,9 @@ class SpatialThenTemporal(nn.Module):
         self.teacher, self.teacher_input = None, "rgb"
         if settings.weight_global:
             if teacher is None:
-                raise InputError("global distillation needs the weights of a teacher; give them or set weight_global 0.")
+                raise InputError(
+                    "global distillation needs the weights of a teacher; give them or set weight_global 0."
+                )
             strides, pool = STANDARD
             self.teacher, self.teacher_input = load_encoder(teacher, strides=strides, pool=pool)
             self.teacher.requires_grad_(False)
@@ -117,7 +119,12 @@ class SpatialThenTemporal(nn.Module):
         if settings.weight_local:
             reference, query = features["res4"]
             losses["local"] = settings.weight_local * local_distillation_loss(
-                correlations["res3"], correlations["res4"], query, reference, settings.local, radius=settings.radius_coarse
+                correlations["res3"],
+                correlations["res4"],
+                query,
+                reference,
+                settings.local,
+                radius=settings.radius_coarse,
             )
         if settings.weight_global:
             reference, query = features["res5"]

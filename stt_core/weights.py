@@ -44,7 +44,9 @@ def read_weights(path: str | Path, *, input: str = "rgb") -> tuple[dict[str, Ten
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} cannot be read as PyTorch weights ({reason}); save it again with torch.save.") from None
+        raise InputError(
+            f"{path} cannot be read as PyTorch weights ({reason}); save it again with torch.save."
+        ) from None
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, not a state dict; save model.state_dict().")
     state = content.get("state_dict", content)
