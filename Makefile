@@ -50,12 +50,12 @@ test: check  ## everything that CI runs: checks, tests, the whole pipeline on li
 
 check: $(READY)  ## lint, format, and whether notebooks and their sources agree
 	@$(BIN)/ruff check --extend-exclude '*.ipynb' .
-	@$(BIN)/ruff format --check --exclude '*.ipynb' .
+	@$(BIN)/ruff format --check --extend-exclude '*.ipynb' .
 	@$(BIN)/python -m stt_core.pairing check notebooks
 
 format: $(READY)  ## mend what `make check` can mend
 	@$(BIN)/ruff check --fix --extend-exclude '*.ipynb' .
-	@$(BIN)/ruff format --exclude '*.ipynb' .
+	@$(BIN)/ruff format --extend-exclude '*.ipynb' .
 	@$(BIN)/python -m stt_core.pairing sync notebooks
 
 sync: $(READY)  ## after editing a notebook: make its text and its .ipynb agree

@@ -1,21 +1,7 @@
-# ---
-# jupyter:
-#   jupytext:
-#     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Part propagation and pose tracking
 #
-# The same features, the same propagation, other labels: body parts and clothes in VIP's classes {cite}`zhou2018aten`, scored by the mean over classes
+# The same features, the same propagation, other labels: body parts and clothes in VIP's classes {cite}`zhou2018vip`, scored by the mean over classes
 # of IoU (mIoU), and the fifteen joints of JHMDB {cite}`jhuang2013jhmdb`, scored by the share of joints that land within a tenth (or a fifth) of the
 # person's size of the truth (PCK).
 

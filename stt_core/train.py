@@ -1,6 +1,7 @@
 """The two training loops, one visible loop each: resumable, logged, whole checkpoints."""
 
 import csv
+import logging
 import math
 import time
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,8 @@ from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.training_data import EpochBatches, FramePairs, Images
 from stt_core.weights import save_weights
+
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision of every run
 
 
 def cosine_rate(step: int, *, lr: float, steps: int, warmup: int = 0, floor: float = 1e-3) -> float:

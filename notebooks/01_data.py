@@ -1,0 +1,134 @@
+# %% [markdown]
+# # The data of this run
+#
+# The study ships a world made of code: articulated, textured creatures that walk over textured, moving ground, under a
+# moving camera and drifting light, with occluders, look-alikes and sensor noise. It is written in the official layouts
+# of the data sets it stands in for, so that the same loaders and evaluators take the real ones: images as ImageNet
+# {cite}`deng2009imagenet`, unlabelled videos as YouTube-VOS {cite}`xu2018youtubevos`, object masks as DAVIS-2017
+# {cite}`ponttuset2017davis`, body parts as VIP {cite}`zhou2018vip` and joints as JHMDB {cite}`jhuang2013jhmdb`.
+# Training, validation and test use disjoint textures and creatures.
+
+# %% tags=["parameters"]
+profile = "laptop"
+settings = {}
+seed = 0
+data = ""
+runs = ""
+
+# %% tags=["hide-input"]
+import numpy as np
+import pandas as pd
+from skimage.data import stereo_motorcycle
+
+from stt_core import viz
+from stt_core.datasets import read_image
+from stt_core.files import read_json
+from stt_core.labels import read_mask
+from stt_core.study import Study
+from stt_core.training_data import FramePairs, Images
+
+viz.style()
+study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+images = Images(study.folder("images"), load_size=160)
+pairs = FramePairs(study.folder("videos"), size=160, max_gap=study.profile.max_gap)
+tasks = [task for task in ("davis", "vip", "jhmdb", "real") if study.has(task)]
+counts = {"training images": len(images), "training videos": len(pairs.videos)}
+counts["training frames"] = sum(len(frames) for frames in pairs.videos)
+for task in tasks:
+    sequences = study.sequences(task)
+    counts[f"{task}: test sequences"] = len(sequences)
+    counts[f"{task}: test frames"] = sum(len(sequence.frames) for sequence in sequences)
+print(study.relative(study.data))
+pd.Series(counts, name="count").to_frame()
+
+# %% [markdown]
+# ## Images for step one
+
+# %% tags=["hide-input"]
+chosen = np.linspace(0, len(images) - 1, 24).astype(int)
+sheet = [images[(0, int(i))].permute(1, 2, 0).numpy() for i in chosen]
+figure = viz.image_grid([sheet[i : i + 8] for i in range(0, 24, 8)])
+
+# %% [markdown]
+# ## Videos for step two
+#
+# No labels here: these frames are all that step two sees, two at a time. Training pairs, as they leave the loader (both
+# cut alike), the earlier frame above the later one:
+
+# %% tags=["hide-input"]
+chosen = np.linspace(0, len(pairs) - 1, 8).astype(int)
+drawn = [pairs[(0, int(i))].permute(0, 2, 3, 1).numpy() for i in chosen]
+figure = viz.image_grid([[pair[0] for pair in drawn], [pair[1] for pair in drawn]], ["reference", "query"])
+
+# %% [markdown]
+# Some training videos hold a cut or a jump, where frames do not continue each other; there, reconstruction teaches the
+# wrong thing, which is what the local distillation is about. In the shipped world it is known where they are:
+
+# %% tags=["hide-input"]
+listing = study.folder("videos") / "train" / "events.json"
+events = read_json(listing) if listing.exists() else {}
+broken = {name: e for name, e in events.items() if e["cuts"] or e["jumps"]}
+if broken:
+    print(f"{len(broken)} of {len(events)} training videos have a cut or a jump")
+    folder = study.folder("videos") / "train" / "JPEGImages"
+    rows, titles = [], []
+    for kind in ("cuts", "jumps"):
+        for name in [name for name, e in broken.items() if e[kind]][:1]:
+            frames = sorted((folder / name).glob("*.jpg"))
+            at = [frame.stem for frame in frames].index(broken[name][kind][0])
+            rows.append([read_image(frame) for frame in frames[at - 2 : at + 2]])
+            titles.append(f"{kind[:-1]} after the second")
+    figure = viz.image_grid(rows, titles, width=7.0)
+else:
+    print("nothing is recorded about cuts in these videos")
+
+# %% [markdown]
+# ## Labels for evaluation
+#
+# Objects, as DAVIS-2017 has them, over time:
+
+# %% tags=["hide-input"]
+
+
+def strip(sequence, count: int = 6) -> list[np.ndarray]:
+    times = np.linspace(0, len(sequence.frames) - 1, count).astype(int)
+    return [viz.overlay(read_image(sequence.frames[t]), read_mask(sequence.masks[t])) for t in times]
+
+
+for task in [task for task in tasks if task in ("davis", "real")]:
+    figure = viz.image_grid([strip(sequence) for sequence in study.sequences(task)[:4]])
+    figure.suptitle(f"{task}: {study.relative(study.folder(task))}", fontsize=9)
+
+# %% [markdown]
+# Parts, in the classes of VIP:
+
+# %% tags=["hide-input"]
+if "vip" in tasks:
+    figure = viz.image_grid([strip(sequence) for sequence in study.sequences("vip")[:3]])
+else:
+    print(f"no part data in {study.relative(study.data)}")
+
+# %% [markdown]
+# Joints, in the order of JHMDB:
+
+# %% tags=["hide-input"]
+if "jhmdb" in tasks:
+    rows = []
+    for clip in study.sequences("jhmdb")[:3]:
+        times = np.linspace(0, len(clip.frames) - 1, 6).astype(int)
+        rows.append([viz.with_joints(read_image(clip.frames[t]), clip.joints[t]) for t in times])
+    figure = viz.image_grid(rows)
+else:
+    print(f"no pose data in {study.relative(study.data)}")
+
+# %% [markdown]
+# ## One real pair that comes with a package
+#
+# scikit-image brings a stereo pair of a motorcycle, with the disparity measured by structured light
+# {cite}`scharstein2014middlebury`. Every run reports how far nearest-neighbour matches land from the truth on it.
+
+# %% tags=["hide-input"]
+left, right, disparity = stereo_motorcycle()
+figure = viz.image_grid([[left, right]], column_titles=["left", "right"], width=9.0)
+measured = np.isfinite(disparity)
+print(f"disparity measured at {measured.mean():.0%} of the pixels, {disparity[measured].max():.0f} px at most")
