@@ -83,7 +83,7 @@ def davis_video(root: Path, seed: int, size: int, split: str, number: int, frame
     if len(looks) > 1 and rng.random() < 0.25:  # two of a kind: only their places tell them apart
         looks[1] = looks[0]
     name = f"{split}-{number:02d}"
-    shot = staged(rng, split, size, looks)
+    shot = staged(rng, split, size, looks, frames)
     folder = root / "davis"
     events = {"cuts": [], "occlusions": {}}
     for i in range(frames):
@@ -99,7 +99,7 @@ def vip_video(root: Path, seed: int, size: int, split: str, number: int, frames:
     rng = generator(seed, "vip", split, number)
     looks = [look(rng, split, list(ACTIONS)[rng.integers(len(ACTIONS))]) for _ in range(1 + number % 2)]
     name = f"{split}-{number:02d}"
-    shot = staged(rng, split, size, looks)
+    shot = staged(rng, split, size, looks, frames)
     events = {"cuts": [], "occlusions": {}}
     for i in range(frames):
         frame = render(shot, PACE * i, rng)
@@ -116,7 +116,7 @@ def jhmdb_video(root: Path, seed: int, size: int, split: str, number: int, frame
     rng = generator(seed, "jhmdb", split, number)
     action = list(ACTIONS)[number % len(ACTIONS)]
     name = f"{action}/{split}_{number:02d}"
-    shot = staged(rng, split, size, [look(rng, split, action)])
+    shot = staged(rng, split, size, [look(rng, split, action)], frames)
     events = {"cuts": [], "occlusions": {}}
     positions = []
     for i in range(frames):
@@ -129,13 +129,13 @@ def jhmdb_video(root: Path, seed: int, size: int, split: str, number: int, frame
     return name, events
 
 
-def staged(rng: np.random.Generator, split: str, size: int, looks: Sequence[Look]) -> Scene:
-    """A scene whose first frame shows every object well, as a first annotation must."""
+def staged(rng: np.random.Generator, split: str, size: int, looks: Sequence[Look], frames: int) -> Scene:
+    """A scene whose first frame shows every object well, as a first annotation must, and whose last still shows it."""
     for _ in range(50):
         shot = scene(rng, split, size, looks)
-        first = render(shot, 0.0, rng)
-        areas = np.bincount(first.objects.ravel(), minlength=len(looks) + 1)[1:]
-        if min(first.visible.values()) > 0.6 and areas.min() > 0.015 * size * size:
+        ends = [render(shot, t, rng) for t in (0.0, PACE * (frames - 1.0))]
+        first, last = (np.bincount(end.objects.ravel(), minlength=len(looks) + 1)[1:] for end in ends)
+        if min(ends[0].visible.values()) > 0.6 and first.min() > 0.015 * size**2 and (last > 0.3 * first).all():
             break
     return shot
 

@@ -113,8 +113,9 @@ def plan(root: Path, profile: str, overrides: Sequence[tuple[str, Any]] = ()) ->
 
     library = code_fingerprint(sorted({path.stem for path in LIBRARY.glob("*.py")} - NOT_RESULTS))
     # Without a data folder the notebooks make their own, which follows from library and parameters.
-    data = folder_fingerprint(root / parameters["data"]) if parameters.get("data") else ""
-    common = [parameters, library, versions(), data]
+    settings = parameters.get("settings") or {}
+    folders = [parameters.get("data") or settings.get("data"), *settings.get("real", [])]
+    common = [parameters, library, versions(), [folder_fingerprint(root / folder) for folder in folders if folder]]
     planned: dict[str, Notebook] = {}
     while len(planned) < len(sources):
         ready = [n for n in sources if n not in planned and all(a in planned for a in after.get(n, []))]

@@ -12,7 +12,6 @@ import nbformat
 import pytest
 
 from stt_core.files import InputError
-from stt_core.fingerprint import code_fingerprint, folder_fingerprint, hash_of
 from stt_core.pairing import check, declared_parameters, read_source, sync
 from stt_core.progress import Progress, clock
 from stt_core.schedule import plan, read_parameters, select
@@ -192,6 +191,17 @@ def test_what_makes_a_notebook_stale(study):
     one = keys(study, ("data", "frames"))
     (study / "frames" / "00000.jpg").write_bytes(b"one")
     assert keys(study, ("data", "frames")) != one
+    (study / "notebooks" / "profiles" / "tiny.yaml").write_text("settings: {data: frames, real: [davis]}\n")
+    for name in ("01_first", "02_second"):
+        source = study / "notebooks" / f"{name}.py"
+        source.write_text(source.read_text().replace("seed = 0", "settings = {}"))
+    two = keys(study)
+    (study / "frames" / "00000.jpg").write_bytes(b"two")
+    three = keys(study)
+    assert three != two
+    (study / "davis").mkdir()
+    (study / "davis" / "00000.jpg").write_bytes(b"one")
+    assert keys(study) != three
 
 
 def test_dotted_overrides_set_one_field(study):
@@ -240,53 +250,6 @@ def test_pairs(study):
     os.utime(paired, (1, 1))
     sync(folder)
     assert paired.read_bytes() == original
-
-
-def test_code_fingerprint_sees_code_alone(tmp_path):
-    def fingerprint(text):
-        (tmp_path / "module.py").write_text(text)
-        return code_fingerprint(["module"], tmp_path)
-
-    plain = fingerprint("def f(x):\n    return x + 1\n")
-    assert (
-        fingerprint('"""What it is."""\n# Why.\ndef f(x):\n    """Doc."""\n    return (x +\n        1)  # one\n')
-        == plain
-    )
-    assert fingerprint("def f(x):\n    return x + 2\n") != plain
-    assert fingerprint("def f(x):\n    'a'\n    y = 'b'\n") == fingerprint("def f(x):\n    y = 'b'\n")
-    assert fingerprint("def f(x):\n    y = 'c'\n") != fingerprint("def f(x):\n    y = 'b'\n")
-    with pytest.raises(InputError, match=r"other\.py is missing"):
-        code_fingerprint(["other"], tmp_path)
-
-
-def test_folder_fingerprint(tmp_path):
-    def copy(name, small=b"one", large=b"x" * 70_000):
-        folder = tmp_path / name
-        (folder / "a").mkdir(parents=True)
-        (folder / "a" / "small").write_bytes(small)
-        (folder / "large").write_bytes(large)
-        os.utime(folder / "large", (1, 1))
-        return folder
-
-    plain = folder_fingerprint(copy("1"))
-    assert folder_fingerprint(copy("2")) == plain
-    assert folder_fingerprint(copy("3", small=b"two")) != plain
-    assert folder_fingerprint(copy("4", large=b"x" * 70_001)) != plain
-    (tmp_path / "1" / ".lock").touch()
-    assert folder_fingerprint(tmp_path / "1") == plain
-    (tmp_path / "1" / "a" / "small").rename(tmp_path / "1" / "small")
-    assert folder_fingerprint(tmp_path / "1") != plain
-    os.utime(tmp_path / "2" / "large", (2, 2))
-    assert folder_fingerprint(tmp_path / "2") != plain
-    assert folder_fingerprint(tmp_path / "nowhere") == folder_fingerprint(tmp_path / "neither")
-
-
-def test_hash_of():
-    assert hash_of({"a": 1, "b": (1, 2)}) == hash_of({"b": [1, 2], "a": 1})
-    assert hash_of({"a": 1}) != hash_of({"a": 1.5})
-    assert hash_of(Path("x")) == hash_of("x")
-    with pytest.raises(TypeError):
-        hash_of({"a": object()})
 
 
 class Terminal(io.StringIO):

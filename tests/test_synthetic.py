@@ -83,6 +83,8 @@ def test_davis_layout_and_first_frame_shows_every_object(world):
         objects = 1 + int(sequence[-2:]) % 3
         assert np.bincount(first.ravel(), minlength=objects + 1)[1:].min() > 0.01 * first.size
         assert first.max() == objects
+        last = np.array(Image.open(davis / "Annotations/480p" / sequence / "00003.png"))
+        assert set(np.unique(last)) == set(range(objects + 1))  # nobody leaves for good
 
 
 def test_vip_layout(world):
