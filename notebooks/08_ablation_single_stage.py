@@ -19,7 +19,7 @@ from stt_core.study import Study, title
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
-names = ["full", "step_two", "step_one"]
+names = ["step_two", "step_one", "full"]
 
 # %% [markdown]
 # ## Training
@@ -38,7 +38,7 @@ figure = viz.training_curves(curves, ["loss", "fine", "coarse", "accuracy"])
 # sequences. It holds for one seed: how far another seed would move it is not in the interval.
 
 # %% tags=["hide-input"]
-differences = report.differences(study, "full", [name for name in names if name != "full"])
+differences = report.differences(study, "full", names[:-1])
 differences.round(2)
 
 # %% tags=["hide-input"]
@@ -51,5 +51,5 @@ for task in filter(study.has, report.TASKS):
 
 # %% tags=["hide-input"]
 davis = study.results("davis", names)
-for other in list(davis)[1:]:
-    figure = viz.paired_differences(tables.per_sequence(davis), "J&F-Mean", title("full"), other)
+for name in names[:-1]:
+    figure = viz.paired_differences(tables.per_sequence(davis), "J&F-Mean", title("full"), title(name))

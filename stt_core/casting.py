@@ -37,7 +37,7 @@ def scene(
     """
     count = len(looks)
     canvas = size * OVERSAMPLING
-    large = rng.uniform(0.55, 0.8) * (1.0, 0.85, 0.72)[count - 1]  # longer side of a creature, as a share of the frame
+    large = rng.uniform(0.66, 0.9) * (1.0, 0.85, 0.72)[count - 1]  # longer side of a creature, as a share of the frame
     centres = (np.arange(count) + 0.5) / count * 0.8 + 0.1 + rng.uniform(-0.06, 0.06, count)
     rng.shuffle(centres)
     wanted = [skin for _, textures in looks for skin in textures[:2]]
@@ -46,7 +46,7 @@ def scene(
         actors.append(_thing(rng, wanted[rng.integers(len(wanted))], canvas, 0, rng.uniform(0.1, 0.9, 2), 0.3))
     for i, (bones, textures) in enumerate(looks):
         person = bones[0].name == "torso"
-        unit = large * rng.uniform(0.85, 1.15) * (1.25 if person else 1.0) / extent(bones)
+        unit = large * rng.uniform(0.85, 1.15) * (1.1 if person else 1.0) / extent(bones)
         centre = (centres[i], rng.uniform(0.38, 0.46) if person else rng.uniform(0.4, 0.6))
         place = track(rng, centre, (0.22, 0.07 if person else 0.16), dashes=int(rng.integers(0, 3)))
         turn = track(rng, (0.0, rng.uniform(-0.15, 0.15)), (0.22, 0.12 if person else 0.3))

@@ -34,12 +34,15 @@ def read_image(path: str | Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB.
 
     Raises:
-        InputError: the file is missing or cannot be decoded.
+        InputError: the file is missing or cannot be decoded, or is a JPEG that was cut off.
     """
     if not Path(path).is_file():
         raise InputError(f"{path} is missing; restore this frame.")
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
+    content = Path(path).read_bytes()
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    # OpenCV fills the rest of a JPEG that was cut off with grey; such a file has no end marker.
+    cut_off = content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content[len(content) // 2 :]
+    if image is None or cut_off:
         raise InputError(f"{path} cannot be decoded as an image; restore this frame.")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
@@ -64,14 +67,13 @@ def davis_sequences(
     """Sequences of `ImageSets/<year>/<split>.txt`, frames and annotations in order.
 
     Raises:
-        InputError: a missing folder, list, sequence or frame, or a frame without annotation.
+        InputError: a missing folder, list, sequence or frame, a frame without annotation or the other way round.
     """
     root = _folder(root, "DAVIS")
     sequences = []
     for name in listed(root / "ImageSets" / year / f"{split}.txt"):
         frames = _files(root / "JPEGImages" / resolution / name, "*.jpg")
-        masks = tuple(root / "Annotations" / resolution / name / f"{frame.stem}.png" for frame in frames)
-        sequences.append(Sequence(name, frames, _existing(masks)))
+        sequences.append(Sequence(name, frames, _masks(root / "Annotations" / resolution / name, frames)))
     return sequences
 
 
@@ -88,8 +90,7 @@ def vip_sequences(root: str | Path, split: str = "val") -> list[Sequence]:
     sequences = []
     for name in listed(root / "lists" / f"{split}_videos.txt"):
         frames = _files(root / "Images" / name, "*.jpg")
-        masks = tuple(annotations / name / f"{frame.stem}.png" for frame in frames)
-        sequences.append(Sequence(name, frames, _existing(masks)))
+        sequences.append(Sequence(name, frames, _masks(annotations / name, frames)))
     return sequences
 
 
@@ -114,11 +115,13 @@ def jhmdb_clips(root: str | Path, list_file: str = "val_list.txt") -> list[Clip]
             joints = loadmat(positions)["pos_img"].transpose(2, 1, 0)  # (2, J, T) -> (T, J, 2)
         except Exception as error:
             raise InputError(f"{positions} has no readable pos_img ({error}); restore this file.") from None
+        if joints.shape[1:] != (15, 2) or not len(joints):
+            raise InputError(f"{positions}: pos_img is {joints.shape[::-1]}, not (2, 15, frames); restore this file.")
         if len(joints) > len(frames):
             raise InputError(
                 f"{folder} has {len(frames)} frames but {positions} has {len(joints)}; restore the frames."
             )
-        # Released JHMDB clips may have a frame or more without joints at the end; they cannot be scored.
+        # A clip may end with frames that have no joints; they cannot be scored (the evaluation of VFS cuts them, too).
         name = "/".join(folder.parts[-2:])
         clips.append(Clip(name, frames[: len(joints)], joints.astype(np.float32) - 1))  # counted from 1
     return clips
@@ -162,8 +165,11 @@ def _files(folder: Path, pattern: str) -> tuple[Path, ...]:
     return files
 
 
-def _existing(masks: tuple[Path, ...]) -> tuple[Path, ...]:
+def _masks(folder: Path, frames: tuple[Path, ...]) -> tuple[Path, ...]:
+    masks = tuple(folder / f"{frame.stem}.png" for frame in frames)
     for mask in masks:
         if not mask.is_file():
             raise InputError(f"{mask} is missing, but its frame is there; restore this annotation.")
+    for mask in sorted(set(folder.glob("*.png")) - set(masks)):
+        raise InputError(f"{mask} annotates a frame that is not in {frames[0].parent}; restore the frame.")
     return masks

@@ -137,8 +137,8 @@ def pck_distances(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
         predictions, truth: (T, J, 2) xy px; a predicted joint with x <= 0 is missing.
 
     Returns:
-        (T, J): distance / (0.6 * diagonal of the box around the true joints whose prediction is valid); inf for a
-        missing joint, which counts as wrong.
+        (T, J): distance / (0.6 * diagonal of the box around the true joints whose prediction is valid); nan for a
+        missing joint, which is not scored; inf where that box is a point.
 
     Raises:
         ValueError: shapes that differ.
@@ -151,11 +151,11 @@ def pck_distances(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
         low, high = np.fmin.reduce(inside, axis=1), np.fmax.reduce(inside, axis=1)  # (T, 2)
         scale = 0.6 * np.hypot(*(high - low).T)  # (T,)
         distances = np.hypot(*np.moveaxis(predictions - truth, -1, 0)) / scale[:, None]
-    return np.where(valid & np.isfinite(distances), distances, np.inf)
+    return np.where(valid, np.nan_to_num(distances, nan=np.inf), np.nan)
 
 
 def pck(clips: Sequence[np.ndarray], thresholds: Sequence[float] = THRESHOLDS) -> dict[str, float]:
-    """PCK@a: mean over joints of the share of frames, pooled over clips, with distance <= a; 0 to 1.
+    """PCK@a: mean over joints of `pck_per_joint`; 0 to 1.
 
     Args:
         clips: distances (T, J) of every clip, see `pck_distances`.
@@ -164,7 +164,16 @@ def pck(clips: Sequence[np.ndarray], thresholds: Sequence[float] = THRESHOLDS) -
         "PCK@a" with the given first frame scored (the method's code, VFS), "PCK@a, frame 0 left out" without (CRW, UVC).
     """
     scores = {}
-    for start, note in ((0, ""), (1, ", frame 0 left out")):
-        pooled = np.concatenate([distances[start:] for distances in clips])  # (all T, J)
-        scores |= {f"PCK@{a:g}{note}": float((pooled <= a).mean(axis=0).mean()) for a in thresholds}
+    for first, note in ((True, ""), (False, ", frame 0 left out")):
+        scores |= {f"PCK@{a:g}{note}": float(pck_per_joint(clips, a, first).mean()) for a in thresholds}
     return scores
+
+
+def pck_per_joint(clips: Sequence[np.ndarray], threshold: float, score_first_frame: bool = True) -> np.ndarray:
+    """Share (J,) of the frames, pooled over clips, where a joint was predicted within `threshold`; 0 to 1.
+
+    Frames where the joint is missing (nan) are left out, as in the evaluation code of VFS; a joint missing
+    everywhere has 0.
+    """
+    pooled = np.concatenate([distances[0 if score_first_frame else 1 :] for distances in clips])  # (all T, J)
+    return (pooled <= threshold).sum(axis=0) / np.maximum(1, (~np.isnan(pooled)).sum(axis=0))

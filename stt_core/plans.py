@@ -77,7 +77,7 @@ def quadruped(rng: np.random.Generator) -> list[Bone]:
     bones.append(Bone("ear", 2, (0.0, -0.6 * size), -u(1.7, 2.4), u(0.12, 0.3), (0.06, 0.03), 0.2, u(0, 6), 2, 2))
     _limb(bones, "tail", 0, (0.02, -0.4 * thick), (np.pi + u(-0.2, 0.8), u(-0.6, 0.6)), (0.3, u(0.15, 0.4)),
           (0.07, 0.05, u(0.02, 0.08)), (0.35, 0.45), u(0, 6), depth=-1, skin=2)  # fmt: skip
-    r, pace, skin = u(0.06, 0.11), u(0.35, 0.6), int(rng.integers(0, 3))
+    r, pace, skin = u(0.08, 0.13), u(0.35, 0.6), int(rng.integers(0, 3))
     for name, along, phase, far in (("hind far", 0.08, np.pi, 1), ("front far", 0.9, 0, 1), ("hind near", 0.08, 0, 0),
                                     ("front near", 0.9, np.pi, 0)):  # fmt: skip
         bend = 0.35 if name.startswith("hind") else -0.2
@@ -105,7 +105,7 @@ def bird(rng: np.random.Generator) -> list[Bone]:
         _limb(bones, name, 0, (0.75, -0.2 * thick), (-2.2 + 0.4 * far, -0.4), (0.4, u(0.3, 0.6)), (0.13, 0.14, 0.07),
               (u(0.5, 0.9), 0.4), 0.5 * far, depth=-2 if far else 3, skin=2, light=0.7 if far else 1.0)  # fmt: skip
     for name, far in (("leg far", 1), ("leg near", 0)):
-        _limb(bones, name, 0, (0.4, 0.7 * thick), (np.pi / 2 + u(0.2, 0.7), -0.4), (0.28, 0.26), (0.07, 0.045, 0.05),
+        _limb(bones, name, 0, (0.4, 0.7 * thick), (np.pi / 2 + u(0.2, 0.7), -0.4), (0.28, 0.26), (0.085, 0.06, 0.065),
               (0.5, 0.4), np.pi * far, depth=-1 if far else 1, skin=3, light=0.7 if far else 1.0)  # fmt: skip
     return bones
 
@@ -126,7 +126,7 @@ def bug(rng: np.random.Generator) -> list[Bone]:
         for i, along in enumerate((0.05, 0.5, 0.95)):
             angles = (side * (2.2 - 0.65 * i), side * -u(0.3, 0.9))
             beat = np.pi * ((i + (side > 0)) % 2)
-            _limb(bones, f"leg {side} {i}", 0, (along, 0.6 * side * thick), angles, (leg, leg), (0.07, 0.055, 0.035),
+            _limb(bones, f"leg {side} {i}", 0, (along, 0.6 * side * thick), angles, (leg, leg), (0.09, 0.075, 0.05),
                   (0.35, 0.3), beat, depth=0, skin=3)  # fmt: skip
     return bones
 

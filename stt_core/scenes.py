@@ -12,7 +12,7 @@ import numpy as np
 
 from stt_core import plans
 from stt_core.creatures import Creature, draw, make_creature, pose
-from stt_core.textures import clouds, texture
+from stt_core.textures import clouds, crop, texture
 
 OVERSAMPLING = 2  # canvas px per frame px
 BACKGROUND_SCALE = 1.5  # background px per frame px: a little softer than the creatures
@@ -185,9 +185,10 @@ def background(rng: np.random.Generator, split: str, size: int, wanted: Sequence
         (clouds(rng, size, coarse=3, octaves=4) - rng.uniform(0.35, 0.75)) * rng.uniform(3, 15) + 0.5, 0, 1
     )
     picture = first + (second.astype(np.float32) - first) * patches[..., None]
-    detail = texture(rng, split, 160, chroma=0.0).mean(axis=2) - 128  # fine grain, mirrored until it covers
-    detail = np.pad(detail, (0, max(0, size - 160)), mode="symmetric")[:size, :size]
-    picture = np.clip(picture + 0.35 * detail[..., None], 0, 255).astype(np.uint8)
+    grain = crop(rng, split, 160).mean(axis=2, dtype=np.float32)  # fine detail, mirrored until it covers
+    grain = (grain - grain.mean()) * (16 / max(grain.std(), 8))
+    grain = np.pad(grain, (0, max(0, size - len(grain))), mode="symmetric")[:size, :size]
+    picture = np.clip(picture + grain[..., None], 0, 255).astype(np.uint8)
     stones = [*wanted, texture(rng, split, 144), texture(rng, split, 144)]
     for _ in range(rng.integers(5, 14)):
         bones = plans.blob(rng)

@@ -82,7 +82,8 @@ class Images(Dataset):
         scale = self.load_size / min(image.shape[:2])
         if scale != 1:
             height, width = (max(self.load_size, round(extent * scale)) for extent in image.shape[:2])
-            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+            mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+            image = cv2.resize(image, (width, height), interpolation=mode)
         if self.cached is not None:
             self.cached[path] = image
         return image
@@ -92,7 +93,8 @@ class FramePairs(Dataset):
     """Two frames of one video, cut out alike (paper section 2).
 
     Videos are, whichever is found first: `root/train/meta.json` (YouTube-VOS: the frames listed for its objects),
-    `root/JPEGImages/480p` (DAVIS: the sequences of `ImageSets/2017/train.txt`), or any folder of frame folders.
+    `root/JPEGImages/480p` (DAVIS: the sequences of `ImageSets/2017/train.txt`, all if there is no such list), or any
+    folder of frame folders.
 
     Args:
         size: px of both sides of what is returned.
@@ -173,13 +175,14 @@ def _videos(root: Path) -> list[list[Path]]:
     meta = root / "train" / "meta.json"
     if meta.is_file():
         return _youtube_vos(meta)
-    if (root / "JPEGImages" / "480p").is_dir():
-        names = listed(root / "ImageSets" / "2017" / "train.txt")
-        folders = [root / "JPEGImages" / "480p" / name for name in names]
-    elif root.is_dir():
-        folders = sorted(path for path in root.iterdir() if path.is_dir())
-    else:
+    if not root.is_dir():
         raise InputError(f"{root} does not exist; give the folder of the training videos.")
+    frames = root / "JPEGImages" / "480p"
+    names = root / "ImageSets" / "2017" / "train.txt"
+    if frames.is_dir() and names.is_file():
+        folders = [frames / name for name in listed(names)]
+    else:
+        folders = sorted(path for path in (frames if frames.is_dir() else root).iterdir() if path.is_dir())
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"{folder} is listed but missing; unpack it or take it off the list.")
