@@ -136,8 +136,8 @@ def staged(rng: np.random.Generator, split: str, size: int, looks: Sequence[Look
         ends = [render(shot, t, rng) for t in (0.0, PACE * (frames - 1.0))]
         first, last = (np.bincount(end.objects.ravel(), minlength=len(looks) + 1)[1:] for end in ends)
         if min(ends[0].visible.values()) > 0.6 and first.min() > 0.015 * size**2 and (last > 0.3 * first).all():
-            break
-    return shot
+            return shot
+    raise RuntimeError(f"none of 50 {split} scenes shows all of its {len(looks)} objects from first to last")
 
 
 def parts(frame: Frame, shot: Scene) -> np.ndarray:

@@ -41,7 +41,16 @@ def train_spatial(
 
     Returns:
         The path of `weights.pth`: the query encoder, torchvision's names.
+
+    Raises:
+        InputError: the queue would hold an image's own earlier keys, a checkpoint is broken or of other settings, or
+            the loss is not finite.
     """
+    if settings.queue + settings.batch > len(images):
+        raise InputError(
+            f"a queue of {settings.queue} and a batch of {settings.batch} hold more keys than there are images "
+            f"({len(images)}), which would be their own negatives; choose a smaller queue or batch."
+        )
     fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
     torch.manual_seed(settings.seed)
     model = MoCo(settings)
