@@ -39,7 +39,7 @@ figure = viz.training_curves(curves, ["fine", "coarse", "local", "global"])
 
 # %% tags=["hide-input"]
 differences = report.differences(study, "full", names[:-1])
-differences.round(2)
+tables.as_text(differences.set_index(["comparison", "data"]))
 
 # %% tags=["hide-input"]
 for task in filter(study.has, report.TASKS):

@@ -15,7 +15,7 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_core import report
+from stt_core import report, tables
 from stt_core.study import ROOT, Study
 
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
@@ -30,22 +30,20 @@ ours = report.benchmark_rows(study, names)
 # %% tags=["hide-input"]
 def table(benchmark: str) -> pd.DataFrame:
     rows = pd.concat([published, ours], ignore_index=True).query("benchmark == @benchmark")
-    wide = rows.pivot_table(
-        index=["source", "data", "method", "backbone", "stride"], columns="metric", values="value", sort=False
-    )
-    return wide.round(1).reset_index().fillna("")
+    index = ["source", "data", "method", "backbone", "stride"]
+    return tables.as_text(rows.pivot_table(index=index, columns="metric", values="value", sort=False))
 
 
-table("DAVIS-2017").style.hide(axis="index").format(precision=1)
+table("DAVIS-2017")
 
 # %% [markdown]
 # ## VIP
 
 # %% tags=["hide-input"]
-table("VIP").style.hide(axis="index").format(precision=1)
+table("VIP")
 
 # %% [markdown]
 # ## JHMDB
 
 # %% tags=["hide-input"]
-table("JHMDB").style.hide(axis="index").format(precision=1)
+table("JHMDB")

@@ -16,13 +16,13 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_core import report
+from stt_core import report, tables
 from stt_core.study import ROOT, Study
 
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
 published = pd.read_csv(ROOT / "book" / "published.csv")
 claims = report.claims(study, published)
-claims.style.hide(axis="index").format(precision=1)
+tables.as_text(claims.set_index(["claim", "data"]))
 
 # %% [markdown]
 # The paper's difference is in J&F-Mean on DAVIS-2017 validation, ResNet-18 at stride 8; rows of other tasks test the same claim

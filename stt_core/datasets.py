@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 from scipy.io import loadmat
 
 from stt_core.files import InputError
@@ -54,9 +55,13 @@ def read_sequence_mask(sequence: Sequence, t: int) -> np.ndarray:
         InputError: the annotation is missing, broken, or not of its frame's size.
     """
     mask = read_mask(sequence.masks[t])
-    frame = read_image(sequence.frames[t])
-    if mask.shape != frame.shape[:2]:
-        sizes = "x".join(map(str, mask.shape[::-1])), "x".join(map(str, frame.shape[1::-1]))
+    try:
+        with Image.open(sequence.frames[t]) as frame:  # reads the header only
+            size = frame.size
+    except OSError as error:
+        raise InputError(f"{sequence.frames[t]} cannot be read as an image ({error}); restore this frame.") from None
+    if mask.shape[::-1] != size:
+        sizes = "x".join(map(str, mask.shape[::-1])), "x".join(map(str, size))
         raise InputError(f"{sequence.masks[t]} is {sizes[0]} px but its frame is {sizes[1]}; they must agree.")
     return mask
 

@@ -16,6 +16,17 @@ def totals(results: dict[str, dict]) -> pd.DataFrame:
     return pd.DataFrame({name: result["metrics"] for name, result in results.items()}).T.mul(100)
 
 
+def as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """A table for a page: numbers with one decimal, nothing where there is none, "open" for an infinite bound."""
+
+    def shown(value: object) -> object:
+        if not isinstance(value, float):
+            return value
+        return "" if np.isnan(value) else "open" if np.isinf(value) else f"{value:.1f}"
+
+    return table.map(shown)
+
+
 def per_sequence(results: dict[str, dict]) -> pd.DataFrame:
     """One row a method and sequence: `variant`, `sequence` and the task's headline figure, 0 to 1."""
     rows = []

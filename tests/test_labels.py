@@ -184,6 +184,17 @@ def test_keypoints_are_the_weighted_mean_of_the_five_largest():
     np.testing.assert_allclose(found, [[x, y], [-1, -1], [6, 3]], atol=1e-6)
 
 
+def test_keypoints_survive_maps_at_image_size():
+    size = (60, 80)
+    joints = np.random.default_rng(1).uniform(2, (77, 57), (200, 2)).astype(np.float32)
+    joints[::50] = -1
+    found = decode_keypoints(keypoints_to_maps(joints, size), size)
+    np.testing.assert_array_equal(found[::50], np.full((4, 2), -1))
+    assert np.abs(found - joints).max() < 0.5
+    whole = joints.round()[1:50]  # a joint on a pixel comes back exactly: it and its four neighbours weigh it
+    np.testing.assert_allclose(decode_keypoints(keypoints_to_maps(whole, size), size), whole, atol=1e-4)
+
+
 @pytest.mark.parametrize(("size", "grid"), [((240, 320), (40, 40)), ((160, 160), (20, 20))])
 def test_keypoints_survive_the_grid(size, grid):
     """The grid differs in aspect from the image, too: JHMDB is propagated at 320 x 320."""
