@@ -39,11 +39,10 @@ def read_image(path: str | Path) -> np.ndarray:
     """
     if not Path(path).is_file():
         raise InputError(f"{path} is missing; restore this frame.")
-    content = Path(path).read_bytes()
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
-    # OpenCV fills the rest of a JPEG that was cut off with grey; such a file has no end marker.
-    cut_off = content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content[len(content) // 2 :]
-    if image is None or cut_off:
+    # Not cv2.imread: it fills the rest of a JPEG that was cut off with grey, where imdecode refuses it.
+    content = np.fromfile(path, np.uint8)
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    if image is None:
         raise InputError(f"{path} cannot be decoded as an image; restore this frame.")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
@@ -148,10 +147,13 @@ def find_folder(root: str | Path, names: Iterable[str], what: str) -> Path:
 
 
 def listed(path: Path) -> list[str]:
-    """Lines of a list file, blank ones left out; InputError if it is missing or empty."""
+    """Lines of a list file, blank ones left out; InputError if it is missing, empty or no text."""
     if not path.is_file():
         raise InputError(f"{path} is missing; it should list the sequences, one a line.")
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not text ({error}); it should list the sequences, one a line.") from None
     if not lines:
         raise InputError(f"{path} lists nothing; it should list the sequences, one a line.")
     return lines
