@@ -24,7 +24,7 @@ from stt_core.datasets import (
     vip_sequences,
 )
 from stt_core.features import FeatureSource, features_of
-from stt_core.files import read_json, write_json
+from stt_core.files import InputError, read_json, write_json
 from stt_core.fingerprint import hash_of
 from stt_core.propagation import propagate_frames
 
@@ -41,6 +41,7 @@ class Inference:
     with_first: bool = True  # frame 0 stays in the context
 
 
+VIP_CLASSES = 20  # with background
 PAPER = {  # task, stride -> settings of paper section 3
     ("davis", 8): Inference(),
     ("davis", 4): Inference(radius=35),
@@ -132,9 +133,19 @@ def _propagated(
     )
 
 
-def _masks(sequence: Sequence, source: FeatureSource, inference: Inference, out: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Predicted and annotated ids, each (T, H, W) uint8; the predictions are written as palette PNGs."""
-    annotations = np.stack([read_sequence_mask(sequence, t) for t in range(len(sequence.frames))])
+def _annotations(sequence: Sequence) -> np.ndarray:
+    """Annotated ids (T, H, W) uint8; InputError where a frame is not as large as the first."""
+    annotations = [read_sequence_mask(sequence, t) for t in range(len(sequence.frames))]
+    for path, ids in zip(sequence.masks, annotations, strict=True):
+        if ids.shape != annotations[0].shape:
+            raise InputError(f"{path} differs in size from {sequence.masks[0]}; frames of a video must agree.")
+    return np.stack(annotations)
+
+
+def _masks(
+    sequence: Sequence, annotations: np.ndarray, source: FeatureSource, inference: Inference, out: Path
+) -> np.ndarray:
+    """Predicted ids (T, H, W) uint8, which are also written as palette PNGs."""
     given = annotations[0].copy()
     given[given == 255] = 0
     count = int(given.max())
@@ -146,11 +157,15 @@ def _masks(sequence: Sequence, source: FeatureSource, inference: Inference, out:
         ids = given if t == 0 else labels.decode_masks(frame_maps, given.shape)
         predictions.append(ids)
         labels.write_mask(out / "masks" / sequence.name / f"{sequence.frames[t].stem}.png", ids)
-    return np.stack(predictions), annotations
+    return np.stack(predictions)
 
 
 def _davis_sequence(sequence: Sequence, source: FeatureSource, inference: Inference, out: Path) -> dict:
-    predictions, annotations = _masks(sequence, source, inference, out)
+    annotations = _annotations(sequence)
+    if len(annotations) < 3:
+        folder = sequence.frames[0].parent
+        raise InputError(f"{folder} has {len(annotations)} frames, but first and last are not scored; give three up.")
+    predictions = _masks(sequence, annotations, source, inference, out)
     return {"objects": metrics.sequence_scores(sequence.name, predictions, annotations)}
 
 
@@ -159,7 +174,12 @@ def _davis_totals(records: list[dict]) -> dict[str, float]:
 
 
 def _vip_sequence(sequence: Sequence, source: FeatureSource, inference: Inference, out: Path) -> dict:
-    counts = metrics.confusion(*_masks(sequence, source, inference, out), classes=20)
+    annotations = _annotations(sequence)
+    for path, ids in zip(sequence.masks, annotations, strict=True):
+        highest = ids[ids != 255].max(initial=0)
+        if highest >= VIP_CLASSES:
+            raise InputError(f"{path} has the id {highest}, but VIP's classes are 0 to {VIP_CLASSES - 1}; mend it.")
+    counts = metrics.confusion(_masks(sequence, annotations, source, inference, out), annotations, VIP_CLASSES)
     return {"metrics": {"mIoU": metrics.mean_iou(counts)}, "counts": counts.tolist()}
 
 

@@ -60,11 +60,17 @@ def paired_difference(results: dict[str, dict], first: str, second: str) -> dict
     """Mean over sequences of `first` minus `second`, in points, with a 95 % bootstrap interval over sequences.
 
     Returns:
-        "difference", "low", "high" (points) and "sequences". With fewer than three sequences the interval is open.
+        "difference", "low", "high" (points) and "sequences". With fewer than three sequences, or where all of them
+        differ alike, the interval is open.
+
+    Raises:
+        ValueError: a sequence that only one of the two has.
     """
     table = per_sequence({name: results[name] for name in (first, second)})
     score = MAIN[results[first]["task"]]
     wide = table.pivot(index="sequence", columns="variant", values=score)
+    if wide.isna().any(axis=None):
+        raise ValueError(f"{first} and {second} were not both scored on {wide.index[wide.isna().any(axis=1)][0]}.")
     difference = (wide[first] - wide[second]).to_numpy() * 100
     low, high = -np.inf, np.inf
     if len(difference) >= 3 and np.ptp(difference) > 0:

@@ -1,4 +1,6 @@
-"""Loaders of the official layouts, on tiny layouts written by hand; every bad input is named."""
+"""Loaders of the official layouts, on tiny layouts written by hand and on real folders; every bad input is named."""
+
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,6 +18,10 @@ from stt_core.datasets import (
     vip_sequences,
 )
 from stt_core.files import InputError
+from stt_core.training_data import FramePairs, Images
+
+DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
+real = pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
 
 
 def write_picture(path, height=6, width=8, value=90):
@@ -325,3 +331,36 @@ def test_find_folder_takes_the_first_that_exists(tmp_path):
     assert find_folder(tmp_path, ["DAVIS-2017", "DAVIS", "davis"], "DAVIS") == tmp_path / "davis"
     with pytest.raises(InputError, match=r"no VIP folder; it should be called vip or VIP"):
         find_folder(tmp_path, (name for name in ("vip", "VIP")), "VIP")
+
+
+# Real folders
+
+
+@real
+def test_real_davis_and_vip_layout():
+    sequences = davis_sequences(DATA / "davis")
+    assert len(sequences) == 8
+    assert sum(len(s.frames) for s in sequences) == sum(len(s.masks) for s in sequences) == 419
+    assert set(np.unique(read_sequence_mask(sequences[0], 0))) == {0, 1}
+    (video,) = vip_sequences(DATA / "vip-camvid")
+    assert len(video.frames) == len(video.masks) == 101
+    assert set(np.unique(read_sequence_mask(video, 0))) <= {*range(11), 255}
+
+
+@pytest.mark.skipif(not list(DATA.glob("jhmdb/**/joint_positions.mat")), reason="no joint_positions.mat in ../shared")
+def test_real_jhmdb_clip():
+    (clip,) = jhmdb_clips(DATA / "jhmdb")
+    assert len(clip.frames) == len(clip.joints) == 40
+    height, width = read_image(clip.frames[0]).shape[:2]
+    assert ((clip.joints >= 0) & (clip.joints < (width, height))).all()
+
+
+@real
+def test_real_training_folders():
+    pairs = FramePairs(DATA / "davis-train-256p", size=128)
+    assert len(pairs.videos) == 30
+    assert len(pairs) == 2079 - 30
+    pair = pairs[0, 5].float()
+    assert 0 < (pair[0] - pair[1]).abs().mean() < 40  # the next frame looks alike
+    assert len(Images(DATA / "imagenet-sample")) == 1000
+    assert len(Images(DATA / "tiny-imagenet")) == 6000

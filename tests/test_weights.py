@@ -1,0 +1,195 @@
+"""Weights files: what is read, and the one sentence for each way in which a file may be wrong."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+
+from stt_core.files import InputError
+from stt_core.resnet import STANDARD, Encoder, random_encoder
+from stt_core.weights import file_hash, load_encoder, read_weights, save_weights
+
+LAYOUT = {"strides": STANDARD[0], "pool": STANDARD[1]}
+
+
+def small_state() -> dict[str, torch.Tensor]:
+    return random_encoder(18, 0.125).state_dict()
+
+
+def saved(path: Path, content: object) -> Path:
+    torch.save(content, path)
+    return path
+
+
+def refusal(path: Path) -> str:
+    """The message for a bad file: it must name the file and be one line."""
+    with pytest.raises(InputError) as caught:
+        load_encoder(path, **LAYOUT)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("depth", "width"), [(18, 0.125), (18, 0.5), (50, 0.125), (18, 37 / 64)])
+@pytest.mark.parametrize("colours", ["lab", "rgb"])
+def test_round_trip(tmp_path: Path, depth: int, width: float, colours: str) -> None:
+    encoder = Encoder(depth, width)
+    encoder(torch.randn(2, 3, 32, 32), ("res5",))  # moves the batch statistics
+    save_weights(tmp_path / "new" / "weights.pth", encoder, input=colours)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["weights.pth"]
+    read, input = load_encoder(tmp_path / "new" / "weights.pth", **LAYOUT, input="rgb" if colours == "lab" else "lab")
+    assert input == colours  # what the file says wins
+    assert not read.training
+    assert read.state_dict().keys() == encoder.state_dict().keys()
+    assert all(torch.equal(value, read.state_dict()[name]) for name, value in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_torchvision_state_dict(tmp_path: Path, depth: int) -> None:
+    model = getattr(torchvision.models, f"resnet{depth}")(weights=None)
+    path = saved(tmp_path / "resnet.pth", model.state_dict())
+    encoder, colours = load_encoder(path, **LAYOUT)
+    assert colours == "rgb"
+    assert load_encoder(path, **LAYOUT, input="lab")[1] == "lab"
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        pooled = encoder(images, ("res5",))["res5"].mean(dim=(2, 3))
+        torch.testing.assert_close(model.fc(pooled), model.eval()(images))
+
+
+def test_files_of_before_batch_counts(tmp_path: Path) -> None:
+    """The published torchvision files have no num_batches_tracked."""
+    state = small_state()
+    old = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    assert len(old) < len(state)
+    encoder, _ = load_encoder(saved(tmp_path / "old.pth", old), **LAYOUT)
+    assert all(torch.equal(value, encoder.state_dict()[name]) for name, value in old.items())
+
+
+@pytest.mark.parametrize("prefix", ["module.encoder_q.", "module.", "encoder_q.", "backbone."])
+def test_prefixes(tmp_path: Path, prefix: str) -> None:
+    state = small_state()
+    content = {prefix + name: value for name, value in state.items()}
+    content[prefix + "fc.0.weight"] = torch.zeros(4, 128)
+    if prefix == "module.encoder_q.":  # the rest of a MoCo checkpoint
+        content |= {"module.encoder_k." + name: value + 1 for name, value in state.items()}
+        content["module.queue"] = torch.zeros(4, 4)
+    path = saved(tmp_path / "moco.pth.tar", {"epoch": 200, "arch": "resnet18", "state_dict": content})
+    encoder, colours = load_encoder(path, **LAYOUT)
+    assert colours == "rgb"
+    assert all(torch.equal(value, encoder.state_dict()[name]) for name, value in state.items())
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    assert "no such weights file" in refusal(tmp_path / "none.pth")
+    assert "no such weights file" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 100, b"not weights\n", bytes(range(256)) * 8, b"PK\x03\x04" + b"\1" * 60]
+)
+def test_garbage(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "garbage.pth"
+    path.write_bytes(content)
+    assert "cannot be read" in refusal(path)
+
+
+def test_no_bytes_raise_anything_else(tmp_path: Path) -> None:
+    """Bytes that look like pickles and broken ones: always an InputError."""
+    path = tmp_path / "garbage.pth"
+    generator = torch.Generator().manual_seed(0)
+    whole = pickle.dumps({"conv1.weight": [1.0, 2.0], "a": ("b", 3)}, protocol=2)
+    for _ in range(300):
+        content = bytearray(whole)
+        for _ in range(int(torch.randint(1, 6, (), generator=generator))):
+            content[int(torch.randint(2, len(content), (), generator=generator))] = int(
+                torch.randint(256, (), generator=generator)
+            )
+        path.write_bytes(bytes(content))
+        refusal(path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+def test_truncated(tmp_path: Path, share: float) -> None:
+    whole = saved(tmp_path / "whole.pth", small_state()).read_bytes()
+    path = tmp_path / "cut.pth"
+    path.write_bytes(whole[: int(share * len(whole))])
+    assert "cannot be read" in refusal(path)
+
+
+class Code:
+    """Unpickling this makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (self.folder,)
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+def test_code_is_refused_and_not_run(tmp_path: Path, save) -> None:
+    save({"state_dict": Code(tmp_path / "ran")}, tmp_path / "code.pth")
+    assert "cannot be read" in refusal(tmp_path / "code.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_whole_model_is_refused(tmp_path: Path) -> None:
+    assert "cannot be read" in refusal(saved(tmp_path / "model.pth", Encoder(18, 0.125)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [1, 2],
+        torch.zeros(3),
+        "text",
+        None,
+        {"state_dict": [1, 2]},
+        {"state_dict": torch.zeros(3)},
+        {1: torch.zeros(3)},
+        {"conv1.weight": torch.zeros(64, 3, 7, 7)},
+        {},
+        {"conv1.weight": 3, "layer1.0.conv1.weight": "x"},
+        {"conv1.weight": torch.zeros(()), "layer1.0.conv1.weight": torch.zeros(())},
+        {"conv1.weight": torch.zeros(0, 3, 7, 7), "layer1.0.conv1.weight": torch.zeros(1)},
+    ],
+)
+def test_no_resnet(tmp_path: Path, content: object) -> None:
+    refusal(saved(tmp_path / "other.pth", content))
+
+
+def test_missing_key(tmp_path: Path) -> None:
+    state = small_state()
+    del state["layer3.1.bn2.running_var"]
+    assert "lacks layer3.1.bn2.running_var" in refusal(saved(tmp_path / "w.pth", state))
+
+
+def test_surplus_key(tmp_path: Path) -> None:
+    state = small_state() | {"layer1.2.conv1.weight": torch.zeros(8, 8, 3, 3)}  # as a ResNet-34 has
+    assert "layer1.2.conv1.weight" in refusal(saved(tmp_path / "w.pth", state))
+
+
+def test_wrong_shape(tmp_path: Path) -> None:
+    state = small_state()
+    state["layer4.0.conv1.weight"] = torch.zeros(64, 64, 1, 1)
+    assert "misfits in layer4.0.conv1.weight" in refusal(saved(tmp_path / "w.pth", state))
+
+
+def test_read_weights_drops_prefix_and_classifier(tmp_path: Path) -> None:
+    content = {"encoder_q." + name: value for name, value in small_state().items()}
+    content |= {"head_q.0.weight": torch.zeros(2), "encoder_q.fc.bias": torch.zeros(2)}
+    state, _ = read_weights(saved(tmp_path / "w.pth", content))
+    assert state.keys() == small_state().keys()
+
+
+def test_file_hash_tells_files_apart(tmp_path: Path) -> None:
+    first, same, other = (tmp_path / name for name in "abc")
+    first.write_bytes(b"weights")
+    same.write_bytes(b"weights")
+    other.write_bytes(b"Weights")
+    assert file_hash(first) == file_hash(same) != file_hash(other)
+    assert len(file_hash(first)) == 16
