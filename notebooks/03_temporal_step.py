@@ -69,13 +69,14 @@ figure = viz.training_curves(curves, ["fine", "coarse", "local", "lr"])
 # ## The learning rate, on validation clips
 #
 # The rate matters as much as the losses, so it is looked at on baselines without any distillation, on validation clips only,
-# before any ablation. The rows below are short trainings where the profile asks for them; the profile's own
-# rates are marked.
+# before any ablation. The rule: the lowest rate within a point of the best. The rows below are short trainings where
+# the profile lists `rates`; its own are marked.
 
 # %% tags=["hide-input"]
 rates = study.rate_sweep()
 if rates.empty:
-    print(f"profile {study.profile.profile} asks for no sweep: it lists no rates")
+    print("not repeated in this run, whose profile lists no rates; to see it:")
+    print('make notebook NB=03 ARGS="-p settings.rates [0.0003,0.001,0.003] -p settings.rate_steps 300"')
 else:
     display(rates.round(2))
 

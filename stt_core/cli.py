@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+from tqdm import tqdm
 
 from stt_core.files import InputError
 
@@ -19,7 +20,14 @@ def data(name: Annotated[Literal["synthetic"], tyro.conf.Positional], *, root: P
     """
     from stt_core.synthetic import write_world
 
-    print(write_world(root))
+    with tqdm(desc="videos and classes of images", disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update()
+
+        write_world(root, progress=progress)
+    print(root)
 
 
 def train(
