@@ -25,7 +25,7 @@ from stt_core.datasets import (
 )
 from stt_core.features import FeatureSource, features_of
 from stt_core.files import InputError, read_json, write_json
-from stt_core.fingerprint import hash_of
+from stt_core.fingerprint import code_fingerprint, hash_of
 from stt_core.propagation import propagate_frames
 
 
@@ -41,6 +41,8 @@ class Inference:
     with_first: bool = True  # frame 0 stays in the context
 
 
+# Modules on which a measurement depends.
+CODE = ("color", "datasets", "evaluate", "features", "labels", "metrics", "propagation", "resnet")
 VIP_CLASSES = 20  # with background
 PAPER = {  # task, stride -> settings of paper section 3
     ("davis", 8): Inference(),
@@ -87,12 +89,13 @@ def _evaluate(
 ) -> dict:
     out = Path(out)
     settings = {"task": task, "split": split, "stride": source.stride, **asdict(inference)}
-    # A sequence's rows belong to one source, one setting and one version of its frames.
-    key = hash_of([settings, source.identity, [(s.name, len(s.frames)) for s in sequences]])
+    code = code_fingerprint(CODE)
     done, seconds = [], 0.0
     for sequence in tqdm(sequences, desc=f"{task} {Path(source.weights).name}", disable=None):
         part = out / "sequences" / f"{sequence.name.replace('/', '--')}.json"
         record = read_json(part) if part.exists() else {}
+        # A sequence's record belongs to one source, one setting, one version of its files and of the code.
+        key = hash_of([code, settings, source.identity, _files_key(sequence)])
         if record.get("key") != key:
             start = time.perf_counter()
             record = {"key": key, "name": sequence.name, **one(sequence, source, inference, out)}
@@ -113,6 +116,15 @@ def _evaluate(
     }
     write_json(out / "results.json", results)
     return results
+
+
+def _files_key(sequence: Sequence | Clip) -> list:
+    if isinstance(sequence, Clip):
+        paths, labels = sequence.frames, sequence.joints.tolist()
+    else:
+        paths, labels = sequence.frames + sequence.masks, []
+    stats = [(path.name, path.stat()) for path in paths]
+    return [[(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats], labels]
 
 
 def _propagated(
@@ -165,6 +177,8 @@ def _davis_sequence(sequence: Sequence, source: FeatureSource, inference: Infere
     if len(annotations) < 3:
         folder = sequence.frames[0].parent
         raise InputError(f"{folder} has {len(annotations)} frames, but first and last are not scored; give three up.")
+    if not (annotations[0] % 255).any():
+        raise InputError(f"{sequence.masks[0]} has no object to follow; give its first frame a mask.")
     predictions = _masks(sequence, annotations, source, inference, out)
     return {"objects": metrics.sequence_scores(sequence.name, predictions, annotations)}
 

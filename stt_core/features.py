@@ -66,7 +66,7 @@ def feature_source(
         identity = f"random-r{depth}-w{width:g}-seed{seed}"
     else:
         encoder, colours = load_encoder(weights, strides=strides, pool=pool, input=input)
-        identity = file_hash(weights)
+        identity = f"{file_hash(weights)}-{colours}"
     encoder = encoder.to(device, memory_format=torch.channels_last)
     prepare = rgb_to_lab if colours == "lab" else normalize_rgb
     return FeatureSource(weights, identity, stride, lambda rgb: encoder(prepare(rgb))["res4"], device)

@@ -26,7 +26,6 @@ from stt_core.weights import file_hash
 ROOT = Path(__file__).resolve().parents[1]
 STEP_ONE_CODE = ("color", "resnet", "spatial", "train", "training_data")
 STEP_TWO_CODE = ("color", "correlation", "losses", "resnet", "temporal", "train", "training_data", "balance")
-MEASURE_CODE = ("color", "datasets", "evaluate", "features", "labels", "metrics", "propagation", "resnet")
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,7 @@ class Study:
         inference = getattr(self.profile.evaluation, task)
         source = self._open(weights)
         root = self.folder(task)
-        code = code_fingerprint(MEASURE_CODE)
+        code = code_fingerprint(evaluate.CODE)
         key = [source.identity, source.stride, asdict(inference), split, folder_fingerprint(root), code]
         name = weights if weights in BASELINES else Path(weights).parent.name.rsplit("-", 1)[0]
         out = self.out / "results" / f"{task}-{split}-{name}-{hash_of(key)}"
