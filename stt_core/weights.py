@@ -2,7 +2,6 @@
 
 import hashlib
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
@@ -42,7 +41,7 @@ def read_weights(path: str | Path, *, input: str = "rgb") -> tuple[dict[str, Ten
         raise InputError(f"{path}: no such weights file; train them first or give another --weights.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # broken bytes raise nearly every kind
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{path} cannot be read as PyTorch weights ({reason}); save it again with torch.save."
@@ -50,12 +49,16 @@ def read_weights(path: str | Path, *, input: str = "rgb") -> tuple[dict[str, Ten
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, not a state dict; save model.state_dict().")
     state = content.get("state_dict", content)
+    named = state.items() if isinstance(state, dict) else ()
+    state = {name: value for name, value in named if isinstance(name, str) and isinstance(value, Tensor)}
     prefix = next((p for p in PREFIXES if p + "conv1.weight" in state), "")
     state = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
     state = {name: value for name, value in state.items() if not name.startswith(CLASSIFIERS)}
-    if "conv1.weight" not in state or "layer1.0.conv1.weight" not in state:
+    stem = state.get("conv1.weight")
+    if stem is None or stem.ndim != 4 or not len(stem) or "layer1.0.conv1.weight" not in state:
         raise InputError(f"{path} holds no ResNet in torchvision's names (conv1.weight, layer1.0.conv1.weight, …).")
-    return state, content.get("input", input)
+    said = content.get("input")
+    return state, said if said in ("lab", "rgb") else input
 
 
 def load_encoder(path: str | Path, *, strides, pool: str, input: str = "rgb") -> tuple[Encoder, str]:
@@ -71,7 +74,8 @@ def load_encoder(path: str | Path, *, strides, pool: str, input: str = "rgb") ->
     depth = 50 if "layer1.0.conv3.weight" in state else 18
     encoder = Encoder(depth, state["conv1.weight"].shape[0] / 64, strides, pool)
     own = encoder.state_dict()
-    missing = sorted(set(own) - set(state))
+    # Older files, torchvision's own among them, have no batch counts; they are of no use here.
+    missing = sorted(name for name in set(own) - set(state) if not name.endswith("num_batches_tracked"))
     surplus = sorted(set(state) - set(own))
     wrong = sorted(name for name in set(own) & set(state) if own[name].shape != state[name].shape)
     for problem, names in (("lacks", missing), (f"has, beyond a ResNet-{depth},", surplus), ("misfits in", wrong)):

