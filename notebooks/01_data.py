@@ -82,14 +82,13 @@ if broken:
 else:
     print("nothing is recorded about cuts in these videos")
 
+
 # %% [markdown]
 # ## Labels for evaluation
 #
 # Objects, as DAVIS-2017 has them, over time:
 
 # %% tags=["hide-input"]
-
-
 def strip(sequence, count: int = 6) -> list[np.ndarray]:
     times = np.linspace(0, len(sequence.frames) - 1, count).astype(int)
     return [viz.overlay(read_image(sequence.frames[t]), read_mask(sequence.masks[t])) for t in times]

@@ -6,6 +6,7 @@ respect to the student at the paper's geometry (256 px, radius 12 and 6) and at 
 weights so that each distillation's gradient keeps the ratio to the reconstruction's that it has at the paper's.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,13 +22,13 @@ PAPER_WEIGHTS = {"local": 1000.0, "global": 50.0}
 
 
 def gradient_norms(
-    settings: TemporalSettings, videos: Path, initial: Path, teacher: Path, *, max_gap: int, batches: int = 4
+    settings: TemporalSettings, pairs: FramePairs, initial: Path, teacher: Path, batches: int = 4
 ) -> dict[str, float]:
     """Mean norm, over batches, of each term's gradient with respect to the student, all weights 1.
 
     Args:
         settings: geometry, depth and width; its weights are ignored.
-        videos: folder of the training videos.
+        pairs: training pairs of `settings.size`.
         initial, teacher: step-one weights.
 
     Returns:
@@ -35,7 +36,6 @@ def gradient_norms(
     """
     units = {"weight_fine": 1.0, "weight_coarse": 1.0, "weight_local": 1.0, "weight_global": 1.0}
     model = SpatialThenTemporal(replace(settings, **units), initial, teacher).train()
-    pairs = FramePairs(videos, size=settings.size, max_gap=max_gap, seed=settings.seed)
     sampler = EpochBatches(len(pairs), min(settings.batch, 8), batches, seed=settings.seed)
     parameters = list(model.student.parameters())
     totals = dict.fromkeys(("reconstruction", "local", "global"), 0.0)
@@ -50,9 +50,13 @@ def gradient_norms(
 
 
 def carried_weights(
-    settings: TemporalSettings, videos: Path, initial: Path, teacher: Path, *, max_gap: int = 1
+    settings: TemporalSettings, pairs: Callable[[int], FramePairs], initial: Path, teacher: Path
 ) -> dict[str, dict[str, float]]:
     """The distillations' weights for `settings`' geometry.
+
+    Args:
+        pairs: the training pairs at a size in px.
+        initial, teacher: step-one weights.
 
     Returns:
         "paper" and "here": gradient norms at either geometry, all weights 1. "ratio": weighted norm of each
@@ -60,9 +64,9 @@ def carried_weights(
         "weights": the weights that give the same ratio here. At the paper's geometry they are 1000 and 50.
     """
     paper = replace(settings, size=PAPER_SIZE, **PAPER_RADII)
-    at_paper = gradient_norms(paper, videos, initial, teacher, max_gap=max_gap)
+    at_paper = gradient_norms(paper, pairs(paper.size), initial, teacher)
     same = (settings.size, settings.radius_fine, settings.radius_coarse) == (PAPER_SIZE, *PAPER_RADII.values())
-    here = at_paper if same else gradient_norms(settings, videos, initial, teacher, max_gap=max_gap)
+    here = at_paper if same else gradient_norms(settings, pairs(settings.size), initial, teacher)
     ratio = {name: PAPER_WEIGHTS[name] * at_paper[name] / at_paper["reconstruction"] for name in PAPER_WEIGHTS}
     weights = {name: ratio[name] * here["reconstruction"] / here[name] for name in PAPER_WEIGHTS}
     return {"paper": at_paper, "here": here, "ratio": ratio, "weights": weights}

@@ -57,7 +57,7 @@ def train(
     from stt_core.balance import carried_weights
     from stt_core.study import VARIANTS, Study, variant_settings
     from stt_core.train import train_spatial, train_temporal
-    from stt_core.training_data import FramePairs, Images
+    from stt_core.training_data import Images
 
     study = Study(profile, seed=seed, data=data)
     cache = workers == 0
@@ -70,15 +70,13 @@ def train(
         raise InputError(f"--variant {variant} is not one that step two trains; see stt train --help.")
     if VARIANTS[variant].steps == "both" and initial is None:
         raise InputError(f"--variant {variant} starts from step one: give its weights with --initial.")
-    videos = study.folder("videos")
-    gap = study.profile.max_gap
     teacher = teacher or initial
     base = replace(study.profile.temporal, seed=seed)
     carried = None
     if study.profile.carry_weights and initial:
-        carried = carried_weights(base, videos, initial, teacher, max_gap=gap)["weights"]
+        carried = carried_weights(base, study.pairs, initial, teacher)["weights"]
     settings = variant_settings(study.profile, variant, seed, carried)
-    pairs = FramePairs(videos, size=settings.size, max_gap=gap, seed=seed, cache=cache)
+    pairs = study.pairs(settings.size, cache=cache)
     initial = None if VARIANTS[variant].steps == "two" else initial
     print(train_temporal(settings, pairs, out, initial=initial, teacher=teacher, workers=workers))
 

@@ -53,6 +53,7 @@ class Profile:
     temporal: TemporalSettings = TemporalSettings()
     scratch_lr: float = 1e-3  # step two from random weights
     max_gap: int = 1  # listed frames between the two of a training pair
+    aspect: tuple[float, ...] = (1.5, 2.0)  # width over height of a training crop; the paper's suits frames of 16:9
     carry_weights: bool = False  # derive the distillations' weights for a smaller geometry, see `balance`
     rates: tuple[float, ...] = ()  # learning rates compared on validation clips, see notebook 03
     rate_steps: int = 200  # of each of those trainings

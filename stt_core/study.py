@@ -134,14 +134,10 @@ class Study:
         """How the distillations' weights were carried to this profile's geometry, see `balance.carried_weights`."""
         settings = replace(self.profile.temporal, seed=self.seed)
         initial, teacher = self.spatial(), self.teacher
-        key = [asdict(settings), self.profile.max_gap, file_hash(initial), file_hash(teacher), self._video_key()]
+        key = [asdict(settings), file_hash(initial), file_hash(teacher), self._pairs_key()]
         path = self.out / "balance" / f"seed{self.seed}-{hash_of(key)}.json"
-
-        def measure(out: Path) -> None:
-            videos = self.folder("videos")
-            write_json(out, carried_weights(settings, videos, initial, teacher, max_gap=self.profile.max_gap))
-
-        return read_json(self.make(path, measure))
+        measured = self.make(path, lambda out: write_json(out, carried_weights(settings, self.pairs, initial, teacher)))
+        return read_json(measured)
 
     def settings(self, variant: str, **changes: Any) -> TemporalSettings:
         """Step-two settings of a variant of `VARIANTS`; `changes` are fields of `TemporalSettings`."""
@@ -156,17 +152,21 @@ class Study:
         initial = None if VARIANTS[variant].steps == "two" else self.spatial()
         teacher = self.teacher if settings.weight_global else None
         starts = [path and file_hash(path) for path in (initial, teacher)]
-        key = [asdict(settings), self.profile.max_gap, starts, self._video_key()]
+        key = [asdict(settings), starts, self._pairs_key()]
 
         def train(out: Path) -> None:
-            root, gap = self.folder("videos"), self.profile.max_gap
-            videos = FramePairs(root, size=settings.size, max_gap=gap, seed=self.seed, cache=True)
-            train_temporal(settings, videos, out, initial=initial, teacher=teacher)
+            train_temporal(settings, self.pairs(settings.size), out, initial=initial, teacher=teacher)
 
         return self.trained(variant, key, train)
 
-    def _video_key(self) -> list[str]:
-        return [folder_fingerprint(self.folder("videos")), code_fingerprint(STEP_TWO_CODE)]
+    def pairs(self, size: int, *, cache: bool = True) -> FramePairs:
+        """The training pairs at a size in px."""
+        gap, aspect = self.profile.max_gap, self.profile.aspect
+        return FramePairs(self.folder("videos"), size=size, max_gap=gap, aspect=aspect, seed=self.seed, cache=cache)
+
+    def _pairs_key(self) -> list:
+        code, videos = code_fingerprint(STEP_TWO_CODE), folder_fingerprint(self.folder("videos"))
+        return [self.profile.max_gap, self.profile.aspect, videos, code]
 
     def trained(self, name: str, key: list, train: Callable[[Path], Any]) -> Path:
         """The weights in the folder that `key` names, trained if they are missing."""
