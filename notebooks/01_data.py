@@ -88,6 +88,7 @@ else:
 #
 # Objects, as DAVIS-2017 has them, over time:
 
+
 # %% tags=["hide-input"]
 def strip(sequence, count: int = 6) -> list[np.ndarray]:
     times = np.linspace(0, len(sequence.frames) - 1, count).astype(int)
