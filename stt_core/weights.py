@@ -41,10 +41,9 @@ def read_weights(path: str | Path, *, input: str = "rgb") -> tuple[dict[str, Ten
         raise InputError(f"{path}: no such weights file; train them first or give another --weights.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # broken bytes raise nearly every kind
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # broken bytes raise nearly every kind; PyTorch's text is of no help to a user
         raise InputError(
-            f"{path} cannot be read as PyTorch weights ({reason}); save it again with torch.save."
+            f"{path} cannot be read as PyTorch weights ({type(error).__name__}); save a state dict with torch.save."
         ) from None
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, not a state dict; save model.state_dict().")
