@@ -34,7 +34,7 @@ figure = viz.training_curves(curves, ["fine", "coarse", "local", "global"])
 # %% [markdown]
 # ## On the three tasks
 #
-# A difference is the mean over sequences of the full method minus the other, in points, with a 95 % bootstrap interval over
+# A difference is the mean over sequences of the full method minus the other, in points, with a 95 % interval over
 # sequences. It holds for one seed: how far another seed would move it is not in the interval.
 
 # %% tags=["hide-input"]
@@ -53,3 +53,9 @@ for task in filter(study.has, report.TASKS):
 davis = study.results("davis", names)
 for name in names[:-1]:
     figure = viz.paired_differences(tables.per_sequence(davis), "J&F-Mean", title("full"), title(name))
+
+# %% [markdown]
+# ## A real check: matches on a stereo pair
+
+# %% tags=["hide-input"]
+pd.DataFrame({title(name): study.stereo(study.source(name))[0] for name in names}).T.round(3)

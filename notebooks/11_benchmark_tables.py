@@ -16,11 +16,11 @@ runs = ""
 import pandas as pd
 
 from stt_core import report, tables
-from stt_core.study import ROOT, Study
+from stt_core.study import Study
 
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
 names = ["lab", "random", "step_one", "step_two", "neither", "no_global", "no_local", "full"]
-published = pd.read_csv(ROOT / "book" / "published.csv")
+published = report.published()
 ours = report.benchmark_rows(study, names)
 
 # %% [markdown]

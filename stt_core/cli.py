@@ -40,6 +40,7 @@ def train(
     variant: str = "full",
     initial: Path | None = None,
     teacher: Path | None = None,
+    input: Literal["lab", "rgb"] | None = None,
     workers: int = 0,
 ) -> None:
     """Train one step; a stopped run goes on where it was when the same command is given again.
@@ -49,9 +50,10 @@ def train(
         out: folder for weights.pth, metrics.csv and, while it runs, checkpoint.pt.
         profile: name or YAML file of a profile, which has all settings.
         data: folder of the data; the profile's if not given.
-        variant: step two: full, no_global, no_local, neither, released, step_two (from scratch), scratch_neither.
+        variant: step two: full, no_global, no_local, neither, released; from scratch: step_two, scratch.
         initial: step two: weights of step one to start from.
         teacher: step two: weights of the frozen encoder; those of --initial if not given.
+        input: step one: colours; the profile's (Lab, the student's start) if not given, RGB for the paper's teacher.
         workers: processes that decode; 0 = none, and decoded frames stay in memory.
     """
     from stt_core.balance import carried_weights
@@ -59,21 +61,23 @@ def train(
     from stt_core.train import train_spatial, train_temporal
     from stt_core.training_data import Images
 
-    study = Study(profile, seed=seed, data=data)
+    if (out / "weights.pth").exists():
+        raise InputError(f"{out / 'weights.pth'} is there already; delete it to train anew, or choose another --out.")
+    study = Study(profile, seed=seed, data=str(Path(data).resolve()) if data else "")
     cache = workers == 0
     if step == "spatial":
-        settings = replace(study.profile.spatial, seed=seed)
+        settings = replace(study.profile.spatial, seed=seed, input=input or study.profile.spatial.input)
         images = Images(study.folder("images"), settings.load_size, seed=seed, cache=cache)
         print(train_spatial(settings, images, out, workers=workers))
         return
     if variant not in VARIANTS or VARIANTS[variant].steps == "one":
         raise InputError(f"--variant {variant} is not one that step two trains; see stt train --help.")
-    if VARIANTS[variant].steps == "both" and initial is None:
-        raise InputError(f"--variant {variant} starts from step one: give its weights with --initial.")
+    if initial is None and (VARIANTS[variant].steps == "both" or study.profile.carry_weights):
+        raise InputError("give step one's weights with --initial: to start from, or to carry the loss weights over.")
     teacher = teacher or initial
     base = replace(study.profile.temporal, seed=seed)
     carried = None
-    if study.profile.carry_weights and initial:
+    if study.profile.carry_weights:
         carried = carried_weights(base, study.pairs, initial, teacher)["weights"]
     settings = variant_settings(study.profile, variant, seed, carried)
     pairs = study.pairs(settings.size, cache=cache)

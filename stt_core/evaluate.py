@@ -42,7 +42,7 @@ class Inference:
 
 
 # Modules on which a measurement depends.
-CODE = ("color", "datasets", "evaluate", "features", "labels", "metrics", "propagation", "resnet")
+CODE = ("color", "datasets", "evaluate", "features", "labels", "metrics", "propagation", "resnet", "weights")
 VIP_CLASSES = 20  # with background
 PAPER = {  # task, stride -> settings of paper section 3
     ("davis", 8): Inference(),

@@ -57,7 +57,7 @@ class Profile:
     carry_weights: bool = False  # derive the distillations' weights for a smaller geometry, see `balance`
     rates: tuple[float, ...] = ()  # learning rates compared on validation clips, see notebook 03
     rate_steps: int = 200  # of each of those trainings
-    real: tuple[str, ...] = ("data/DAVIS", "../shared/data/davis")  # real video, from the repository's root
+    real: tuple[str, ...] = ("data/DAVIS",)  # real video, from the repository's root
     evaluation: Evaluation = Evaluation()
 
 
@@ -84,7 +84,11 @@ def load_profile(profile: str, settings: dict | None = None) -> Profile:
     if not isinstance(content, dict) or set(content) != {"profile", "settings"}:
         raise InputError(f"{path} must have two entries, profile (its name) and settings.")
     values = _merged(content["settings"] or {}, settings or {})
-    return _build(Profile, {"profile": content["profile"], **values}, str(path))
+    built = _build(Profile, {"profile": content["profile"], **values}, str(path))
+    for name, colours in (("teacher", built.teacher), ("spatial: input", built.spatial.input)):
+        if colours not in ("lab", "rgb"):
+            raise InputError(f"{path}: {name} must be lab or rgb, not {colours!r}.")
+    return built
 
 
 def _merged(base: dict, extra: dict) -> dict:
@@ -109,8 +113,11 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise InputError(f"{where} must be a mapping, not {value!r}.")
         return _build(hint, value, where)
-    if typing.get_origin(hint) is tuple and isinstance(value, list | tuple):
-        return tuple(value)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{where} must be a list, not {value!r}.")
+        (inner, *_) = typing.get_args(hint)
+        return tuple(_convert(inner, item, where) for item in value)
     if isinstance(hint, types.UnionType):
         return tuple(value) if isinstance(value, list) else value
     try:

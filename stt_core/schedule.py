@@ -115,7 +115,10 @@ def plan(root: Path, profile: str, overrides: Sequence[tuple[str, Any]] = ()) ->
     # Without a data folder the notebooks make their own, which follows from library and parameters.
     settings = parameters.get("settings") or {}
     folders = [parameters.get("data") or settings.get("data"), *settings.get("real", [])]
-    common = [parameters, library, versions(), [folder_fingerprint(root / folder) for folder in folders if folder]]
+    figures = root / "book" / "published.csv"  # the tables show it beside the run's own
+    published = figures.read_text(encoding="utf-8") if figures.exists() else ""
+    data = [folder_fingerprint(root / folder) for folder in folders if folder]
+    common = [parameters, library, versions(), published, data]
     planned: dict[str, Notebook] = {}
     while len(planned) < len(sources):
         ready = [n for n in sources if n not in planned and all(a in planned for a in after.get(n, []))]

@@ -37,6 +37,8 @@ class SpatialSettings:
 class MoCo(nn.Module):
     """Query and key encoder, momentum update, queue of negatives.
 
+    On one device there is no other to shuffle a batch with, so MoCo's shuffled batch norm has nothing to do here.
+
     The queue and the key encoder are part of the state, so a resumed run continues exactly.
     """
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,11 @@ import pandas as pd
 from filelock import FileLock
 
 from stt_core import evaluate, synthetic
-from stt_core.balance import carried_weights
+from stt_core.balance import PAPER_WEIGHTS, carried_weights
 from stt_core.datasets import davis_sequences, find_folder, jhmdb_clips, vip_sequences
 from stt_core.features import FeatureSource, feature_source
 from stt_core.files import InputError, read_json, write_json
 from stt_core.fingerprint import code_fingerprint, folder_fingerprint, hash_of
-from stt_core.losses import LocalDistillation
 from stt_core.profile import Profile, load_profile
 from stt_core.stereo import stereo_matches, stereo_scores
 from stt_core.temporal import TemporalSettings
@@ -23,9 +23,10 @@ from stt_core.train import train_spatial, train_temporal
 from stt_core.training_data import FramePairs, Images
 from stt_core.weights import file_hash
 
+PACKAGES = ("torch", "torchvision", "kornia", "numpy", "opencv-python-headless")
 ROOT = Path(__file__).resolve().parents[1]
-STEP_ONE_CODE = ("color", "resnet", "spatial", "train", "training_data")
-STEP_TWO_CODE = ("color", "correlation", "losses", "resnet", "temporal", "train", "training_data", "balance")
+STEP_ONE_CODE = ("color", "datasets", "resnet", "spatial", "train", "training_data", "weights")
+STEP_TWO_CODE = (*STEP_ONE_CODE, "balance", "correlation", "losses", "temporal")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ VARIANTS = {
         Variant("no_global", "no global distillation", "both", (("weight_global", 0.0),)),
         Variant("no_local", "no local distillation", "both", (("weight_local", 0.0),)),
         Variant("neither", "no distillation", "both", (("weight_global", 0.0), ("weight_local", 0.0))),
-        Variant("released", "released code's variants", "both", (("local", LocalDistillation.released()),)),
+        Variant("released", "released code's variants", "both", (("released_code", True),)),
         Variant("step_one", "step one only", "one"),
         Variant("step_two", "step two only", "two", (("weight_global", 0.0),)),
         Variant("scratch", "step two only, no distillation", "two", (("weight_global", 0.0), ("weight_local", 0.0))),
@@ -83,8 +84,7 @@ class Study:
         """The data folder; the shipped world is made on first use."""
         if self.profile.data:
             folder = Path(self.profile.data)
-            if not folder.is_absolute() and not folder.is_dir():
-                folder = ROOT / folder  # notebooks run in their own folder
+            folder = ROOT / folder  # a relative one is meant from there, wherever a notebook runs
             if not folder.is_dir():
                 raise InputError(f"the data folder {self.profile.data} does not exist; give DATA=… or unpack it there.")
             return folder
@@ -118,7 +118,7 @@ class Study:
     def spatial(self, input: str = "lab") -> Path:
         """Step-one weights for "lab" or "rgb" input."""
         settings = replace(self.profile.spatial, input=input, seed=self.seed)
-        key = [asdict(settings), folder_fingerprint(self.folder("images")), code_fingerprint(STEP_ONE_CODE)]
+        key = [asdict(settings), folder_fingerprint(self.folder("images")), code_key(STEP_ONE_CODE)]
 
         def train(out: Path) -> None:
             images = Images(self.folder("images"), settings.load_size, seed=self.seed, cache=True)
@@ -165,7 +165,7 @@ class Study:
         return FramePairs(self.folder("videos"), size=size, max_gap=gap, aspect=aspect, seed=self.seed, cache=cache)
 
     def _pairs_key(self) -> list:
-        code, videos = code_fingerprint(STEP_TWO_CODE), folder_fingerprint(self.folder("videos"))
+        code, videos = code_key(STEP_TWO_CODE), folder_fingerprint(self.folder("videos"))
         return [self.profile.max_gap, self.profile.aspect, videos, code]
 
     def trained(self, name: str, key: list, train: Callable[[Path], Any]) -> Path:
@@ -184,7 +184,7 @@ class Study:
         inference = getattr(self.profile.evaluation, task)
         source = self._open(weights)
         root = self.folder(task)
-        code = code_fingerprint(evaluate.CODE)
+        code = code_key(evaluate.CODE)
         key = [source.identity, source.stride, asdict(inference), split, folder_fingerprint(root), code]
         name = weights if weights in BASELINES else Path(weights).parent.name.rsplit("-", 1)[0]
         out = self.out / "results" / f"{task}-{split}-{name}-{hash_of(key)}"
@@ -250,8 +250,12 @@ def variant_settings(
         changes: fields of `TemporalSettings`, applied last.
     """
     settings = replace(profile.temporal, seed=seed)
-    if carried:
-        settings = replace(settings, weight_local=carried["local"], weight_global=carried["global"])
+    if carried:  # in proportion, so that a weight of 0 stays one
+        local = carried["local"] * (settings.weight_local / PAPER_WEIGHTS["local"])
+        settings = replace(settings, weight_local=local)
+        settings = replace(
+            settings, weight_global=carried["global"] * (settings.weight_global / PAPER_WEIGHTS["global"])
+        )
     if VARIANTS[variant].steps == "two":
         settings = replace(settings, lr=profile.scratch_lr)
     return replace(settings, **dict(VARIANTS[variant].changes) | changes)
@@ -260,6 +264,11 @@ def variant_settings(
 def title(name: str) -> str:
     """How tables and figures call a baseline or a variant."""
     return BASELINES.get(name) or VARIANTS[name].title
+
+
+def code_key(modules: Iterable[str]) -> list[str]:
+    """What computed an artefact: the named modules, and the packages under them."""
+    return [code_fingerprint(modules), *(version(name) for name in PACKAGES)]
 
 
 def _lock(path: Path) -> FileLock:

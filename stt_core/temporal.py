@@ -39,6 +39,7 @@ class TemporalSettings:
     weight_local: float = 1000.0
     weight_global: float = 50.0
     local: LocalDistillation = field(default_factory=LocalDistillation)
+    released_code: bool = False  # the released code's target, score and selection in place of those of `local`
     teacher_temperature: float = 0.07
     precision: str = "32-true"
     seed: int = 0
@@ -118,12 +119,15 @@ class SpatialThenTemporal(nn.Module):
                 )
         if settings.weight_local:
             reference, query = features["res4"]
+            local = settings.local
+            if settings.released_code:
+                local = LocalDistillation.released(share=local.share, soft=local.soft)
             losses["local"] = settings.weight_local * local_distillation_loss(
                 correlations["res3"],
                 correlations["res4"],
                 query,
                 reference,
-                settings.local,
+                local,
                 radius=settings.radius_coarse,
             )
         if settings.weight_global:

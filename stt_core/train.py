@@ -43,7 +43,7 @@ def train_spatial(
         The path of `weights.pth`: the query encoder, torchvision's names.
 
     Raises:
-        InputError: the queue would hold an image's own earlier keys, a checkpoint is broken or of other settings, or
+        InputError: the queue is longer than an epoch (at the border of two, some of an image's own keys remain in it), a checkpoint is broken or of other settings, or
             the loss is not finite.
     """
     if settings.queue + settings.batch > len(images):
