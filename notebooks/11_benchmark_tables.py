@@ -18,6 +18,7 @@ import pandas as pd
 from stt_core import report, tables
 from stt_core.study import Study
 
+pd.set_option("display.max_rows", None)
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
 names = ["lab", "random", "step_one", "step_two", "neither", "no_global", "no_local", "full"]
 published = report.published()
@@ -29,7 +30,8 @@ ours = report.benchmark_rows(study, names)
 
 # %% tags=["hide-input"]
 def table(benchmark: str) -> pd.DataFrame:
-    rows = pd.concat([published, ours], ignore_index=True).query("benchmark == @benchmark")
+    rows = pd.concat([published, ours], ignore_index=True)
+    rows = rows[(rows.benchmark == benchmark) & rows.metric.isin(published.metric)]
     index = ["source", "data", "method", "backbone", "stride"]
     return tables.as_text(rows.pivot_table(index=index, columns="metric", values="value", sort=False))
 

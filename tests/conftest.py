@@ -5,7 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+
+torch.set_num_threads(1)  # on tensors this small, threads that wait for each other take ten times as long
 
 
 def write_images(root: Path, *, classes: int = 2, each: int = 4, size: int = 40) -> Path:
