@@ -43,8 +43,8 @@ tables.as_text(differences.set_index(["comparison", "data"]))
 
 # %% tags=["hide-input"]
 for task in filter(study.has, report.TASKS):
-    print(f"{task}: {report.data_name(study, task)}")
-    display(tables.totals(study.results(task, names)).round(1))
+    table = tables.totals(study.results(task, names)).round(1)
+    display(table.rename_axis(columns=f"{task}: {report.data_name(study, task)}"))
 
 # %% [markdown]
 # ## Sequence by sequence

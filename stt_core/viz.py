@@ -73,9 +73,11 @@ def training_curves(runs: dict[str, pd.DataFrame], columns: Sequence[str], smoot
     """One panel a column of `metrics.csv`, one line a run, each a running mean over `smooth` steps."""
     figure, axes = plt.subplots(1, len(columns), figsize=(3.4 * len(columns), 2.9), squeeze=False, layout="constrained")
     for axis, column in zip(axes[0], columns, strict=True):
-        for name, metrics in runs.items():
+        # A run keeps its colour where another has no such column.
+        for colour, (name, metrics) in zip(sns.color_palette(PALETTE_NAME), runs.items(), strict=False):
             if column in metrics:
-                axis.plot(metrics.step, metrics[column].rolling(smooth, min_periods=1).mean(), label=name)
+                smoothed = metrics[column].rolling(smooth, min_periods=1).mean()
+                axis.plot(metrics.step, smoothed, color=colour, label=name)
         axis.set(title=column, xlabel="step")
     if len(runs) > 1:
         axes[0, 0].legend(fontsize=8)
