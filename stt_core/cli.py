@@ -123,6 +123,11 @@ def evaluate(
     from stt_core import evaluate as module
     from stt_core.features import feature_source
 
+    least = {"resize": (resize, 1), "num-preceding": (num_preceding, 0), "radius": (radius, 0), "topk": (topk, 1)}
+    least |= {"temperature": (temperature, 1e-6), "width": (width, 1 / 64)}
+    for name, (value, low) in least.items():
+        if value is not None and not value >= low:
+            raise InputError(f"--{name} is {value}; give {low:g} or more.")
     source = feature_source(weights, stride=stride, depth=depth, width=width, input=input)
     inference = module.PAPER[task, stride]
     given = {"resize": resize, "radius": radius}
@@ -143,7 +148,7 @@ def main() -> None:
     """Entry point. A bad input ends with its one sentence on standard error and exit code 2."""
     try:
         tyro.extras.subcommand_cli_from_dict({"data": data, "train": train, "evaluate": evaluate}, prog="stt")
-    except InputError as error:
+    except (InputError, OSError) as error:  # OSError: --out is a file, the disk is full
         print(f"stt: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

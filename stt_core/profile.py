@@ -53,7 +53,7 @@ class Profile:
     temporal: TemporalSettings = TemporalSettings()
     scratch_lr: float = 1e-3  # step two from random weights
     max_gap: int = 1  # listed frames between the two of a training pair
-    aspect: tuple[float, ...] = (1.5, 2.0)  # width over height of a training crop; the paper's suits frames of 16:9
+    aspect: tuple[float, float] = (1.5, 2.0)  # width over height of a training crop; the paper's suits frames of 16:9
     carry_weights: bool = False  # derive the distillations' weights for a smaller geometry, see `balance`
     rates: tuple[float, ...] = ()  # learning rates compared on validation clips, see notebook 03
     rate_steps: int = 200  # of each of those trainings
@@ -79,11 +79,14 @@ def load_profile(profile: str, settings: dict | None = None) -> Profile:
             known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yaml")))
             raise InputError(f"there is no profile {path}; the profiles are {known}.") from None
         content = {"profile": profile, "settings": {}}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or set(content) != {"profile", "settings"}:
         raise InputError(f"{path} must have two entries, profile (its name) and settings.")
-    values = _merged(content["settings"] or {}, settings or {})
+    own = content["settings"] or {}
+    if not isinstance(own, dict):
+        raise InputError(f"{path}: settings must be a mapping, not {own!r}.")
+    values = _merged(own, settings or {})
     built = _build(Profile, {"profile": content["profile"], **values}, str(path))
     for name, colours in (("teacher", built.teacher), ("spatial: input", built.spatial.input)):
         if colours not in ("lab", "rgb"):
@@ -116,17 +119,22 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             raise InputError(f"{where} must be a list, not {value!r}.")
-        (inner, *_) = typing.get_args(hint)
+        (inner, *others) = typing.get_args(hint)  # float, … or int, int
+        if others != [...] and len(value) != 1 + len(others):
+            raise InputError(f"{where} must be {1 + len(others)} values, not {value!r}.")
         return tuple(_convert(inner, item, where) for item in value)
-    if isinstance(hint, types.UnionType):
-        return tuple(value) if isinstance(value, list) else value
+    if isinstance(hint, types.UnionType):  # int | tuple[int, int] | None
+        if value is None:
+            return None
+        some = isinstance(value, list | tuple)
+        return _convert(next(h for h in typing.get_args(hint) if (h is not int) == some), value, where)
     try:
         converted = hint(value) if hint in (int, float) and not isinstance(value, bool) else value
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         converted = None
-    # YAML reads 1e-3 as a string, so numbers are converted; 3.5 steps are refused.
+    # YAML reads 1e-3 as a string, so numbers are converted; 3.5 steps are refused. A bool would pass for an int.
     if hint in (int, float, str, bool) and (
-        not isinstance(converted, hint) or (hint is int and converted != float(value))
+        not isinstance(converted, hint) or (hint is int and (isinstance(value, bool) or converted != float(value)))
     ):
         raise InputError(f"{where} must be of type {hint.__name__}, not {value!r}.")
     return converted

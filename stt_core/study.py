@@ -73,7 +73,8 @@ class Study:
     def __init__(
         self, profile: str = "laptop", *, seed: int = 0, data: str = "", runs: str = "", settings: dict | None = None
     ) -> None:
-        self.profile: Profile = load_profile(profile, {**(settings or {}), **({"data": data} if data else {})})
+        loaded = load_profile(profile, settings)
+        self.profile: Profile = replace(loaded, data=data) if data else loaded
         self.seed = seed
         self.out = Path(runs or ROOT / "runs") / self.profile.profile
 

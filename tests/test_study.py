@@ -1,0 +1,308 @@
+"""A study makes what is missing, once; what it is made of decides where it lies."""
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from stt_core import study
+from stt_core.files import InputError, write_json
+from stt_core.losses import LocalDistillation
+from stt_core.profile import load_profile
+from stt_core.study import VARIANTS, Study, title, variant_settings
+
+SETTINGS = {
+    "spatial": {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 2, "queue": 5},
+    "temporal": {"width": 0.125, "size": 64, "batch": 2, "steps": 2, "weight_local": 1000.0, "weight_global": 50.0},
+    "scratch_lr": 0.5,
+    "real": ["nowhere/at/all"],
+}
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """Trainers that note how they were called and write a file of their own each time."""
+    calls = []
+
+    def stub(step: str):
+        def train(settings, items, out: Path, **how) -> Path:
+            calls.append((step, settings, how))
+            out.mkdir(parents=True, exist_ok=True)
+            (out / "weights.pth").write_text(f"{step} {settings} {sorted(how.items())}")
+            return out / "weights.pth"
+
+        return train
+
+    monkeypatch.setattr(study, "train_spatial", stub("spatial"))
+    monkeypatch.setattr(study, "train_temporal", stub("temporal"))
+    return calls
+
+
+@pytest.fixture
+def make(data_folder: Path, tmp_path: Path):
+    def make(seed: int = 0, data: Path = data_folder, **settings) -> Study:
+        changes = {
+            **SETTINGS,
+            **{k: {**SETTINGS.get(k, {}), **v} if isinstance(v, dict) else v for k, v in settings.items()},
+        }
+        return Study("tiny", seed=seed, data=str(data), runs=str(tmp_path / "runs"), settings=changes)
+
+    return make
+
+
+def test_nothing_is_trained_twice(make, trained: list) -> None:
+    first = make().weights("full")
+    assert [call[0] for call in trained] == ["spatial", "temporal"]
+    assert make().weights("full") == first
+    assert make().spatial() == make().weights("step_one") == make().teacher
+    assert len(trained) == 2
+    make().weights("no_local")  # another step two from the same step one
+    assert [call[0] for call in trained] == ["spatial", "temporal", "temporal"]
+
+
+def test_what_the_trainers_are_given(make, trained: list) -> None:
+    it = make(seed=7)
+    path = it.weights("full")
+    (_, spatial, _), (_, temporal, how) = trained
+    assert (spatial.seed, spatial.input, spatial.steps, spatial.queue) == (7, "lab", 2, 5)
+    assert (temporal.seed, temporal.steps, temporal.size) == (7, 2, 64)
+    assert how == {"initial": it.spatial(), "teacher": it.spatial()}
+    assert path.parent.parent == it.out / "weights"
+    assert path.parent.name.startswith("full-seed7-")
+    assert it.spatial().parent.name.startswith("step-one-lab-seed7-")
+
+
+def test_teacher_of_other_colours_is_trained(make, trained: list) -> None:
+    it = make(teacher="rgb")
+    it.weights("full")
+    assert [(step, s.input if step == "spatial" else None) for step, s, _ in trained] == [
+        ("spatial", "lab"),
+        ("spatial", "rgb"),
+        ("temporal", None),
+    ]
+    assert trained[-1][2] == {"initial": it.spatial("lab"), "teacher": it.spatial("rgb")}
+    assert it.spatial("lab") != it.spatial("rgb")
+
+
+@pytest.mark.parametrize(
+    ("variant", "local", "distilled", "scratch"),
+    [
+        ("full", 1000, 50, False),
+        ("no_global", 1000, 0, False),
+        ("no_local", 0, 50, False),
+        ("neither", 0, 0, False),
+        ("released", 1000, 50, False),
+        ("step_two", 1000, 0, True),
+        ("scratch", 0, 0, True),
+    ],
+)
+def test_variants(make, trained: list, variant: str, local: float, distilled: float, scratch: bool) -> None:
+    it = make()
+    it.weights(variant)
+    settings, how = trained[-1][1:]
+    assert (settings.weight_local, settings.weight_global) == (local, distilled)
+    assert (settings.weight_fine, settings.weight_coarse) == (1, 1)
+    assert settings.released_code == (variant == "released")
+    assert settings.local == LocalDistillation()
+    assert settings.lr == (0.5 if scratch else it.profile.temporal.lr)
+    assert (how["initial"] is None) == scratch
+    assert (how["teacher"] is None) == (distilled == 0)
+    if scratch:
+        assert [call[0] for call in trained] == ["temporal"]  # no step one for what needs none
+
+
+def test_every_variant_has_its_own_weights(make, trained: list) -> None:
+    it = make()
+    paths = {name: it.weights(name) for name in VARIANTS}
+    assert len(set(paths.values())) == len(VARIANTS)
+    assert len({title(name) for name in [*VARIANTS, *study.BASELINES]}) == len(VARIANTS) + 2
+
+
+def test_carried_weights_go_into_every_variant_in_proportion() -> None:
+    carried = {"local": 10.0, "global": 5.0}
+    tiny = load_profile("tiny", {"temporal": {"steps": 2}})
+    full = variant_settings(tiny, "full", 0, carried)
+    assert (full.weight_local, full.weight_global) == pytest.approx((10, 5))
+    none = variant_settings(tiny, "neither", 0, carried)
+    assert (none.weight_local, none.weight_global) == (0, 0)
+    half = load_profile("tiny", {"temporal": {"weight_local": 500.0, "weight_global": 0.0}})
+    found = variant_settings(half, "full", 0, carried)
+    assert (found.weight_local, found.weight_global) == pytest.approx((5, 0))
+    assert variant_settings(tiny, "full", 0, carried, weight_local=3.0).weight_local == 3
+    assert variant_settings(tiny, "full", 0, None).weight_local == 1000
+
+
+def test_balance_is_measured_once_and_used(make, trained: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+
+    def carried(settings, pairs, initial, teacher) -> dict:
+        measured.append((settings.size, pairs(32).size, initial, teacher))
+        return {"weights": {"local": 10.0, "global": 5.0}}
+
+    monkeypatch.setattr(study, "carried_weights", carried)
+    it = make(carry_weights=True)
+    for variant in ("full", "no_global", "full"):
+        it.weights(variant)
+    assert measured == [(64, 32, it.spatial(), it.spatial())]
+    full, no_global = (settings for step, settings, _ in trained if step == "temporal")
+    assert (full.weight_local, full.weight_global) == pytest.approx((10, 5))
+    assert (no_global.weight_local, no_global.weight_global) == pytest.approx((10, 0))
+    make(carry_weights=True).weights("full")
+    assert len(measured) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"temporal": {"lr": 0.125}},
+        {"temporal": {"local": {"share": 0.5}}},
+        {"spatial": {"temperature": 0.5}},  # step two depends on step one's weights
+        {"max_gap": 2},
+        {"aspect": [1.0, 1.5]},
+    ],
+)
+def test_a_change_trains_anew(make, trained: list, changes: dict) -> None:
+    before = make().weights("full")
+    after = make(**changes).weights("full")
+    assert before != after
+    assert before.exists()
+    assert after.exists()
+
+
+@pytest.mark.parametrize("changes", [{"evaluation": {"stride": 4}}, {"description": "other"}, {"rates": [0.1]}])
+def test_what_no_training_depends_on_trains_nothing(make, trained: list, changes: dict) -> None:
+    before = make().weights("full")
+    count = len(trained)
+    assert make(**changes).weights("full") == before
+    assert len(trained) == count
+
+
+def test_changed_data_and_code_train_anew(
+    make, trained: list, data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(data_folder, data)
+    first = make(data=data)
+    spatial, full = first.spatial(), first.weights("full")
+    assert (spatial, full) == (make().spatial(), make().weights("full"))  # the same data elsewhere
+    (data / "youtube-vos" / "video0" / "00003.jpg").unlink()
+    assert make(data=data).spatial() == spatial
+    assert make(data=data).weights("full") != full
+    (data / "imagenet" / "train" / "class0" / "0.JPEG").unlink()
+    assert make(data=data).spatial() != spatial
+    monkeypatch.setattr(study, "code_fingerprint", lambda modules: f"other {sorted(modules)}")
+    assert make().spatial() != spatial
+
+
+def test_two_at_once_train_once(make, trained: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, running, most = study.train_spatial, [0], [0]
+
+    def slow(*arguments, **keywords) -> Path:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        time.sleep(0.3)
+        path = train(*arguments, **keywords)
+        running[0] -= 1
+        return path
+
+    monkeypatch.setattr(study, "train_spatial", slow)
+    paths = []
+    threads = [threading.Thread(target=lambda: paths.append(make().spatial())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(paths) == 4
+    assert len(set(paths)) == 1
+    assert len(trained) == 1
+    assert most[0] == 1
+
+
+def test_a_training_that_fails_leaves_nothing_that_looks_done(
+    make, trained: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_, **__) -> None:
+        raise InputError("the loss is nan")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "train_spatial", failing)
+        with pytest.raises(InputError, match="nan"):
+            make().spatial()
+    assert make().spatial().exists()
+    assert len(trained) == 1
+
+
+def test_has(make, tmp_path: Path) -> None:
+    it = make()
+    assert [it.has(kind) for kind in ("images", "videos", "davis")] == [True] * 3
+    assert [it.has(kind) for kind in ("vip", "jhmdb", "real")] == [False] * 3
+    with pytest.raises(InputError, match="vip"):
+        it.folder("vip")
+    assert it.results("vip", ["lab"]) == {}
+    assert make(folders={"davis": ["none", "davis"]}).folder("davis") == it.folder("davis")
+    assert not make(folders={"davis": ["none"]}).has("davis")
+    missing = make(data=tmp_path / "nowhere")
+    assert not missing.has("davis")
+    with pytest.raises(InputError, match="nowhere"):
+        missing.spatial()
+
+
+def test_measured_once(make, trained: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def evaluate(source, root: Path, out: Path, inference, split: str) -> dict:
+        calls.append((source.weights, source.stride, root.name, inference, split))
+        write_json(out / "results.json", {"metrics": {"J&F-Mean": 0.5}, "call": len(calls)})
+        return {}
+
+    monkeypatch.setattr(study.evaluate, "evaluate_davis", evaluate)
+    it = make(evaluation={"davis": {"resize": 48, "radius": 3}})
+    first = it.measure("davis", "lab")
+    assert first["metrics"] == {"J&F-Mean": 0.5}
+    assert Path(first["path"]).parent.name.startswith("davis-val-lab-")
+    assert it.measure("davis", "lab") == first
+    assert len(calls) == 1
+    source, stride, root, inference, split = calls[0]
+    assert (source, stride, root, inference.resize, inference.radius, split) == ("lab", 8, "davis", 48, 3, "val")
+    others = [
+        it.measure("davis", "lab", "train"),
+        it.measure("davis", "random"),
+        make(evaluation={"davis": {"resize": 48, "radius": 4}}).measure("davis", "lab"),
+        make(evaluation={"davis": {"resize": 48, "radius": 3}, "stride": 4}).measure("davis", "lab"),
+    ]
+    assert len({result["path"] for result in [first, *others]}) == 5
+    assert list(it.results("davis", ["lab", "random"])) == ["Lab image", "random weights"]
+    assert len(calls) == 5
+
+
+def test_measure_for_real(make) -> None:
+    """A tiny DAVIS and the Lab image: J&F between 0 and 1, first frames as given."""
+    it = make(evaluation={"davis": {"resize": None, "radius": 3}})
+    result = it.measure("davis", "lab")
+    assert 0.5 < result["metrics"]["J&F-Mean"] <= 1  # an orange square on blue
+    assert result["frames"] == 5
+    assert it.relative(result["path"]) == "results.json"
+    assert [sequence.name for sequence in it.sequences("davis")] == ["square"]
+
+
+def test_a_mistyped_profile_is_not_taken_for_the_papers(data_folder: Path) -> None:
+    with pytest.raises(InputError, match="laptpo"):
+        Study("laptpo", data=str(data_folder))
+
+
+def test_real_weights_can_be_measured(make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both trainings and a measurement, nothing stubbed, two steps each."""
+    it = make(
+        spatial={"momentum": 0.9, "dim": 8},
+        temporal={"radius_fine": 3, "radius_coarse": 2},
+        evaluation={"davis": {"resize": None, "radius": 3, "num_preceding": 2}},
+    )
+    path = it.weights("full")
+    assert torch.load(path, weights_only=True)["input"] == "lab"
+    result = it.measure("davis", it.source("full"))
+    assert 0 <= result["metrics"]["J&F-Mean"] <= 1
+    assert Path(result["path"]).parent.name.startswith("davis-val-full-seed0-")
