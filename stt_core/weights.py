@@ -1,6 +1,7 @@
 """Weights on disk: what we write (torchvision's names, with how they were trained) and what we read."""
 
 import hashlib
+import io
 from pathlib import Path
 
 import torch
@@ -20,8 +21,10 @@ def save_weights(path: str | Path, encoder: Encoder, *, input: str) -> None:
         input: "lab" or "rgb", the colours the encoder was trained on.
     """
     state = {name: value.detach().cpu().clone() for name, value in encoder.state_dict().items()}
+    content = io.BytesIO()  # torch.save writes a file's own, temporary name into it: equal weights would differ
+    torch.save({"state_dict": state, "input": input}, content)
     with written_whole(path) as temporary:
-        torch.save({"state_dict": state, "input": input}, temporary)
+        temporary.write_bytes(content.getvalue())
 
 
 def read_weights(path: str | Path, *, input: str = "rgb") -> tuple[dict[str, Tensor], str]:

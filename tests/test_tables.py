@@ -1,6 +1,5 @@
 """Tables of results files made by hand, and the rule that turns an interval into a verdict."""
 
-
 import numpy as np
 import pytest
 

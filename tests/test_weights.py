@@ -202,3 +202,12 @@ def test_file_hash_tells_files_apart(tmp_path: Path) -> None:
     other.write_bytes(b"Weights")
     assert file_hash(first) == file_hash(same) != file_hash(other)
     assert len(file_hash(first)) == 16
+
+
+def test_equal_weights_give_equal_files(tmp_path: Path) -> None:
+    """Whatever the file is called: its hash names all that is computed with it."""
+    for name in ("one.pth", "another.pth"):
+        save_weights(tmp_path / name, random_encoder(18, 0.125), input="lab")
+    assert file_hash(tmp_path / "one.pth") == file_hash(tmp_path / "another.pth")
+    save_weights(tmp_path / "rgb.pth", random_encoder(18, 0.125), input="rgb")
+    assert file_hash(tmp_path / "one.pth") != file_hash(tmp_path / "rgb.pth")
