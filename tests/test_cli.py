@@ -203,7 +203,16 @@ def test_train_both_steps_and_evaluate(stt, data_folder: Path, tmp_path: Path, p
     one_sentence(stt("train", "spatial", *common, "--out", one), one / "weights.pth")
 
 
-def test_seed_and_colours_reach_the_training(stt, data_folder: Path, tmp_path: Path, profile: Path) -> None:
+def test_seed_and_colours_reach_the_training(
+    stt, data_folder: Path, tmp_path: Path, profile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds, original = [], train.train_spatial
+
+    def spy(settings, images, *arguments, **keywords) -> Path:
+        seeds.append((settings.seed, images.seed))
+        return original(settings, images, *arguments, **keywords)
+
+    monkeypatch.setattr(train, "train_spatial", spy)
     spatial = ("train", "spatial", "--profile", profile, "--data", data_folder)
     for name, options in {"a": (), "b": (), "seed": ("--seed", 1), "rgb": ("--input", "rgb")}.items():
         assert stt(*spatial, "--out", tmp_path / name, *options)[0] == 0
@@ -213,6 +222,7 @@ def test_seed_and_colours_reach_the_training(stt, data_folder: Path, tmp_path: P
     assert not torch.equal(stems["a"], stems["seed"])
     assert not torch.equal(stems["a"], stems["rgb"])
     assert [made[name]["input"] for name in ("a", "rgb")] == ["lab", "rgb"]
+    assert seeds == [(0, 0), (0, 0), (1, 1), (0, 0)]
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,8 @@ def test_adam_and_sgd_step_by_hand(run, step: str, tmp_path: Path) -> None:
     original = getattr(torch.optim, kind).step
 
     def spy(self, *arguments, **keywords):
+        known = {"Adam": {"betas": (0.9, 0.999)}, "SGD": {"momentum": 0.9}}[kind]  # seen from the second step on
+        assert all(group[name] == value for group in self.param_groups for name, value in known.items())
         for index, parameter in enumerate(p for group in self.param_groups for p in group["params"]):
             before[index], gradients[index] = parameter.detach().clone(), parameter.grad.clone()
         result = original(self, *arguments, **keywords)
