@@ -15,7 +15,8 @@ runs = ""
 import pandas as pd
 
 from stt_core import report, tables, viz
-from stt_core.study import Study, title
+from stt_core.study import Study
+from stt_core.variants import title
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)

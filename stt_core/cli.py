@@ -57,9 +57,10 @@ def train(
         workers: processes that decode; 0 = none, and decoded frames stay in memory.
     """
     from stt_core.balance import carried_weights
-    from stt_core.study import VARIANTS, Study, variant_settings
+    from stt_core.study import Study
     from stt_core.train import train_spatial, train_temporal
     from stt_core.training_data import Images
+    from stt_core.variants import VARIANTS, variant_settings
 
     if (out / "weights.pth").exists():
         raise InputError(f"{out / 'weights.pth'} is there already; delete it to train anew, or choose another --out.")

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from stt_core import tables
-from stt_core.study import ROOT, Study, title
+from stt_core.study import ROOT, Study
+from stt_core.variants import title
 
 TASKS = {"davis": "DAVIS-2017", "vip": "VIP", "jhmdb": "JHMDB", "real": "DAVIS-2017"}  # the benchmark of each
 

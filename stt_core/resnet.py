@@ -80,7 +80,7 @@ def _stage(block: type, inputs: int, planes: int, count: int, stride: int) -> nn
 
 
 def random_encoder(depth: int, width: float, seed: int = 0, **layout) -> Encoder:
-    """An encoder with reproducible random weights; the global random state is left as it was."""
+    """An encoder with reproducible random weights; the random state of the CPU is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Encoder(depth, width, **layout)

@@ -1,7 +1,7 @@
 """What a notebook asks for: data, trained weights, measured results. What is missing is made; nothing is made twice."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +11,7 @@ import pandas as pd
 from filelock import FileLock
 
 from stt_core import evaluate, synthetic
-from stt_core.balance import PAPER_WEIGHTS, carried_weights
+from stt_core.balance import carried_weights
 from stt_core.datasets import davis_sequences, find_folder, jhmdb_clips, vip_sequences
 from stt_core.features import FeatureSource, feature_source
 from stt_core.files import InputError, read_json, write_json
@@ -21,39 +21,13 @@ from stt_core.stereo import stereo_matches, stereo_scores
 from stt_core.temporal import TemporalSettings
 from stt_core.train import train_spatial, train_temporal
 from stt_core.training_data import FramePairs, Images
+from stt_core.variants import BASELINES, VARIANTS, title, variant_settings
 from stt_core.weights import file_hash
 
 PACKAGES = ("torch", "torchvision", "kornia", "numpy", "opencv-python-headless")
 ROOT = Path(__file__).resolve().parents[1]
 STEP_ONE_CODE = ("color", "datasets", "resnet", "spatial", "train", "training_data", "weights")
 STEP_TWO_CODE = (*STEP_ONE_CODE, "balance", "correlation", "losses", "temporal")
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One way to train: what is switched off or exchanged, all else as in the full method."""
-
-    name: str
-    title: str
-    steps: str  # "one", "two" (from scratch) or "both"
-    changes: tuple[tuple[str, Any], ...] = ()  # fields of TemporalSettings
-
-
-VARIANTS = {
-    variant.name: variant
-    for variant in (
-        Variant("full", "full method", "both"),
-        Variant("no_global", "no global distillation", "both", (("weight_global", 0.0),)),
-        Variant("no_local", "no local distillation", "both", (("weight_local", 0.0),)),
-        Variant("neither", "no distillation", "both", (("weight_global", 0.0), ("weight_local", 0.0))),
-        Variant("released", "released code's variants", "both", (("released_code", True),)),
-        Variant("step_one", "step one only", "one"),
-        Variant("step_two", "step two only", "two", (("weight_global", 0.0),)),
-        Variant("scratch", "step two only, no distillation", "two", (("weight_global", 0.0), ("weight_local", 0.0))),
-    )
-}
-
-BASELINES = {"lab": "Lab image", "random": "random weights"}
 
 
 class Study:
@@ -239,32 +213,6 @@ class Study:
             if not path.exists():
                 build(path)
         return path
-
-
-def variant_settings(
-    profile: Profile, variant: str, seed: int, carried: dict[str, float] | None, **changes: Any
-) -> TemporalSettings:
-    """A profile's step-two settings for a variant.
-
-    Args:
-        carried: weights of "local" and "global" for the profile's geometry (see `balance`), None = as in the profile.
-        changes: fields of `TemporalSettings`, applied last.
-    """
-    settings = replace(profile.temporal, seed=seed)
-    if carried:  # in proportion, so that a weight of 0 stays one
-        local = carried["local"] * (settings.weight_local / PAPER_WEIGHTS["local"])
-        settings = replace(settings, weight_local=local)
-        settings = replace(
-            settings, weight_global=carried["global"] * (settings.weight_global / PAPER_WEIGHTS["global"])
-        )
-    if VARIANTS[variant].steps == "two":
-        settings = replace(settings, lr=profile.scratch_lr)
-    return replace(settings, **dict(VARIANTS[variant].changes) | changes)
-
-
-def title(name: str) -> str:
-    """How tables and figures call a baseline or a variant."""
-    return BASELINES.get(name) or VARIANTS[name].title
 
 
 def code_key(modules: Iterable[str]) -> list[str]:

@@ -13,7 +13,7 @@ import yaml
 
 from stt_core import cli, train
 from stt_core.cli import main
-from stt_core.study import VARIANTS
+from stt_core.variants import VARIANTS
 
 TINY = {
     "real": [],

@@ -12,7 +12,8 @@ from stt_core import study
 from stt_core.files import InputError, write_json
 from stt_core.losses import LocalDistillation
 from stt_core.profile import load_profile
-from stt_core.study import VARIANTS, Study, title, variant_settings
+from stt_core.study import Study
+from stt_core.variants import VARIANTS, title, variant_settings
 
 SETTINGS = {
     "spatial": {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 2, "queue": 5},
