@@ -14,6 +14,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from stt_core.casting import Look, look, scene
+from stt_core.labels import write_mask
 from stt_core.plans import ACTIONS, JOINTS
 from stt_core.scenes import CODES, Frame, Scene, render
 
@@ -89,7 +90,7 @@ def davis_video(root: Path, seed: int, size: int, split: str, number: int, frame
     for i in range(frames):
         frame = render(shot, PACE * i, rng)
         write_image(folder / "JPEGImages" / "480p" / name / f"{i:05d}.jpg", frame.image)
-        write_palette(folder / "Annotations" / "480p" / name / f"{i:05d}.png", frame.objects)
+        write_mask(folder / "Annotations" / "480p" / name / f"{i:05d}.png", frame.objects)
         note_occlusions(events, frame, f"{i:05d}")
     return name, events
 
@@ -170,16 +171,6 @@ def write_image(path: Path, rgb: np.ndarray) -> None:
     options = [] if path.suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
     if not cv2.imwrite(str(path), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options):
         raise OSError(f"{path} could not be written")
-
-
-def write_palette(path: Path, objects: np.ndarray) -> None:
-    """(H, W) uint8 as an indexed PNG in DAVIS's palette, which spreads an index's bits over R, G and B from the top."""
-    index = np.arange(256)[:, None]
-    bits = sum(((index >> (3 * k + np.arange(3))) & 1) << (7 - k) for k in range(3))  # (256, 3)
-    image = Image.fromarray(objects).convert("P")
-    image.putpalette(bits.astype(np.uint8).ravel().tolist())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path)
 
 
 def write_mat(path: Path, pos_img: np.ndarray) -> None:

@@ -50,11 +50,12 @@ def differences(study: Study, first: str, others: list[str]) -> pd.DataFrame:
     rows = []
     for task in TASKS:
         results = study.results(task, [first, *others])
+        data = data_name(study, task) if results else ""
         for other in others if results else ():
             interval = tables.paired_difference(results, title(first), title(other))
             rows.append(
                 {
-                    "data": f"{task}: {data_name(study, task)}",
+                    "data": f"{task}: {data}",
                     "figure": tables.MAIN["davis" if task == "real" else task],
                     "comparison": f"{title(first)} minus {title(other)}",
                     **interval,
@@ -69,9 +70,11 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
     backbone = f"ResNet-{spatial.depth}" + (f" x{spatial.width:g}" if spatial.width != 1 else "")
     rows = []
     for task, benchmark in TASKS.items():
-        for method, result in study.results(task, names).items():
+        results = study.results(task, names)
+        data = data_name(study, task) if results else ""
+        for method, result in results.items():
             row = {"benchmark": benchmark, "method": method, "backbone": backbone, "source": "this run"}
-            row |= {"stride": str(study.profile.evaluation.stride), "data": data_name(study, task)}
+            row |= {"stride": str(study.profile.evaluation.stride), "data": data}
             rows += [{**row, "metric": name, "value": 100 * value} for name, value in result["metrics"].items()]
     return pd.DataFrame(rows)
 
@@ -80,19 +83,19 @@ def claims(study: Study) -> pd.DataFrame:
     """One row a claim and task: the paper's difference, this run's with its interval, and the verdict."""
     table = published().query("metric == 'J&F-Mean' and backbone == 'ResNet-18' and stride == '8'")
     figures = table.drop_duplicates("method").set_index("method").value
+    names = dict.fromkeys(name for claim in CLAIMS for name in (claim.better, claim.worse))
+    measured = {task: study.results(task, names) for task in TASKS if study.has(task)}
+    data = {task: f"{task}: {data_name(study, task)}" for task in measured}
     rows = []
     for claim in CLAIMS:
-        for task in TASKS:
-            results = study.results(task, [claim.better, claim.worse])
-            if not results:
-                continue
+        for task, results in measured.items():
             interval = tables.paired_difference(results, title(claim.better), title(claim.worse))
             known = task in ("davis", "real") and all(name in figures for name in claim.published)
             rows.append(
                 {
                     "claim": claim.text,
                     "paper": figures[claim.published[0]] - figures[claim.published[1]] if known else float("nan"),
-                    "data": f"{task}: {data_name(study, task)}",
+                    "data": data[task],
                     **interval,
                     "verdict": tables.verdict(interval),
                 }

@@ -58,8 +58,7 @@ class Study:
     def data(self) -> Path:
         """The data folder; the shipped world is made on first use."""
         if self.profile.data:
-            folder = Path(self.profile.data)
-            folder = ROOT / folder  # a relative one is meant from there, wherever a notebook runs
+            folder = ROOT / self.profile.data  # a relative one is meant from there, wherever a notebook runs
             if not folder.is_dir():
                 raise InputError(f"the data folder {self.profile.data} does not exist; give DATA=… or unpack it there.")
             return folder
