@@ -14,9 +14,11 @@ from pathlib import Path
 import cv2
 
 from stt_core.files import InputError, read_json, write_json, write_text
+from stt_core.fingerprint import code_fingerprint
 from stt_core.layouts import davis_video, image_class, jhmdb_video, train_video, vip_video
 
-VERSION = 1  # of the renderer: raise it whenever pictures change, so that worlds are made anew
+# What draws: a world made by other code is made anew.
+RENDERER = ("casting", "creatures", "layouts", "plans", "scenes", "synthetic", "textures")
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def write_world(root: str | Path, world: World = World(), progress: Callable[[in
 
 
 def _stamp(world: World) -> dict:
-    return {"version": VERSION, **asdict(world)}
+    return {"renderer": code_fingerprint(RENDERER), **asdict(world)}
 
 
 def _make(root: Path, world: World, progress: Callable[[int, int], None] | None) -> None:
