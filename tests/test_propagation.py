@@ -8,12 +8,34 @@ import numpy as np
 import pytest
 import torch
 
-from stt_core.propagation import affinity, apply_affinity, propagate, propagate_frames
+from stt_core import shortlist
+from stt_core.affinity import affinity, apply_affinity
+from stt_core.propagation import Context, propagate, propagate_frames
 
 GOLDEN = Path(__file__).resolve().parents[1] / ".." / "shared" / "golden" / "propagation.npz"
 
 
-def naive(features, first_labels, num_preceding, radius, topk, temperature, with_first):
+@pytest.fixture(params=[False, True], ids=["float32", "shortlist"], autouse=True)
+def way(request, monkeypatch):
+    """Every test both ways, whatever this processor would choose."""
+    monkeypatch.setattr(shortlist, "pays", lambda device: request.param)
+
+
+def seen(dy, dx, radius, window):
+    return math.hypot(dy, dx) < radius if window == "circle" else max(abs(dy), abs(dx)) <= radius
+
+
+def naive(
+    features,
+    first_labels,
+    num_preceding,
+    radius,
+    topk,
+    temperature,
+    with_first=True,
+    window="square",
+    first_windowed=True,
+):
     """One query at a time, candidates in a list. Also the smallest gap between the last kept and the first left out."""
     features = features.double().numpy()
     features = features / np.linalg.norm(features, axis=1, keepdims=True)
@@ -25,11 +47,9 @@ def naive(features, first_labels, num_preceding, radius, topk, temperature, with
         propagated = np.zeros_like(labels[0])
         for y, x in itertools.product(range(height), range(width)):
             candidates = []
-            for s in context:
-                for i in range(y - radius, y + radius + 1):
-                    for j in range(x - radius, x + radius + 1):
-                        if 0 <= i < height and 0 <= j < width:
-                            candidates.append((features[t, :, y, x] @ features[s, :, i, j], s, i, j))
+            for s, i, j in itertools.product(context, range(height), range(width)):
+                if seen(i - y, j - x, radius, window) or (s == 0 and not first_windowed):
+                    candidates.append((features[t, :, y, x] @ features[s, :, i, j], s, i, j))
             candidates.sort(reverse=True)
             kept = candidates[:topk]
             if len(candidates) > topk and candidates[topk][1:] != kept[-1][1:]:  # frame 0 twice is no tie that matters
@@ -97,6 +117,38 @@ def test_equals_a_double_loop(case):
     result = propagate(features, first_labels, **settings)
     assert result.dtype == torch.float32
     np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=1e-5)
+
+
+# radius, topk, num_preceding, first_windowed
+PROTOCOLS = [
+    ("circle", 3, 10, 2, True),
+    ("circle", 1, 3, 3, False),
+    ("square", 2, 10, 2, False),
+    ("circle", 4, 10, 5, False),
+]
+
+
+@pytest.mark.parametrize(("window", "radius", "topk", "num_preceding", "first_windowed"), PROTOCOLS)
+def test_windows_of_other_methods_equal_a_double_loop(window, radius, topk, num_preceding, first_windowed):
+    settings = dict(window=window, radius=radius, topk=topk, num_preceding=num_preceding, first_windowed=first_windowed)
+    features, first_labels = random_clip(11, 5, 5, 10, 18, 2)
+    expected, gap = naive(features, first_labels, temperature=0.1, **settings)
+    assert gap > 1e-6, "rounding may decide the top-k of this input: choose another seed"
+    result = propagate(features, first_labels, temperature=0.1, **settings)
+    np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("with_first", [True, False])
+def test_going_on_from_known_labels_equals_never_having_stopped(with_first):
+    features, first_labels = random_clip(12, 12, 5, 6, 9, 2)
+    settings = dict(num_preceding=3, radius=2, with_first=with_first)
+    expected = propagate(features, first_labels, **settings)
+    for stopped in (1, 2, 4, 5, 9):  # the next frame
+        context = Context(**settings)
+        for t in sorted({0, *range(max(stopped - 3, 0), stopped)}):
+            context.put(t, features[t], expected[t])
+        for t in range(stopped, 12):
+            assert context.propagate(t, features[t]).equal(expected[t])
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -245,3 +297,13 @@ def test_a_frame_of_another_size_is_refused():
     next(stream)
     with pytest.raises(ValueError, match="Frame 1"):
         next(stream)
+
+
+@pytest.mark.parametrize("first_windowed", [True, False])
+def test_nothing_is_read_back_from_the_device(first_windowed, monkeypatch):
+    """Tensors without values: whatever asks for one of them (and would make a GPU wait) fails."""
+    monkeypatch.setattr(shortlist, "pays", lambda device: False)  # the shortlist does ask; it's for processors alone
+    features, labels = torch.empty(5, 8, 40, 70, device="meta"), torch.empty(3, 40, 70, device="meta")
+    result = propagate(features, labels, num_preceding=2, radius=3, first_windowed=first_windowed)
+    assert result.shape == (5, 3, 40, 70)
+    assert result.device.type == "meta"

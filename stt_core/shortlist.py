@@ -1,0 +1,57 @@
+"""Which context cells could be among the top-k: told by bfloat16 matrix units, several times as fast as float32 products.
+
+A vector of length 1 is split in two bfloat16 parts, x = high + low + rest. One product gives
+high.high + low.high + high.low - 1 - OFFSET, which misses the cosine (less 1 + OFFSET) by at most `error`, and is stored in
+bfloat16. Near the top, where cosines are close to 1, the stored number is close to 0 and so its rounding is small.
+What a shortlist left out is thus known to lie below a bound; who has k exact cosines above it has the true top-k.
+"""
+
+import torch
+from torch import Tensor
+
+OFFSET = 2.0**-9  # keeps every stored number negative, see `largest`
+
+
+def pays(device: torch.device) -> bool:
+    """Whether this processor multiplies bfloat16 matrices in units of its own (AMX); results are the same either way."""
+    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+
+
+def split(features: Tensor) -> Tensor:
+    """Vectors (..., C) float32 as (..., `length(C)`) bfloat16: high parts, low parts, 1, 1, 0 …"""
+    high = features.bfloat16()
+    low = (features - high.float()).bfloat16()
+    tail = high.new_zeros(*high.shape[:-1], length(features.shape[-1]) - 2 * features.shape[-1])
+    tail[..., :2] = 1
+    return torch.cat([high, low, tail], dim=-1)
+
+
+def length(channels: int) -> int:
+    """Of the rows that stand for vectors of `channels`: two parts and the offset, in whole units of 32."""
+    return -(-(2 * channels + 2) // 32) * 32
+
+
+def similarity(context: Tensor, query: Tensor, out: Tensor) -> None:
+    """out (L, M) = cosines less 1 + OFFSET, in bfloat16: context (L, `length(C)`) of `split`, query (M, C) float32."""
+    channels, parts = query.shape[1], split(query)
+    high, low, tail = parts.split([channels, channels, parts.shape[1] - 2 * channels], dim=1)
+    tail[:, 0], tail[:, 1] = -1, -OFFSET
+    rest = torch.cat([high, high, tail], dim=1)
+    torch.mm(context[:, :channels], low.T, out=out)  # small numbers: rounding them costs 2^-16
+    torch.addmm(out, context, rest.T, out=out)
+
+
+def largest(similarity: Tensor, dim: int) -> Tensor:
+    """Maximum over `dim` of negative bfloat16 numbers, as float32: as integers, their order is the reverse."""
+    return similarity.view(torch.int16).amin(dim).view(torch.bfloat16).float()
+
+
+def upper_bound(stored: Tensor, channels: int) -> Tensor:
+    """The largest cosine of pairs whose stored number is `stored` or less; -inf stays.
+
+    Rounding to bfloat16 costs at most 2^-8 of a number. To the product belongs what the split leaves out (low.low and the
+    rests, 2^-16 each: |low| <= 2^-8, |rest| <= 2^-16), the rounding of its first summand (2^-16) and that of its float32
+    sums (their length times 2^-24 times the sum of magnitudes, which is below 2.02).
+    """
+    error = 5 * 2.0**-16 + (channels + length(channels)) * 2.02 * 2.0**-24
+    return stored * (1 - 2.0**-8 - 2.0**-15) + (1 + OFFSET + error)
