@@ -22,10 +22,14 @@ from stt_core.study import Study
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
-names = ["lab", "random", "step_one", "step_two", "full"]
+names = ["copy", "flow", "lab", "random", "supervised", "step_one", "step_two", "full"]
 
 # %% [markdown]
 # ## Results
+#
+# Beside the trained models: the first masks standing still; the first masks moved by dense optical flow (OpenCV's DIS,
+# composed from frame to frame, so that a pixel takes the label of the place in the first frame that it comes from); the Lab image as its own feature; an untrained encoder;
+# and, where the profile's `supervised` finds them, torchvision's supervised weights.
 
 # %% tags=["hide-input"]
 results = study.results("davis", names)

@@ -20,7 +20,8 @@ from stt_core.study import Study
 
 pd.set_option("display.max_rows", None)
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
-names = ["lab", "random", "step_one", "step_two", "neither", "no_global", "no_local", "full"]
+names = ["copy", "flow", "lab", "random", "supervised"]
+names += ["step_one", "step_two", "neither", "no_global", "no_local", "full"]
 published = report.published()
 ours = report.benchmark_rows(study, names)
 
@@ -30,8 +31,9 @@ ours = report.benchmark_rows(study, names)
 
 # %% tags=["hide-input"]
 def table(benchmark: str) -> pd.DataFrame:
-    rows = pd.concat([published, ours], ignore_index=True)
-    rows = rows[(rows.benchmark == benchmark) & rows.metric.isin(published.metric)]
+    rows = pd.concat([published, ours], ignore_index=True).query("benchmark == @benchmark")
+    known = rows.metric[rows.source != "this run"]
+    rows = rows[rows.metric.isin(known)] if len(known) else rows
     index = ["source", "data", "method", "backbone", "stride"]
     return tables.as_text(rows.pivot_table(index=index, columns="metric", values="value", sort=False))
 
@@ -49,3 +51,20 @@ table("VIP")
 
 # %% tags=["hide-input"]
 table("JHMDB")
+
+# %% [markdown]
+# ## BADJA
+#
+# Nothing was published for this measure of these methods, so here are this run's figures alone.
+
+# %% tags=["hide-input"]
+table("BADJA") if study.has("badja") else print(f"no BADJA in {study.relative(study.data)}")
+
+# %% [markdown]
+# ## One model, several protocols
+#
+# Methods are compared under settings of propagation that differ, too. This run's full method on DAVIS under those of other methods, all at the size and
+# radius of this profile: what moves here is the protocol, not the features.
+
+# %% tags=["hide-input"]
+tables.as_text(report.protocols(study, "full"))

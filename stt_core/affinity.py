@@ -28,14 +28,14 @@ def affinity(
     first_twice: bool = False,
     window: str = "square",
     first_windowed: bool = True,
-    parts: Tensor | None = None,
+    rough: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The `topk` context cells nearest to each query cell, and their weights. No N x N array is ever formed.
 
     Per tile of queries: one matrix product with the tile's halo (the cells within `radius` of the tile, clipped to the
-    map) of all context frames, and the top-k of it. With `parts`, that product is a cheap one and makes a shortlist,
-    which is scored in float32; queries whose shortlist isn't proven to hold the top-k are done again in float32. Cost
-    grows with N radius^2.
+    map) of all context frames, and the top-k of it. If `rough`, that product is a cheap one and makes a
+    shortlist, which is scored in float32; queries whose shortlist isn't proven to hold the top-k are done again in float32.
+    Cost grows with N radius^2.
 
     Args:
         query: (H, W, C) float32, channels last, L2-normalised.
@@ -46,7 +46,7 @@ def affinity(
         first_twice: context frame 0 counts as two frames.
         window: "square": |dy| <= radius and |dx| <= radius; "circle": dy^2 + dx^2 < radius^2 (as in CRW and VFS).
         first_windowed: False: all of context frame 0 is seen (as in CRW).
-        parts: `shortlist.split(context)`, or None: float32 alone.
+        rough: make a shortlist with cheap products; None: where `shortlist.pays`. Results are the same.
 
     Returns:
         indices: (k, N) int64, N = H W; index (s H + y) W + x of a context cell. k <= `topk`.
@@ -54,7 +54,7 @@ def affinity(
     """
     height, width, _ = query.shape
     start = 0 if first_windowed else 1
-    value, index = _windowed(query, context[start:], None if parts is None else parts[start:], radius, topk, window)
+    value, index = _windowed(query, context[start:], radius, topk, window, rough)
     index += start * height * width
     if not first_windowed:
         whole = [
@@ -71,7 +71,7 @@ def affinity(
 
 
 def _windowed(
-    query: Tensor, context: Tensor, parts: Tensor | None, radius: int, topk: int, window: str
+    query: Tensor, context: Tensor, radius: int, topk: int, window: str, rough: bool | None
 ) -> tuple[Tensor, Tensor]:
     """The best pairs of a window, best first: cosines (N, k), -inf where there are fewer, and indices (N, k)."""
     (height, width, channels), frames, device = query.shape, len(context), query.device
@@ -83,9 +83,11 @@ def _windowed(
     ys, xs = torch.arange(height, device=device), torch.arange(width, device=device)
     # Reused by all tiles: on a CPU, fresh pages for arrays of this size are slow to come by.
     widest, tallest = min(width, tile_width + 2 * radius), min(height, tile_height + 2 * radius)
-    cells = context if parts is None else parts  # what is multiplied
-    strip_buffer = cells.new_empty(height * widest * frames * cells.shape[3])
-    product_buffer = cells.new_empty(tallest * widest * frames * tile_height * tile_width)
+    if rough is None:
+        rough = shortlist.pays(device, frames * largest * channels)
+    length, dtype = (shortlist.length(channels), torch.bfloat16) if rough else (channels, torch.float32)
+    strip_buffer = torch.empty(height * widest * frames * length, dtype=dtype, device=device)
+    product_buffer = torch.empty(tallest * widest * frames * tile_height * tile_width, dtype=dtype, device=device)
     values = query.new_full((height, width, kept), -torch.inf)
     indices = torch.zeros(height, width, kept, dtype=torch.int64, device=device)
 
@@ -93,9 +95,10 @@ def _windowed(
         x1 = min(x0 + tile_width, width)
         left, right = max(x0 - radius, 0), min(x1 + radius, width)
         # Copied once per strip of tiles, with the frames inmost; the halo of each tile is then one matrix.
-        size = (height, right - left, frames, cells.shape[3])
+        size = (height, right - left, frames, length)
         strip = strip_buffer[: math.prod(size)].view(size)
-        strip.copy_(cells[:, :, left:right].permute(1, 2, 0, 3))  # (S, H, w, C) -> (H, w, S, C)
+        cells = context[:, :, left:right].permute(1, 2, 0, 3)  # (S, H, w, C) -> (H, w, S, C)
+        shortlist.split(cells, out=strip) if rough else strip.copy_(cells)
         for y0 in range(0, height, tile_height):
             y1 = min(y0 + tile_height, height)
             top, bottom = max(y0 - radius, 0), min(y1 + radius, height)
@@ -105,13 +108,13 @@ def _windowed(
             product = product_buffer[: len(halo) * len(tile)].view(len(halo), len(tile))
             similarity = product.view(-1, frames, len(tile))  # (L, S, M)
             box = (top, left, right - left, height, width)
-            if parts is None:
+            if rough:
+                shortlist.similarity(halo, tile, out=product)
+                value, index = _proven_pairs(tile, similarity, outside, context, box, kept)
+            else:
                 torch.mm(halo, tile.T, out=product)
                 value, cell, frame, _ = _top_pairs(similarity, outside, kept)
                 index = _index(cell, frame, box)
-            else:
-                shortlist.similarity(halo, tile, out=product)
-                value, index = _proven_pairs(tile, similarity, outside, context, box, kept)
             values[y0:y1, x0:x1, : value.shape[1]] = value.view(y1 - y0, x1 - x0, -1)
             indices[y0:y1, x0:x1, : value.shape[1]] = index.view(y1 - y0, x1 - x0, -1)
     return values.flatten(0, 1), indices.flatten(0, 1)
@@ -161,7 +164,7 @@ def _proven_pairs(
     for spare in SPARE:
         rough, cell, frame, bound = _top_pairs(similarity, outside, count + spare)
         places = _index(cell, frame, box)  # (M, n)
-        listed = context.view(-1, channels).index_select(0, places.flatten()).view(*places.shape, channels)
+        listed = context.reshape(-1, channels).index_select(0, places.flatten()).view(*places.shape, channels)
         cosine = torch.bmm(listed, queries[todo][:, :, None])[:, :, 0]  # (M, n, C) (M, C, 1) -> (M, n)
         cosine, order = cosine.masked_fill_(rough == -torch.inf, -torch.inf).topk(value.shape[1])
         value[todo], index[todo] = cosine, places.gather(1, order)

@@ -87,18 +87,23 @@ def train(
 
 
 def evaluate(
-    task: Annotated[Literal["davis", "vip", "jhmdb"], tyro.conf.Positional],
+    task: Annotated[Literal["davis", "vip", "jhmdb", "badja"], tyro.conf.Positional],
     *,
     data: Path,
     weights: str,
     out: Path,
-    stride: Literal[8, 4] = 8,
+    preset: str | None = None,
+    stride: Literal[8, 4] | None = None,
     split: str = "val",
+    year: Literal["2017", "2016"] = "2017",
+    davis: Path | None = None,
     resize: int | None = None,
-    num_preceding: int = 20,
+    num_preceding: int | None = None,
     radius: int | None = None,
-    topk: int = 10,
-    temperature: float = 0.07,
+    topk: int | None = None,
+    temperature: float | None = None,
+    window: Literal["square", "circle"] | None = None,
+    first_windowed: bool | None = None,
     depth: Literal[18, 50] = 18,
     width: float = 1.0,
     input: Literal["rgb", "lab"] = "rgb",
@@ -106,49 +111,114 @@ def evaluate(
     """Propagate labels and measure; sequences already in --out are kept.
 
     Args:
-        task: DAVIS-2017 (J and F), VIP (mIoU) or JHMDB (PCK).
+        task: DAVIS (J and F), VIP (mIoU), JHMDB or BADJA (PCK).
         data: folder of the data set in its official layout.
-        weights: a weights file, "random" (untrained) or "lab" (the Lab image as its own feature).
-        out: folder for results.json, and masks/ or joints/.
-        stride: pixels per cell of the features.
-        split: list of sequences, "val" or another that the folder has.
-        resize: short side in px; the paper's size for the task if not given.
+        weights: a weights file, "random" (untrained), "lab" (the Lab image as its own feature) or, without features,
+            "copy" (the first label stays) or "flow" (optical flow moves it).
+        out: folder for results.json, and masks/ or joints/ and overlays/.
+        preset: settings of propagation by name; the paper's for task and stride if not given, e.g. davis_s8. Others:
+            davis_crw, davis_vfs, davis_dino. The options below change single ones.
+        stride: pixels per cell of the features; the preset's, or 8, if not given.
+        split: list of sequences, "val" or another that the folder has; BADJA has none.
+        year: DAVIS: 2016 for all objects as one.
+        davis: BADJA: a DAVIS folder with its frames and masks, beside DAVIS in --data and next to it.
+        resize: short side in px.
         num_preceding: frames of context beside the first.
-        radius: window in cells; the paper's for task and stride if not given.
+        radius: window in cells.
         topk: cells of the context that vote.
         temperature: of the softmax over their affinities.
+        window: square (|dy|, |dx| <= radius) or circle (closer than radius).
+        first_windowed: whether the window holds for the first frame, too.
         depth: with --weights random: of the ResNet.
         width: with --weights random: of the ResNet.
         input: colours of weights that do not say.
     """
     from stt_core import evaluate as module
-    from stt_core.features import feature_source
+    from stt_core.baselines import label_source
+    from stt_core.presets import chosen
 
-    least = {"resize": (resize, 1), "num-preceding": (num_preceding, 0), "radius": (radius, 0), "topk": (topk, 1)}
-    least |= {"temperature": (temperature, 1e-6), "width": (width, 1 / 64)}
+    changes = {"resize": resize, "num_preceding": num_preceding, "radius": radius, "topk": topk}
+    changes |= {"temperature": temperature, "window": window, "first_windowed": first_windowed}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    least = {"resize": 1, "num_preceding": 0, "radius": 0, "topk": 1, "temperature": 1e-6, "width": 1 / 64}
+    for name, low in least.items():
+        value = width if name == "width" else changes.get(name, low)
+        if not value >= low:
+            raise InputError(f"--{name.replace('_', '-')} is {value}; give {low:g} or more.")
+    if (davis and task != "badja") or (year != "2017" and task != "davis"):
+        raise InputError(f"--year belongs to davis and --davis to badja; leave it out for {task}.")
+    inference, stride = chosen(task, preset, stride)
+    inference = replace(inference, **changes)
+    if inference.window == "circle" and not inference.radius:
+        raise InputError("--radius is 0, which leaves nothing of a circle; give 1 or more, or --window square.")
+    source = label_source(weights, stride=stride, depth=depth, width=width, input=input)
+    of = {"davis": {"split": split, "year": year}, "badja": {"davis": davis}}.get(task, {"split": split})
+    results = getattr(module, f"evaluate_{task}")(source, data, out, inference, **of)
+    longest = max(map(len, results["metrics"]))
+    for name, value in results["metrics"].items():
+        print(f"{name:>{longest}} {value:.4f}")
+    for note in filter(None, (source.note, *results["notes"])):
+        print(note)
+    print(f"{results['frames']} frames, {results['fps']:.2f} a second")
+    print(out / "results.json")
+
+
+def propagate(
+    video: Annotated[Path, tyro.conf.Positional],
+    *,
+    weights: str,
+    out: Path,
+    mask: Path | None = None,
+    points: Path | None = None,
+    preset: str | None = None,
+    stride: Literal[8, 4] | None = None,
+    resize: int | None = None,
+    rate: float = 24.0,
+    depth: Literal[18, 50] = 18,
+    width: float = 1.0,
+    input: Literal["rgb", "lab"] = "rgb",
+) -> None:
+    """Follow objects and points through a video of your own; a stopped run goes on when the same command is given again.
+
+    Writes masks/00000.png (palette PNGs of the video's size), masks.csv, points.csv and overlay.mp4. Confidence is 0 to 1: of
+    an object, the mean share of the vote in its cells; of a point, what is left of its peak in the first frame.
+
+    Args:
+        video: a video file, or a folder of .jpg or .png frames.
+        weights: a weights file, "random" (untrained) or "lab" (the Lab image as its own feature).
+        out: a new folder for the results.
+        mask: PNG of the first frame's objects: 0 is background, then 1, 2, 3 …; or one object in white (255) on black.
+        points: CSV of points in the first frame, with the header name,x,y; px, the first pixel's centre is 0,0.
+        preset: settings of propagation by name; davis_s8, or davis_s4 for stride 4, if not given.
+        stride: pixels per cell of the features; the preset's, or 8, if not given.
+        resize: short side in px that features are made at; results have the video's own size.
+        rate: frames a second of a folder of frames.
+        depth: with --weights random: of the ResNet.
+        width: with --weights random: of the ResNet.
+        input: colours of weights that do not say.
+    """
+    from stt_core.features import feature_source
+    from stt_core.own_video import propagate_video
+    from stt_core.presets import chosen
+
+    inference, stride = chosen("davis", preset, stride)
+    least = {"resize": (resize, 1), "rate": (rate, 1 / 1000), "width": (width, 1 / 64)}
     for name, (value, low) in least.items():
         if value is not None and not value >= low:
             raise InputError(f"--{name} is {value}; give {low:g} or more.")
     source = feature_source(weights, stride=stride, depth=depth, width=width, input=input)
-    inference = module.PAPER[task, stride]
-    given = {"resize": resize, "radius": radius}
-    inference = replace(
-        inference,
-        num_preceding=num_preceding,
-        topk=topk,
-        temperature=temperature,
-        **{name: value for name, value in given.items() if value is not None},
-    )
-    results = getattr(module, f"evaluate_{task}")(source, data, out, inference, split)
-    for name, value in results["metrics"].items():
-        print(f"{name:>12} {value:.4f}")
-    print(out / "results.json")
+    inference = replace(inference, resize=resize or inference.resize)
+    results = propagate_video(source, video, out, inference, mask=mask, points=points, rate=rate)
+    print(f"{results['frames']} frames")
+    print(out / "overlay.mp4")
 
 
 def main() -> None:
     """Entry point. A bad input ends with its one sentence on standard error and exit code 2."""
     try:
-        tyro.extras.subcommand_cli_from_dict({"data": data, "train": train, "evaluate": evaluate}, prog="stt")
+        tyro.extras.subcommand_cli_from_dict(
+            {"data": data, "train": train, "evaluate": evaluate, "propagate": propagate}, prog="stt"
+        )
     except (InputError, OSError) as error:  # OSError: --out is a file, the disk is full
         print(f"stt: {error}", file=sys.stderr)
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""The labelled benchmarks in their official layouts: DAVIS-2017, VIP, JHMDB (paper section 4)."""
+"""The labelled benchmarks in their official layouts: DAVIS-2017 and -2016, VIP, JHMDB (paper section 4)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ class Sequence:
     name: str
     frames: tuple[Path, ...]
     masks: tuple[Path, ...]
+    annotation: str = "ids"  # or all one object: "merged" (any id but 255), "white" (all that is not black)
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,21 @@ def read_sequence_mask(sequence: Sequence, t: int) -> np.ndarray:
     Raises:
         InputError: the annotation is missing, broken, or not of its frame's size.
     """
-    mask = read_mask(sequence.masks[t])
-    try:
-        with Image.open(sequence.frames[t]) as frame:  # reads the header only
-            size = frame.size
-    except OSError as error:
-        raise InputError(f"{sequence.frames[t]} cannot be read as an image ({error}); restore this frame.") from None
+    mask = read_mask(sequence.masks[t], not_black=sequence.annotation == "white")
+    size = image_size(sequence.frames[t])
     if mask.shape[::-1] != size:
         sizes = "x".join(map(str, mask.shape[::-1])), "x".join(map(str, size))
         raise InputError(f"{sequence.masks[t]} is {sizes[0]} px but its frame is {sizes[1]}; they must agree.")
-    return mask
+    return ((mask > 0) & (mask != 255)).astype(np.uint8) if sequence.annotation == "merged" else mask
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(width, height) out of an image's header; InputError if it has none."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as an image ({error}); restore this frame.") from None
 
 
 def davis_sequences(
@@ -70,14 +76,25 @@ def davis_sequences(
 ) -> list[Sequence]:
     """Sequences of `ImageSets/<year>/<split>.txt`, frames and annotations in order.
 
+    Year 2016 asks for one object a sequence: a DAVIS-2017 folder's objects are merged into one. The layout of 2016
+    itself, `ImageSets/<resolution>/<split>.txt` with a line a frame and masks in white on black, will do as well.
+
     Raises:
         InputError: a missing folder, list, sequence or frame, a frame without annotation or the other way round.
     """
-    root = _folder(root, "DAVIS")
+    root = official_folder(root, "DAVIS")
+    path, annotation = root / "ImageSets" / year / f"{split}.txt", "ids" if year == "2017" else "merged"
+    original = root / "ImageSets" / resolution / f"{split}.txt"
+    if year == "2016" and not path.is_file() and original.is_file():
+        # Lines are "/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png".
+        names, annotation = dict.fromkeys(Path(line.split()[0]).parent.name for line in listed(original)), "white"
+    else:
+        names = dict.fromkeys(listed(path))
     sequences = []
-    for name in listed(root / "ImageSets" / year / f"{split}.txt"):
+    for name in names:
         frames = _files(root / "JPEGImages" / resolution / name, "*.jpg")
-        sequences.append(Sequence(name, frames, _masks(root / "Annotations" / resolution / name, frames)))
+        masks = _masks(root / "Annotations" / resolution / name, frames)
+        sequences.append(Sequence(name, frames, masks, annotation))
     return sequences
 
 
@@ -87,7 +104,7 @@ def vip_sequences(root: str | Path, split: str = "val") -> list[Sequence]:
     Raises:
         InputError: as `davis_sequences`.
     """
-    root = _folder(root, "VIP")
+    root = official_folder(root, "VIP")
     annotations = root / "Annotations"
     if (annotations / "Category_ids").is_dir():
         annotations = annotations / "Category_ids"
@@ -104,7 +121,7 @@ def jhmdb_clips(root: str | Path, list_file: str = "val_list.txt") -> list[Clip]
     Raises:
         InputError: a missing or broken list, file or folder, or a clip with fewer frames than joints.
     """
-    root = _folder(root, "JHMDB")
+    root = official_folder(root, "JHMDB")
     clips = []
     for line in listed(root / list_file):
         if len(line.split()) != 2:
@@ -159,7 +176,8 @@ def listed(path: Path) -> list[str]:
     return lines
 
 
-def _folder(root: str | Path, what: str) -> Path:
+def official_folder(root: str | Path, what: str) -> Path:
+    """`root` as a path; InputError if there is no such folder."""
     if not Path(root).is_dir():
         raise InputError(f"{root} does not exist; give the folder of {what} in its official layout.")
     return Path(root)

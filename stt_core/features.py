@@ -1,4 +1,4 @@
-"""Where dense features come from: trained weights, random weights, or the Lab image itself."""
+"""Where dense features come from: trained weights, random weights, a timm model, or the Lab image itself."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stt_core.color import normalize_rgb, rgb_to_lab
 from stt_core.resnet import INFERENCE, random_encoder
-from stt_core.weights import file_hash, load_encoder
+from stt_core.weights import file_hash, open_weights
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,11 @@ class FeatureSource:
     """A way to turn an image into a feature map.
 
     Attributes:
-        weights: "lab", "random", or the path of a weights file.
-        identity: what tells two sources apart in a results file: the spec, or the file's hash.
-        stride: pixels per cell, 8 or 4.
+        weights: "lab", "random", "timm:NAME", "timm:NAME@FILE", or the path of a weights file.
+        identity: what tells two sources apart in a results file: the spec, or a hash of file or weights.
+        stride: pixels per cell: 8 or 4, or what a timm model has.
         extract: RGB (1, 3, H, W) in [0, 1] -> (1, C, ceil(H / stride), ceil(W / stride)).
+        note: one line for the user: what was read from a file and what was left; "" where there is nothing to say.
     """
 
     weights: str
@@ -31,6 +32,7 @@ class FeatureSource:
     stride: int
     extract: Callable[[Tensor], Tensor]
     device: str = "cpu"
+    note: str = ""
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> Tensor:
@@ -47,29 +49,36 @@ def feature_source(
 
     Args:
         weights: "lab" (the Lab image as its own feature, every cell the `stride` x `stride` pixels it covers),
-            "random" (an untrained encoder of `depth`, `width`, `seed`), or a path (see `weights.load_encoder`).
-        stride: 8 or 4; res4 of the encoder with the strides of paper section 3.
+            "random" (an untrained encoder of `depth`, `width`, `seed`), "timm:NAME" or "timm:NAME@FILE" (see
+            `timm_source`), or a path (see `weights.open_weights`).
+        stride: 8 or 4; res4 of the encoder with the strides of paper section 3. Of a timm model the wanted stride.
         input: colours of a weights file that does not say; Lab for "random".
 
     Raises:
-        InputError: the weights file is missing or does not fit.
+        InputError: the weights file is missing or does not fit; a timm model is unknown, not to be had, or not dense.
         ValueError: the stride is neither 8 nor 4.
     """
     if stride not in INFERENCE:
         raise ValueError(f"stride {stride} is not one of {sorted(INFERENCE)}")
     if weights == "lab":
         return FeatureSource(weights, weights, stride, partial(_lab_patches, stride=stride))
-    strides, pool = INFERENCE[stride]
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    if weights.startswith("timm:"):
+        from stt_core.timm_source import timm_source  # an extra that few have, and seconds to import
+
+        return timm_source(weights, stride=stride, device=device)
+    strides, pool = INFERENCE[stride]
+    note = ""
     if weights == "random":
         encoder, colours = random_encoder(depth, width, seed, strides=strides, pool=pool).eval(), "lab"
         identity = f"random-r{depth}-w{width:g}-seed{seed}"
     else:
-        encoder, colours = load_encoder(weights, strides=strides, pool=pool, input=input)
+        found = open_weights(weights, input=input)
+        encoder, colours, note = found.encoder(strides, pool), found.input, found.note
         identity = f"{file_hash(weights)}-{colours}"
     encoder = encoder.to(device, memory_format=torch.channels_last)
     prepare = rgb_to_lab if colours == "lab" else normalize_rgb
-    return FeatureSource(weights, identity, stride, lambda rgb: encoder(prepare(rgb))["res4"], device)
+    return FeatureSource(weights, identity, stride, lambda rgb: encoder(prepare(rgb))["res4"], device, note)
 
 
 def _lab_patches(rgb: Tensor, stride: int) -> Tensor:

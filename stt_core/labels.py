@@ -21,14 +21,19 @@ PALETTE = _palette()
 """(256, 3) uint8 RGB: the colours of DAVIS's annotations."""
 
 
-def read_mask(path: str | Path) -> np.ndarray:
+def read_mask(path: str | Path, *, not_black: bool = False) -> np.ndarray:
     """Ids (H, W) uint8 of a palette or grey PNG.
 
+    Args:
+        not_black: of any kind of PNG, id 1 where the picture isn't black; DAVIS-2016 is white on black.
+
     Raises:
-        InputError: the file is missing, cannot be decoded, or is a colour image.
+        InputError: the file is missing, cannot be decoded, or is a colour image where ids are wanted.
     """
     try:
         with Image.open(path) as image:
+            if not_black:
+                return (np.array(image.convert("L")) > 0).astype(np.uint8)
             if image.mode not in ("P", "L", "1"):
                 raise InputError(f"{path} is a colour image ({image.mode}); save the ids as a palette or grey PNG.")
             return np.array(image.convert("L") if image.mode == "1" else image, dtype=np.uint8)
@@ -51,9 +56,9 @@ def one_hot(ids: np.ndarray, count: int) -> Tensor:
     return torch.stack([torch.from_numpy(ids == k) for k in range(count + 1)]).float()
 
 
-def masks_to_grid(maps: Tensor, grid: tuple[int, int]) -> Tensor:
-    """One-hot maps (K, H, W) on the feature grid (K, h, w), nearest."""
-    return F.interpolate(maps[None], size=tuple(grid), mode="nearest")[0]
+def to_grid(maps: Tensor, grid: tuple[int, int], mode: str) -> Tensor:
+    """Label maps (K, H, W) on the feature grid (K, h, w); `mode` is "nearest" for masks, "bilinear" for keypoints."""
+    return F.interpolate(maps[None], size=tuple(grid), mode=mode)[0]
 
 
 def decode_masks(maps: Tensor, size: tuple[int, int]) -> np.ndarray:
@@ -74,11 +79,6 @@ def keypoints_to_maps(joints: np.ndarray, size: tuple[int, int], sigma: float = 
     maps = torch.exp(-y.square() / (2 * sigma**2))[:, :, None] * torch.exp(-x.square() / (2 * sigma**2))[:, None, :]
     present = torch.as_tensor(joints[:, 0] >= 0)
     return maps * present[:, None, None]
-
-
-def maps_to_grid(maps: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Gaussian maps (J, H, W) on the feature grid (J, h, w), bilinearly."""
-    return F.interpolate(maps[None], size=tuple(grid), mode="bilinear", align_corners=False)[0]
 
 
 def decode_keypoints(maps: Tensor, size: tuple[int, int]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The benchmarks' measures: J and F (DAVIS-2017), mIoU (VIP), PCK (JHMDB), each by its protocol (paper section 4)."""
+"""The benchmarks' measures: J and F (DAVIS), mIoU (VIP), PCK (JHMDB, BADJA), each by its protocol (paper section 4)."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -6,7 +6,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-THRESHOLDS = (0.1, 0.2)  # of PCK
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)  # of PCK
 
 
 def jaccard(prediction: np.ndarray, annotation: np.ndarray) -> float:
@@ -15,22 +15,18 @@ def jaccard(prediction: np.ndarray, annotation: np.ndarray) -> float:
     return np.count_nonzero(prediction & annotation) / union if union else 1.0
 
 
-def boundary_f(prediction: np.ndarray, annotation: np.ndarray) -> float:
+def boundary_f(prediction: np.ndarray, annotation: np.ndarray, radius: int | None = None) -> float:
     """F: agreement of two masks' boundaries (H, W) bool, 0 to 1.
 
-    Precision and recall count boundary pixels within ceil(0.008 * diagonal) px of the other boundary.
+    Precision and recall count boundary pixels within `radius` px of the other boundary, ceil(0.008 * diagonal) by default.
     """
-    ours, theirs = boundary(prediction), boundary(annotation)
-    count_ours, count_theirs = np.count_nonzero(ours), np.count_nonzero(theirs)
+    ours, theirs = boundary(prediction).view(np.uint8), boundary(annotation).view(np.uint8)
+    count_ours, count_theirs = cv2.countNonZero(ours), cv2.countNonZero(theirs)
     if not count_ours or not count_theirs:
         return float(count_ours == count_theirs)
-    radius = int(np.ceil(0.008 * np.hypot(*prediction.shape)))
-    # Pixels of either boundary are asked about pixels of the other, so nothing outside the box around both matters.
-    rows, columns = np.flatnonzero((ours | theirs).any(axis=1)), np.flatnonzero((ours | theirs).any(axis=0))
-    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    ours, theirs = ours[box], theirs[box]
-    precision = np.count_nonzero(ours & _dilated(theirs, radius)) / count_ours
-    recall = np.count_nonzero(theirs & _dilated(ours, radius)) / count_theirs
+    disk = _disk(_tolerance(prediction.shape) if radius is None else radius)
+    precision = cv2.countNonZero(ours & cv2.dilate(theirs, disk)) / count_ours
+    recall = cv2.countNonZero(theirs & cv2.dilate(ours, disk)) / count_theirs
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
@@ -40,20 +36,29 @@ def boundary(mask: np.ndarray) -> np.ndarray:
     In the last row only the right one is looked at, in the last column only the lower one (official code).
     """
     edge = np.zeros_like(mask)
-    edge[:, :-1] |= mask[:, :-1] != mask[:, 1:]
-    edge[:-1] |= mask[:-1] != mask[1:]
-    edge[:-1, :-1] |= mask[:-1, :-1] != mask[1:, 1:]
+    edge[:, :-1] = mask[:, :-1] ^ mask[:, 1:]
+    edge[:-1] |= mask[:-1] ^ mask[1:]
+    edge[:-1, :-1] |= mask[:-1, :-1] ^ mask[1:, 1:]
     return edge
+
+
+def frame_scores(prediction: np.ndarray, annotation: np.ndarray) -> tuple[float, float]:
+    """`jaccard` and `boundary_f` of two masks (H, W) bool, both from the box around the two: most of a frame is ground."""
+    x, y, width, height = cv2.boundingRect((prediction | annotation).view(np.uint8))
+    # A pixel to the left of or above a mask is boundary, too; outside the margin, nothing is.
+    box = slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
+    inside = np.ascontiguousarray(prediction[box]), np.ascontiguousarray(annotation[box])
+    return jaccard(*inside), boundary_f(*inside, _tolerance(prediction.shape))
+
+
+def _tolerance(shape: tuple[int, ...]) -> int:
+    return int(np.ceil(0.008 * np.hypot(*shape)))
 
 
 @lru_cache
 def _disk(radius: int) -> np.ndarray:
     steps = np.arange(-radius, radius + 1)
     return (steps[:, None] ** 2 + steps**2 <= radius**2).astype(np.uint8)
-
-
-def _dilated(mask: np.ndarray, radius: int) -> np.ndarray:
-    return cv2.dilate(mask.astype(np.uint8), _disk(radius)).astype(bool)
 
 
 def sequence_scores(name: str, predictions: np.ndarray, annotations: np.ndarray) -> list[dict]:
@@ -78,10 +83,9 @@ def sequence_scores(name: str, predictions: np.ndarray, annotations: np.ndarray)
     first = annotations[0]
     scores = []
     for k in range(1, int(first[first != 255].max(initial=0)) + 1):
-        pairs = [(p == k, a == k) for p, a in zip(predictions[1:-1], annotations[1:-1], strict=True)]
+        pairs = [frame_scores(p == k, a == k) for p, a in zip(predictions[1:-1], annotations[1:-1], strict=True)]
         record: dict = {"name": f"{name}_{k}"}
-        for measure, score in (("J", jaccard), ("F", boundary_f)):
-            values = [score(p, a) for p, a in pairs]
+        for measure, values in zip("JF", map(list, zip(*pairs, strict=True)), strict=True):
             record |= {measure: values, **{f"{measure}-{s}": v for s, v in statistics(values).items()}}
         scores.append(record)
     return scores
@@ -151,26 +155,45 @@ def pck_distances(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.where(valid, np.nan_to_num(distances, nan=np.inf), np.nan)
 
 
-def pck(clips: Sequence[np.ndarray], thresholds: Sequence[float] = THRESHOLDS) -> dict[str, float]:
+def pck(clips: Sequence[np.ndarray], thresholds: Sequence[float] = THRESHOLDS, absent: float = 0.0) -> dict[str, float]:
     """PCK@a: mean over joints of `pck_per_joint`; 0 to 1.
 
     Args:
         clips: distances (T, J) of every clip, see `pck_distances`.
+        absent: share of a joint that is never scored; nan leaves it out of the mean.
 
     Returns:
-        "PCK@a" with the given first frame scored (the method's code, VFS), "PCK@a, frame 0 left out" without (CRW, UVC).
+        "PCK@a" with the given first frame scored (the method's code, VFS), "PCK@a, frame 0 left out" without (CRW).
     """
     scores = {}
     for first, note in ((True, ""), (False, ", frame 0 left out")):
-        scores |= {f"PCK@{a:g}{note}": float(pck_per_joint(clips, a, first).mean()) for a in thresholds}
+        scores |= {f"PCK@{a:g}{note}": float(np.nanmean(pck_per_joint(clips, a, first, absent))) for a in thresholds}
     return scores
 
 
-def pck_per_joint(clips: Sequence[np.ndarray], threshold: float, score_first_frame: bool = True) -> np.ndarray:
+def pck_per_joint(
+    clips: Sequence[np.ndarray], threshold: float, score_first_frame: bool = True, absent: float = 0.0
+) -> np.ndarray:
     """Share (J,) of the frames, pooled over clips, where a joint was predicted within `threshold`; 0 to 1.
 
-    Frames where the joint is missing (nan) are left out, as in the evaluation code of VFS; a joint missing
-    everywhere has 0.
+    Frames where the joint is missing (nan) are left out; a joint missing everywhere has 0 (`absent`), as in the
+    evaluation code of VFS.
     """
     pooled = np.concatenate([distances[0 if score_first_frame else 1 :] for distances in clips])  # (all T, J)
-    return (pooled <= threshold).sum(axis=0) / np.maximum(1, (~np.isnan(pooled)).sum(axis=0))
+    scored = (~np.isnan(pooled)).sum(axis=0)
+    return np.where(scored, (pooled <= threshold).sum(axis=0) / np.maximum(1, scored), absent)
+
+
+def pck_of_area(
+    predictions: np.ndarray, truth: np.ndarray, scored: np.ndarray, areas: np.ndarray, threshold: float = 0.2
+) -> float:
+    """BADJA's PCK of one sequence: share of the scored joints, all frames but the given first one pooled; 0 to 1.
+
+    Args:
+        predictions, truth: (A, J, 2) xy px; a prediction with x < 0 is missing, which is wrong.
+        scored: (A, J) bool.
+        areas: (A) px, of the animal. A joint is found if it is closer than `threshold` times its square root.
+    """
+    distances = np.hypot(*np.moveaxis(predictions - truth, -1, 0))  # (A, J)
+    found = (distances < threshold * np.sqrt(areas)[:, None]) & (predictions[..., 0] >= 0)
+    return float(found[1:][scored[1:]].mean())

@@ -1,4 +1,4 @@
-"""Settings of label propagation, by name: the paper's for each benchmark, and other methods' protocols (paper section 3)."""
+"""Settings of label propagation, by name: the paper's for each benchmark, other methods' protocols (paper section 3)."""
 
 from dataclasses import dataclass, replace
 

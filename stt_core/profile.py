@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from stt_core.evaluate import PAPER, Inference
 from stt_core.files import InputError
+from stt_core.presets import PRESETS, Inference
 from stt_core.spatial import SpatialSettings
 from stt_core.synthetic import World
 from stt_core.temporal import TemporalSettings
@@ -26,6 +26,7 @@ class Folders:
     davis: tuple[str, ...] = ("davis",)
     vip: tuple[str, ...] = ("vip",)
     jhmdb: tuple[str, ...] = ("jhmdb",)
+    badja: tuple[str, ...] = ("badja",)
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,10 @@ class Evaluation:
     """How features are measured: stride of res4, and the settings of propagation for each task."""
 
     stride: int = 8
-    davis: Inference = PAPER["davis", 8]
-    vip: Inference = PAPER["vip", 8]
-    jhmdb: Inference = PAPER["jhmdb", 8]
+    davis: Inference = PRESETS["davis_s8"]
+    vip: Inference = PRESETS["vip_s8"]
+    jhmdb: Inference = PRESETS["jhmdb_s8"]
+    badja: Inference = PRESETS["badja_s8"]
     real: Inference = Inference(resize=240, radius=6)  # DAVIS at half its size and half the window
 
 
@@ -58,6 +60,7 @@ class Profile:
     rates: tuple[float, ...] = ()  # learning rates compared on validation clips, see notebook 03
     rate_steps: int = 200  # of each of those trainings
     real: tuple[str, ...] = ("data/DAVIS",)  # real video, from the repository's root
+    supervised: tuple[str, ...] = ("data/resnet18*.pth",)  # torchvision's weights for a row of the tables, likewise
     evaluation: Evaluation = Evaluation()
 
 

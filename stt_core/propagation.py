@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stt_core import shortlist
 from stt_core.affinity import affinity, apply_affinity
 
 
@@ -77,7 +76,6 @@ class Context:
             query,
             self.features[used],
             first_twice=self.with_first and first_precedes,
-            parts=None if self.parts is None else self.parts[used],
             **self.settings,
         )
         labels = apply_affinity(indices, weights, self.labels[used]).view(*query.shape[:2], -1)  # (H, W, K)
@@ -91,17 +89,13 @@ class Context:
         return F.normalize(features.float(), dim=0).permute(1, 2, 0).contiguous()
 
     def _put(self, t: int, cells: Tensor, labels: Tensor) -> None:
-        parts = shortlist.split(cells) if shortlist.pays(cells.device) else None
+        slots = self.num_preceding + 1  # slot 0 keeps frame 0, the others are a ring
         if self.features is None:
             self.shape = torch.Size([cells.shape[2], *cells.shape[:2]])
-            slots = self.num_preceding + 1  # slot 0 keeps frame 0, the others are a ring
             self.features, self.labels = cells.new_empty(slots, *cells.shape), labels.new_empty(slots, *labels.shape)
-            self.parts = None if parts is None else parts.new_empty(slots, *parts.shape)
         slot = 1 + (t - 1) % self.num_preceding if t and self.num_preceding else 0
         if t == 0 or slot:
             self.features[slot], self.labels[slot] = cells, labels
-            if parts is not None:
-                self.parts[slot] = parts
 
 
 def propagate_frames(features: Iterable[Tensor], first_labels: Tensor, **settings) -> Iterator[Tensor]:

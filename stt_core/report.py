@@ -1,14 +1,17 @@
 """The tables that end the study: differences with intervals, benchmarks, claims. All from result files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from stt_core import tables
+from stt_core.presets import PRESETS
 from stt_core.study import ROOT, Study
-from stt_core.variants import title
+from stt_core.variants import NO_ENCODER, title
 
-TASKS = {"davis": "DAVIS-2017", "vip": "VIP", "jhmdb": "JHMDB", "real": "DAVIS-2017"}  # the benchmark of each
+# The benchmark of each.
+TASKS = {"davis": "DAVIS-2017", "vip": "VIP", "jhmdb": "JHMDB", "badja": "BADJA", "real": "DAVIS-2017"}
+PROTOCOLS = {"davis_s8": "this method", "davis_crw": "CRW", "davis_vfs": "VFS", "davis_dino": "DINO"}  # presets
 
 
 @dataclass(frozen=True)
@@ -67,16 +70,37 @@ def differences(study: Study, first: str, others: list[str]) -> pd.DataFrame:
 def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
     """This run's figures in the columns of `book/published.csv`, in percent."""
     spatial = study.profile.spatial
-    backbone = f"ResNet-{spatial.depth}" + (f" x{spatial.width:g}" if spatial.width != 1 else "")
+    own = f"ResNet-{spatial.depth}" + (f" x{spatial.width:g}" if spatial.width != 1 else "")
+    backbones = {title(name): "" for name in NO_ENCODER} | {title("supervised"): f"ResNet-{spatial.depth}"}
     rows = []
     for task, benchmark in TASKS.items():
         results = study.results(task, names)
         data = data_name(study, task) if results else ""
         for method, result in results.items():
-            row = {"benchmark": benchmark, "method": method, "backbone": backbone, "source": "this run"}
-            row |= {"stride": str(study.profile.evaluation.stride), "data": data}
+            row = {"benchmark": benchmark, "method": method, "backbone": backbones.get(method, own)}
+            row |= {"source": "this run", "stride": str(result["settings"]["stride"]), "data": data}
             rows += [{**row, "metric": name, "value": 100 * value} for name, value in result["metrics"].items()]
     return pd.DataFrame(rows)
+
+
+def protocols(study: Study, name: str) -> pd.DataFrame:
+    """One model on DAVIS under each of `PROTOCOLS`, at the profile's size and radius: what belongs to the protocol."""
+    own, rows = study.profile.evaluation.davis, []
+    for preset, method in PROTOCOLS.items():
+        inference = replace(PRESETS[preset], resize=own.resize, radius=own.radius)
+        result = study.measure("davis", study.source(name), inference=inference)
+        row = {
+            "protocol": method,
+            "window": inference.window,
+            "frame 0": "windowed" if inference.first_windowed else "whole",
+        }
+        row |= {
+            "preceding": inference.num_preceding,
+            "top-k": inference.topk,
+            "temperature": f"{inference.temperature:g}",
+        }
+        rows.append(row | {m: 100 * result["metrics"][m] for m in ("J&F-Mean", "J-Mean", "F-Mean")})
+    return pd.DataFrame(rows).set_index("protocol")
 
 
 def claims(study: Study) -> pd.DataFrame:

@@ -1,9 +1,11 @@
 """The encoder: a ResNet with torchvision's names and free strides, so that one set of weights serves every resolution."""
 
+import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 STAGES = ("res2", "res3", "res4", "res5")  # torchvision calls them layer1 … layer4
@@ -77,6 +79,20 @@ def _stage(block: type, inputs: int, planes: int, count: int, stride: int) -> nn
     blocks = [block(inputs, planes, stride, shortcut)]
     blocks += [block(outputs, planes) for _ in range(1, count)]
     return nn.Sequential(*blocks)
+
+
+def folded(encoder: Encoder) -> Encoder:
+    """The same features from fewer passes: a copy in eval mode, each batch normalisation folded into its convolution."""
+    encoder = copy.deepcopy(encoder).eval()
+    for module in encoder.modules():
+        if isinstance(module, nn.Sequential) and len(module) == 2 and isinstance(module[1], nn.BatchNorm2d):  # shortcut
+            module[0], module[1] = fuse_conv_bn_eval(*module), nn.Identity()
+        for k in (1, 2, 3):
+            norm = getattr(module, f"bn{k}", None)
+            if isinstance(norm, nn.BatchNorm2d):
+                setattr(module, f"conv{k}", fuse_conv_bn_eval(getattr(module, f"conv{k}"), norm))
+                setattr(module, f"bn{k}", nn.Identity())
+    return encoder
 
 
 def random_encoder(depth: int, width: float, seed: int = 0, **layout) -> Encoder:

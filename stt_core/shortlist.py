@@ -9,21 +9,31 @@ What a shortlist left out is thus known to lie below a bound; who has k exact co
 import torch
 from torch import Tensor
 
+WORTHWHILE = 1_500_000  # measured: about 10 frames of 25 x 25 cells of 256 channels break even
 OFFSET = 2.0**-9  # keeps every stored number negative, see `largest`
 
 
-def pays(device: torch.device) -> bool:
-    """Whether this processor multiplies bfloat16 matrices in units of its own (AMX); results are the same either way."""
-    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+def pays(device: torch.device, work: int) -> bool:
+    """Whether a shortlist saves time; the result is the same either way.
+
+    It does on processors that multiply bfloat16 matrices in units of their own (AMX), and if there is enough to multiply.
+
+    Args:
+        work: context cells that a query sees times channels.
+    """
+    return device.type == "cpu" and work >= WORTHWHILE and bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
-def split(features: Tensor) -> Tensor:
-    """Vectors (..., C) float32 as (..., `length(C)`) bfloat16: high parts, low parts, 1, 1, 0 …"""
-    high = features.bfloat16()
-    low = (features - high.float()).bfloat16()
-    tail = high.new_zeros(*high.shape[:-1], length(features.shape[-1]) - 2 * features.shape[-1])
-    tail[..., :2] = 1
-    return torch.cat([high, low, tail], dim=-1)
+def split(cells: Tensor, out: Tensor) -> Tensor:
+    """Write vectors (..., C) float32 as rows (..., `length(C)`) bfloat16: high parts, low parts, 1, 1, 0 …"""
+    channels = cells.shape[-1]
+    out[..., 2 * channels :] = 0
+    out[..., 2 * channels : 2 * channels + 2] = 1
+    for vectors, rows in zip(cells, out, strict=True):  # some at a time: they stay in the processor's cache
+        rest = vectors.clone(memory_format=torch.contiguous_format)
+        high = rows[..., :channels].copy_(rest)
+        rows[..., channels : 2 * channels] = rest.sub_(high)
+    return out
 
 
 def length(channels: int) -> int:
@@ -33,8 +43,10 @@ def length(channels: int) -> int:
 
 def similarity(context: Tensor, query: Tensor, out: Tensor) -> None:
     """out (L, M) = cosines less 1 + OFFSET, in bfloat16: context (L, `length(C)`) of `split`, query (M, C) float32."""
-    channels, parts = query.shape[1], split(query)
-    high, low, tail = parts.split([channels, channels, parts.shape[1] - 2 * channels], dim=1)
+    queries, channels = query.shape
+    high, low, tail = split(query[None], context.new_empty(1, queries, context.shape[1]))[0].split(
+        [channels, channels, context.shape[1] - 2 * channels], dim=1
+    )
     tail[:, 0], tail[:, 1] = -1, -OFFSET
     rest = torch.cat([high, high, tail], dim=1)
     torch.mm(context[:, :channels], low.T, out=out)  # small numbers: rounding them costs 2^-16

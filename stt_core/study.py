@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from functools import cached_property
+from glob import glob
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ import pandas as pd
 from filelock import FileLock
 
 from stt_core import evaluate, synthetic
+from stt_core.badja import badja_clips, badja_davis
 from stt_core.balance import carried_weights
+from stt_core.baselines import label_source
 from stt_core.datasets import davis_sequences, find_folder, jhmdb_clips, vip_sequences
-from stt_core.features import FeatureSource, feature_source
+from stt_core.features import feature_source
 from stt_core.files import InputError, read_json, write_json
 from stt_core.fingerprint import code_fingerprint, folder_fingerprint, hash_of
+from stt_core.presets import Inference
 from stt_core.profile import Profile, load_profile
 from stt_core.stereo import stereo_matches, stereo_scores
 from stt_core.temporal import TemporalSettings
@@ -68,7 +72,7 @@ class Study:
             return synthetic.write_world(folder, world)  # at once if it is there
 
     def folder(self, kind: str) -> Path:
-        """Folder of "images", "videos", "davis", "vip" or "jhmdb" below the data folder.
+        """Folder of "images", "videos", "davis", "vip", "jhmdb" or "badja" below the data folder.
 
         "real" is a DAVIS folder anywhere the profile's `real` says, whatever the data folder.
 
@@ -150,31 +154,51 @@ class Study:
     # Measurements
 
     def source(self, name: str) -> str:
-        """What `features.feature_source` takes, for a baseline or a variant (trained where it is missing)."""
+        """What `baselines.label_source` takes, for a baseline or a variant (trained where it is missing)."""
+        if name == "supervised":
+            return str(self.supervised)
         return name if name in BASELINES else str(self.weights(name))
 
-    def measure(self, task: str, weights: str, split: str = "val") -> dict:
-        """Results of "davis", "vip", "jhmdb" or "real" for "lab", "random" or a weights file; measured where missing."""
-        inference = getattr(self.profile.evaluation, task)
-        source = self._open(weights)
+    @property
+    def supervised(self) -> Path | None:
+        """Supervised weights where the profile's `supervised` says, or None: not everyone has them."""
+        found = (path for pattern in self.profile.supervised for path in sorted(glob(str(ROOT / pattern))))
+        return next(map(Path, found), None)
+
+    def measure(self, task: str, weights: str, split: str = "val", inference: Inference | None = None) -> dict:
+        """Results of "davis", "vip", "jhmdb", "badja" or "real", measured where missing.
+
+        Args:
+            weights: as `source` gives them.
+            inference: settings of propagation in place of the profile's.
+        """
+        inference = inference or getattr(self.profile.evaluation, task)
+        source = label_source(weights, **self._opening)
         root = self.folder(task)
-        code = code_key(evaluate.CODE)
-        key = [source.identity, source.stride, asdict(inference), split, folder_fingerprint(root), code]
-        name = weights if weights in BASELINES else Path(weights).parent.name.rsplit("-", 1)[0]
+        folders = [root, *(badja_davis(root) if task == "badja" else ())]
+        prints = [folder_fingerprint(folder) for folder in folders]
+        key = [source.identity, source.stride, asdict(inference), split, prints, code_key(evaluate.CODE)]
+        trained = Path(weights).name == "weights.pth"
+        name = Path(weights).parent.name.rsplit("-", 1)[0] if trained else Path(weights).stem
         out = self.out / "results" / f"{task}-{split}-{name}-{hash_of(key)}"
         evaluate_task = getattr(evaluate, f"evaluate_{'davis' if task == 'real' else task}")
-        path = self.make(out / "results.json", lambda path: evaluate_task(source, root, path.parent, inference, split))
+        of = {} if task == "badja" else {"split": split}
+        path = self.make(out / "results.json", lambda path: evaluate_task(source, root, path.parent, inference, **of))
         return {**read_json(path), "path": str(path)}
 
     def results(self, task: str, names: Iterable[str], split: str = "val") -> dict[str, dict]:
-        """Title -> results of baselines and variants; empty where the data are not at hand."""
+        """Title -> results of baselines and variants; empty where the data are not at hand.
+
+        "supervised" is left out where there are no such weights.
+        """
         if not self.has(task):
             return {}
+        names = [name for name in names if name != "supervised" or self.supervised]
         return {title(name): self.measure(task, self.source(name), split) for name in names}
 
     def stereo(self, weights: str | Path) -> tuple[dict[str, float], pd.DataFrame]:
         """Scores and matches of the motorcycle pair; takes seconds, so it is never stored."""
-        matches = stereo_matches(self._open(str(weights)))
+        matches = stereo_matches(feature_source(str(weights), **self._opening))
         return stereo_scores(matches), matches
 
     def rate_sweep(self) -> pd.DataFrame:
@@ -195,6 +219,8 @@ class Study:
             return vip_sequences(self.folder(task), split)
         if task == "jhmdb":
             return jhmdb_clips(self.folder(task), f"{split}_list.txt")
+        if task == "badja":
+            return badja_clips(self.folder(task))
         return davis_sequences(self.folder(task), split)
 
     def relative(self, path: str | Path) -> str:
@@ -202,9 +228,11 @@ class Study:
         path = Path(path).resolve()
         return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
 
-    def _open(self, weights: str) -> FeatureSource:
+    @property
+    def _opening(self) -> dict:
+        """How `features.feature_source` opens weights for this profile."""
         spatial, stride = self.profile.spatial, self.profile.evaluation.stride
-        return feature_source(weights, stride=stride, depth=spatial.depth, width=spatial.width, seed=self.seed)
+        return {"stride": stride, "depth": spatial.depth, "width": spatial.width, "seed": self.seed}
 
     def make(self, path: Path, build: Callable[[Path], Any]) -> Path:
         """`path`, built if it is missing; two processes that want it build it once."""

@@ -32,7 +32,14 @@ VARIANTS = {
     )
 }
 
-BASELINES = {"lab": "Lab image", "random": "random weights"}
+BASELINES = {
+    "copy": "first label copied",
+    "flow": "optical flow (DIS)",
+    "lab": "Lab image",
+    "random": "random weights",
+    "supervised": "supervised (torchvision)",
+}
+NO_ENCODER = ("copy", "flow", "lab")  # of the baselines
 
 
 def variant_settings(

@@ -85,11 +85,13 @@ def test_evaluate_defaults_are_the_papers(
     stt, data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    for task in ("davis", "vip", "jhmdb"):
-        monkeypatch.setattr(
-            f"stt_core.evaluate.evaluate_{task}",
-            lambda source, root, out, inference, split: seen.append((source.stride, inference)) or {"metrics": {}},
-        )
+
+    def noted(source, root, out, inference, **of) -> dict:
+        seen.append((source.stride, inference))
+        return {"metrics": {"PCK": 0.5}, "notes": [], "frames": 0, "fps": 0.0}
+
+    for task in ("davis", "vip", "jhmdb", "badja"):
+        monkeypatch.setattr(f"stt_core.evaluate.evaluate_{task}", noted)
         for stride in (8, 4):
             assert stt("evaluate", task, "--data", "d", "--weights", "lab", "--out", "o", "--stride", stride)[0] == 0
     found = [(stride, i.resize, i.radius, i.topk, i.temperature, i.num_preceding) for stride, i in seen]
@@ -100,7 +102,39 @@ def test_evaluate_defaults_are_the_papers(
         (4, (560, 560), 35, 10, 0.07, 20),
         (8, (320, 320), 5, 10, 0.07, 20),
         (4, (320, 320), 12, 10, 0.07, 20),
+        (8, 480, 12, 10, 0.07, 20),
+        (4, 480, 35, 10, 0.07, 20),
     ]
+
+
+def test_evaluate_presets(stt, data_folder: Path, tmp_path: Path) -> None:
+    davis = ("evaluate", "davis", "--data", data_folder / "davis", "--weights", "lab", "--resize", 48)
+
+    def settings(*options: object) -> dict:
+        out = tmp_path / "-".join(map(str, options))
+        assert stt(*davis, "--out", out, *options)[0] == 0
+        return json.loads((out / "results.json").read_text())["settings"]
+
+    found = settings("--preset", "davis_dino", "--topk", 3)
+    assert (found["num_preceding"], found["topk"], found["temperature"], found["stride"]) == (7, 3, 0.1, 8)
+    found = settings("--preset", "davis_s4", "--radius", 3)
+    assert (found["stride"], found["radius"]) == (4, 3)
+    assert settings("--window", "circle")["window"] == "circle"
+    one_sentence(stt(*davis, "--out", "o", "--preset", "davis_s4", "--stride", 8), "davis_s4", "stride 4")
+    one_sentence(stt(*davis, "--out", "o", "--preset", "davis"), "davis_crw")
+    one_sentence(stt(*davis, "--out", "o", "--davis", "d"), "--davis")
+    one_sentence(stt(*davis, "--out", "o", "--window", "circle", "--radius", 0), "--radius")
+
+
+def test_baselines_without_features(stt, data_folder: Path, tmp_path: Path) -> None:
+    for weights in ("copy", "flow"):
+        davis = ("evaluate", "davis", "--data", data_folder / "davis", "--out", tmp_path / weights)
+        code, output, _ = stt(*davis, "--weights", weights)
+        assert code == 0
+        assert re.search(r"^5 frames, \d+\.\d\d a second$", output, re.MULTILINE)
+    copied, flowed = (json.loads((tmp_path / w / "results.json").read_text())["metrics"] for w in ("copy", "flow"))
+    assert copied["J-Mean"] == pytest.approx((12 / 20 + 8 / 24 + 4 / 28) / 3)  # 16 px wide, 4 px a frame
+    assert flowed != copied
 
 
 def test_in_a_process_of_its_own(tmp_path: Path) -> None:
@@ -114,7 +148,7 @@ def test_in_a_process_of_its_own(tmp_path: Path) -> None:
 
 def test_missing_data(stt, tmp_path: Path, profile: Path) -> None:
     none = tmp_path / "none"
-    for task in ("davis", "vip", "jhmdb"):
+    for task in ("davis", "vip", "jhmdb", "badja"):
         one_sentence(stt("evaluate", task, "--data", none, "--weights", "lab", "--out", "out"), none)
     one_sentence(stt("train", "spatial", "--profile", profile, "--data", none, "--out", "out"), none)
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from stt_core.baselines import label_source
 from stt_core.datasets import (
     davis_sequences,
     find_folder,
@@ -17,7 +18,9 @@ from stt_core.datasets import (
     read_sequence_mask,
     vip_sequences,
 )
-from stt_core.files import InputError
+from stt_core.evaluate import evaluate_jhmdb
+from stt_core.files import InputError, read_json
+from stt_core.presets import Inference
 from stt_core.training_data import FramePairs, Images
 
 DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
@@ -100,6 +103,37 @@ def test_davis_other_split_year_resolution(davis):
     write_lines(davis / "ImageSets/2016/train.txt", "not-listed")
     (sequence,) = davis_sequences(davis, "train", "2016", "1080p")
     assert sequence.frames[0] == davis / "JPEGImages/1080p/not-listed/00000.jpg"
+
+
+def test_davis_2016_merges_the_objects_of_2017(davis):
+    ids = np.zeros((6, 8), np.uint8)
+    ids[0, :4] = 1, 2, 3, 255
+    write_ids(davis / "Annotations/480p/swan/00000.png", ids)
+    write_lines(davis / "ImageSets/2016/val.txt", "swan")
+    (swan,) = davis_sequences(davis, year="2016")
+    np.testing.assert_array_equal(read_sequence_mask(swan, 0)[0], [1, 1, 1, 0, 0, 0, 0, 0])  # 255 is void
+    assert read_sequence_mask(davis_sequences(davis)[0], 0)[0].tolist() == [1, 2, 3, 255, 0, 0, 0, 0]
+
+
+def test_davis_2016_in_its_own_layout(davis):
+    """A line a frame, masks in white on black, one of them in colour."""
+    (davis / "ImageSets/2017/val.txt").unlink()
+    lines = [
+        f"/JPEGImages/480p/{name}/{t:05d}.jpg /Annotations/480p/{name}/{t:05d}.png"
+        for name, frames in (("swan", 3), ("dog", 2))
+        for t in range(frames)
+    ]
+    write_lines(davis / "ImageSets/480p/val.txt", *lines)
+    white = np.zeros((6, 8), np.uint8)
+    white[2:4, 1:5] = 255
+    write_ids(davis / "Annotations/480p/swan/00000.png", white)
+    Image.fromarray(np.repeat(white[..., None], 3, axis=2)).save(davis / "Annotations/480p/swan/00001.png")
+    swan, dog = davis_sequences(davis, year="2016")
+    assert (swan.name, len(swan.frames), dog.name, len(dog.frames)) == ("swan", 3, "dog", 2)
+    for t in (0, 1):
+        np.testing.assert_array_equal(read_sequence_mask(swan, t), white // 255)
+    with pytest.raises(InputError, match=r"ImageSets/2017/val\.txt is missing"):
+        davis_sequences(davis)
 
 
 def davis_without_folder(root):
@@ -353,6 +387,31 @@ def test_real_jhmdb_clip():
     assert len(clip.frames) == len(clip.joints) == 40
     height, width = read_image(clip.frames[0]).shape[:2]
     assert ((clip.joints >= 0) & (clip.joints < (width, height))).all()
+
+
+@pytest.mark.skipif(not list(DATA.glob("jhmdb/**/*.png")), reason="no JHMDB frames in ../shared")
+def test_real_jhmdb_frames(tmp_path):
+    """The real clip's frames and list, with or without its joints: those here are made up and stand still."""
+    line = (DATA / "jhmdb/val_list.txt").read_text()
+    mat, frames = line.split()
+    (tmp_path / frames).parent.mkdir(parents=True)
+    (tmp_path / frames).symlink_to((DATA / "jhmdb" / frames).resolve())
+    (tmp_path / "val_list.txt").write_text(line)
+    with pytest.raises(InputError, match=r"joint_positions\.mat is missing; unpack JHMDB's joint_positions"):
+        jhmdb_clips(tmp_path)
+    joints = np.random.default_rng(0).uniform((100, 60), (220, 180), (15, 2))
+    (tmp_path / mat).parent.mkdir(parents=True)
+    savemat(tmp_path / mat, {"pos_img": np.repeat(joints[None], 40, axis=0).transpose(2, 1, 0) + 1})
+    (clip,) = jhmdb_clips(tmp_path)
+    assert clip.name == "catch/Goal_Keeping_Tips_catch_f_cm_np1_fr_med_2"
+    assert len(clip.frames) == 40
+    results = evaluate_jhmdb(label_source("lab"), tmp_path, tmp_path / "out", Inference(resize=(160, 160), radius=2))
+    assert results["frames"] == 40
+    (path,) = (tmp_path / "out/joints").iterdir()
+    found = np.array(read_json(path))  # (T, J, 2)
+    assert ((found >= 0) & (found < (320, 240))).all()
+    copied = evaluate_jhmdb(label_source("copy"), tmp_path, tmp_path / "copied", Inference())
+    assert set(copied["metrics"].values()) == {1.0}
 
 
 @real

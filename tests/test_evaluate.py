@@ -1,7 +1,10 @@
 """Whole evaluations on tiny benchmarks of rolling textures, whose correspondence is known: scores, files, resuming."""
 
+import csv
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,12 +13,16 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from stt_core.evaluate import PAPER, Inference, evaluate_davis, evaluate_jhmdb, evaluate_vip
+from stt_core import evaluate
+from stt_core.baselines import label_source
+from stt_core.evaluate import evaluate_davis, evaluate_jhmdb, evaluate_vip
 from stt_core.features import FeatureSource, feature_source
 from stt_core.files import InputError
 from stt_core.labels import PALETTE, read_mask
 from stt_core.metrics import sequence_scores
+from stt_core.presets import PRESETS, Inference, chosen
 
+GOLDEN = Path(__file__).resolve().parents[1] / ".." / "shared" / "golden" / "davis_official.csv"
 FRAMES, HEIGHT, WIDTH, STEP = 6, 64, 96, 8  # STEP px to the right a frame: whole cells at stride 8 and 4
 # The window spans the picture: what enters on the left has left on the right.
 INFERENCE = Inference(resize=None, num_preceding=4, radius=24, topk=3, temperature=0.02)
@@ -143,6 +150,7 @@ def test_results_say_how_they_were_made(davis, tmp_path):
     assert results["settings"] == {
         "task": "davis",
         "split": "val",
+        "year": "2017",
         "stride": 4,
         "resize": None,
         "num_preceding": 4,
@@ -150,6 +158,8 @@ def test_results_say_how_they_were_made(davis, tmp_path):
         "topk": 3,
         "temperature": 0.02,
         "with_first": True,
+        "window": "square",
+        "first_windowed": True,
     }
     assert results["weights"] == {"path": "lab", "identity": "lab"}
     assert results["versions"]["torch"] == torch.__version__.split("+")[0]
@@ -157,9 +167,74 @@ def test_results_say_how_they_were_made(davis, tmp_path):
     assert results["frames"] == 2 * FRAMES
     assert results["seconds"] == pytest.approx(sum(record["seconds"] for record in results["sequences"]))
     assert all(record["seconds"] > 0 for record in results["sequences"])
+    assert results["fps"] == pytest.approx(2 * FRAMES / results["seconds"])
     with Image.open(tmp_path / "out/masks/one/00003.png") as image:
         assert image.mode == "P"
         assert image.getpalette()[: 3 * 4] == PALETTE[:4].ravel().tolist()
+
+
+def test_the_official_tables(davis, tmp_path):
+    results = evaluate_davis(label_source("copy"), davis, tmp_path / "out", INFERENCE)
+    totals, per_object = ((tmp_path / f"out/{n}_results-val.csv").read_text() for n in ("global", "per-sequence"))
+    header, row, end = totals.split("\n")
+    assert header == "J&F-Mean,J-Mean,J-Recall,J-Decay,F-Mean,F-Recall,F-Decay"
+    assert row == ",".join(f"{value:.3f}" for value in results["metrics"].values())
+    assert end == ""
+    lines = per_object.splitlines()
+    assert lines[0] == "Sequence,J-Mean,F-Mean"
+    objects = [scores for record in results["sequences"] for scores in record["objects"]]
+    assert lines[1:] == [f"{o['name']},{o['J-Mean']:.3f},{o['F-Mean']:.3f}" for o in objects]
+    assert [line.split(",")[0] for line in lines[1:]] == ["one_1", "one_2", "two_1"]
+
+
+def test_copying_by_hand(davis, tmp_path):
+    """A block of 32 px that moves by 8 a frame: frame t overlaps the first one by 32 - 8 t columns, up to frame 3."""
+    results = evaluate_davis(label_source("copy"), davis, tmp_path / "out", INFERENCE)
+    inside = [24 / 40, 16 / 48, 8 / 56, 0]  # frames 1 to 4; the first and the last are not scored
+    for scores in (results["sequences"][0]["objects"][0], results["sequences"][1]["objects"][0]):
+        assert scores["J"] == pytest.approx(inside)
+    assert results["settings"] == {"task": "davis", "split": "val", "year": "2017", "stride": 1}  # nothing else applies
+
+
+def test_flow_follows_too(davis, tmp_path):
+    copied, flowed = (evaluate_davis(label_source(w), davis, tmp_path / w, INFERENCE) for w in ("copy", "flow"))
+    assert flowed["metrics"]["J&F-Mean"] > copied["metrics"]["J&F-Mean"] + 0.3
+
+
+def test_year_2016_is_one_object(davis, tmp_path):
+    write_list(davis / "ImageSets/2016/val.txt", "one")
+    results = evaluate_davis(label_source("copy"), davis, tmp_path / "out", INFERENCE, year="2016")
+    (record,) = results["sequences"]
+    assert [o["name"] for o in record["objects"]] == ["one_1"]
+    assert set(np.unique(png(tmp_path / "out/masks", "one"))) == {0, 1}
+    merged = (blocks() > 0).astype(np.uint8)
+    expected = sequence_scores("one", np.repeat(merged[None], FRAMES, axis=0), rolling(merged))
+    assert record["objects"] == expected
+
+
+def test_scores_are_those_of_the_official_package(davis, tmp_path):
+    official = pytest.importorskip("davis2017.metrics", reason="davis2017-evaluation is not installed")
+    results = evaluate_davis(feature_source("lab"), davis, tmp_path / "out", replace(INFERENCE, radius=2))
+    for record in results["sequences"]:
+        predictions = png(tmp_path / "out/masks", record["name"])[1:-1]
+        annotations = png(davis / "Annotations/480p", record["name"])[1:-1]
+        for k, scores in enumerate(record["objects"], start=1):
+            np.testing.assert_allclose(scores["J"], official.db_eval_iou(annotations == k, predictions == k))
+            np.testing.assert_allclose(scores["F"], official.db_eval_boundary(annotations == k, predictions == k))
+            assert 0 < scores["J-Mean"] < 1  # something to disagree about
+
+
+@pytest.mark.skipif(not GOLDEN.is_file(), reason="no ../shared/golden")
+def test_copying_real_masks_scores_as_the_official_evaluation(tmp_path):
+    """Its figures for the first annotation repeated, on a real sequence."""
+    for kind in ("JPEGImages", "Annotations"):
+        (tmp_path / kind).symlink_to((GOLDEN.parents[1] / "data/davis" / kind).resolve())
+    write_list(tmp_path / "ImageSets/2017/val.txt", "blackswan")
+    results = evaluate_davis(label_source("copy"), tmp_path, tmp_path / "out", Inference())
+    with GOLDEN.open() as table:
+        (official,) = (r for r in csv.DictReader(table) if (r["sequence"], r["prediction"]) == ("blackswan", "static"))
+    for name in ("J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay"):
+        assert results["metrics"][name] == pytest.approx(float(official[name]), abs=1e-12)
 
 
 def test_void_of_the_first_annotation_is_no_object(davis, tmp_path):
@@ -197,7 +272,21 @@ def test_a_second_run_recomputes_nothing(davis, tmp_path):
     assert again == first
 
 
+def test_deleted_masks_are_made_again(davis, tmp_path):
+    source, calls = counted(feature_source("lab"))
+    first = evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
+    calls.clear()
+    path = tmp_path / "out/masks/two/00002.png"
+    content = path.read_bytes()
+    path.unlink()
+    again = evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
+    assert len(calls) == FRAMES  # that sequence only
+    assert path.read_bytes() == content
+    assert again["metrics"] == first["metrics"]
+
+
 CHANGES = [{"topk": 2}, {"radius": 2}, {"num_preceding": 3}, {"temperature": 0.05}, {"with_first": False}]
+CHANGES += [{"window": "circle"}]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
@@ -320,13 +409,27 @@ def test_vip_resumes(vip, tmp_path):
     assert len(calls) == 2 * FRAMES
 
 
+def test_an_absent_class_by_hand(vip, tmp_path):
+    """Class 5 is there in frame 1 only, 8 x 8 px of background in all others: no copy finds it, and it counts as 0."""
+    for t in range(FRAMES):
+        ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+        ids[:, :48] = 3
+        ids[8:16, 80:88] = 5 if t == 1 else 255 if t == 2 else 0
+        write(vip / f"Annotations/walk/{3 * t:012d}.png", ids)
+    results = evaluate_vip(label_source("copy"), vip, tmp_path / "out", INFERENCE)
+    background = FRAMES * HEIGHT * 48
+    # of the background's union, frame 1's 64 px are class 5 in truth, and frame 2's are void
+    expected = np.mean([1, (background - 2 * 64) / (background - 64), 0])
+    assert results["metrics"]["mIoU"] == pytest.approx(expected)
+
+
 # JHMDB
 
 
 def test_jhmdb_follows_joints(jhmdb, tmp_path):
     results = evaluate_jhmdb(feature_source("lab", stride=4), jhmdb, tmp_path / "out", INFERENCE)
-    names = ["PCK@0.1", "PCK@0.2", "PCK@0.1, frame 0 left out", "PCK@0.2, frame 0 left out"]
-    assert list(results["metrics"]) == names
+    names = [f"PCK@0.{i}" for i in range(1, 6)]
+    assert list(results["metrics"]) == [*names, *(f"{name}, frame 0 left out" for name in names)]
     assert results["metrics"]["PCK@0.2, frame 0 left out"] > 0.9
     predictions = np.array(json.loads((tmp_path / "out/joints/catch--ball.json").read_text()))
     assert predictions.shape == (FRAMES, 15, 2)
@@ -368,15 +471,69 @@ def test_a_joint_missing_from_the_first_frame_is_not_scored(jhmdb, tmp_path):
     assert np.isfinite(np.delete(distances, 3, axis=1)).all()
 
 
+def test_a_wrong_joint_by_hand(jhmdb, tmp_path):
+    """All stands still, but one joint of fifteen is 0.35 of the person's size off from frame 1 on."""
+    joints = np.random.default_rng(0).uniform((20, 20), (60, HEIGHT - 20), (15, 2)).round()
+    joints[0], joints[1] = (20, 20), (60, 50)  # the box is 40 x 30 px, its diagonal 50
+    moving = np.repeat(joints[None], FRAMES, axis=0)
+    moving[1:, 7] = joints[7] + (0, 0.35 * 0.6 * 50 * (1 if joints[7, 1] < 30 else -1))
+    savemat(jhmdb / "joint_positions/catch/ball/joint_positions.mat", {"pos_img": moving.transpose(2, 1, 0) + 1})
+    scores = evaluate_jhmdb(label_source("copy"), jhmdb, tmp_path / "out", INFERENCE)["metrics"]
+    for a in (0.1, 0.2, 0.3):
+        assert scores[f"PCK@{a}"] == pytest.approx((14 + 1 / FRAMES) / 15)
+        assert scores[f"PCK@{a}, frame 0 left out"] == pytest.approx(14 / 15)
+    for a in (0.4, 0.5):
+        assert scores[f"PCK@{a}"] == scores[f"PCK@{a}, frame 0 left out"] == 1
+
+
+def test_jhmdb_draws_what_was_found(jhmdb, tmp_path):
+    evaluate_jhmdb(label_source("copy"), jhmdb, tmp_path / "out", INFERENCE)
+    path = tmp_path / "out/overlays/catch--ball.png"
+    with Image.open(path) as sheet:
+        assert sheet.size == (3 * 320, 2 * round(320 * HEIGHT / WIDTH))
+    path.unlink()
+    evaluate_jhmdb(label_source("copy"), jhmdb, tmp_path / "out", INFERENCE)
+    assert path.is_file()
+
+
 # Settings
+
+
+def test_a_measurement_depends_on_all_that_it_imports():
+    """But for how files are written and what is in the settings themselves."""
+    folder, found, todo = Path(evaluate.__file__).parent, set(), ["evaluate"]
+    while todo:
+        name = todo.pop()
+        found.add(name)
+        imports = re.findall(
+            r"^ *from stt_core(?:\.(\w+))? import (.*)", (folder / f"{name}.py").read_text(), re.MULTILINE
+        )
+        names = [module for package, what in imports for module in ([package] if package else what.split(", "))]
+        todo += set(names) - found - {"files", "fingerprint", "presets"}
+    assert set(evaluate.CODE) == found
 
 
 def test_settings_are_those_of_the_paper():
     """Neighbour range 24, 70 (DAVIS), 32, 70 (VIP), 10, 24 (JHMDB): a window of |d| <= range // 2 cells."""
-    ranges = {("davis", 8): 24, ("davis", 4): 70, ("vip", 8): 32, ("vip", 4): 70, ("jhmdb", 8): 10, ("jhmdb", 4): 24}
+    ranges = {"davis_s8": 24, "davis_s4": 70, "vip_s8": 32, "vip_s4": 70, "jhmdb_s8": 10, "jhmdb_s4": 24}
     sizes = {"davis": 480, "vip": (560, 560), "jhmdb": (320, 320)}
-    assert {key: inference.radius for key, inference in PAPER.items()} == {k: r // 2 for k, r in ranges.items()}
-    for (task, _), inference in PAPER.items():
+    for name, neighbours in ranges.items():
+        task, stride = name.split("_s")
+        inference, chosen_stride = chosen(task, stride=int(stride))
+        assert inference == PRESETS[name]
+        assert chosen_stride == int(stride)
+        assert inference.radius == neighbours // 2
         assert inference.resize == sizes[task]
         rest = (inference.num_preceding, inference.topk, inference.temperature, inference.with_first)
         assert rest == (20, 10, 0.07, True)
+        assert (inference.window, inference.first_windowed) == ("square", True)
+
+
+def test_a_presets_stride():
+    assert chosen("davis") == (PRESETS["davis_s8"], 8)
+    assert chosen("davis", "davis_s4") == (PRESETS["davis_s4"], 4)
+    assert chosen("vip", "davis_crw", 4) == (PRESETS["davis_crw"], 4)
+    with pytest.raises(InputError, match="davis_s4 is for stride 4, not 8"):
+        chosen("davis", "davis_s4", 8)
+    with pytest.raises(InputError, match="no preset davis_s5; the presets are davis_s8, "):
+        chosen("davis", "davis_s5")

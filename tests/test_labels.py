@@ -14,10 +14,9 @@ from stt_core.labels import (
     decode_keypoints,
     decode_masks,
     keypoints_to_maps,
-    maps_to_grid,
-    masks_to_grid,
     one_hot,
     read_mask,
+    to_grid,
     write_mask,
 )
 
@@ -73,6 +72,16 @@ def test_ids_of_a_grey_png(tmp_path):
     np.testing.assert_array_equal(read_mask(tmp_path / "grey.png"), ids)
 
 
+def test_not_black_is_the_object_in_any_kind_of_png(tmp_path):
+    ids = np.array([[0, 1], [4, 255]], np.uint8)
+    write_mask(tmp_path / "palette.png", ids)
+    cv2.imwrite(str(tmp_path / "grey.png"), ids)
+    cv2.imwrite(str(tmp_path / "colour.png"), np.repeat(ids[..., None], 3, axis=2))
+    for name in ("palette", "grey", "colour"):
+        found = read_mask(tmp_path / f"{name}.png", not_black=True)
+        np.testing.assert_array_equal(found, [[0, 1], [1, 1]])
+
+
 def test_bad_masks_are_named(tmp_path):
     colour = tmp_path / "colour.png"
     cv2.imwrite(str(colour), np.zeros((4, 4, 3), np.uint8))
@@ -105,7 +114,7 @@ def test_masks_to_grid_is_nearest(size, grid):
     for i in range(grid[0]):
         for j in range(grid[1]):
             expected[ids[i * size[0] // grid[0], j * size[1] // grid[1]], i, j] = 1
-    np.testing.assert_array_equal(masks_to_grid(one_hot(ids, 2), grid).numpy(), expected)
+    np.testing.assert_array_equal(to_grid(one_hot(ids, 2), grid, "nearest").numpy(), expected)
 
 
 @pytest.mark.parametrize(("grid", "size"), [((3, 4), (11, 13)), ((5, 3), (20, 12)), ((4, 4), (4, 4))])
@@ -143,7 +152,7 @@ def test_masks_survive_the_grid():
     ids = np.zeros((64, 96), np.uint8)
     ids[8:40, 16:48] = 1
     ids[24:56, 56:88] = 2
-    decoded = decode_masks(masks_to_grid(one_hot(ids, 2), (8, 12)), ids.shape)
+    decoded = decode_masks(to_grid(one_hot(ids, 2), (8, 12), "nearest"), ids.shape)
     for k in range(3):
         assert ((decoded == k) & (ids == k)).sum() / ((decoded == k) | (ids == k)).sum() > 0.9
 
@@ -161,7 +170,7 @@ def test_keypoint_maps_are_gaussians():
 
 def test_maps_to_grid_is_bilinear():
     maps = torch.rand(2, 10, 14, generator=torch.Generator().manual_seed(0))
-    for ours, image in zip(maps_to_grid(maps, (4, 5)).numpy(), maps.double().numpy(), strict=True):
+    for ours, image in zip(to_grid(maps, (4, 5), "bilinear").numpy(), maps.double().numpy(), strict=True):
         np.testing.assert_allclose(ours, naive_bilinear(image, (4, 5)), atol=1e-6)
 
 
@@ -201,7 +210,7 @@ def test_keypoints_survive_the_grid(size, grid):
     height, width = size
     joints = np.random.default_rng(0).uniform((12, 12), (width - 12, height - 12), (15, 2)).astype(np.float32)
     joints[4] = -1
-    found = decode_keypoints(maps_to_grid(keypoints_to_maps(joints, size), grid), size)
+    found = decode_keypoints(to_grid(keypoints_to_maps(joints, size), grid, "bilinear"), size)
     np.testing.assert_array_equal(found[4], [-1, -1])
     cell = max(height / grid[0], width / grid[1])
     errors = np.linalg.norm(found - joints, axis=1)

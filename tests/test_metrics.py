@@ -14,10 +14,12 @@ from stt_core.metrics import (
     boundary_f,
     confusion,
     davis_totals,
+    frame_scores,
     jaccard,
     mean_iou,
     pck,
     pck_distances,
+    pck_of_area,
     pck_per_joint,
     sequence_scores,
     statistics,
@@ -272,3 +274,41 @@ def test_a_box_of_one_joint_and_no_joint():
 def test_pck_refuses_other_shapes():
     with pytest.raises(ValueError, match="agree"):
         pck_distances(np.zeros((4, 15, 2)), np.zeros((5, 15, 2)))
+
+
+def test_pck_of_area_by_hand():
+    """Areas of 100 and 400 px: a joint is found closer than 2 and 4 px. The first frame is given and not scored."""
+    truth = np.zeros((3, 4, 2)) + 50
+    predictions = truth.copy()
+    predictions[0] += 40  # wrong in the given frame: of no matter
+    predictions[1] += [[1.9, 0], [0, 2.0], [0, 0], [30, 0]]  # found; not closer; found; unscored
+    predictions[2] += [[2.0, 3.4], [0, 0], [0, 0], [0, 0]]  # found: 3.94 px
+    predictions[2, 1] = -1  # missing is wrong
+    scored = np.ones((3, 4), bool)
+    scored[:, 3] = False
+    scored[2, 2] = False
+    found = pck_of_area(predictions, truth, scored, np.array([1.0, 100.0, 400.0]))
+    assert found == pytest.approx(3 / 5)
+
+
+def test_a_missing_prediction_at_a_true_joint_near_the_corner_is_wrong():
+    truth, scored = np.full((2, 1, 2), 1.0), np.ones((2, 1), bool)
+    assert pck_of_area(truth, truth, scored, np.full(2, 400.0)) == 1
+    assert pck_of_area(np.full((2, 1, 2), -1.0), truth, scored, np.full(2, 400.0)) == 0
+
+
+def test_joints_that_are_never_scored():
+    distances = np.array([[0.0, 0.0, np.nan], [0.5, np.nan, np.nan]])
+    assert pck([distances], (0.1,)) == {"PCK@0.1": pytest.approx(0.5), "PCK@0.1, frame 0 left out": 0}
+    without = pck([distances[:, :2] - 0.45], (0.1,), absent=np.nan)
+    assert without == {"PCK@0.1": 1, "PCK@0.1, frame 0 left out": 1}
+    assert pck([distances], (0.1,), absent=np.nan)["PCK@0.1"] == pytest.approx(0.75)
+
+
+def test_scores_in_the_box_around_the_masks_equal_those_of_the_whole_frame():
+    rng = np.random.default_rng(0)
+    for _ in range(600):
+        size = rng.integers(1, 40, 2)
+        prediction, annotation = (rng.random(size) < rng.choice([0, 0.02, 0.3, 0.9, 1]) for _ in range(2))
+        whole = jaccard(prediction, annotation), boundary_f(prediction, annotation)
+        assert frame_scores(prediction, annotation) == whole

@@ -18,7 +18,7 @@ GOLDEN = Path(__file__).resolve().parents[1] / ".." / "shared" / "golden" / "pro
 @pytest.fixture(params=[False, True], ids=["float32", "shortlist"], autouse=True)
 def way(request, monkeypatch):
     """Every test both ways, whatever this processor would choose."""
-    monkeypatch.setattr(shortlist, "pays", lambda device: request.param)
+    monkeypatch.setattr(shortlist, "pays", lambda device, work: request.param)
 
 
 def seen(dy, dx, radius, window):
@@ -302,7 +302,9 @@ def test_a_frame_of_another_size_is_refused():
 @pytest.mark.parametrize("first_windowed", [True, False])
 def test_nothing_is_read_back_from_the_device(first_windowed, monkeypatch):
     """Tensors without values: whatever asks for one of them (and would make a GPU wait) fails."""
-    monkeypatch.setattr(shortlist, "pays", lambda device: False)  # the shortlist does ask; it's for processors alone
+    monkeypatch.setattr(
+        shortlist, "pays", lambda device, work: False
+    )  # the shortlist does ask; it's for processors alone
     features, labels = torch.empty(5, 8, 40, 70, device="meta"), torch.empty(3, 40, 70, device="meta")
     result = propagate(features, labels, num_preceding=2, radius=3, first_windowed=first_windowed)
     assert result.shape == (5, 3, 40, 70)

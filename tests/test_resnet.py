@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import nn
 
-from stt_core.resnet import INFERENCE, STAGES, STANDARD, STUDENT, Encoder, random_encoder
+from stt_core.resnet import INFERENCE, STAGES, STANDARD, STUDENT, Encoder, folded, random_encoder
 
 
 def torchvision_resnet(depth: int) -> nn.Module:
@@ -115,3 +115,19 @@ def test_random_encoder_repeats_and_leaves_the_random_state() -> None:
     # the same weights whatever the layout: strides change no shapes, so the draws are the same
     student = random_encoder(18, 0.0625, 3, strides=STUDENT[0], pool=STUDENT[1]).state_dict()
     assert all(torch.equal(first[name], student[name]) for name in first)
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_folding_batch_norms_changes_no_feature(depth: int) -> None:
+    encoder = Encoder(depth, 1.0, *STANDARD)
+    encoder.load_state_dict(
+        {k: v for k, v in torchvision_resnet(depth).state_dict().items() if not k.startswith("fc.")}
+    )
+    encoder.eval()
+    images = torch.randn(1, 3, 64, 80)
+    with torch.no_grad():
+        expected, found = encoder(images, STAGES), folded(encoder)(images, STAGES)
+    for stage in STAGES:
+        torch.testing.assert_close(found[stage], expected[stage], rtol=1e-4, atol=1e-4 * expected[stage].abs().max())
+    assert any(isinstance(module, nn.BatchNorm2d) for module in encoder.modules())  # left as it was
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded(encoder).modules())

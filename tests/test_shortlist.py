@@ -23,7 +23,8 @@ def vectors(kind: str, count: int, channels: int) -> torch.Tensor:
 def test_the_bound_holds_for_every_pair_and_is_tight(kind: str, channels: int) -> None:
     query, context = vectors(kind, 60, channels), vectors(kind, 90, channels).flip(0)
     stored = torch.empty(90, 60, dtype=torch.bfloat16)
-    shortlist.similarity(shortlist.split(context), query, out=stored)
+    rows = torch.empty(1, 90, shortlist.length(channels), dtype=torch.bfloat16)
+    shortlist.similarity(shortlist.split(context[None], rows)[0], query, out=stored)
     assert (stored < 0).all()  # `largest` relies on it
     cosine = context.double() @ query.double().T
     bound = shortlist.upper_bound(stored.float(), channels).double()
@@ -48,7 +49,7 @@ def test_top_k_equals_all_cosines_sorted(kind: str, count: int) -> None:
         cells = vectors(kind, 4 * 9 * 20, 8).view(4, 9, 20, 8)
     query, context = cells[3], cells[:3]
     settings = dict(radius=3, topk=count, temperature=0.1)
-    _, weights = affinity(query, context, parts=shortlist.split(context), **settings)
+    _, weights = affinity(query, context, rough=True, **settings)
     for y, x in ((0, 0), (4, 11), (8, 19), (3, 16)):
         window = context[:, max(y - 3, 0) : y + 4, max(x - 3, 0) : x + 4].double()
         best = (window @ query[y, x].double()).flatten().sort(descending=True).values[:count]

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from stt_core import study
-from stt_core.files import InputError, write_json
+from stt_core import report, study
+from stt_core.files import InputError, read_json, write_json
 from stt_core.losses import LocalDistillation
+from stt_core.presets import PRESETS
 from stt_core.profile import load_profile
+from stt_core.resnet import random_encoder
 from stt_core.study import Study
 from stt_core.variants import VARIANTS, title, variant_settings
 
@@ -20,6 +22,7 @@ SETTINGS = {
     "temporal": {"width": 0.125, "size": 64, "batch": 2, "steps": 2, "weight_local": 1000.0, "weight_global": 50.0},
     "scratch_lr": 0.5,
     "real": ["nowhere/at/all"],
+    "supervised": ["nowhere/at/all.pth"],
 }
 
 
@@ -119,7 +122,7 @@ def test_every_variant_has_its_own_weights(make, trained: list) -> None:
     it = make()
     paths = {name: it.weights(name) for name in VARIANTS}
     assert len(set(paths.values())) == len(VARIANTS)
-    assert len({title(name) for name in [*VARIANTS, *study.BASELINES]}) == len(VARIANTS) + 2
+    assert len({title(name) for name in [*VARIANTS, *study.BASELINES]}) == len(VARIANTS) + len(study.BASELINES)
 
 
 def test_carried_weights_go_into_every_variant_in_proportion() -> None:
@@ -240,7 +243,7 @@ def test_a_training_that_fails_leaves_nothing_that_looks_done(
 def test_has(make, tmp_path: Path) -> None:
     it = make()
     assert [it.has(kind) for kind in ("images", "videos", "davis")] == [True] * 3
-    assert [it.has(kind) for kind in ("vip", "jhmdb", "real")] == [False] * 3
+    assert [it.has(kind) for kind in ("vip", "jhmdb", "badja", "real")] == [False] * 4
     with pytest.raises(InputError, match="vip"):
         it.folder("vip")
     assert it.results("vip", ["lab"]) == {}
@@ -274,10 +277,45 @@ def test_measured_once(make, trained: list, monkeypatch: pytest.MonkeyPatch) -> 
         it.measure("davis", "random"),
         make(evaluation={"davis": {"resize": 48, "radius": 4}}).measure("davis", "lab"),
         make(evaluation={"davis": {"resize": 48, "radius": 3}, "stride": 4}).measure("davis", "lab"),
+        it.measure("davis", "lab", inference=PRESETS["davis_vfs"]),
+        it.measure("davis", "copy"),
     ]
-    assert len({result["path"] for result in [first, *others]}) == 5
-    assert list(it.results("davis", ["lab", "random"])) == ["Lab image", "random weights"]
-    assert len(calls) == 5
+    assert len({result["path"] for result in [first, *others]}) == 7
+    assert calls[-2][3] == PRESETS["davis_vfs"]
+    assert list(it.results("davis", ["lab", "random", "supervised"])) == ["Lab image", "random weights"]
+    assert len(calls) == 7
+
+
+def test_supervised_weights_join_where_they_are(make, tmp_path: Path) -> None:
+    it = make(supervised=[str(tmp_path / "resnet18*.pth")])
+    assert it.supervised is None
+    encoder = random_encoder(18, 0.125, 0)
+    torch.save(encoder.state_dict() | {"fc.weight": torch.zeros(1)}, tmp_path / "resnet18-abc.pth")
+    results = it.results("davis", ["copy", "supervised"])
+    assert list(results) == ["first label copied", "supervised (torchvision)"]
+    result = results["supervised (torchvision)"]
+    assert result["weights"]["identity"].endswith("-rgb")
+    assert Path(result["path"]).parent.name.startswith("davis-val-resnet18-abc-")
+
+
+def test_protocols_keep_the_profiles_size_and_radius(make) -> None:
+    it = make(evaluation={"davis": {"resize": 40, "radius": 3, "num_preceding": 1}})
+    table = report.protocols(it, "lab")
+    assert list(table.index) == ["this method", "CRW", "VFS", "DINO"]
+    assert table.window.tolist() == ["square", "circle", "circle", "square"]
+    assert table.preceding.tolist() == [20, 20, 20, 7]
+    assert table["top-k"].tolist() == [10, 10, 10, 5]
+    folders = list((it.out / "results").glob("davis-val-lab-*/results.json"))
+    settings = [read_json(path)["settings"] for path in folders]
+    assert len(settings) == 4
+    assert {(s["resize"], s["radius"]) for s in settings} == {(40, 3)}
+
+
+def test_backbones_of_the_rows(make) -> None:
+    rows = report.benchmark_rows(make(evaluation={"davis": {"resize": 40, "radius": 3}}), ["copy", "lab", "random"])
+    assert set(rows.benchmark) == {"DAVIS-2017"}
+    found = rows.groupby("method").backbone.unique().map(list).to_dict()
+    assert found == {"first label copied": [""], "Lab image": [""], "random weights": ["ResNet-18 x0.125"]}
 
 
 def test_measure_for_real(make) -> None:

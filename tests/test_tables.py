@@ -38,7 +38,7 @@ def test_per_sequence_averages_objects():
     assert rows == [("ours", "s0", 0.4), ("ours", "s1", 0.9), ("other", "s0", 0.3)]
 
 
-@pytest.mark.parametrize(("task", "score"), [("vip", "mIoU"), ("jhmdb", "PCK@0.1")])
+@pytest.mark.parametrize(("task", "score"), [("vip", "mIoU"), ("jhmdb", "PCK@0.1"), ("badja", MAIN["badja"])])
 def test_per_sequence_of_the_other_tasks(task, score):
     record = {"name": "a/b", "metrics": {"PCK@0.2": 0.9, score: 0.3}}
     table = per_sequence({"ours": {"task": task, "metrics": {}, "sequences": [record]}})

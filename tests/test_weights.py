@@ -1,18 +1,25 @@
-"""Weights files: what is read, and the one sentence for each way in which a file may be wrong."""
+"""Weights files: what is read, and the one sentence for each way in which a file may be wrong.
 
+That every naming gives the features of the model it came from is in `test_features.py`.
+"""
+
+import argparse
 import functools
 import os
 import pickle
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from stt_core.files import InputError
 from stt_core.resnet import STANDARD, Encoder, random_encoder
-from stt_core.weights import file_hash, load_encoder, read_weights, save_weights
+from stt_core.weights import file_hash, load_encoder, open_weights, read_weights, save_weights
 
 LAYOUT = {"strides": STANDARD[0], "pool": STANDARD[1]}
 
@@ -42,12 +49,14 @@ def refusal(path: Path) -> str:
 
 @pytest.mark.parametrize(("depth", "width"), [(18, 0.125), (50, 0.125), (18, 13 / 64)])
 @pytest.mark.parametrize("colours", ["lab", "rgb"])
-def test_round_trip(tmp_path: Path, depth: int, width: float, colours: str) -> None:
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+def test_round_trip(tmp_path: Path, depth: int, width: float, colours: str, name: str) -> None:
     encoder = Encoder(depth, width)
     encoder(torch.randn(2, 3, 32, 32), ("res5",))  # moves the batch statistics
-    save_weights(tmp_path / "new" / "weights.pth", encoder, input=colours)
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["weights.pth"]
-    read, input = load_encoder(tmp_path / "new" / "weights.pth", **LAYOUT, input="rgb" if colours == "lab" else "lab")
+    encoder = encoder.to(memory_format=torch.channels_last)
+    save_weights(tmp_path / "new" / name, encoder, input=colours)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [name]
+    read, input = load_encoder(tmp_path / "new" / name, **LAYOUT, input="rgb" if colours == "lab" else "lab")
     assert input == colours  # what the file says wins
     assert not read.training
     assert read.state_dict().keys() == encoder.state_dict().keys()
@@ -87,6 +96,135 @@ def test_prefixes(tmp_path: Path, prefix: str) -> None:
     encoder, colours = load_encoder(path, **LAYOUT)
     assert colours == "rgb"
     assert all(torch.equal(value, encoder.state_dict()[name]) for name, value in state.items())
+
+
+def places(prefixes: list[str]) -> dict[str, torch.Tensor]:
+    """One network after each prefix; the first tensor of the i-th is filled with i."""
+    content = {}
+    for i, prefix in enumerate(prefixes):
+        content |= {prefix + name: value for name, value in small_state().items()}
+        content[prefix + "conv1.weight"] = torch.full((8, 3, 7, 7), float(i))
+    return content
+
+
+@pytest.mark.parametrize(
+    ("chosen", "others"),
+    [
+        ("encoder_q.", ["encoder_k."]),
+        ("module.encoder_q.", ["module.encoder_k."]),
+        ("backbone.", ["backbone_t."]),
+        ("backbone.", ["backbone_momentum.", "teacher."]),
+        ("backbone.", ["teacher.backbone."]),
+        ("teacher.module.backbone.", ["student.module.backbone."]),
+        ("teacher.backbone.", ["student.module.backbone."]),
+        ("teacher_backbone.", ["student_backbone."]),
+        ("module.backbone.", ["momentum."]),  # a wrapper makes nothing deeper
+        ("", ["ema."]),
+        ("one.", ["two."]),  # nothing to prefer: the first in the file
+    ],
+)
+def test_of_several_networks(tmp_path: Path, chosen: str, others: list[str]) -> None:
+    orders = [[chosen, *others]] if chosen == "one." else [[chosen, *others], [*others, chosen]]
+    for order in orders:
+        weights = open_weights(saved(tmp_path / "w.pth", {"state_dict": places(order)}))
+        assert weights.prefix == ("state_dict." + chosen).rstrip(".")
+        assert (weights.state["conv1.weight"] == order.index(chosen)).all()
+        rest = {"state_dict." + prefix + name for prefix in others for name in small_state()}
+        assert set(weights.left) == rest
+        assert weights.note.count(".* (120)") == len(others)
+
+
+def test_a_preferred_network_with_a_gap_is_not_passed_over(tmp_path: Path) -> None:
+    content = places(["encoder_k.", "encoder_q."])
+    del content["encoder_q.layer4.1.bn2.bias"]
+    assert "lacks layer4.1.bn2.bias" in refusal(saved(tmp_path / "w.pth", content))
+
+
+def test_note(tmp_path: Path) -> None:
+    path = tmp_path / "resnet18.pth"
+    state = torchvision.models.resnet18(weights=None).state_dict()
+    colours = "rgb input assumed"
+    note = open_weights(saved(path, state)).note
+    assert note == f"resnet18.pth: torchvision names, 120 tensors matched, {colours}; left: fc.weight, fc.bias"
+    content = {"model": {"net." + name: value for name, value in small_state().items()}}
+    content["model"] |= {f"net.fc.{i}.weight": torch.zeros(1) for i in range(3)} | {"queue": torch.zeros(1)}
+    content |= {"optimizer": {"state": {i: {"step": torch.zeros(1)} for i in range(4)}}, "epoch": 3, "input": "lab"}
+    note = open_weights(saved(path, content), input="rgb").note
+    assert note.endswith(
+        "names after model.net, 120 tensors matched, lab input; left: model.net.fc.* (3), model.queue, optimizer.* (4)"
+    )
+    many = {f"head{i}.bias": torch.zeros(1) for i in range(20)}
+    note = open_weights(saved(path, small_state() | many)).note
+    assert note.endswith("head7.bias and 12 more")
+    assert "left" not in open_weights(saved(path, small_state())).note
+
+
+def test_safetensors(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    state = {"backbone." + name: value for name, value in small_state().items()}
+    save_file(state, path)
+    assert open_weights(path).input == "rgb"
+    assert open_weights(path, input="lab").input == "lab"
+    save_file(state, path, {"format": "pt", "input": "lab"})
+    weights = open_weights(path)
+    assert (weights.input, weights.assumed) == ("lab", False)
+    assert all(torch.equal(value, weights.state[name]) for name, value in small_state().items())
+    path.write_bytes(path.read_bytes()[:-10])
+    assert "cannot be read" in refusal(path)
+    path.write_bytes(b"no tensors")
+    assert "cannot be read" in refusal(path)
+
+
+def test_safetensors_of_ours_say_their_colours(tmp_path: Path) -> None:
+    save_weights(tmp_path / "w.safetensors", random_encoder(18, 0.125), input="lab")
+    with safe_open(tmp_path / "w.safetensors", framework="pt") as file:
+        assert file.metadata() == {"input": "lab"}
+
+
+def old_tools(state: dict[str, torch.Tensor]) -> dict:
+    """What training tools leave in a checkpoint beside tensors."""
+    options = argparse.Namespace(lr=0.1, arch="resnet18", size=(1, 2), scale=np.float32(2.5))
+    meta = {"epoch": np.int64(3), "lr": [np.float64(0.1)], "classes": np.array(["cat", "dog"]), "flag": np.bool_(True)}
+    return {"state_dict": state, "args": options, "meta": meta, "losses": np.arange(6, dtype=np.float32).reshape(2, 3)}
+
+
+def test_plain_values_of_old_tools_are_read(tmp_path: Path) -> None:
+    path = saved(tmp_path / "w.pth", old_tools(small_state()))
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path, weights_only=True)
+    state, _ = read_weights(path)
+    assert all(torch.equal(value, state[name]) for name, value in small_state().items())
+    with pytest.raises(pickle.UnpicklingError):  # the allowance ends with the reading
+        torch.load(path, weights_only=True)
+
+
+def test_values_of_before_numpy_2(tmp_path: Path) -> None:
+    """Files of PyTorch before 1.6 and NumPy before 2."""
+    path = tmp_path / "w.pth"
+    torch.save(old_tools(small_state()), path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    assert content.count(b"cnumpy._core.multiarray\n") >= 2
+    path.write_bytes(content.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"))
+    state, _ = read_weights(path)
+    assert all(torch.equal(value, state[name]) for name, value in small_state().items())
+
+
+class History:
+    """Some tool's object."""
+
+
+def test_foreign_objects_are_named(tmp_path: Path) -> None:
+    path = saved(tmp_path / "w.pth", {"state_dict": small_state(), "history": History()})
+    message = refusal(path)
+    assert f"{History.__module__}.History" in message
+    assert "weights_only=False" in message
+
+
+def test_a_dict_that_holds_itself(tmp_path: Path) -> None:
+    content = dict(small_state())
+    content["again"] = content
+    weights = open_weights(saved(tmp_path / "w.pth", content))
+    assert weights.prefix == ""
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -177,9 +315,25 @@ def test_missing_key(tmp_path: Path) -> None:
     assert "lacks layer3.1.bn2.running_var" in refusal(saved(tmp_path / "w.pth", state))
 
 
-def test_surplus_key(tmp_path: Path) -> None:
-    state = small_state() | {"layer1.2.conv1.weight": torch.zeros(8, 8, 3, 3)}  # as a ResNet-34 has
-    assert "layer1.2.conv1.weight" in refusal(saved(tmp_path / "w.pth", state))
+@pytest.mark.parametrize("name", ["layer1.0.se.fc1.weight", "conv1.bias", "layer2.0.conv3.weight"])
+def test_surplus_in_the_encoder(tmp_path: Path, name: str) -> None:
+    """Without it, the features would be others."""
+    state = small_state() | {name: torch.zeros(8)}
+    assert f"beyond a ResNet-18, {name}" in refusal(saved(tmp_path / "w.pth", state))
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("resnet34", "(3, 4, 6, 3) basic"), ("resnet101", "(3, 4, 23, 3) bott")])
+def test_other_depths(tmp_path: Path, name: str, blocks: str) -> None:
+    with torch.device("meta"):
+        state = torchvision.models.get_model(name, weights=None).state_dict()
+    small = {key: torch.zeros(1, 1, 1, 1) for key in state}  # the names will do
+    assert blocks in refusal(saved(tmp_path / "w.pth", small))
+
+
+def test_other_widths_of_a_bottleneck(tmp_path: Path) -> None:
+    state = random_encoder(50, 0.125).state_dict()
+    state["layer1.0.conv2.weight"] = torch.zeros(8, 1, 3, 3)  # in groups, as a ResNeXt has it
+    assert "misfits in layer1.0.conv2.weight" in refusal(saved(tmp_path / "w.pth", state))
 
 
 def test_wrong_shape(tmp_path: Path) -> None:

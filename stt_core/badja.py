@@ -1,0 +1,112 @@
+"""BADJA: joints of real animals, most of them in DAVIS's videos (Biggs 2018, "Creatures great and SMAL")."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stt_core.datasets import image_size, official_folder
+from stt_core.files import InputError, read_json
+from stt_core.labels import read_mask
+
+SIZE = (1920, 1080)  # width, height: of DAVIS's full resolution, in whose pixels the joints of its videos are given
+
+
+@dataclass(frozen=True)
+class SparseClip:
+    """A video, from its first annotated frame to its last, with joints in some of its frames.
+
+    Attributes:
+        times: indices (A) of the annotated frames; the first is 0, the last that of the last frame.
+        joints: (A, J, 2) float32, xy in px of the frames.
+        visible: (A, J) bool; a joint that is not has no meaningful place.
+        masks: the annotated frames' masks of the animal, or () where there are none at hand.
+    """
+
+    name: str
+    frames: tuple[Path, ...]
+    times: tuple[int, ...]
+    joints: np.ndarray
+    visible: np.ndarray
+    masks: tuple[Path, ...]
+
+
+def badja_clips(root: str | Path, davis: str | Path | None = None) -> list[SparseClip]:
+    """Clips of `joint_annotations/*.json`: lists of {image_path, segmentation_path, joints (y, x), visibility}.
+
+    Frames and masks are those named there; for DAVIS's, 480p or Full-Resolution below any of `badja_davis`. Joints are
+    scaled to the frames at hand. A joint at (0, 0) is not visible, whatever else is said.
+
+    Raises:
+        InputError: a missing or broken folder, list or frame, or masks for some of the annotated frames only.
+    """
+    root = official_folder(root, "BADJA")
+    lists = sorted((root / "joint_annotations").glob("*.json"))
+    if not lists:
+        raise InputError(f"{root / 'joint_annotations'} has no *.json lists; give the folder of BADJA.")
+    places = badja_davis(root, davis)
+    return [_clip(path, root, places) for path in lists]
+
+
+def badja_davis(root: str | Path, davis: str | Path | None = None) -> list[Path]:
+    """The DAVIS folders that BADJA's frames and masks may lie in: `davis`, DAVIS in BADJA's folder or beside it."""
+    root = Path(root).resolve()
+    places = [official_folder(davis, "DAVIS")] if davis else []
+    return places + [p for p in (root / "DAVIS", root.parent / "DAVIS", root.parent / "davis") if p.is_dir()]
+
+
+def areas(clip: SparseClip) -> np.ndarray:
+    """Area (A) of the animal in every annotated frame, in px of the frame; its mask may be of another size.
+
+    Raises:
+        InputError: a mask cannot be decoded, or is empty.
+    """
+    width, height = image_size(clip.frames[0])
+    shares = [read_mask(path, not_black=True).mean() for path in clip.masks]
+    for path, share in zip(clip.masks, shares, strict=True):
+        if not share:
+            raise InputError(f"{path} is empty, but its frame's joints are there; restore this annotation.")
+    return np.array(shares) * width * height
+
+
+def _clip(path: Path, root: Path, places: list[Path]) -> SparseClip:
+    try:
+        entries = sorted(read_json(path), key=lambda entry: entry["image_path"])
+        images, segments = ([Path(entry[key]) for entry in entries] for key in ("image_path", "segmentation_path"))
+        joints = np.array([entry["joints"] for entry in entries], np.float32)  # (A, J, 2), y x
+        visible = np.array([entry["visibility"] for entry in entries], bool) & joints.any(axis=2)  # (A, J)
+    except InputError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not in BADJA's format ({error!r}); restore this list.") from None
+    if not (visible[:1] & visible[1:]).any():
+        raise InputError(f"{path} has no joint that is visible in its first frame and in a later one; leave it out.")
+    folders = _folders(images[0].parent, root, places)
+    folder = next((folder for folder in folders if folder.is_dir()), None)
+    if folder is None:
+        raise InputError(f"{folders[0] if folders else root / 'DAVIS'} is missing; give a DAVIS that has {path.stem}.")
+    names = [image.name for image in images]
+    frames = tuple(f for f in sorted(folder.glob(f"*{images[0].suffix}")) if names[0] <= f.name <= names[-1])
+    index = {frame.name: t for t, frame in enumerate(frames)}
+    for name in names:
+        if name not in index:
+            raise InputError(f"{folder / name} is missing, but {path} has its joints; restore this frame.")
+    # What comes with BADJA itself is in the pixels of its own frames.
+    scale = np.divide(image_size(frames[0]), SIZE) if images[0].parts[:1] == ("DAVIS",) else 1.0
+    masks: tuple[Path, ...] = ()
+    for folder in _folders(segments[0].parent, root, places):
+        if not masks and folder.is_dir():
+            masks = tuple(folder / segment.name for segment in segments)
+    for mask in masks:
+        if not mask.is_file():
+            raise InputError(f"{mask} is missing, but other masks of its video are there; restore this annotation.")
+    xy = (joints[..., ::-1] * scale).astype(np.float32)
+    return SparseClip(path.stem, frames, tuple(index[name] for name in names), xy, visible, masks)
+
+
+def _folders(folder: Path, root: Path, places: list[Path]) -> list[Path]:
+    """Where a folder that BADJA names may lie; DAVIS/JPEGImages/Full-Resolution/bear has its like at 480p."""
+    if folder.parts[:1] != ("DAVIS",):
+        return [root / folder]
+    kind, sequence = folder.parts[1], folder.name
+    return [place / kind / size / sequence for size in ("480p", "Full-Resolution") for place in places]

@@ -1,0 +1,121 @@
+"""What is to be followed through a video, given in its first frame: objects in a mask, points in a table."""
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stt_core import labels
+from stt_core.files import InputError
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is followed, as it is in the first frame.
+
+    Attributes:
+        ids: (H, W) uint8, 0 = background, objects 1, 2, …; None: no objects.
+        names, places: of J points; places (J, 2) float32, xy px, the first pixel's centre at 0.
+    """
+
+    ids: np.ndarray | None
+    names: tuple[str, ...]
+    places: np.ndarray
+
+    @property
+    def classes(self) -> int:
+        """Objects, and the background where there are any."""
+        return 0 if self.ids is None else int(self.ids.max()) + 1
+
+    def maps(self, native: tuple[int, int], size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+        """Label maps (classes + J, h, w).
+
+        Args:
+            native, size, grid: (height, width) of the video, of the frames that features are made of, of the features.
+        """
+        maps = []
+        if self.ids is not None:
+            ids = labels.to_grid(torch.from_numpy(self.ids)[None].float(), grid, "nearest")[0]
+            maps.append(labels.one_hot(ids.numpy(), self.classes - 1))
+        if self.names:
+            # At the features' size: the Gaussian's 4 px, the paper's, would fall between the cells of a large video.
+            places = (self.places + 0.5) * np.divide(size, native)[::-1] - 0.5
+            points = labels.keypoints_to_maps(places.clip(min=0).astype(np.float32), size)
+            maps.append(labels.to_grid(points, grid, "bilinear"))
+        return torch.cat(maps)
+
+
+def read_objects(path: str | Path, size: tuple[int, int]) -> np.ndarray:
+    """Ids (H, W) uint8 of a palette or grey PNG: 0 = background, objects 1, 2, … up to 255; only 0 and 255: one object.
+
+    Raises:
+        InputError: not such a PNG, not of this size (height, width), no object, or an id that is left out.
+    """
+    path = Path(path)
+    if path.is_file() and _mode(path).startswith("I"):
+        raise InputError(f"{path} has 16 bits a pixel; save it with 8, which hold the ids of up to 255 objects.")
+    ids = labels.read_mask(path)
+    if ids.shape != size:
+        sizes = [f"{width}x{height} px" for height, width in (ids.shape, size)]
+        raise InputError(f"{path} is {sizes[0]} but the video is {sizes[1]}; draw the mask on its first frame.")
+    objects = [k for k in np.unique(ids).tolist() if k]
+    if not objects:
+        raise InputError(f"{path} has no object to follow; give its pixels an id above 0.")
+    if objects == [255]:
+        return (ids == 255).astype(np.uint8)
+    if missing := sorted(set(range(1, objects[-1])) - set(objects)):
+        raise InputError(
+            f"{path} has an object {objects[-1]} but no {missing[0]}; number them 1, 2, 3 … without a gap."
+        )
+    return ids
+
+
+def _mode(path: Path) -> str:
+    """Pillow's name of an image's pixels; "" if it isn't an image."""
+    try:
+        with Image.open(path) as image:
+            return image.mode
+    except OSError:
+        return ""
+
+
+def read_points(path: str | Path, size: tuple[int, int]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Points of frame 0 out of a CSV with the columns name, x, y: names, and places (J, 2) float32 in px.
+
+    The centre of the first pixel is 0, 0; that of the last is width - 1, height - 1.
+
+    Raises:
+        InputError: the file can't be read so, or a point is outside the picture or named twice; it says which line.
+    """
+    path, places = Path(path), {}
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, skipinitialspace=True)
+            columns = [name.strip() for name in next(reader, [])]
+            if sorted(columns) != ["name", "x", "y"]:
+                raise InputError(f"{path} begins with '{','.join(columns)}'; its first line should be 'name,x,y'.")
+            for line in filter(None, reader):
+                where = f"{path}, line {reader.line_num}"
+                point = dict(zip(columns, line, strict=False))
+                name = point.get("name", "").strip()
+                try:
+                    x, y = float(point["x"]), float(point["y"])
+                except (KeyError, ValueError):
+                    x = y = math.nan
+                if len(line) != 3 or not name or math.isnan(x + y):
+                    raise InputError(f"{where}: '{','.join(line)}' isn't a name and two numbers; mend it.")
+                if not (0 <= x <= size[1] - 1 and 0 <= y <= size[0] - 1):
+                    raise InputError(f"{where}: {name} is at {x:g}, {y:g}, outside of {size[1]}x{size[0]} px; mend it.")
+                if name in places:
+                    raise InputError(f"{where}: there is a point {name} before; give it another name.")
+                places[name] = (x, y)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a table ({error}); give a CSV with name,x,y.") from None
+    if not places:
+        raise InputError(f"{path} has no point to follow; add a line of name,x,y.")
+    return tuple(places), np.array(list(places.values()), np.float32)

@@ -1,0 +1,68 @@
+"""Pictures of followed joints, written beside the results; drawn by OpenCV alone."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stt_core.datasets import read_image
+from stt_core.features import resized
+from stt_core.files import written_whole
+
+COLUMNS, ROWS, WIDTH = 3, 2, 320  # of a contact sheet; width of its pictures in px
+
+
+def draw_joints(image: np.ndarray, predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Predicted joints as dots over an image (H, W, 3) uint8 RGB, the true ones as rings, a line from one to the other.
+
+    Args:
+        predictions, truth: (J, 2) xy px; a joint keeps its colour. x < 0 or nan: there is none.
+    """
+    image = image.copy()
+    count = max(len(truth), 1)
+    hues = np.stack([np.arange(count) * 180 / count, np.full(count, 230), np.full(count, 255)], axis=1)
+    colours = cv2.cvtColor(hues.astype(np.uint8)[None], cv2.COLOR_HSV2RGB)[0].tolist()
+
+    def there(joint: np.ndarray) -> tuple[int, int] | None:
+        return tuple(round(float(v)) for v in joint) if joint[0] >= 0 else None
+
+    pairs = [(there(p), there(t), colour) for p, t, colour in zip(predictions, truth, colours, strict=False)]
+    for dot, ring, colour in pairs:
+        if dot and ring:
+            cv2.line(image, dot, ring, (0, 0, 0), 3, cv2.LINE_AA)
+            cv2.line(image, dot, ring, colour, 1, cv2.LINE_AA)
+    for dot, ring, colour in pairs:
+        if ring:
+            cv2.circle(image, ring, 5, (0, 0, 0), 3, cv2.LINE_AA)
+            cv2.circle(image, ring, 5, (255, 255, 255), 1, cv2.LINE_AA)
+        if dot:
+            cv2.circle(image, dot, 4, (0, 0, 0), -1, cv2.LINE_AA)
+            cv2.circle(image, dot, 3, colour, -1, cv2.LINE_AA)
+    return image
+
+
+def write_sheet(
+    path: str | Path, frames: tuple[Path, ...], times: tuple[int, ...], predictions: np.ndarray, truth: np.ndarray
+) -> None:
+    """Write six of the frames, evenly spaced, with their joints, as one PNG, whole or not at all.
+
+    Args:
+        times: indices (A) into `frames`, of the frames to choose from.
+        predictions, truth: (A, J, 2) xy px, see `draw_joints`.
+    """
+    count = min(COLUMNS * ROWS, len(times))
+    pictures = []
+    for a in np.linspace(0, len(times) - 1, count).round().astype(int):
+        image = read_image(frames[times[a]])
+        scale = WIDTH / image.shape[1]
+        image = resized(image, (round(image.shape[0] * scale), WIDTH))
+        image = draw_joints(image, predictions[a] * scale, truth[a] * scale)
+        for x, y, shade in ((7, 17, 0), (6, 16, 255)):  # a shadow, so that it reads on any ground
+            cv2.putText(image, frames[times[a]].stem, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, [shade] * 3)
+        pictures.append(image)
+    pictures += [np.zeros_like(pictures[0])] * (-count % COLUMNS)
+    sheet = np.concatenate(
+        [np.concatenate(pictures[i : i + COLUMNS], axis=1) for i in range(0, len(pictures), COLUMNS)]
+    )
+    with written_whole(path) as temporary:
+        cv2.imwrite(str(temporary), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))

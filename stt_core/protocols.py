@@ -1,0 +1,149 @@
+"""One sequence by its benchmark's protocol (paper section 4): propagate its first labels, decode, write, score."""
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from stt_core import labels, metrics
+from stt_core.badja import SparseClip, areas
+from stt_core.baselines import Baseline
+from stt_core.datasets import Clip, Sequence, read_image, read_sequence_mask
+from stt_core.features import FeatureSource, features_of
+from stt_core.files import InputError, write_json
+from stt_core.overlays import write_sheet
+from stt_core.presets import Inference
+from stt_core.propagation import propagate_frames
+
+VIP_CLASSES = 20  # with background
+BADJA_THRESHOLDS = (0.1, 0.2)  # of JHMDB's PCK
+BADJA_RULE = "PCK@0.2 sqrt(area)"  # as its authors measure
+
+Source = FeatureSource | Baseline
+
+
+def outputs(sequence: Sequence | Clip | SparseClip, out: Path) -> list[Path]:
+    """The files that a sequence's evaluation writes, besides its scores."""
+    if isinstance(sequence, Sequence):
+        return [out / "masks" / sequence.name / f"{frame.stem}.png" for frame in sequence.frames]
+    name = sequence.name.replace("/", "--")
+    return [out / "joints" / f"{name}.json", out / "overlays" / f"{name}.png"]
+
+
+def carried(
+    frames: tuple[Path, ...], first: Tensor, mode: str, source: Source, inference: Inference
+) -> Iterator[Tensor]:
+    """Label maps (K, h, w) of every frame, out of the first one's (K, H, W); `mode` as in `labels.to_grid`."""
+    images = map(read_image, frames)
+    if isinstance(source, Baseline):
+        yield from source.carry(images, first, mode)
+        return
+    features = features_of(source, images, inference.resize)
+    first_features = next(features)
+    maps = labels.to_grid(first, first_features.shape[1:], mode).to(first_features)
+    yield from propagate_frames(chain([first_features], features), maps, **inference.propagation())
+
+
+def davis_sequence(sequence: Sequence, source: Source, inference: Inference, out: Path) -> dict:
+    """J and F of every object."""
+    annotations = _annotations(sequence)
+    if len(annotations) < 3:
+        folder = sequence.frames[0].parent
+        raise InputError(f"{folder} has {len(annotations)} frames, but first and last are not scored; give three up.")
+    if not (annotations[0] % 255).any():
+        raise InputError(f"{sequence.masks[0]} has no object to follow; give its first frame a mask.")
+    predictions = _masks(sequence, annotations, source, inference, out)
+    return {"objects": metrics.sequence_scores(sequence.name, predictions, annotations)}
+
+
+def vip_sequence(sequence: Sequence, source: Source, inference: Inference, out: Path) -> dict:
+    """Pixel counts [annotation, prediction] of all frames, and the video's own mIoU."""
+    annotations = _annotations(sequence)
+    for path, ids in zip(sequence.masks, annotations, strict=True):
+        highest = ids[ids != 255].max(initial=0)
+        if highest >= VIP_CLASSES:
+            raise InputError(f"{path} has the id {highest}, but VIP's classes are 0 to {VIP_CLASSES - 1}; mend it.")
+    counts = metrics.confusion(_masks(sequence, annotations, source, inference, out), annotations, VIP_CLASSES)
+    return {"metrics": {"mIoU": metrics.mean_iou(counts)}, "counts": counts.tolist()}
+
+
+def jhmdb_clip(clip: Clip, source: Source, inference: Inference, out: Path) -> dict:
+    """Distances of all joints in all frames, and the clip's own PCK."""
+    predictions = _joints(clip.frames, clip.joints[0], source, inference)  # (T, J, 2)
+    joints, sheet = outputs(clip, out)
+    write_json(joints, predictions.round(2).tolist())
+    write_sheet(sheet, clip.frames, tuple(range(len(clip.frames))), predictions, clip.joints)
+    distances = metrics.pck_distances(predictions, clip.joints)  # (T, J), nan where a joint is not scored
+    return {"metrics": metrics.pck([distances]), "distances": distances.tolist()}
+
+
+def badja_clip(clip: SparseClip, source: Source, inference: Inference, out: Path) -> dict:
+    """PCK of the joints that are visible in the first annotated frame, where they are visible, in annotated frames.
+
+    By JHMDB's rule and, where the animal's masks are at hand, by the authors'.
+    """
+    sizes = areas(clip)  # here, since a mask may be broken
+    followed = clip.visible[0]
+    predictions = np.full((len(clip.frames), *clip.joints.shape[1:]), -1, np.float32)  # (T, J, 2)
+    predictions[:, followed] = _joints(clip.frames, clip.joints[0, followed], source, inference)
+    scored = clip.visible & followed  # (A, J)
+    asked = np.where(scored[..., None], predictions[list(clip.times)], -1)  # (A, J, 2)
+    joints, sheet = outputs(clip, out)
+    write_json(joints, {"frames": [frame.name for frame in clip.frames], "joints": predictions.round(2).tolist()})
+    write_sheet(sheet, clip.frames, clip.times, asked, np.where(scored[..., None], clip.joints, -1))
+    distances = metrics.pck_distances(asked, clip.joints)  # (A, J), nan where a joint is not scored
+    scores = metrics.pck([distances], BADJA_THRESHOLDS, absent=np.nan)
+    if clip.masks:
+        scores[BADJA_RULE] = metrics.pck_of_area(asked, clip.joints, scored, sizes)
+    return {"metrics": scores, "distances": distances.tolist()}
+
+
+def davis_totals(records: list[dict]) -> dict[str, float]:
+    return metrics.davis_totals([scores for record in records for scores in record["objects"]])
+
+
+def vip_totals(records: list[dict]) -> dict[str, float]:
+    return {"mIoU": metrics.mean_iou(sum(np.array(record["counts"]) for record in records))}
+
+
+def jhmdb_totals(records: list[dict]) -> dict[str, float]:
+    return metrics.pck([np.array(record["distances"], float) for record in records])
+
+
+def badja_totals(records: list[dict]) -> dict[str, float]:
+    """JHMDB's rule, joints pooled over sequences; the authors' as the mean of the sequences that have masks."""
+    distances = [np.array(record["distances"], float) for record in records]
+    by_area = [record["metrics"][BADJA_RULE] for record in records if BADJA_RULE in record["metrics"]]
+    own = {BADJA_RULE: float(np.mean(by_area))} if by_area else {}
+    return metrics.pck(distances, BADJA_THRESHOLDS, absent=np.nan) | own
+
+
+def _annotations(sequence: Sequence) -> np.ndarray:
+    """Annotated ids (T, H, W) uint8; InputError where a frame is not as large as the first."""
+    annotations = [read_sequence_mask(sequence, t) for t in range(len(sequence.frames))]
+    for path, ids in zip(sequence.masks, annotations, strict=True):
+        if ids.shape != annotations[0].shape:
+            raise InputError(f"{path} differs in size from {sequence.masks[0]}; frames of a video must agree.")
+    return np.stack(annotations)
+
+
+def _masks(sequence: Sequence, annotations: np.ndarray, source: Source, inference: Inference, out: Path) -> np.ndarray:
+    """Predicted ids (T, H, W) uint8, which are also written as palette PNGs."""
+    given = annotations[0].copy()
+    given[given == 255] = 0
+    maps = carried(sequence.frames, labels.one_hot(given, int(given.max())), "nearest", source, inference)
+    predictions = []
+    for t, (frame_maps, path) in enumerate(zip(maps, outputs(sequence, out), strict=True)):
+        ids = given if t == 0 else labels.decode_masks(frame_maps, given.shape)
+        predictions.append(ids)
+        labels.write_mask(path, ids)
+    return np.stack(predictions)
+
+
+def _joints(frames: tuple[Path, ...], first: np.ndarray, source: Source, inference: Inference) -> np.ndarray:
+    """Predicted joints (T, J, 2) xy px, out of the first frame's (J, 2)."""
+    size = read_image(frames[0]).shape[:2]
+    maps = carried(frames, labels.keypoints_to_maps(first, size), "bilinear", source, inference)
+    return np.stack([first if t == 0 else labels.decode_keypoints(m, size) for t, m in enumerate(maps)])

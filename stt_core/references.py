@@ -1,0 +1,76 @@
+"""The plain schemes that speed and results are compared with, written after the descriptions of the released code and of
+the official DAVIS-2017 evaluation: nothing else calls them."""
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+TOPK, TEMPERATURE = 10, 0.07
+
+
+def released_scheme(
+    query: Tensor, context: Tensor, labels: Tensor, radius: int, chunks: int | None = None
+) -> tuple[Tensor, Tensor, int]:
+    """The released code's way: 32 queries at a time against all context cells, masked, top-k, softmax, weighted sum.
+
+    Args:
+        query: (H, W, C), L2-normalised.
+        context, labels: (S, H, W, C) and (S, H, W, K).
+        chunks: how many of all chunks to do, evenly spread; None does all.
+
+    Returns:
+        Labels (n, K) of the queries done, their indices (n,), and the number of all chunks.
+    """
+    height, width, channels = query.shape
+    keys, values = context.reshape(-1, channels), labels.flatten(0, 2)  # (S H W, C), (S H W, K)
+    all_chunks = torch.arange(height * width).split(32)
+    some = np.linspace(0, len(all_chunks) - 1, chunks).round().astype(int) if chunks else range(len(all_chunks))
+    y, x = torch.arange(height * width) // width, torch.arange(height * width) % width
+    found = []
+    for k in some:
+        cells = all_chunks[k]
+        similarity = keys @ query.flatten(0, 1)[cells].T  # (S H W, 32)
+        outside = ((y[:, None] - y[cells]).abs() > radius) | ((x[:, None] - x[cells]).abs() > radius)  # (H W, 32)
+        similarity.view(len(context), -1, len(cells)).masked_fill_(outside, -torch.inf)
+        best, index = similarity.topk(TOPK, dim=0)  # (k, 32)
+        found.append((values[index] * (best / TEMPERATURE).softmax(0)[..., None]).sum(0))
+    return torch.cat(found), torch.cat([all_chunks[k] for k in some]), len(all_chunks)
+
+
+def ties(query: Tensor, context: Tensor, cells: Tensor, radius: int, margin: float = 1e-6) -> Tensor:
+    """Which of the query cells (n,) have a last kept and a first left out pair that rounding could swap: (n,) bool."""
+    width = query.shape[1]
+    found = []
+    for cell in cells.tolist():
+        y, x = divmod(cell, width)
+        seen = context[:, max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1]
+        best = (seen @ query[y, x]).flatten().topk(TOPK + 1).values
+        found.append(best[-2] - best[-1] < margin)
+    return torch.stack(found)
+
+
+def official_scheme(prediction: np.ndarray, annotation: np.ndarray) -> tuple[float, float]:
+    """J and F of whole masks (H, W) bool by the steps of the official evaluation, with its void pixels (none here)."""
+    void = np.zeros_like(annotation)
+    inside = np.sum((prediction & annotation) & np.logical_not(void))
+    union = np.sum((prediction | annotation) & np.logical_not(void))
+    radius = int(np.ceil(0.008 * np.linalg.norm(annotation.shape)))
+    steps = np.arange(-radius, radius + 1)
+    disk = (steps[:, None] ** 2 + steps**2 <= radius**2).astype(np.uint8)
+    edges = []
+    for mask in (prediction * np.logical_not(void), annotation * np.logical_not(void)):
+        right, below, both = np.zeros_like(mask), np.zeros_like(mask), np.zeros_like(mask)
+        right[:, :-1], below[:-1], both[:-1, :-1] = mask[:, 1:], mask[1:], mask[1:, 1:]
+        edge = mask ^ right | mask ^ below | mask ^ both
+        edge[-1], edge[:, -1] = mask[-1] ^ right[-1], mask[:, -1] ^ below[:, -1]
+        edge[-1, -1] = 0
+        edges.append(edge)
+    ours, theirs = edges
+    near_theirs, near_ours = (cv2.dilate(edge.astype(np.uint8), disk) for edge in (theirs, ours))
+    if not ours.any() or not theirs.any():
+        f = float(ours.any() == theirs.any())
+    else:
+        precision, recall = np.sum(ours * near_theirs) / np.sum(ours), np.sum(theirs * near_ours) / np.sum(theirs)
+        f = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return float(inside / union) if union else 1.0, float(f)

@@ -1,0 +1,123 @@
+"""Dense features of timm's models (DINO, DINOv2, DINOv3, ConvNeXt, …), for whoever has timm and the weights.
+
+`timm:NAME` takes the weights that timm downloads and keeps, `timm:NAME@FILE` those of a file. timm is an extra:
+`pip install 'stt-core[timm]'`.
+"""
+
+import hashlib
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stt_core.features import FeatureSource
+from stt_core.files import InputError
+
+PROBE = (96, 160)  # px: of no model's own shape
+
+
+class Dense(nn.Module):
+    """One intermediate map of a timm model, for images of any size.
+
+    The map is the deepest of those with the largest stride that isn't above the wanted one, or, where all are above it,
+    with the smallest. A model of one stride throughout, as a ViT, so gives its last block's patch tokens, after the final
+    norm. Images are normalised by the model's own mean and deviation, and extended to whole cells by their border.
+    """
+
+    def __init__(self, model: nn.Module, stride: int) -> None:
+        super().__init__()
+        self.model = model
+        strides = [info["reduction"] for info in model.feature_info]
+        self.stride = max((s for s in strides if s <= stride), default=min(strides))
+        self.index = len(strides) - 1 - strides[::-1].index(self.stride)
+        self.norm = len(set(strides)) == 1
+        for name in ("mean", "std"):
+            value = torch.tensor(model.pretrained_cfg[name]).view(3, 1, 1)
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """RGB (B, 3, H, W) in [0, 1] -> (B, C, ceil(H / stride), ceil(W / stride))."""
+        height, width = rgb.shape[-2:]
+        rgb = F.pad(rgb, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
+        maps = self.model.forward_intermediates(
+            (rgb - self.mean) / self.std,
+            indices=[self.index],
+            norm=self.norm,
+            stop_early=True,
+            intermediates_only=True,
+            output_fmt="NCHW",
+        )
+        return maps[0]
+
+
+def timm_source(weights: str, *, stride: int, device: str = "cpu") -> FeatureSource:
+    """Open "timm:NAME" or "timm:NAME@FILE" as a source of dense features; its `stride` is the model's own.
+
+    Args:
+        weights: NAME as timm writes it, such as "vit_small_patch16_224.dino"; FILE in timm's names or in those of the
+            model's authors where timm converts them, complete.
+        stride: the wanted one, px per cell; see `Dense` for what is taken.
+
+    Raises:
+        InputError: timm isn't installed or doesn't know the model, its weights can't be had or do not fit, or it has no
+            dense features of images of any size.
+    """
+    try:
+        import timm
+    except ImportError:
+        raise InputError(f"{weights} needs timm; install it with: pip install 'stt-core[timm]'.") from None
+
+    name, _, file = weights.removeprefix("timm:").partition("@")
+    model = _model(name, file).eval()
+    try:
+        dense = Dense(model, stride).to(device, memory_format=torch.channels_last)
+        with torch.inference_mode():
+            grid = tuple(dense(torch.zeros(1, 3, *PROBE, device=device)).shape[2:])
+        if grid != tuple(-(-side // dense.stride) for side in PROBE):
+            raise ValueError(f"a grid of {grid}")
+    except Exception as error:  # each model complains in its own way
+        raise InputError(
+            f"{weights} gives no dense features of {PROBE[0]}x{PROBE[1]} px ({_short(error)}); choose a model that takes "
+            "images of any size, such as a ViT of DINO or DINOv2, a ResNet or a ConvNeXt."
+        ) from None
+    identity = f"timm-{timm.__version__}-{name}-{_hash(model)}"
+    layer = model.feature_info[dense.index]["module"]
+    note = f"{weights}: map {layer} at stride {dense.stride}" + ("" if dense.stride == stride else f", not {stride}")
+    return FeatureSource(weights, identity, dense.stride, dense, device, note)
+
+
+def _model(name: str, file: str) -> nn.Module:
+    """timm's model with its own weights, or those of a file; timm refuses a file that leaves a part unfilled."""
+    import timm
+
+    if file and not Path(file).is_file():
+        raise InputError(f"{file}: no such weights file; give another one in timm:{name}@FILE.")
+    if ":" not in name and not timm.is_model(name):
+        raise InputError(f'timm has no model {name}; timm.list_models("*vit*") lists what it has.')
+    # Without a source, timm looks at the file first, even where the name says a place of its own.
+    how = {"pretrained": True, "pretrained_cfg_overlay": {"file": file, "source": ""} if file else None}
+    try:
+        try:
+            return timm.create_model(name, dynamic_img_size=True, **how)
+        except TypeError:  # only ViTs need to be told that sizes vary; others don't know the word
+            return timm.create_model(name, **how)
+    except Exception as error:  # of the network, of its cache, of reading, of fitting
+        problem, mend = f"weights of timm's {name} can't be had", f"connect once, or give a file: timm:{name}@FILE"
+        if file:
+            problem, mend = f"{file} does not fit timm's {name}", "give weights of just this model"
+        raise InputError(f"{problem} ({_short(error)}); {mend}.") from None
+
+
+def _hash(model: nn.Module) -> str:
+    """SHA-256 of all weights, shortened to 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {text[:160]}{'…' if len(text) > 160 else ''}"
