@@ -107,6 +107,7 @@ def evaluate(
     depth: Literal[18, 50] = 18,
     width: float = 1.0,
     input: Literal["rgb", "lab"] = "rgb",
+    precision: Literal["float32", "bfloat16"] = "float32",
 ) -> None:
     """Propagate labels and measure; sequences already in --out are kept.
 
@@ -132,6 +133,8 @@ def evaluate(
         depth: with --weights random: of the ResNet.
         width: with --weights random: of the ResNet.
         input: colours of weights that do not say.
+        precision: of the encoder; bfloat16 is faster where the processor has units for it, and its features differ by
+            about a hundredth.
     """
     from stt_core import evaluate as module
     from stt_core.baselines import label_source
@@ -151,7 +154,7 @@ def evaluate(
     inference = replace(inference, **changes)
     if inference.window == "circle" and not inference.radius:
         raise InputError("--radius is 0, which leaves nothing of a circle; give 1 or more, or --window square.")
-    source = label_source(weights, stride=stride, depth=depth, width=width, input=input)
+    source = label_source(weights, stride=stride, depth=depth, width=width, input=input, precision=precision)
     of = {"davis": {"split": split, "year": year}, "badja": {"davis": davis}}.get(task, {"split": split})
     results = getattr(module, f"evaluate_{task}")(source, data, out, inference, **of)
     longest = max(map(len, results["metrics"]))
@@ -177,6 +180,7 @@ def propagate(
     depth: Literal[18, 50] = 18,
     width: float = 1.0,
     input: Literal["rgb", "lab"] = "rgb",
+    precision: Literal["float32", "bfloat16"] = "float32",
 ) -> None:
     """Follow objects and points through a video of your own; a stopped run goes on when the same command is given again.
 
@@ -196,6 +200,8 @@ def propagate(
         depth: with --weights random: of the ResNet.
         width: with --weights random: of the ResNet.
         input: colours of weights that do not say.
+        precision: of the encoder; bfloat16 is faster where the processor has units for it, and its features differ by
+            about a hundredth.
     """
     from stt_core.features import feature_source
     from stt_core.own_video import propagate_video
@@ -206,18 +212,42 @@ def propagate(
     for name, (value, low) in least.items():
         if value is not None and not value >= low:
             raise InputError(f"--{name} is {value}; give {low:g} or more.")
-    source = feature_source(weights, stride=stride, depth=depth, width=width, input=input)
+    source = feature_source(weights, stride=stride, depth=depth, width=width, input=input, precision=precision)
     inference = replace(inference, resize=resize or inference.resize)
     results = propagate_video(source, video, out, inference, mask=mask, points=points, rate=rate)
     print(f"{results['frames']} frames")
     print(out / "overlay.mp4")
 
 
+def bench(*, out: Path, repeats: int = 5, fine: bool = True) -> None:
+    """Time propagation, encoder and measures beside plain references; minutes, on a machine that does nothing else.
+
+    Args:
+        out: JSON file for all that was measured.
+        repeats: of every time, which is their median.
+        fine: measure stride 4, too, which takes 2 GB of memory.
+    """
+    from stt_core.bench import BenchSettings, run_bench
+    from stt_core.files import write_json
+    from stt_core.tables import machine_text, speed_table
+
+    if repeats < 1:
+        raise InputError(f"--repeats is {repeats}; give 1 or more.")
+    settings = BenchSettings(repeats=repeats)
+    results = run_bench(
+        settings if fine else replace(settings, radius_fine=0), lambda text: print(text, file=sys.stderr)
+    )
+    write_json(out, results)
+    print(machine_text(results["machine"]))
+    print(speed_table(results).to_string())
+    print(out)
+
+
 def main() -> None:
     """Entry point. A bad input ends with its one sentence on standard error and exit code 2."""
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"data": data, "train": train, "evaluate": evaluate, "propagate": propagate}, prog="stt"
+            {"data": data, "train": train, "evaluate": evaluate, "propagate": propagate, "bench": bench}, prog="stt"
         )
     except (InputError, OSError) as error:  # OSError: --out is a file, the disk is full
         print(f"stt: {error}", file=sys.stderr)

@@ -19,6 +19,8 @@ def draw_point(image: np.ndarray, name: str, xy: tuple[float, float], colour: li
     x, y = (round(v) for v in xy)
     for radius, shade in ((6, (0, 0, 0)), (5, (255, 255, 255)), (3, colour)):
         cv2.circle(image, (x, y), radius * scale, shade, -1, cv2.LINE_AA)
-    place = (x + 8 * scale, y - 5 * scale)
+    (length, _), _ = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.45 * scale, scale)
+    left = x + 8 * scale if x + 8 * scale + length <= image.shape[1] else max(x - 8 * scale - length, 0)
+    place = (left, max(y - 5 * scale, 12 * scale))
     for width, shade in ((3, (0, 0, 0)), (1, (255, 255, 255))):
         cv2.putText(image, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45 * scale, shade, width * scale, cv2.LINE_AA)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stt_core.color import normalize_rgb, rgb_to_lab
-from stt_core.resnet import INFERENCE, random_encoder
+from stt_core.resnet import INFERENCE, folded, random_encoder
 from stt_core.weights import file_hash, open_weights
 
 
@@ -43,7 +43,14 @@ class FeatureSource:
 
 
 def feature_source(
-    weights: str, *, stride: int = 8, depth: int = 18, width: float = 1.0, seed: int = 0, input: str = "rgb"
+    weights: str,
+    *,
+    stride: int = 8,
+    depth: int = 18,
+    width: float = 1.0,
+    seed: int = 0,
+    input: str = "rgb",
+    precision: str = "float32",
 ) -> FeatureSource:
     """Open a feature source.
 
@@ -53,13 +60,17 @@ def feature_source(
             `timm_source`), or a path (see `weights.open_weights`).
         stride: 8 or 4; res4 of the encoder with the strides of paper section 3. Of a timm model the wanted stride.
         input: colours of a weights file that does not say; Lab for "random".
+        precision: of the encoder's convolutions, "float32" or "bfloat16": faster where the processor has units for it, at
+            features that differ by about a hundredth.
 
     Raises:
         InputError: the weights file is missing or does not fit; a timm model is unknown, not to be had, or not dense.
-        ValueError: the stride is neither 8 nor 4.
+        ValueError: the stride is neither 8 nor 4, or the precision another one.
     """
     if stride not in INFERENCE:
         raise ValueError(f"stride {stride} is not one of {sorted(INFERENCE)}")
+    if precision not in ("float32", "bfloat16"):
+        raise ValueError(f"precision {precision!r} is neither float32 nor bfloat16")
     if weights == "lab":
         return FeatureSource(weights, weights, stride, partial(_lab_patches, stride=stride))
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -76,9 +87,16 @@ def feature_source(
         found = open_weights(weights, input=input)
         encoder, colours, note = found.encoder(strides, pool), found.input, found.note
         identity = f"{file_hash(weights)}-{colours}"
-    encoder = encoder.to(device, memory_format=torch.channels_last)
+    encoder = folded(encoder).to(device, memory_format=torch.channels_last)
     prepare = rgb_to_lab if colours == "lab" else normalize_rgb
-    return FeatureSource(weights, identity, stride, lambda rgb: encoder(prepare(rgb))["res4"], device, note)
+    rounds = precision == "bfloat16"
+
+    def extract(rgb: Tensor) -> Tensor:
+        images = prepare(rgb).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device, torch.bfloat16, enabled=rounds):
+            return encoder(images)["res4"].float()
+
+    return FeatureSource(weights, identity + "-bfloat16" * rounds, stride, extract, device, note)
 
 
 def _lab_patches(rgb: Tensor, stride: int) -> Tensor:

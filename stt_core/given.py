@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -119,3 +120,13 @@ def read_points(path: str | Path, size: tuple[int, int]) -> tuple[tuple[str, ...
     if not places:
         raise InputError(f"{path} has no point to follow; add a line of name,x,y.")
     return tuple(places), np.array(list(places.values()), np.float32)
+
+
+def inner_points(ids: np.ndarray) -> list[tuple[str, int, int]]:
+    """A point on every object of a mask (H, W), as (name, x, y): the pixel that is farthest from the object's edge."""
+    points = []
+    for k in np.unique(ids[ids > 0]).tolist():
+        inside = np.pad(ids == k, 1).astype(np.uint8)  # the picture's edge is an edge, too
+        y, x = np.unravel_index(cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1].argmax(), ids.shape)
+        points.append((f"object {k}", int(x), int(y)))
+    return points

@@ -68,15 +68,7 @@ def propagate_video(
         raise InputError(f"there is nothing to follow in {path}; give a mask, points or both.")
     ids = None if mask is None else read_objects(mask, video.size)
     names, places = ((), np.zeros((0, 2), np.float32)) if points is None else read_points(points, video.size)
-    settings = {
-        "video": {"name": video.path.name, "size": video.size[::-1], "rate": video.rate},
-        "mask": mask and file_hash(mask),
-        "points": points and file_hash(points),
-        "weights": source.identity,
-        "stride": source.stride,
-        "propagation": asdict(inference),
-        "code": code_fingerprint(CODE),
-    }
+    settings = run_settings(source, video, inference, mask, points)
     earlier = _begun(out, settings)
     if "frames" in earlier:
         _check(video, len(video.files), earlier["files"], out)
@@ -88,6 +80,21 @@ def propagate_video(
     write_json(out / "settings.json", settings | {"frames": count, "files": video.fingerprint(count)})
     (out / "state.pt").unlink()
     return read_json(out / "settings.json")
+
+
+def run_settings(
+    source: FeatureSource, video: Video, inference: Inference, mask: str | Path | None, points: str | Path | None
+) -> dict:
+    """What the results depend on, but for the frames themselves (`Video.fingerprint`); `settings.json` begins with it."""
+    return {
+        "video": {"name": video.path.name, "size": video.size[::-1], "rate": video.rate},
+        "mask": mask and file_hash(mask),
+        "points": points and file_hash(points),
+        "weights": source.identity,
+        "stride": source.stride,
+        "propagation": asdict(inference),
+        "code": code_fingerprint(CODE),
+    }
 
 
 def _begun(out: Path, settings: dict) -> dict:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from stt_core.bench import BenchSettings
 from stt_core.files import InputError
 from stt_core.presets import PRESETS, Inference
 from stt_core.spatial import SpatialSettings
@@ -62,6 +63,7 @@ class Profile:
     real: tuple[str, ...] = ("data/DAVIS",)  # real video, from the repository's root
     supervised: tuple[str, ...] = ("data/resnet18*.pth",)  # torchvision's weights for a row of the tables, likewise
     evaluation: Evaluation = Evaluation()
+    bench: BenchSettings = BenchSettings()  # notebook 13
 
 
 def load_profile(profile: str, settings: dict | None = None) -> Profile:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from filelock import FileLock
 
-from stt_core import evaluate, synthetic
+from stt_core import bench, evaluate, synthetic
 from stt_core.badja import badja_clips, badja_davis
 from stt_core.balance import carried_weights
 from stt_core.baselines import label_source
@@ -31,6 +32,7 @@ from stt_core.weights import file_hash
 PACKAGES = ("torch", "torchvision", "kornia", "numpy", "opencv-python-headless")
 ROOT = Path(__file__).resolve().parents[1]
 STEP_ONE_CODE = ("color", "datasets", "resnet", "spatial", "train", "training_data", "weights")
+BENCH_CODE = ("affinity", "bench", "memory", "metrics", "propagation", "references", "resnet", "shortlist")
 STEP_TWO_CODE = (*STEP_ONE_CODE, "balance", "correlation", "losses", "temporal")
 
 
@@ -200,6 +202,12 @@ class Study:
         """Scores and matches of the motorcycle pair; takes seconds, so it is never stored."""
         matches = stereo_matches(feature_source(str(weights), **self._opening))
         return stereo_scores(matches), matches
+
+    def bench(self) -> dict:
+        """Times, growth and memory of the parts, measured on this machine; see `bench.run_bench`."""
+        key = [asdict(self.profile.bench), bench.processor(), torch.get_num_threads(), code_key(BENCH_CODE)]
+        path = self.out / "bench" / f"{hash_of(key)}.json"
+        return read_json(self.make(path, lambda out: write_json(out, bench.run_bench(self.profile.bench))))
 
     def rate_sweep(self) -> pd.DataFrame:
         """J&F-Mean on validation clips of baselines without distillation, one row a start, one column a learning rate."""

@@ -86,3 +86,53 @@ def verdict(interval: dict[str, float]) -> str:
     if interval["low"] > 0:
         return "supported"
     return "contradicted" if interval["high"] < 0 else "undecided"
+
+
+def formatted(table: pd.DataFrame, formats: dict[str, str]) -> pd.DataFrame:
+    """Numbers as text, by a format a column; missing ones are empty."""
+    text = {name: table[name].map(lambda v, f=f: "" if pd.isna(v) else f.format(v)) for name, f in formats.items()}
+    return table.assign(**text)
+
+
+def machine_text(machine: dict) -> str:
+    """What a bench ran on, in one line."""
+    rates = ", ".join(f"{name} {rate:.0f}" for name, rate in machine["rates"].items())
+    units = "with" if machine["bfloat16 matrix units"] else "without"
+    return (
+        f"{machine['processor']}, {machine['threads']} threads, {units} bfloat16 matrix units; "
+        f"matrix products of {rates} GFLOP/s; PyTorch {machine['torch']}"
+    )
+
+
+def speed_table(bench: dict) -> pd.DataFrame:
+    """One row a case and way: milliseconds, how many times as fast as the case's first way, error against it.
+
+    "floor": milliseconds that the windows' products alone would take in float32 at the machine's rate.
+    """
+    rows = {}
+    for record in bench["cases"]:
+        first = next(other for other in bench["cases"] if other["case"] == record["case"])
+        floor = record["work"] / bench["machine"]["rates"]["float32"] / 1e6 if "work" in record else float("nan")
+        rows[record["case"], record["way"]] = {
+            "ms": 1e3 * record["seconds"],
+            "times as fast": first["seconds"] / record["seconds"],
+            "error": record["error"],
+            "floor, ms": floor,
+            "timed": "in part" if record.get("projected") else "whole",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["case", "way"])
+
+
+def slopes(bench: dict) -> pd.DataFrame:
+    """Exponents of the growth of the time of a frame: with the cells of the map, and with the cells of the window."""
+    growth = pd.DataFrame(bench["growth"])
+    growth["window"] = (2 * growth.radius + 1) ** 2
+    radius, cells = bench["settings"]["radius"], sorted(growth.cells.unique())
+    rows = {}
+    for way, some in growth.groupby("way", sort=False):
+        by_map, by_window = some[some.radius == radius], some[some.cells == cells[len(cells) // 2]]
+        rows[way] = {
+            "map": np.polyfit(np.log(by_map.cells), np.log(by_map.seconds), 1)[0],
+            "window": np.polyfit(np.log(by_window.window), np.log(by_window.seconds), 1)[0],
+        }
+    return pd.DataFrame(rows).T

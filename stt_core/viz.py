@@ -130,3 +130,24 @@ def stereo_figure(left: np.ndarray, matches: dict[str, pd.DataFrame], limit: flo
         axis.set(xticks=[], yticks=[])
         axis.grid(False)
     return figure
+
+
+def growth_figure(bench: dict) -> Figure:
+    """Seconds a frame over the cells of the map, and over the cells of the window, on logarithmic axes."""
+    growth = pd.DataFrame(bench["growth"])
+    growth["window"] = (2 * growth.radius + 1) ** 2
+    cells = sorted(growth.cells.unique())
+    panels = {
+        "cells": growth[growth.radius == bench["settings"]["radius"]],
+        "window": growth[growth.cells == cells[len(cells) // 2]],
+    }
+    figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.4), sharey=True, layout="constrained")
+    for axis, (x, table) in zip(axes, panels.items(), strict=True):
+        sns.lineplot(table, x=x, y="seconds", hue="way", style="way", markers=True, dashes=False, ax=axis)
+        axis.set(xscale="log", yscale="log", xlabel=f"cells of the {'map' if x == 'cells' else 'window'}")
+        axis.set_ylabel("seconds a frame")
+        axis.xaxis.set_major_formatter("{x:.0f}")
+        axis.xaxis.set_minor_formatter("")
+        axis.set_xticks(sorted(table[x].unique()))
+    axes[1].get_legend().remove()
+    return figure

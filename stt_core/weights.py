@@ -137,7 +137,7 @@ def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
     state = {ours: tensors[theirs] for ours, theirs in found.items()}
     depth, width = _checked(path, state, found)
     said = content.get("input")
-    assumed = said not in ("lab", "rgb")
+    assumed = str(said) not in ("lab", "rgb")  # other tools may keep anything there
     taken = set(found.values())
     left = tuple(name for name in tensors if name not in taken)
     return Weights(path, state, depth, width, input if assumed else said, assumed, naming, prefix.rstrip("."), left)

@@ -16,7 +16,7 @@ from stt_core import cli, own_video
 from stt_core.drawing import blended
 from stt_core.features import feature_source
 from stt_core.files import InputError, read_json
-from stt_core.given import Given, read_objects, read_points
+from stt_core.given import Given, inner_points, read_objects, read_points
 from stt_core.labels import PALETTE
 from stt_core.own_video import object_confidence, point_confidence, propagate_video
 from stt_core.presets import Inference
@@ -440,6 +440,14 @@ def test_points_that_are_no_table(tmp_path: Path) -> None:
     for name in ("latin.csv", "none.csv"):
         with pytest.raises(InputError, match=f"{name} cannot be read as a table"):
             read_points(tmp_path / name, SIZE)
+
+
+def test_inner_points() -> None:
+    """The middles of a disk and of a square that the picture's edge cuts; the deepest pixel of the latter is at its middle."""
+    y, x = np.mgrid[:40, :60]
+    ids = np.where((y - 20) ** 2 + (x - 40) ** 2 <= 100, 1, 0)
+    ids[:11, :11] = 3
+    assert inner_points(ids) == [("object 1", 40, 20), ("object 3", 5, 5)]
 
 
 def test_blended() -> None:

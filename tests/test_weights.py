@@ -63,6 +63,16 @@ def test_round_trip(tmp_path: Path, depth: int, width: float, colours: str, name
     assert all(torch.equal(value, read.state_dict()[name]) for name, value in encoder.state_dict().items())
 
 
+def test_others_can_read_ours(tmp_path: Path) -> None:
+    encoder = random_encoder(18, 1.0)
+    save_weights(tmp_path / "w.pth", encoder, input="lab")
+    model = torchvision.models.resnet18(weights=None)
+    state = torch.load(tmp_path / "w.pth", weights_only=True)["state_dict"]
+    kept = model.load_state_dict(state, strict=False)
+    assert (set(kept.missing_keys), kept.unexpected_keys) == ({"fc.weight", "fc.bias"}, [])
+    assert torch.equal(model.layer4[1].conv2.weight, encoder.layer4[1].conv2.weight)
+
+
 def test_torchvision_state_dict(tmp_path: Path) -> None:
     model = torchvision.models.resnet18(weights=None)
     path = saved(tmp_path / "resnet.pth", model.state_dict())
@@ -218,6 +228,12 @@ def test_foreign_objects_are_named(tmp_path: Path) -> None:
     message = refusal(path)
     assert f"{History.__module__}.History" in message
     assert "weights_only=False" in message
+
+
+@pytest.mark.parametrize("said", [np.array(["lab", "rgb"]), torch.zeros(2), "bgr", 3])
+def test_input_of_another_meaning(tmp_path: Path, said: object) -> None:
+    weights = open_weights(saved(tmp_path / "w.pth", {"state_dict": small_state(), "input": said}), input="lab")
+    assert (weights.input, weights.assumed) == ("lab", True)
 
 
 def test_a_dict_that_holds_itself(tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+# %% [markdown]
+# # Speed and memory
+#
+# Label propagation is what one runs most: on every checkpoint, in every sweep. This page times it, the encoder and the
+# measures beside plain references: the released code's scheme (all context cells for 32 queries at a time, masked, top-k)
+# and the official evaluation's. Both ways run in turns on the same tensors, and each result is compared with the
+# reference's, so a time without its error does not exist here. Times are medians.
+
+# %% tags=["parameters"]
+profile = "laptop"
+settings = {}
+seed = 0
+data = ""
+runs = ""
+
+# %% tags=["hide-input"]
+import pandas as pd
+
+from stt_core import tables, viz
+from stt_core.study import Study
+
+viz.style()
+study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+bench = study.bench()
+print(tables.machine_text(bench["machine"]))
+
+# %% [markdown]
+# ## Times
+#
+# *Floor* is what the products of exact windows alone would take in float32 at the rate above; tiles compute more than
+# windows, but nothing else of them is waste. *In part* means that the reference was run on some of the queries and projected: it would take minutes.
+# For propagation, *error* is the largest difference of a label, in 0 to 1, where no tie decides; else it is relative to the largest value.
+# *Photograph* is a camera's pan over a real picture, seen by an untrained ResNet-18; *noise* has no structure at all.
+
+# %% tags=["hide-input"]
+formats = {"ms": "{:.4g}", "times as fast": "{:.3g}", "error": "{:.0e}", "floor, ms": "{:.0f}"}
+tables.formatted(tables.speed_table(bench), formats)
+
+# %% [markdown]
+# How a frame is propagated: queries are taken in tiles. One matrix product compares a tile with its *halo*, the cells within reach
+# of any of its queries, in all context frames at once; the maximum over frames finds the best cells, and the best pairs
+# are among those. Where the processor multiplies bfloat16 matrices in units of its own, a cheap product makes a *shortlist*
+# that float32 then scores. A bound on its error proves that the true top-k is inside; where it can't, the query is done again in float32.
+#
+# ## Growth
+#
+# With the window fixed, cost should grow with the number of cells; the plain scheme's grows with its square, because it
+# looks everywhere before it masks. The exponents are those of the lines.
+
+# %% tags=["hide-input"]
+viz.growth_figure(bench)
+
+# %% tags=["hide-input"]
+tables.formatted(tables.slopes(bench), {"map": "{:.2f}", "window": "{:.2f}"})
+
+# %% [markdown]
+# ## Memory
+#
+# Frames are streamed: only frame 0 and the preceding ones are kept. Peak memory in MB of processes of their own; *before* is
+# Python with PyTorch.
+
+# %% tags=["hide-input"]
+tables.formatted(pd.DataFrame(bench["memory"]).set_index("what"), {"before": "{:.0f}", "peak": "{:.0f}"})
+
+# %% [markdown]
+# ## A whole evaluation
+#
+# What counts in the end: frames a second of reading, features, propagation, writing and scoring together, in this run's own measurements
+# on DAVIS-2017. They were taken whenever they were needed, perhaps beside other work.
+
+# %% tags=["hide-input"]
+results = study.results("davis", ["copy", "flow", "lab", "random", "full"])
+rates = {
+    name: {"frames": r["frames"], "frames a second": r["fps"], "threads": r["machine"]["threads"]}
+    for name, r in results.items()
+}
+formats = {"frames": "{:.0f}", "frames a second": "{:.2f}", "threads": "{:.0f}"}
+tables.formatted(pd.DataFrame(rates).T, formats)

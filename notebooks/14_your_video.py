@@ -1,0 +1,100 @@
+# %% [markdown]
+# # Your own video
+#
+# Give the first frame a mask, or points, or both: label propagation carries them through the rest. What `stt propagate` does
+# on the command line, with parameters:
+#
+# - `video`: a video file, or a folder of frames (paths are meant from the repository's folder),
+# - `mask`: a PNG of the first frame's objects: 0 is background, then 1, 2, 3 …; or one object in white on black,
+# - `points`: a CSV with the header `name,x,y`, in pixels of the first frame,
+# - `weights`: a weights file, `lab` or `random`; the full method's of this run if it is empty,
+# - `resize`: short side, in pixels, that features are made at; the profile's if it is 0.
+#
+# Without a video it takes the first test sequence of the run's own data.
+
+# %% tags=["parameters"]
+profile = "laptop"
+settings = {}
+seed = 0
+data = ""
+runs = ""
+video = ""
+mask = ""
+points = ""
+weights = ""
+resize = 0
+
+# %% tags=["hide-input"]
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from IPython.display import Video
+
+from stt_core import viz
+from stt_core.features import feature_source
+from stt_core.fingerprint import hash_of
+from stt_core.given import inner_points
+from stt_core.labels import read_mask
+from stt_core.own_video import propagate_video, run_settings
+from stt_core.study import ROOT, Study
+from stt_core.video import open_video
+
+viz.style()
+study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+results = study.out / "own_video"
+if video:
+    path, inference = ROOT / video, study.profile.evaluation.real
+    first = {"mask": ROOT / mask if mask else None, "points": ROOT / points if points else None}
+else:
+    sequence, inference = study.sequences("davis")[0], study.profile.evaluation.davis
+    path, first = sequence.frames[0].parent, {"mask": sequence.masks[0], "points": results / f"{sequence.name}.csv"}
+    results.mkdir(parents=True, exist_ok=True)
+    picked = inner_points(read_mask(sequence.masks[0]))  # one on each object
+    pd.DataFrame(picked, columns=["name", "x", "y"]).to_csv(first["points"], index=False)
+inference = replace(inference, resize=resize or inference.resize)
+own = weights if weights in ("lab", "random") else str(ROOT / weights if weights else study.weights("full"))
+source = feature_source(own, stride=study.profile.evaluation.stride)
+
+# %% [markdown]
+# ## Propagation
+#
+# One folder of results for every input and setting, so that a run that was stopped goes on.
+
+# %% tags=["hide-input"]
+clip = open_video(path)
+key = hash_of([run_settings(source, clip, inference, **first), clip.fingerprint(len(clip.files))])
+out = results / f"{clip.path.stem}-{key}"
+run = propagate_video(source, path, out, inference, **first)
+print(f"{run['frames']} frames of {clip.size[1]}x{clip.size[0]} px in {study.relative(out)}")
+pd.Series(
+    {file.name: f"{file.stat().st_size / 1e3:.1f} kB" for file in sorted(out.glob("*.*"))}, name="size"
+).to_frame()
+
+# %% tags=["hide-input"]
+numbers = np.linspace(0, run["frames"] - 1, min(6, run["frames"])).round().astype(int).tolist()
+film = out / "overlay.mp4"
+drawn = open_video(film).frames(skip=set(range(run["frames"])) - set(numbers))
+figure = viz.image_grid([[frame.image for frame in drawn]], column_titles=[f"frame {t}" for t in numbers])
+
+# %% tags=["hide-input"]
+if film.stat().st_size < 2e6:
+    display(Video(film, embed=True, html_attributes="controls loop muted"))
+else:
+    print(f"the film is {study.relative(film)}")
+
+# %% [markdown]
+# ## How sure it is
+#
+# A point's confidence is what is left of its peak in the first frame, an object's the mean share of the vote in its cells: 1 in
+# the first frame, 0 once nothing is left. Labels blur as they are handed on, so both fall with time even where they are right;
+# a sudden drop is the sign of something that is hidden or lost.
+
+# %% tags=["hide-input"]
+if (out / "points.csv").exists():
+    figure = viz.score_over_time(pd.read_csv(out / "points.csv"), "confidence", by="name")
+
+# %% tags=["hide-input"]
+if (out / "masks.csv").exists():
+    objects = pd.read_csv(out / "masks.csv").astype({"object": str})
+    figure = viz.score_over_time(objects, "confidence", by="object")
