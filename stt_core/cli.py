@@ -215,6 +215,8 @@ def propagate(
     source = feature_source(weights, stride=stride, depth=depth, width=width, input=input, precision=precision)
     inference = replace(inference, resize=resize or inference.resize)
     results = propagate_video(source, video, out, inference, mask=mask, points=points, rate=rate)
+    if source.note:
+        print(source.note)
     print(f"{results['frames']} frames")
     print(out / "overlay.mp4")
 

@@ -24,7 +24,7 @@ from stt_core.video import Video, open_video, write_video
 from stt_core.weights import file_hash
 
 CODE = ("affinity", "color", "features", "given", "labels", "own_video", "propagation", "resnet", "shortlist", "video")
-CODE += ("weights",)
+CODE += ("timm_source", "weights")
 EVERY = 25  # frames between two saved states: what a killed run loses at most
 OBJECT_COLUMNS = ("frame", "time_s", "object", "area_px", "confidence")
 POINT_COLUMNS = ("frame", "time_s", "name", "x", "y", "confidence")
