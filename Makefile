@@ -70,5 +70,5 @@ $(READY): pyproject.toml
 		|| { echo "$(PYTHON) is $$($(PYTHON) -V 2>&1), but this needs Python 3.11 or newer: give PYTHON=python3.11"; exit 1; }
 	@echo "Making the environment in $(VENV): once, some minutes."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,book,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,book,test,timm]'
 	@touch $@

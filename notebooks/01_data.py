@@ -22,6 +22,7 @@ from skimage.data import stereo_motorcycle
 
 from stt_core import viz
 from stt_core.datasets import read_image
+from stt_core.drawing import blended
 from stt_core.files import read_json
 from stt_core.labels import read_mask
 from stt_core.study import Study
@@ -92,7 +93,7 @@ else:
 # %% tags=["hide-input"]
 def strip(sequence, count: int = 6) -> list[np.ndarray]:
     times = np.linspace(0, len(sequence.frames) - 1, count).astype(int)
-    return [viz.overlay(read_image(sequence.frames[t]), read_mask(sequence.masks[t])) for t in times]
+    return [blended(read_image(sequence.frames[t]), read_mask(sequence.masks[t])) for t in times]
 
 
 for task in [task for task in tasks if task in ("davis", "real")]:

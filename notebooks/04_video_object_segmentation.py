@@ -17,6 +17,7 @@ from pathlib import Path
 
 from stt_core import tables, viz
 from stt_core.datasets import read_image
+from stt_core.drawing import blended
 from stt_core.labels import read_mask
 from stt_core.study import Study
 
@@ -61,12 +62,12 @@ def strip(name: str):
     sequence = next(s for s in study.sequences("davis") if s.name == name)
     times = [round(i * (len(sequence.frames) - 1) / 5) for i in range(6)]
     images = [read_image(sequence.frames[t]) for t in times]
-    rows = [[viz.overlay(image, read_mask(sequence.masks[t])) for image, t in zip(images, times, strict=True)]]
+    rows = [[blended(image, read_mask(sequence.masks[t])) for image, t in zip(images, times, strict=True)]]
     for result in results.values():
         folder = Path(result["path"]).parent / "masks" / name
         rows.append(
             [
-                viz.overlay(image, read_mask(folder / f"{sequence.frames[t].stem}.png"))
+                blended(image, read_mask(folder / f"{sequence.frames[t].stem}.png"))
                 for image, t in zip(images, times, strict=True)
             ]
         )

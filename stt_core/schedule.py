@@ -17,7 +17,7 @@ LIBRARY = Path(__file__).parent
 # Modules that no notebook's output depends on.
 NOT_RESULTS = {"runner", "schedule", "execute", "pairing", "progress", "cli"}
 VERSIONED = ("torch", "torchvision", "lightning-fabric", "kornia", "numpy", "scipy", "pandas", "pillow")
-VERSIONED += ("opencv-python-headless", "scikit-image", "matplotlib", "seaborn", "ipykernel", "papermill")
+VERSIONED += ("opencv-python-headless", "scikit-image", "av", "matplotlib", "seaborn", "ipykernel", "papermill")
 
 
 @dataclass(frozen=True)

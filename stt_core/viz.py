@@ -9,8 +9,6 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from stt_core.labels import PALETTE
-
 PALETTE_NAME = "colorblind"
 
 
@@ -18,16 +16,6 @@ def style() -> None:
     """One look for every figure: colour-blind-safe, on white so that it reads in a dark theme too."""
     sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE_NAME)
     plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight", "image.interpolation": "nearest"})
-
-
-def overlay(image: np.ndarray, ids: np.ndarray, opacity: float = 0.55) -> np.ndarray:
-    """Objects (H, W) uint8 in the DAVIS palette over an image (H, W, 3) uint8, with dark outlines."""
-    colours = PALETTE[ids]
-    mixed = np.where(ids[..., None] > 0, image * (1 - opacity) + colours * opacity, image)
-    thick = np.ones((3, 3), np.uint8)
-    outline = cv2.dilate(ids, thick) != cv2.erode(ids, thick)
-    mixed[outline] *= 0.25
-    return mixed.astype(np.uint8)
 
 
 def with_joints(image: np.ndarray, joints: np.ndarray, radius: int = 3) -> np.ndarray:
