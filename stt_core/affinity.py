@@ -1,6 +1,9 @@
 """Affinity: for each cell of a frame, the most similar cells of the context frames and their weights (paper section 3)."""
 
 import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +32,7 @@ def affinity(
     window: str = "square",
     first_windowed: bool = True,
     rough: bool | None = None,
+    parts: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The `topk` context cells nearest to each query cell, and their weights. No N x N array is ever formed.
 
@@ -47,6 +51,7 @@ def affinity(
         window: "square": |dy| <= radius and |dx| <= radius; "circle": dy^2 + dx^2 < radius^2 (as in CRW and VFS).
         first_windowed: False: all of context frame 0 is seen (as in CRW).
         rough: make a shortlist with cheap products; None: where `shortlist.pays`. Results are the same.
+        parts: (S, H, W, `shortlist.length(C)`), `shortlist.split` of the context, where it is at hand.
 
     Returns:
         indices: (k, N) int64, N = H W; index (s H + y) W + x of a context cell. k <= `topk`.
@@ -54,7 +59,8 @@ def affinity(
     """
     height, width, _ = query.shape
     start = 0 if first_windowed else 1
-    value, index = _windowed(query, context[start:], radius, topk, window, rough)
+    seen = None if parts is None else parts[start:]
+    value, index = _windowed(query, context[start:], seen, radius, topk, window, rough)
     index += start * height * width
     if not first_windowed:
         whole = [
@@ -71,7 +77,13 @@ def affinity(
 
 
 def _windowed(
-    query: Tensor, context: Tensor, radius: int, topk: int, window: str, rough: bool | None
+    query: Tensor,
+    context: Tensor,
+    parts: Tensor | None,
+    radius: int,
+    topk: int,
+    window: str,
+    rough: bool | None,
 ) -> tuple[Tensor, Tensor]:
     """The best pairs of a window, best first: cosines (N, k), -inf where there are fewer, and indices (N, k)."""
     (height, width, channels), frames, device = query.shape, len(context), query.device
@@ -81,43 +93,72 @@ def _windowed(
     kept = min(topk, frames * largest)
     tile_height, tile_width = TILES.get(device.type, TILES["cuda"])
     ys, xs = torch.arange(height, device=device), torch.arange(width, device=device)
-    # Reused by all tiles: on a CPU, fresh pages for arrays of this size are slow to come by.
-    widest, tallest = min(width, tile_width + 2 * radius), min(height, tile_height + 2 * radius)
     if rough is None:
         rough = shortlist.pays(device, frames * largest * channels)
     length, dtype = (shortlist.length(channels), torch.bfloat16) if rough else (channels, torch.float32)
-    strip_buffer = torch.empty(height * widest * frames * length, dtype=dtype, device=device)
-    product_buffer = torch.empty(tallest * widest * frames * tile_height * tile_width, dtype=dtype, device=device)
     values = query.new_full((height, width, kept), -torch.inf)
     indices = torch.zeros(height, width, kept, dtype=torch.int64, device=device)
 
-    for x0 in range(0, width, tile_width):
-        x1 = min(x0 + tile_width, width)
-        left, right = max(x0 - radius, 0), min(x1 + radius, width)
-        # Copied once per strip of tiles, with the frames inmost; the halo of each tile is then one matrix.
-        size = (height, right - left, frames, length)
-        strip = strip_buffer[: math.prod(size)].view(size)
-        cells = context[:, :, left:right].permute(1, 2, 0, 3)  # (S, H, w, C) -> (H, w, S, C)
-        shortlist.split(cells, out=strip) if rough else strip.copy_(cells)
-        for y0 in range(0, height, tile_height):
-            y1 = min(y0 + tile_height, height)
-            top, bottom = max(y0 - radius, 0), min(y1 + radius, height)
-            tile = query[y0:y1, x0:x1].reshape(-1, channels)  # (th, tw, C) -> (M, C)
-            outside = _outside(ys[y0:y1], xs[x0:x1], ys[top:bottom], xs[left:right], radius, window)  # (M, L)
-            halo = strip[top:bottom].flatten(0, 2)  # (hh, hw, S, C) -> (L S, C)
-            product = product_buffer[: len(halo) * len(tile)].view(len(halo), len(tile))
-            similarity = product.view(-1, frames, len(tile))  # (L, S, M)
-            box = (top, left, right - left, height, width)
-            if rough:
-                shortlist.similarity(halo, tile, out=product)
-                value, index = _proven_pairs(tile, similarity, outside, context, box, kept)
-            else:
-                torch.mm(halo, tile.T, out=product)
-                value, cell, frame, _ = _top_pairs(similarity, outside, kept)
-                index = _index(cell, frame, box)
-            values[y0:y1, x0:x1, : value.shape[1]] = value.view(y1 - y0, x1 - x0, -1)
-            indices[y0:y1, x0:x1, : value.shape[1]] = index.view(y1 - y0, x1 - x0, -1)
+    def strips(starts: Iterator[int]) -> None:
+        """Fill in columns of tiles, as long as there are some."""
+        # Reused by all tiles: on a CPU, fresh pages for arrays of this size are slow to come by.
+        widest, tallest = min(width, tile_width + 2 * radius), min(height, tile_height + 2 * radius)
+        strip_buffer = torch.empty(height * widest * frames * length, dtype=dtype, device=device)
+        product_buffer = torch.empty(tallest * widest * frames * tile_height * tile_width, dtype=dtype, device=device)
+        for x0 in starts:
+            x1 = min(x0 + tile_width, width)
+            left, right = max(x0 - radius, 0), min(x1 + radius, width)
+            # Copied once per strip, with the frames inmost; the halo of each tile is then one matrix.
+            size = (height, right - left, frames, length)
+            strip = strip_buffer[: math.prod(size)].view(size)
+            copied = parts if rough and parts is not None else context
+            cells = copied[:, :, left:right].permute(1, 2, 0, 3)  # (S, H, w, C) -> (H, w, S, C)
+            shortlist.split(cells, out=strip) if rough and copied is context else strip.copy_(cells)
+            for y0 in range(0, height, tile_height):
+                y1 = min(y0 + tile_height, height)
+                top, bottom = max(y0 - radius, 0), min(y1 + radius, height)
+                tile = query[y0:y1, x0:x1].reshape(-1, channels)  # (th, tw, C) -> (M, C)
+                outside = _outside(ys[y0:y1], xs[x0:x1], ys[top:bottom], xs[left:right], radius, window)  # (M, L)
+                halo = strip[top:bottom].flatten(0, 2)  # (hh, hw, S, C) -> (L S, C)
+                product = product_buffer[: len(halo) * len(tile)].view(len(halo), len(tile))
+                similarity = product.view(-1, frames, len(tile))  # (L, S, M)
+                box = (top, left, right - left, height, width)
+                if rough:
+                    shortlist.similarity(halo, tile, out=product)
+                    value, index = _proven_pairs(tile, similarity, outside, context, box, kept)
+                else:
+                    torch.mm(halo, tile.T, out=product)
+                    value, cell, frame, _ = _top_pairs(similarity, outside, kept)
+                    index = _index(cell, frame, box)
+                values[y0:y1, x0:x1, : value.shape[1]] = value.view(y1 - y0, x1 - x0, -1)
+                indices[y0:y1, x0:x1, : value.shape[1]] = index.view(y1 - y0, x1 - x0, -1)
+
+    _shared(strips, range(0, width, tile_width), device)
     return values.flatten(0, 1), indices.flatten(0, 1)
+
+
+def _shared(work: Callable[[Iterator[int]], None], starts: range, device: torch.device) -> None:
+    """Run `work` in as many threads as PyTorch uses, each of which takes from `starts` what is next.
+
+    Many small operations, one after the other, scale badly over threads that wait for each other at the end of each, and
+    crawl where another process runs on one of the cores. Whole strips side by side need not wait.
+    """
+    threads = min(torch.get_num_threads(), len(starts))
+    if device.type != "cpu" or threads < 2:
+        work(iter(starts))
+        return
+    shared, alone = iter(starts), torch.no_grad()  # which each thread has to be told
+    everyone = torch.get_num_threads()
+    torch.set_num_threads(1)  # of each operation
+    try:
+        list(_pool(threads).map(alone(work), [shared] * threads))
+    finally:
+        torch.set_num_threads(everyone)
+
+
+@lru_cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "affinity")
 
 
 def _outside(qy: Tensor, qx: Tensor, y: Tensor, x: Tensor, radius: int, window: str) -> Tensor:

@@ -4,6 +4,7 @@ The references are the released code's schemes, written after its description: c
 them in one go. Times are medians of interleaved repeats after one that isn't counted.
 """
 
+import math
 import platform
 import statistics
 import time
@@ -21,7 +22,8 @@ from stt_core import shortlist
 from stt_core.affinity import affinity, apply_affinity
 from stt_core.memory import memory
 from stt_core.metrics import frame_scores
-from stt_core.references import TEMPERATURE, TOPK, official_scheme, released_scheme, ties
+from stt_core.propagation import PARTS
+from stt_core.references import TEMPERATURE, TOPK, official_scheme, released_scheme
 from stt_core.resnet import INFERENCE, folded, random_encoder
 
 
@@ -130,8 +132,13 @@ def propagation_case(name: str, features: Tensor, radius: int, settings: BenchSe
     window *= sum(min(x, radius) + min(width - 1 - x, radius) + 1 for x in range(width))
     work = 2.0 * window * len(context) * channels
 
+    split_size = (*context.shape[:3], shortlist.length(channels))
+    fits = 2 * math.prod(split_size) <= PARTS  # as `Context` decides: split once, then kept for all frames
+    parts = shortlist.split(context, torch.empty(split_size, dtype=torch.bfloat16)) if fits else None
+
     def ours(rough: bool) -> Tensor:
-        indices, weights = affinity(query, context, radius=radius, topk=TOPK, temperature=TEMPERATURE, rough=rough)
+        how = {"radius": radius, "topk": TOPK, "temperature": TEMPERATURE, "rough": rough, "parts": parts}
+        indices, weights = affinity(query, context, **how)
         return apply_affinity(indices, weights, labels)
 
     ways = {
@@ -141,8 +148,8 @@ def propagation_case(name: str, features: Tensor, radius: int, settings: BenchSe
     if shortlist.pays(query.device, round(window) * len(context) * channels // (height * width)):
         ways["tiles, shortlist"] = lambda: ours(True)
     times = interleaved(ways, settings.repeats)
-    expected, cells, count = ways["released scheme"]()
-    clear = ~ties(query, context, cells, radius)
+    expected, gap, cells, count = ways["released scheme"]()
+    clear = gap > 1e-6  # elsewhere rounding may choose another pair, which is as good
     records = []
     for way in ways:
         projected = chunks if way == "released scheme" else None

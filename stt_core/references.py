@@ -11,7 +11,7 @@ TOPK, TEMPERATURE = 10, 0.07
 
 def released_scheme(
     query: Tensor, context: Tensor, labels: Tensor, radius: int, chunks: int | None = None
-) -> tuple[Tensor, Tensor, int]:
+) -> tuple[Tensor, Tensor, Tensor, int]:
     """The released code's way: 32 queries at a time against all context cells, masked, top-k, softmax, weighted sum.
 
     Args:
@@ -20,34 +20,25 @@ def released_scheme(
         chunks: how many of all chunks to do, evenly spread; None does all.
 
     Returns:
-        Labels (n, K) of the queries done, their indices (n,), and the number of all chunks.
+        Labels (n, K) of the queries done; by how much the last pair kept beats the first left out (n,), where rounding may
+        decide; the queries' indices (n,); and the number of all chunks.
     """
     height, width, channels = query.shape
     keys, values = context.reshape(-1, channels), labels.flatten(0, 2)  # (S H W, C), (S H W, K)
     all_chunks = torch.arange(height * width).split(32)
     some = np.linspace(0, len(all_chunks) - 1, chunks).round().astype(int) if chunks else range(len(all_chunks))
     y, x = torch.arange(height * width) // width, torch.arange(height * width) % width
-    found = []
+    found, gaps = [], []
     for k in some:
         cells = all_chunks[k]
         similarity = keys @ query.flatten(0, 1)[cells].T  # (S H W, 32)
         outside = ((y[:, None] - y[cells]).abs() > radius) | ((x[:, None] - x[cells]).abs() > radius)  # (H W, 32)
         similarity.view(len(context), -1, len(cells)).masked_fill_(outside, -torch.inf)
-        best, index = similarity.topk(TOPK, dim=0)  # (k, 32)
+        best, index = similarity.topk(TOPK + 1, dim=0)  # (k + 1, 32)
+        gaps.append(best[-2] - best[-1])
+        best, index = best[:-1], index[:-1]
         found.append((values[index] * (best / TEMPERATURE).softmax(0)[..., None]).sum(0))
-    return torch.cat(found), torch.cat([all_chunks[k] for k in some]), len(all_chunks)
-
-
-def ties(query: Tensor, context: Tensor, cells: Tensor, radius: int, margin: float = 1e-6) -> Tensor:
-    """Which of the query cells (n,) have a last kept and a first left out pair that rounding could swap: (n,) bool."""
-    width = query.shape[1]
-    found = []
-    for cell in cells.tolist():
-        y, x = divmod(cell, width)
-        seen = context[:, max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1]
-        best = (seen @ query[y, x]).flatten().topk(TOPK + 1).values
-        found.append(best[-2] - best[-1] < margin)
-    return torch.stack(found)
+    return torch.cat(found), torch.cat(gaps), torch.cat([all_chunks[k] for k in some]), len(all_chunks)
 
 
 def official_scheme(prediction: np.ndarray, annotation: np.ndarray) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from stt_core.affinity import affinity, apply_affinity
 from stt_core.bench import BenchSettings, interleaved, run_bench
 from stt_core.memory import peak_memory
 from stt_core.metrics import boundary_f, jaccard
-from stt_core.references import TEMPERATURE, TOPK, official_scheme, released_scheme, ties
+from stt_core.references import TEMPERATURE, TOPK, official_scheme, released_scheme
 from stt_core.tables import slopes, speed_table
 
 SMALL = BenchSettings(
@@ -39,7 +39,7 @@ def clip() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_released_scheme_equals_a_loop_over_queries() -> None:
     cells, labels = clip()
-    found, done, chunks = released_scheme(cells[3], cells[:3], labels, radius=2)
+    found, gap, done, chunks = released_scheme(cells[3], cells[:3], labels, radius=2)
     assert chunks == math.ceil(77 / 32)
     assert done.tolist() == list(range(77))
     for y, x in ((0, 0), (3, 5), (6, 10), (2, 9)):
@@ -53,23 +53,18 @@ def test_the_released_scheme_equals_a_loop_over_queries() -> None:
         total = sum(math.exp(value / TEMPERATURE) for value, _ in best)
         expected = sum(math.exp(value / TEMPERATURE) / total * label for value, label in best)
         torch.testing.assert_close(found[y * 11 + x], expected, rtol=0, atol=1e-5)
+        values = sorted((value for value, _ in pairs), reverse=True)
+        assert float(gap[y * 11 + x]) == pytest.approx(values[TOPK - 1] - values[TOPK], abs=1e-6)
 
 
 def test_a_part_of_the_released_scheme_is_that_part_of_the_whole() -> None:
     cells, labels = clip()
-    whole, _, _ = released_scheme(cells[3], cells[:3], labels, radius=2)
-    part, done, _ = released_scheme(cells[3], cells[:3], labels, radius=2, chunks=2)
+    whole, _, _, _ = released_scheme(cells[3], cells[:3], labels, radius=2)
+    part, _, done, _ = released_scheme(cells[3], cells[:3], labels, radius=2, chunks=2)
     assert len(done) == 32 + 13  # the first chunk and the last, shorter one
     torch.testing.assert_close(part, whole[done])
     indices, weights = affinity(cells[3], cells[:3], radius=2, topk=TOPK, temperature=TEMPERATURE)
     torch.testing.assert_close(apply_affinity(indices, weights, labels), whole, rtol=0, atol=1e-5)
-
-
-def test_ties_are_seen() -> None:
-    cells, _ = clip()
-    assert not ties(cells[3], cells[:3], torch.arange(77), radius=2).any()
-    still = cells[:1].expand(3, -1, -1, -1)  # every cell is there three times, and 10 is no multiple of 3
-    assert ties(cells[3], still, torch.arange(77), radius=2).all()
 
 
 def test_the_official_scheme_equals_the_measures() -> None:
