@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from stt_core import affinity as affinity_module
 from stt_core import shortlist
 from stt_core.affinity import affinity, apply_affinity
 from stt_core.propagation import Context, propagate, propagate_frames
@@ -309,3 +310,24 @@ def test_nothing_is_read_back_from_the_device(first_windowed, monkeypatch):
     result = propagate(features, labels, num_preceding=2, radius=3, first_windowed=first_windowed)
     assert result.shape == (5, 3, 40, 70)
     assert result.device.type == "meta"
+
+
+def test_strips_side_by_side_change_nothing(monkeypatch):
+    generator = torch.Generator().manual_seed(5)
+    query, context = torch.randn(18, 70, 8, generator=generator), torch.randn(3, 18, 70, 8, generator=generator)
+    query, context = torch.nn.functional.normalize(query, dim=2), torch.nn.functional.normalize(context, dim=3)
+    alone = affinity(query, context, radius=2, topk=5, temperature=0.1)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        shared = affinity(query, context, radius=2, topk=5, temperature=0.1)
+        assert torch.get_num_threads() == 3
+        for one, other in zip(alone, shared, strict=True):
+            assert one.equal(other)
+        monkeypatch.setattr(affinity_module, "_top_pairs", lambda *arguments: 1 / 0)
+        monkeypatch.setattr(affinity_module, "_proven_pairs", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):  # what goes wrong in a thread isn't lost
+            affinity(query, context, radius=2, topk=5, temperature=0.1)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
