@@ -16,6 +16,7 @@ TILES = {"cpu": (8, 16), "cuda": (16, 32)}
 CHUNK = 1024  # queries of a product with a whole frame
 # Shortlisted beyond top-k, and again for queries that this leaves unproven: fewer prove less, more take longer.
 SPARE = (6, 40)
+HARD = 0.25  # share of unproven queries in a tile from which on the rest of its strip is done in float32 at once
 
 
 @torch.no_grad()
@@ -95,7 +96,7 @@ def _windowed(
     ys, xs = torch.arange(height, device=device), torch.arange(width, device=device)
     if rough is None:
         rough = shortlist.pays(device, frames * largest * channels)
-    length, dtype = (shortlist.length(channels), torch.bfloat16) if rough else (channels, torch.float32)
+    length = shortlist.length(channels) if rough else 2 * channels  # in bfloat16, two of which make a float32
     values = query.new_full((height, width, kept), -torch.inf)
     indices = torch.zeros(height, width, kept, dtype=torch.int64, device=device)
 
@@ -103,29 +104,38 @@ def _windowed(
         """Fill in columns of tiles, as long as there are some."""
         # Reused by all tiles: on a CPU, fresh pages for arrays of this size are slow to come by.
         widest, tallest = min(width, tile_width + 2 * radius), min(height, tile_height + 2 * radius)
-        strip_buffer = torch.empty(height * widest * frames * length, dtype=dtype, device=device)
-        product_buffer = torch.empty(tallest * widest * frames * tile_height * tile_width, dtype=dtype, device=device)
+        strip_buffer = torch.empty(height * widest * frames * length, dtype=torch.bfloat16, device=device)
+        products = tallest * widest * frames * tile_height * tile_width
+        product_buffer = torch.empty(2 * products, dtype=torch.bfloat16, device=device)
+
+        def filled(left: int, right: int, cheap: bool) -> Tensor:
+            """A strip's cells (H, w, S, C), with the frames inmost: the halo of each tile is then one matrix."""
+            size = (height, right - left, frames, length if cheap else channels)
+            strip = strip_buffer if cheap else strip_buffer.view(torch.float32)
+            strip = strip[: math.prod(size)].view(size)
+            copied = parts if cheap and parts is not None else context
+            cells = copied[:, :, left:right].permute(1, 2, 0, 3)  # (S, H, w, C) -> (H, w, S, C)
+            return shortlist.split(cells, out=strip) if cheap and copied is context else strip.copy_(cells)
+
         for x0 in starts:
             x1 = min(x0 + tile_width, width)
             left, right = max(x0 - radius, 0), min(x1 + radius, width)
-            # Copied once per strip, with the frames inmost; the halo of each tile is then one matrix.
-            size = (height, right - left, frames, length)
-            strip = strip_buffer[: math.prod(size)].view(size)
-            copied = parts if rough and parts is not None else context
-            cells = copied[:, :, left:right].permute(1, 2, 0, 3)  # (S, H, w, C) -> (H, w, S, C)
-            shortlist.split(cells, out=strip) if rough and copied is context else strip.copy_(cells)
+            cheap = rough
+            strip = filled(left, right, cheap)
             for y0 in range(0, height, tile_height):
                 y1 = min(y0 + tile_height, height)
                 top, bottom = max(y0 - radius, 0), min(y1 + radius, height)
                 tile = query[y0:y1, x0:x1].reshape(-1, channels)  # (th, tw, C) -> (M, C)
                 outside = _outside(ys[y0:y1], xs[x0:x1], ys[top:bottom], xs[left:right], radius, window)  # (M, L)
                 halo = strip[top:bottom].flatten(0, 2)  # (hh, hw, S, C) -> (L S, C)
-                product = product_buffer[: len(halo) * len(tile)].view(len(halo), len(tile))
+                product = product_buffer if cheap else product_buffer.view(torch.float32)
+                product = product[: len(halo) * len(tile)].view(len(halo), len(tile))
                 similarity = product.view(-1, frames, len(tile))  # (L, S, M)
                 box = (top, left, right - left, height, width)
-                if rough:
+                if cheap:
                     shortlist.similarity(halo, tile, out=product)
-                    value, index = _proven_pairs(tile, similarity, outside, context, box, kept)
+                    value, index, cheap = _proven_pairs(tile, similarity, outside, context, box, kept)
+                    strip = strip if cheap else filled(left, right, cheap)
                 else:
                     torch.mm(halo, tile.T, out=product)
                     value, cell, frame, _ = _top_pairs(similarity, outside, kept)
@@ -193,15 +203,18 @@ def _top_pairs(similarity: Tensor, outside: Tensor, count: int) -> tuple[Tensor,
 
 def _proven_pairs(
     queries: Tensor, similarity: Tensor, outside: Tensor, context: Tensor, box: tuple[int, ...], count: int
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, bool]:
     """`_top_pairs` of the exact cosines of queries (M, C) and context (S, H, W, C), where `similarity` is rough.
 
     A shortlist is scored; a query is settled once its worst kept pair is above all that a pair left out can be.
+
+    Returns:
+        value, index: (M, k), best first. And whether the first shortlist settled most queries.
     """
     (cells, frames, _), channels = similarity.shape, queries.shape[1]
     value = queries.new_full((len(queries), min(count, cells * frames)), -torch.inf)
     index = torch.zeros_like(value, dtype=torch.int64)
-    todo = torch.arange(len(queries), device=queries.device)
+    todo, easy = torch.arange(len(queries), device=queries.device), True
     for spare in SPARE:
         rough, cell, frame, bound = _top_pairs(similarity, outside, count + spare)
         places = _index(cell, frame, box)  # (M, n)
@@ -211,14 +224,18 @@ def _proven_pairs(
         value[todo], index[todo] = cosine, places.gather(1, order)
         unproven = (cosine[:, -1] < shortlist.upper_bound(bound, channels)).nonzero()[:, 0]
         if not len(unproven):
-            return value, index
-        todo, similarity, outside = todo[unproven], similarity[:, :, unproven], outside[unproven]
+            return value, index, easy
+        todo, outside = todo[unproven], outside[unproven]
+        easy = easy and len(unproven) <= HARD * len(queries)
+        if not easy:
+            break
+        similarity = similarity[:, :, unproven]
     top, left, columns, _, _ = box
     halo = context[:, top : top + cells // columns, left : left + columns].permute(1, 2, 0, 3)  # -> (hh, hw, S, C)
     exact = halo.reshape(-1, channels) @ queries[todo].T  # (L S, C) (C, M)
     value[todo], cell, frame, _ = _top_pairs(exact.view(cells, frames, -1), outside, value.shape[1])
     index[todo] = _index(cell, frame, box)
-    return value, index
+    return value, index, easy
 
 
 def _index(cell: Tensor, frame: Tensor, box: tuple[int, ...]) -> Tensor:
