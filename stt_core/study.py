@@ -207,7 +207,9 @@ class Study:
         """Times, growth and memory of the parts, measured on this machine; see `bench.run_bench`."""
         key = [asdict(self.profile.bench), bench.processor(), torch.get_num_threads(), code_key(BENCH_CODE)]
         path = self.out / "bench" / f"{hash_of(key)}.json"
-        return read_json(self.make(path, lambda out: write_json(out, bench.run_bench(self.profile.bench))))
+        return read_json(
+            self.make(path, lambda out: write_json(out, bench.run_bench(self.profile.bench, lambda text: None)))
+        )
 
     def rate_sweep(self) -> pd.DataFrame:
         """J&F-Mean on validation clips of baselines without distillation, one row a start, one column a learning rate."""

@@ -116,7 +116,7 @@ def speed_table(bench: dict) -> pd.DataFrame:
         rows[record["case"], record["way"]] = {
             "ms": 1e3 * record["seconds"],
             "times as fast": first["seconds"] / record["seconds"],
-            "error": record["error"],
+            "error": float("nan") if record is first else record["error"],
             "floor, ms": floor,
             "timed": "in part" if record.get("projected") else "whole",
         }
