@@ -118,9 +118,6 @@ def interleaved(ways: dict[str, Callable], repeats: int) -> dict[str, list[float
     return times
 
 
-# Propagation
-
-
 def propagation_case(name: str, features: Tensor, radius: int, settings: BenchSettings) -> list[dict]:
     """One frame's propagation, features (S + 1, H, W, C): the released scheme, float32 tiles, the shortlist if it pays."""
     query, context = features[-1], features[:-1]
@@ -202,9 +199,6 @@ def growth(settings: BenchSettings) -> list[dict]:
     return records
 
 
-# Encoder
-
-
 @torch.inference_mode()
 def encoder_case(settings: BenchSettings) -> list[dict]:
     """ResNet-18 at stride 8 on one frame: as released, which computes res5 and drops it; folded, to res4 only."""
@@ -224,9 +218,6 @@ def encoder_case(settings: BenchSettings) -> list[dict]:
         "the same in bfloat16": rounded,
     }
     return _compared("ResNet-18 to res4, stride 8", ways, settings.repeats)
-
-
-# Measures
 
 
 def measure_case(settings: BenchSettings) -> list[dict]:

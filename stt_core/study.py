@@ -58,8 +58,6 @@ class Study:
         self.seed = seed
         self.out = Path(runs or ROOT / "runs") / self.profile.profile
 
-    # Data
-
     @cached_property
     def data(self) -> Path:
         """The data folder; the shipped world is made on first use."""
