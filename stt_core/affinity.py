@@ -50,7 +50,7 @@ def affinity(
         temperature: of the softmax over the kept cosine similarities, > 0.
         first_twice: context frame 0 counts as two frames.
         window: "square": |dy| <= radius and |dx| <= radius; "circle": dy^2 + dx^2 < radius^2 (as in CRW and VFS).
-        first_windowed: False: all of context frame 0 is seen (as in CRW).
+        first_windowed: False: all of context frame 0 is seen (as in CRW); through the window where it counts again.
         rough: make a shortlist with cheap products; None: where `shortlist.pays`. Results are the same.
         parts: (S, H, W, `shortlist.length(C)`), `shortlist.split` of the context, where it is at hand.
 
@@ -59,7 +59,9 @@ def affinity(
         weights: (k, N) float32 in [0, 1], sum 1 over k; 0 where a query has fewer than k cells (the index is then any).
     """
     height, width, _ = query.shape
-    start = 0 if first_windowed else 1
+    start = (
+        0 if first_windowed or first_twice else 1
+    )  # one that counts twice is seen through the window the second time
     seen = None if parts is None else parts[start:]
     value, index = _windowed(query, context[start:], seen, radius, topk, window, rough)
     index += start * height * width
@@ -70,7 +72,7 @@ def affinity(
         ]
         value = torch.cat([value, torch.cat([top.values for top in whole])], dim=1)
         index = torch.cat([index, torch.cat([top.indices for top in whole])], dim=1)
-    if first_twice:
+    elif first_twice:
         value = torch.cat([value, value.masked_fill(index >= height * width, -torch.inf)], dim=1)
         index = torch.cat([index, index], dim=1)
     value, which = value.topk(min(topk, value.shape[1]))  # (N, k)
@@ -96,6 +98,7 @@ def _windowed(
     ys, xs = torch.arange(height, device=device), torch.arange(width, device=device)
     if rough is None:
         rough = shortlist.pays(device, frames * largest * channels)
+    rough = rough and shortlist.error(channels) < shortlist.OFFSET
     length = shortlist.length(channels) if rough else 2 * channels  # in bfloat16, two of which make a float32
     values = query.new_full((height, width, kept), -torch.inf)
     indices = torch.zeros(height, width, kept, dtype=torch.int64, device=device)
@@ -157,11 +160,16 @@ def _shared(work: Callable[[Iterator[int]], None], starts: range, device: torch.
     if device.type != "cpu" or threads < 2:
         work(iter(starts))
         return
-    shared, alone = iter(starts), torch.no_grad()  # which each thread has to be told
-    everyone = torch.get_num_threads()
+    shared, everyone = iter(starts), torch.get_num_threads()
+    inference = torch.is_inference_mode_enabled()  # which each thread has to be told
+
+    def alone(starts: Iterator[int]) -> None:
+        with torch.inference_mode(inference), torch.no_grad():
+            work(starts)
+
     torch.set_num_threads(1)  # of each operation
     try:
-        list(_pool(threads).map(alone(work), [shared] * threads))
+        list(_pool(threads).map(alone, [shared] * threads))
     finally:
         torch.set_num_threads(everyone)
 

@@ -24,7 +24,7 @@ from stt_core.video import Video, open_video, write_video
 from stt_core.weights import file_hash
 
 CODE = ("affinity", "color", "features", "given", "labels", "own_video", "propagation", "resnet", "shortlist", "video")
-CODE += ("timm_source", "weights")
+CODE += ("datasets", "drawing", "timm_source", "weights")
 EVERY = 25  # frames between two saved states: what a killed run loses at most
 OBJECT_COLUMNS = ("frame", "time_s", "object", "area_px", "confidence")
 POINT_COLUMNS = ("frame", "time_s", "name", "x", "y", "confidence")
@@ -146,7 +146,9 @@ def _follow(
             torch.save({"frames": done, "maps": maps, "files": video.fingerprint(done)}, temporary)
 
     features = features_of(source, images(), inference.resize)
-    first = next(features)
+    first = next(features, None)
+    if first is None:
+        raise problem or InputError(f"{video.path} has no frame; give another video.")
     size = resized(np.zeros(video.size, np.uint8), inference.resize).shape
     first_maps = given.maps(video.size, size, first.shape[1:]).to(first)
     classes = given.classes

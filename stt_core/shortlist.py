@@ -58,12 +58,19 @@ def largest(similarity: Tensor, dim: int) -> Tensor:
     return similarity.view(torch.int16).amin(dim).view(torch.bfloat16).float()
 
 
+def error(channels: int) -> float:
+    """How far a product may be from its cosine less 1 + OFFSET, before it is stored; must stay below OFFSET.
+
+    What the split leaves out (low.low and the rests, 2^-16 each: |low| <= 2^-8, |rest| <= 2^-16), the rounding of the
+    first summand (2^-16), that of the float32 sums (their length times 2^-24 times the sum of magnitudes, which is below
+    2.02), and that of the float32 cosine it is compared with.
+    """
+    return 5 * 2.0**-16 + (channels + length(channels)) * 2.02 * 2.0**-24 + channels * 2.0**-24
+
+
 def upper_bound(stored: Tensor, channels: int) -> Tensor:
     """The largest cosine of pairs whose stored number is `stored` or less; -inf stays.
 
-    Rounding to bfloat16 costs at most 2^-8 of a number. To the product belongs what the split leaves out (low.low and the
-    rests, 2^-16 each: |low| <= 2^-8, |rest| <= 2^-16), the rounding of its first summand (2^-16) and that of its float32
-    sums (their length times 2^-24 times the sum of magnitudes, which is below 2.02).
+    Rounding to bfloat16 costs at most 2^-8 of a number, everything else `error`.
     """
-    error = 5 * 2.0**-16 + (channels + length(channels)) * 2.02 * 2.0**-24
-    return stored * (1 - 2.0**-8 - 2.0**-15) + (1 + OFFSET + error)
+    return stored * (1 - 2.0**-8 - 2.0**-15) + (1 + OFFSET + error(channels))

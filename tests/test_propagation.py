@@ -48,8 +48,10 @@ def naive(
         propagated = np.zeros_like(labels[0])
         for y, x in itertools.product(range(height), range(width)):
             candidates = []
-            for s, i, j in itertools.product(context, range(height), range(width)):
-                if seen(i - y, j - x, radius, window) or (s == 0 and not first_windowed):
+            for place, i, j in itertools.product(range(len(context)), range(height), range(width)):
+                s = context[place]
+                # All of frame 0 is seen once; among the preceding frames it is like the others.
+                if seen(i - y, j - x, radius, window) or (place == 0 and not first_windowed):
                     candidates.append((features[t, :, y, x] @ features[s, :, i, j], s, i, j))
             candidates.sort(reverse=True)
             kept = candidates[:topk]
@@ -329,5 +331,17 @@ def test_strips_side_by_side_change_nothing(monkeypatch):
         with pytest.raises(ZeroDivisionError):  # what goes wrong in a thread isn't lost
             affinity(query, context, radius=2, topk=5, temperature=0.1)
         assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_in_inference_mode_with_threads():
+    features, first_labels = random_clip(6, 4, 8, 18, 70, 2)
+    expected = propagate(features, first_labels, radius=2)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        with torch.inference_mode():
+            assert propagate(features, first_labels, radius=2).equal(expected)
     finally:
         torch.set_num_threads(before)
