@@ -17,6 +17,7 @@ class Inference:
     with_first: bool = True  # frame 0 stays in the context
     window: str = "square"  # |dy|, |dx| <= radius; or "circle": dy^2 + dx^2 < radius^2
     first_windowed: bool = True  # False: a query sees all of frame 0, though only a window of the others
+    first_twice: bool = True  # frame 0 counts twice while it is among the preceding frames
 
     def propagation(self) -> dict:
         """The arguments of `propagation.propagate_frames`."""
@@ -37,7 +38,7 @@ PRESETS = {
     # Other methods' protocols on DAVIS at stride 8, for any features.
     "davis_crw": replace(_DAVIS, temperature=0.05, window="circle", first_windowed=False),
     "davis_vfs": replace(_DAVIS, window="circle"),
-    "davis_dino": replace(_DAVIS, num_preceding=7, topk=5, temperature=0.1),
+    "davis_dino": replace(_DAVIS, num_preceding=7, topk=5, temperature=0.1, first_twice=False),
 }
 """Name -> settings. `<task>_s<stride>` are the paper's."""
 

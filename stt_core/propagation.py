@@ -36,6 +36,7 @@ class Context:
         with_first: bool = True,
         window: str = "square",
         first_windowed: bool = True,
+        first_twice: bool = True,
     ) -> None:
         if radius < 0 or topk < 1 or not temperature > 0:
             raise ValueError(
@@ -49,7 +50,7 @@ class Context:
             )
         if not (first_windowed or with_first):
             raise ValueError("first_windowed=False needs with_first: there is no first frame to be seen whole.")
-        self.num_preceding, self.with_first = num_preceding, with_first
+        self.num_preceding, self.with_first, self.first_twice = num_preceding, with_first, first_twice
         self.settings = {
             "radius": radius,
             "topk": topk,
@@ -79,7 +80,7 @@ class Context:
         indices, weights = affinity(
             query,
             self.features[used],
-            first_twice=self.with_first and first_precedes,
+            first_twice=self.first_twice and self.with_first and first_precedes,
             parts=None if self.parts is None else self.parts[used],
             **self.settings,
         )
@@ -135,6 +136,7 @@ def propagate(
     with_first: bool = True,
     window: str = "square",
     first_windowed: bool = True,
+    first_twice: bool = True,
 ) -> Tensor:
     """Propagate the labels of frame 0 through a clip.
 
@@ -152,6 +154,7 @@ def propagate(
         with_first: keep frame 0 in the context for the whole clip.
         window: "square": |dy| <= radius and |dx| <= radius; "circle": dy^2 + dx^2 < radius^2 (as in CRW and VFS).
         first_windowed: False: a query sees all of frame 0, though only a window of the others (as in CRW).
+        first_twice: frame 0 counts twice while it is among the preceding frames; False: once (as in DINO).
 
     Returns:
         (T, K, H, W) float32 on the features' device; frame 0 is `first_labels`.
@@ -171,5 +174,6 @@ def propagate(
         with_first=with_first,
         window=window,
         first_windowed=first_windowed,
+        first_twice=first_twice,
     )
     return torch.stack(list(labels))

@@ -160,6 +160,7 @@ def test_results_say_how_they_were_made(davis, tmp_path):
         "with_first": True,
         "window": "square",
         "first_windowed": True,
+        "first_twice": True,
     }
     assert results["weights"] == {"path": "lab", "identity": "lab"}
     assert results["versions"]["torch"] == torch.__version__.split("+")[0]
