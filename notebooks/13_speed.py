@@ -30,6 +30,7 @@ print(tables.machine_text(bench["machine"]).replace("; ", "\n"))
 # *Floor* is what the products of exact windows alone would take in float32 at the rate above; tiles compute more than
 # windows, but nothing else of them is waste. *In part* means that the reference was run on some of the queries and projected: it would take minutes.
 # For propagation, *error* is the largest difference of a label, in 0 to 1, where no tie decides; else it is relative to the largest value.
+# The shortlist's time leaves out what is done once a frame: normalising, splitting and storing its own features.
 # *Photograph* is a camera's pan over a real picture, seen by an untrained ResNet-18; *noise* has no structure at all.
 
 # %% tags=["hide-input"]
@@ -58,7 +59,8 @@ tables.formatted(tables.slopes(bench), {"map": "{:.2f}", "window": "{:.2f}"})
 # %% [markdown]
 # ## Memory
 #
-# Frames are streamed: only frame 0 and the preceding ones are kept. Peak memory in MB of processes of their own; *before* is
+# Propagation streams frames: only frame 0 and the preceding ones are kept. (`stt evaluate` also holds a sequence's masks until it has
+# scored them.) Peak memory in MB of processes of their own; *before* is
 # Python with PyTorch.
 
 # %% tags=["hide-input"]
