@@ -20,7 +20,7 @@ from dataclasses import asdict
 import pandas as pd
 from skimage.data import stereo_motorcycle
 
-from stt_core import viz
+from stt_core import report, viz
 from stt_core.study import Study
 
 viz.style()
@@ -73,7 +73,7 @@ figure = viz.training_curves(curves, ["fine", "coarse", "local", "lr"])
 # the profile lists `rates`; its own are marked.
 
 # %% tags=["hide-input"]
-rates = study.rate_sweep()
+rates = report.rate_sweep(study)
 if rates.empty:
     print("not repeated in this run, whose profile lists no rates; to see it:")
     print('make notebook NB=03 ARGS="-p settings.rates [0.0003,0.001,0.003] -p settings.rate_steps 300"')

@@ -27,18 +27,19 @@ def gradient_norms(
     """Mean norm, over batches, of each term's gradient with respect to the student, all weights 1.
 
     Args:
-        settings: geometry, depth and width; its weights are ignored.
+        settings: geometry, depth and width; its weights are ignored, but for whether `weight_forget` is 0.
         pairs: training pairs of `settings.size`.
         initial, teacher: step-one weights.
 
     Returns:
-        "reconstruction" (both levels together), "local", "global" -> gradient norm.
+        "reconstruction" (both levels together), "local", "global" (and "forget") -> gradient norm.
     """
     units = {"weight_fine": 1.0, "weight_coarse": 1.0, "weight_local": 1.0, "weight_global": 1.0}
+    units["weight_forget"] = float(bool(settings.weight_forget))
     model = SpatialThenTemporal(replace(settings, **units), initial, teacher).train()
     sampler = EpochBatches(len(pairs), min(settings.batch, 8), batches, seed=settings.seed)
     parameters = list(model.student.parameters())
-    totals = dict.fromkeys(("reconstruction", "local", "global"), 0.0)
+    totals = dict.fromkeys(("reconstruction", "local", "global", "forget"), 0.0)
     for step, batch in enumerate(DataLoader(pairs, batch_sampler=sampler)):
         losses = model(batch, 1 + step % 2)  # both channels in turn
         losses["reconstruction"] = losses.pop("fine") + losses.pop("coarse")
@@ -46,7 +47,7 @@ def gradient_norms(
             gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
             squared = sum(g.square().sum() for g in gradients if g is not None)
             totals[name] += squared.sqrt().item() / batches
-    return totals
+    return {name: total for name, total in totals.items() if total or name != "forget"}
 
 
 def carried_weights(
@@ -70,3 +71,18 @@ def carried_weights(
     ratio = {name: PAPER_WEIGHTS[name] * at_paper[name] / at_paper["reconstruction"] for name in PAPER_WEIGHTS}
     weights = {name: ratio[name] * here["reconstruction"] / here[name] for name in PAPER_WEIGHTS}
     return {"paper": at_paper, "here": here, "ratio": ratio, "weights": weights}
+
+
+def forget_weight(
+    settings: TemporalSettings, pairs: Callable[[int], FramePairs], initial: Path, weight_global: float
+) -> float:
+    """The weight at which learning without forgetting pulls as hard as the global distillation that it replaces.
+
+    The paper gives none. At this weight its gradient at the start of training has the norm of the global loss's.
+
+    Args:
+        initial: weights of the student and, frozen, of the teacher.
+        weight_global: of the global distillation in the full method, in this geometry.
+    """
+    norms = gradient_norms(replace(settings, weight_forget=1.0), pairs(settings.size), initial, initial)
+    return weight_global * norms["global"] / norms["forget"]

@@ -6,11 +6,13 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, is_dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from stt_core.files import InputError
 
+PACKAGES = ("torch", "torchvision", "kornia", "numpy", "opencv-python-headless")
 SMALL = 64 * 1024  # bytes; below this a file's content counts, above it its time stamp
 DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -46,6 +48,11 @@ def code_fingerprint(modules: Iterable[str], folder: Path = Path(__file__).paren
         InputError: there is no such module, or it isn't Python.
     """
     return hash_of([(name, _meaning(Path(folder) / f"{name}.py")) for name in sorted(modules)])
+
+
+def code_key(modules: Iterable[str]) -> list[str]:
+    """What computed an artefact: the named modules, and the packages under them."""
+    return [code_fingerprint(modules), *(version(name) for name in PACKAGES)]
 
 
 def _meaning(path: Path) -> str:

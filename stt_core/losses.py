@@ -209,3 +209,23 @@ def global_distillation_loss(
     with torch.no_grad():
         target = correlation(teacher_query, teacher_reference, temperature=teacher_temperature)
     return F.mse_loss(correlation(student_query, student_reference), target)
+
+
+def without_forgetting_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Learning without forgetting: the student's features of the teacher's own inputs stay near the teacher's.
+
+    The paper compares with it and gives no formula; here cells are L2-normalised, since correlation sees directions.
+
+    Args:
+        student, teacher: (B, C, H, W) features of the same images; the teacher's get no gradient.
+
+    Returns:
+        Scalar: mean squared distance of normalised cells, 0 to 4.
+
+    Raises:
+        InputError: student and teacher differ in shape.
+    """
+    if student.shape != teacher.shape:
+        raise InputError(f"the student's features are {tuple(student.shape)}, the teacher's {tuple(teacher.shape)}.")
+    difference = F.normalize(student, dim=1) - F.normalize(teacher.detach(), dim=1)
+    return difference.square().sum(dim=1).mean()

@@ -1,7 +1,8 @@
 """The benchmarks' measures: J and F (DAVIS), mIoU (VIP), PCK (JHMDB, BADJA), each by its protocol (paper section 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import zip_longest
 
 import cv2
 import numpy as np
@@ -61,32 +62,43 @@ def _disk(radius: int) -> np.ndarray:
     return (steps[:, None] ** 2 + steps**2 <= radius**2).astype(np.uint8)
 
 
-def sequence_scores(name: str, predictions: np.ndarray, annotations: np.ndarray) -> list[dict]:
-    """J and F of every object of a sequence.
+def sequence_scores(
+    name: str, predictions: Iterable[np.ndarray], annotations: Iterable[np.ndarray], length: int | None = None
+) -> list[dict]:
+    """J and F of every object of a sequence, a frame at a time: memory doesn't grow with its length.
 
     Args:
         name: of the sequence; objects are called `<name>_1`, …
-        predictions, annotations: (T, H, W) uint8 ids; 255 in an annotation is background. The objects are those of
-            the first annotation. First and last frame are not scored.
+        predictions, annotations: T frames of (H, W) uint8 ids; 255 in an annotation is background. The objects are
+            those of the first annotation. First and last frame are not scored.
+        length: T; None = that of `annotations`, which must then have one.
 
     Returns:
         One dict an object: "name", "J" and "F" (lists over the T - 2 frames), and "J-Mean", "J-Recall", "J-Decay",
         "F-Mean", "F-Recall", "F-Decay".
 
     Raises:
-        ValueError: shapes that differ, or fewer than three frames.
+        ValueError: shapes or lengths that differ, or fewer than three frames.
     """
-    if predictions.shape != annotations.shape or len(annotations) < 3:
-        raise ValueError(
-            f"{name}: predictions {predictions.shape} and annotations {annotations.shape} must agree, three frames up."
-        )
-    first = annotations[0]
+    length = len(annotations) if length is None else length
+    if length < 3:
+        raise ValueError(f"{name} has {length} frames, but first and last are not scored; give three up.")
+    values: list[tuple[list[float], list[float]]] = []  # an object: J and F of the frames
+    for t, (annotation, prediction) in enumerate(zip_longest(annotations, predictions)):
+        if np.shape(prediction) != np.shape(annotation):  # () where one has ended
+            sizes = f"prediction {np.shape(prediction)} and annotation {np.shape(annotation)}"
+            raise ValueError(f"{name}, frame {t}: {sizes} must agree.")
+        if t == 0:
+            values = [([], []) for _ in range(int(annotation[annotation != 255].max(initial=0)))]
+        elif t < length - 1:
+            for k, pair in enumerate(values, start=1):
+                for measured, value in zip(pair, frame_scores(prediction == k, annotation == k), strict=True):
+                    measured.append(value)
     scores = []
-    for k in range(1, int(first[first != 255].max(initial=0)) + 1):
-        pairs = [frame_scores(p == k, a == k) for p, a in zip(predictions[1:-1], annotations[1:-1], strict=True)]
+    for k, pair in enumerate(values, start=1):
         record: dict = {"name": f"{name}_{k}"}
-        for measure, values in zip("JF", map(list, zip(*pairs, strict=True)), strict=True):
-            record |= {measure: values, **{f"{measure}-{s}": v for s, v in statistics(values).items()}}
+        for measure, measured in zip("JF", pair, strict=True):
+            record |= {measure: measured, **{f"{measure}-{s}": v for s, v in statistics(measured).items()}}
         scores.append(record)
     return scores
 
@@ -110,16 +122,17 @@ def davis_totals(objects: Sequence[dict]) -> dict[str, float]:
 
 
 def confusion(predictions: np.ndarray, annotations: np.ndarray, classes: int = 20) -> np.ndarray:
-    """Pixel counts (classes, classes) of [annotation, prediction]; annotated 255 is ignored.
+    """Pixel counts (classes, classes) of [annotation, prediction], for up to 255 classes; annotated 255 is ignored.
 
     Raises:
         ValueError: an id that is no class.
     """
     counted = annotations != 255
-    truth, guess = annotations[counted].astype(int), predictions[counted].astype(int)
+    truth, guess = annotations[counted], predictions[counted]
     if max(truth.max(initial=0), guess.max(initial=0)) >= classes:
         raise ValueError(f"an id of {max(truth.max(), guess.max())} is not one of {classes} classes.")
-    return np.bincount(truth * classes + guess, minlength=classes**2).reshape(classes, classes)
+    pairs = truth.astype(np.uint16) * classes + guess  # of 20 classes, 400
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 def mean_iou(counts: np.ndarray) -> float:

@@ -48,24 +48,23 @@ def carried(
 
 def davis_sequence(sequence: Sequence, source: Source, inference: Inference, out: Path) -> dict:
     """J and F of every object."""
-    annotations = _annotations(sequence)
-    if len(annotations) < 3:
+    length = len(sequence.frames)
+    if length < 3:
         folder = sequence.frames[0].parent
-        raise InputError(f"{folder} has {len(annotations)} frames, but first and last are not scored; give three up.")
-    if not (annotations[0] % 255).any():
+        raise InputError(f"{folder} has {length} frames, but first and last are not scored; give three up.")
+    given = _given(sequence)
+    if not given.any():
         raise InputError(f"{sequence.masks[0]} has no object to follow; give its first frame a mask.")
-    predictions = _masks(sequence, annotations, source, inference, out)
-    return {"objects": metrics.sequence_scores(sequence.name, predictions, annotations)}
+    predictions = _masks(sequence, given, source, inference, out)
+    return {"objects": metrics.sequence_scores(sequence.name, predictions, _annotations(sequence), length)}
 
 
 def vip_sequence(sequence: Sequence, source: Source, inference: Inference, out: Path) -> dict:
     """Pixel counts [annotation, prediction] of all frames, and the video's own mIoU."""
-    annotations = _annotations(sequence)
-    for path, ids in zip(sequence.masks, annotations, strict=True):
-        highest = ids[ids != 255].max(initial=0)
-        if highest >= VIP_CLASSES:
-            raise InputError(f"{path} has the id {highest}, but VIP's classes are 0 to {VIP_CLASSES - 1}; mend it.")
-    counts = metrics.confusion(_masks(sequence, annotations, source, inference, out), annotations, VIP_CLASSES)
+    counts = np.zeros((VIP_CLASSES, VIP_CLASSES), int)
+    predictions = _masks(sequence, _given(sequence), source, inference, out)
+    for ids, prediction in zip(_annotations(sequence, VIP_CLASSES), predictions, strict=True):
+        counts += metrics.confusion(prediction, ids, VIP_CLASSES)
     return {"metrics": {"mIoU": metrics.mean_iou(counts)}, "counts": counts.tolist()}
 
 
@@ -120,26 +119,35 @@ def badja_totals(records: list[dict]) -> dict[str, float]:
     return metrics.pck(distances, BADJA_THRESHOLDS, absent=np.nan) | own
 
 
-def _annotations(sequence: Sequence) -> np.ndarray:
-    """Annotated ids (T, H, W) uint8; InputError where a frame is not as large as the first."""
-    annotations = [read_sequence_mask(sequence, t) for t in range(len(sequence.frames))]
-    for path, ids in zip(sequence.masks, annotations, strict=True):
-        if ids.shape != annotations[0].shape:
+def _annotations(sequence: Sequence, classes: int = 255) -> Iterator[np.ndarray]:
+    """Annotated ids (H, W) uint8, a frame at a time; InputError where one is not as large as the first, or no class."""
+    size = None
+    for t, path in enumerate(sequence.masks):
+        ids = read_sequence_mask(sequence, t)
+        size = size or ids.shape
+        if ids.shape != size:
             raise InputError(f"{path} differs in size from {sequence.masks[0]}; frames of a video must agree.")
-    return np.stack(annotations)
+        highest = ids[ids != 255].max(initial=0)
+        if highest >= classes:
+            raise InputError(f"{path} has the id {highest}, but VIP's classes are 0 to {classes - 1}; mend it.")
+        yield ids
 
 
-def _masks(sequence: Sequence, annotations: np.ndarray, source: Source, inference: Inference, out: Path) -> np.ndarray:
-    """Predicted ids (T, H, W) uint8, which are also written as palette PNGs."""
-    given = annotations[0].copy()
-    given[given == 255] = 0
+def _given(sequence: Sequence) -> np.ndarray:
+    """Ids (H, W) uint8 of the first annotation, void as background."""
+    ids = read_sequence_mask(sequence, 0)
+    return np.where(ids == 255, 0, ids).astype(np.uint8)
+
+
+def _masks(
+    sequence: Sequence, given: np.ndarray, source: Source, inference: Inference, out: Path
+) -> Iterator[np.ndarray]:
+    """Predicted ids (H, W) uint8, a frame at a time, which are also written as palette PNGs."""
     maps = carried(sequence.frames, labels.one_hot(given, int(given.max())), "nearest", source, inference)
-    predictions = []
     for t, (frame_maps, path) in enumerate(zip(maps, outputs(sequence, out), strict=True)):
         ids = given if t == 0 else labels.decode_masks(frame_maps, given.shape)
-        predictions.append(ids)
         labels.write_mask(path, ids)
-    return np.stack(predictions)
+        yield ids
 
 
 def _joints(frames: tuple[Path, ...], first: np.ndarray, source: Source, inference: Inference) -> np.ndarray:

@@ -125,3 +125,16 @@ def claims(study: Study) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def rate_sweep(study: Study) -> pd.DataFrame:
+    """J&F-Mean on validation clips of baselines without distillation, one row a start, one column a learning rate."""
+    rows: dict[str, dict[str, float]] = {}
+    own = {"neither": study.profile.temporal.lr, "scratch": study.profile.scratch_lr}
+    for rate in study.profile.rates:
+        for name, mine in own.items():
+            changes = {"lr": rate, "steps": study.profile.rate_steps}
+            score = study.measure("davis", str(study.weights(name, **changes)), "train")["metrics"]["J&F-Mean"]
+            mark = " (the profile's)" if rate == mine else ""
+            rows.setdefault(title(name), {})[f"{rate:g}{mark}"] = 100 * score
+    return pd.DataFrame(rows).T

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from functools import cached_property
 from glob import glob
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,13 @@ from filelock import FileLock
 
 from stt_core import bench, evaluate, synthetic
 from stt_core.badja import badja_clips, badja_davis
-from stt_core.balance import carried_weights
+from stt_core.balance import carried_weights, forget_weight
 from stt_core.baselines import label_source
 from stt_core.datasets import davis_sequences, find_folder, jhmdb_clips, vip_sequences
 from stt_core.features import feature_source
 from stt_core.files import InputError, read_json, write_json
-from stt_core.fingerprint import code_fingerprint, folder_fingerprint, hash_of
+from stt_core.fingerprint import code_key, folder_fingerprint, hash_of
+from stt_core.one_stage import OneStageSettings, train_one_stage
 from stt_core.presets import Inference
 from stt_core.profile import Profile, load_profile
 from stt_core.stereo import stereo_matches, stereo_scores
@@ -29,7 +29,6 @@ from stt_core.training_data import FramePairs, Images
 from stt_core.variants import BASELINES, VARIANTS, title, variant_settings
 from stt_core.weights import file_hash
 
-PACKAGES = ("torch", "torchvision", "kornia", "numpy", "opencv-python-headless")
 ROOT = Path(__file__).resolve().parents[1]
 STEP_ONE_CODE = ("color", "datasets", "resnet", "spatial", "train", "training_data", "weights")
 BENCH_CODE = ("affinity", "bench", "memory", "metrics", "propagation", "references", "resnet", "shortlist")
@@ -120,20 +119,49 @@ class Study:
     def settings(self, variant: str, **changes: Any) -> TemporalSettings:
         """Step-two settings of a variant of `VARIANTS`; `changes` are fields of `TemporalSettings`."""
         carried = self.balance()["weights"] if self.profile.carry_weights else None
-        return variant_settings(self.profile, variant, self.seed, carried, **changes)
+        settings = variant_settings(self.profile, variant, self.seed, carried, **changes)
+        if settings.weight_forget:
+            weight = self._forget_weight(settings) * settings.weight_forget
+            settings = replace(settings, weight_forget=weight)
+        return settings
+
+    def _forget_weight(self, settings: TemporalSettings) -> float:
+        in_place_of, initial = self.settings("full").weight_global, self.spatial()
+        key = [asdict(settings), in_place_of, file_hash(initial), self._pairs_key()]
+        path = self.out / "balance" / f"forget-seed{self.seed}-{hash_of(key)}.json"
+
+        def measure(out: Path) -> None:
+            write_json(out, {"weight_forget": forget_weight(settings, self.pairs, initial, in_place_of)})
+
+        return read_json(self.make(path, measure))["weight_forget"]
 
     def weights(self, variant: str, **changes: Any) -> Path:
         """Weights of a variant, trained where they are missing; `changes` are fields of `TemporalSettings`."""
-        if VARIANTS[variant].steps == "one":
+        steps = VARIANTS[variant].steps
+        if steps == "one":
             return self.spatial()
         settings = self.settings(variant, **changes)
-        initial = None if VARIANTS[variant].steps == "two" else self.spatial()
-        teacher = self.teacher if settings.weight_global else None
+        if steps == "summed":
+            return self._one_stage(variant, settings)
+        initial = self.spatial() if steps == "both" else None
+        teacher = self.teacher if settings.weight_global else initial if settings.weight_forget else None
         starts = [path and file_hash(path) for path in (initial, teacher)]
         key = [asdict(settings), starts, self._pairs_key()]
 
         def train(out: Path) -> None:
             train_temporal(settings, self.pairs(settings.size), out, initial=initial, teacher=teacher)
+
+        return self.trained(variant, key, train)
+
+    def _one_stage(self, variant: str, temporal: TemporalSettings) -> Path:
+        spatial = replace(self.profile.spatial, input="lab", seed=self.seed)
+        steps = max(spatial.steps, temporal.steps)  # no less of either than two steps give
+        settings = OneStageSettings(spatial, temporal, steps, temporal.warmup, temporal.lr, self.seed)
+        key = [asdict(settings), folder_fingerprint(self.folder("images")), self._pairs_key(), code_key(["one_stage"])]
+
+        def train(out: Path) -> None:
+            images = Images(self.folder("images"), spatial.load_size, seed=self.seed, cache=True)
+            train_one_stage(settings, images, self.pairs(temporal.size), out)
 
         return self.trained(variant, key, train)
 
@@ -209,18 +237,6 @@ class Study:
             self.make(path, lambda out: write_json(out, bench.run_bench(self.profile.bench, lambda text: None)))
         )
 
-    def rate_sweep(self) -> pd.DataFrame:
-        """J&F-Mean on validation clips of baselines without distillation, one row a start, one column a learning rate."""
-        rows: dict[str, dict[str, float]] = {}
-        own = {"neither": self.profile.temporal.lr, "scratch": self.profile.scratch_lr}
-        for rate in self.profile.rates:
-            for name, mine in own.items():
-                changes = {"lr": rate, "steps": self.profile.rate_steps}
-                score = self.measure("davis", str(self.weights(name, **changes)), "train")["metrics"]["J&F-Mean"]
-                mark = " (the profile's)" if rate == mine else ""
-                rows.setdefault(VARIANTS[name].title, {})[f"{rate:g}{mark}"] = 100 * score
-        return pd.DataFrame(rows).T
-
     def sequences(self, task: str, split: str = "val") -> list:
         """The labelled sequences of a task, as `datasets` gives them."""
         if task == "vip":
@@ -248,11 +264,6 @@ class Study:
             if not path.exists():
                 build(path)
         return path
-
-
-def code_key(modules: Iterable[str]) -> list[str]:
-    """What computed an artefact: the named modules, and the packages under them."""
-    return [code_fingerprint(modules), *(version(name) for name in PACKAGES)]
 
 
 def _lock(path: Path) -> FileLock:

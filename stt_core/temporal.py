@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from stt_core.color import drop_channel, normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation
@@ -14,6 +15,7 @@ from stt_core.losses import (
     global_distillation_loss,
     local_distillation_loss,
     reconstruction_loss,
+    without_forgetting_loss,
 )
 from stt_core.resnet import STANDARD, STUDENT, Encoder
 from stt_core.weights import load_encoder, read_weights
@@ -38,8 +40,8 @@ class TemporalSettings:
     weight_coarse: float = 1.0  # of reconstruction at stride 8
     weight_local: float = 1000.0
     weight_global: float = 50.0
+    weight_forget: float = 0.0  # of learning without forgetting, which the paper tried in place of the global loss
     local: LocalDistillation = field(default_factory=LocalDistillation)
-    released_code: bool = False  # the released code's target, score and selection in place of those of `local`
     teacher_temperature: float = 0.07
     precision: str = "32-true"
     seed: int = 0
@@ -50,7 +52,7 @@ class SpatialThenTemporal(nn.Module):
 
     Args:
         initial: weights the student starts from, None = random ones.
-        teacher: weights of the frozen encoder, None = none (the global weight must be 0).
+        teacher: weights of the frozen encoder, None = none (`weight_global` and `weight_forget` must be 0).
 
     Raises:
         InputError: weights that are missing, do not fit, or are needed and not given.
@@ -71,7 +73,7 @@ class SpatialThenTemporal(nn.Module):
                     "train step one with the same depth and width."
                 ) from None
         self.teacher, self.teacher_input = None, "rgb"
-        if settings.weight_global:
+        if settings.weight_global or settings.weight_forget:
             if teacher is None:
                 raise InputError(
                     "global distillation needs the weights of a teacher; give them or set weight_global 0."
@@ -79,6 +81,8 @@ class SpatialThenTemporal(nn.Module):
             strides, pool = STANDARD
             self.teacher, self.teacher_input = load_encoder(teacher, strides=strides, pool=pool)
             self.teacher.requires_grad_(False)
+            if settings.weight_forget and self.teacher_input != "lab":
+                raise InputError(f"{teacher} reads RGB, which the student can't; weight_forget needs a Lab encoder.")
 
     def train(self, mode: bool = True) -> "SpatialThenTemporal":
         super().train(mode)
@@ -94,7 +98,7 @@ class SpatialThenTemporal(nn.Module):
             channel: 1 or 2, the Lab channel that is dropped from the input and reconstructed.
 
         Returns:
-            Some of "fine", "coarse", "local", "global" -> scalar loss, weight included.
+            Some of "fine", "coarse", "local", "global", "forget" -> scalar loss, weight included.
         """
         settings = self.settings
         with torch.autocast(pairs.device.type, enabled=False):
@@ -110,6 +114,8 @@ class SpatialThenTemporal(nn.Module):
         weights = {"res3": settings.weight_fine, "res4": settings.weight_coarse}
         correlations, losses = {}, {}
         for stage, stride in LEVELS.items():
+            if not (weights[stage] or settings.weight_local):
+                continue
             reference, query = features[stage]
             correlations[stage] = correlation(query, reference, radius=radii[stage])
             if weights[stage]:
@@ -119,23 +125,29 @@ class SpatialThenTemporal(nn.Module):
                 )
         if settings.weight_local:
             reference, query = features["res4"]
-            local = settings.local
-            if settings.released_code:
-                local = LocalDistillation.released(share=local.share, soft=local.soft)
             losses["local"] = settings.weight_local * local_distillation_loss(
                 correlations["res3"],
                 correlations["res4"],
                 query,
                 reference,
-                local,
+                settings.local,
                 radius=settings.radius_coarse,
             )
+        if self.teacher is not None:
+            image = rgb_to_lab(rgb) if self.teacher_input == "lab" else normalize_rgb(rgb)
+            with torch.no_grad():
+                taught = self.teacher(image, ("res5",))["res5"].float()
         if settings.weight_global:
             reference, query = features["res5"]
-            with torch.no_grad():
-                image = rgb_to_lab(rgb) if self.teacher_input == "lab" else normalize_rgb(rgb)
-                taught_reference, taught_query = self.teacher(image, ("res5",))["res5"].float().chunk(2)
+            taught_reference, taught_query = taught.chunk(2)
             losses["global"] = settings.weight_global * global_distillation_loss(
                 query, reference, taught_query, taught_reference, settings.teacher_temperature
             )
+        if settings.weight_forget:
+            losses["forget"] = settings.weight_forget * without_forgetting_loss(self.undropped(image), taught)
         return losses
+
+    def undropped(self, image: Tensor) -> Tensor:
+        """The student's res5 (B, C, h, w) of whole Lab images (B, 3, H, W), which leave no trace in its statistics."""
+        statistics = {name: value.clone() for name, value in self.student.named_buffers()}
+        return functional_call(self.student, statistics, (image, ("res5",)))["res5"].float()

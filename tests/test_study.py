@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stt_core import report, study
+from stt_core import fingerprint, report, study
 from stt_core.files import InputError, read_json, write_json
 from stt_core.losses import LocalDistillation
 from stt_core.presets import PRESETS
@@ -42,6 +42,12 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 
     monkeypatch.setattr(study, "train_spatial", stub("spatial"))
     monkeypatch.setattr(study, "train_temporal", stub("temporal"))
+    monkeypatch.setattr(study, "forget_weight", lambda settings, pairs, initial, weight_global: weight_global / 5)
+
+    def train_one_stage(settings, images, pairs, out: Path) -> Path:
+        return stub("one stage")(settings, (images, pairs), out)
+
+    monkeypatch.setattr(study, "train_one_stage", train_one_stage)
     return calls
 
 
@@ -92,30 +98,55 @@ def test_teacher_of_other_colours_is_trained(make, trained: list) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variant", "local", "distilled", "scratch"),
+    ("variant", "weight_local", "distilled", "scratch", "local"),
     [
-        ("full", 1000, 50, False),
-        ("no_global", 1000, 0, False),
-        ("no_local", 0, 50, False),
-        ("neither", 0, 0, False),
-        ("released", 1000, 50, False),
-        ("step_two", 1000, 0, True),
-        ("scratch", 0, 0, True),
+        ("full", 1000, 50, False, LocalDistillation()),
+        ("no_global", 1000, 0, False, LocalDistillation()),
+        ("no_local", 0, 50, False, LocalDistillation()),
+        ("neither", 0, 0, False, LocalDistillation()),
+        ("quarter", 1000, 50, False, LocalDistillation(target_rows="quarter")),
+        ("neg_log", 1000, 50, False, LocalDistillation(score="neg_log")),
+        ("rows", 1000, 50, False, LocalDistillation(selection="rows")),
+        ("soft", 1000, 50, False, LocalDistillation(soft=True)),
+        ("released", 1000, 50, False, LocalDistillation.released()),
+        ("step_two", 1000, 0, True, LocalDistillation()),
+        ("share_0.4", 1000, 0, True, LocalDistillation(share=0.4)),
+        ("share_1", 1000, 0, True, LocalDistillation(share=1)),
+        ("scratch", 0, 0, True, LocalDistillation()),
+        ("one_level", 0, 0, True, LocalDistillation()),
     ],
 )
-def test_variants(make, trained: list, variant: str, local: float, distilled: float, scratch: bool) -> None:
+def test_variants(
+    make, trained: list, variant: str, weight_local: float, distilled: float, scratch: bool, local: LocalDistillation
+) -> None:
     it = make()
     it.weights(variant)
     settings, how = trained[-1][1:]
-    assert (settings.weight_local, settings.weight_global) == (local, distilled)
-    assert (settings.weight_fine, settings.weight_coarse) == (1, 1)
-    assert settings.released_code == (variant == "released")
-    assert settings.local == LocalDistillation()
+    assert (settings.weight_local, settings.weight_global) == (weight_local, distilled)
+    assert (settings.weight_fine, settings.weight_coarse, settings.weight_forget) == (variant != "one_level", 1, 0)
+    assert settings.local == local
     assert settings.lr == (0.5 if scratch else it.profile.temporal.lr)
     assert (how["initial"] is None) == scratch
     assert (how["teacher"] is None) == (distilled == 0)
     if scratch:
         assert [call[0] for call in trained] == ["temporal"]  # no step one for what needs none
+
+
+def test_learning_without_forgetting_takes_the_global_losss_place(make, trained: list) -> None:
+    it = make(teacher="rgb")
+    it.weights("forget")
+    settings, how = trained[-1][1:]
+    assert (settings.weight_local, settings.weight_global, settings.weight_forget) == (1000, 0, 10)
+    assert how == {"initial": it.spatial("lab"), "teacher": it.spatial("lab")}  # the student can't read RGB
+
+
+def test_both_steps_at_once(make, trained: list) -> None:
+    it = make(seed=4, spatial={"steps": 9})
+    it.weights("one_stage")
+    ((step, settings, _),) = trained  # no step one before it
+    assert (step, settings.steps, settings.lr, settings.seed) == ("one stage", 9, 0.5, 4)
+    assert (settings.spatial.seed, settings.temporal.seed, settings.spatial.input) == (4, 4, "lab")
+    assert (settings.temporal.weight_local, settings.temporal.weight_global) == (1000, 0)
 
 
 def test_every_variant_has_its_own_weights(make, trained: list) -> None:
@@ -198,7 +229,7 @@ def test_changed_data_and_code_train_anew(
     assert make(data=data).weights("full") != full
     (data / "imagenet" / "train" / "class0" / "0.JPEG").unlink()
     assert make(data=data).spatial() != spatial
-    monkeypatch.setattr(study, "code_fingerprint", lambda modules: f"other {sorted(modules)}")
+    monkeypatch.setattr(fingerprint, "code_fingerprint", lambda modules: f"other {sorted(modules)}")
     assert make().spatial() != spatial
 
 

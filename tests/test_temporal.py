@@ -116,15 +116,6 @@ def test_weights_multiply(weights: dict[str, Path]) -> None:
         torch.testing.assert_close(scaled[name], factor * ones[name])
 
 
-@pytest.mark.parametrize("soft", [False, True])
-def test_released_code_exchanges_the_local_distillation(weights: dict[str, Path], soft: bool) -> None:
-    switch = model(weights, released_code=True, local=LocalDistillation(share=0.4, soft=soft))(pairs(), 1)
-    spelled = model(weights, local=LocalDistillation.released(share=0.4, soft=soft))(pairs(), 1)
-    assert {name: loss.item() for name, loss in switch.items()} == {n: loss.item() for n, loss in spelled.items()}
-    text = model(weights, local=LocalDistillation(share=0.4, soft=soft))(pairs(), 1)
-    assert text["local"] != switch["local"]
-
-
 def test_teacher_stays_frozen(weights: dict[str, Path]) -> None:
     tested = model(weights)
     assert tested.student.training
