@@ -2,7 +2,8 @@
 # # Without global distillation
 #
 # The global loss keeps the correlation of the deepest stage near the frozen step-one encoder, so that step two does not
-# forget what step one learned. Here it is off; all else is as in the full method.
+# forget what step one learned. Here it is off; all else is as in the full method. Beside it: learning without forgetting in its
+# place (the student's features of the teacher's own inputs stay near the teacher's), and neither distillation.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -34,18 +35,21 @@ figure = viz.training_curves(curves, ["fine", "coarse", "local", "global"])
 
 # %% [markdown]
 # ## On the three tasks
-#
-# A difference is the mean over sequences of the full method minus the other, in points, with a 95 % interval over
-# sequences. It holds for one seed: how far another seed would move it is not in the interval.
 
 # %% tags=["hide-input"]
-differences = report.differences(study, "full", names[:-1])
-tables.as_text(differences.set_index(["comparison", "data"]))
+report.grid_table(study, ["full", "no_global", "forget", "neither"])
+
+# %% [markdown]
+# A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % bootstrap interval over
+# both (`stt_core.intervals`). With one seed the interval covers the choice of sequences alone; *lowest* and *highest seed* are the means
+# of single seeds. *origin* says whether this run measured both ways or, where it doesn't train one of them, the reference results are shown.
 
 # %% tags=["hide-input"]
-for task in filter(study.has, report.TASKS):
-    table = tables.totals(study.results(task, names)).round(1)
-    display(table.rename_axis(columns=f"{task}: {report.data_name(study, task)}"))
+differences = report.differences(study, "full", ["no_global", "forget", "neither"])
+tables.as_text(differences.set_index(["comparison", "task"]))
+
+# %% tags=["hide-input"]
+figure = viz.interval_figure(differences)
 
 # %% [markdown]
 # ## Sequence by sequence

@@ -2,7 +2,8 @@
 # # One step instead of two
 #
 # The paper claims that spatial and temporal features need each other, in that order. Here is each step alone: the step-one
-# encoder as it is, and step two from random weights.
+# encoder as it is, and step two from random weights, with the local loss and without. *Both steps at once* sums the
+# contrastive and the temporal losses from random weights, for as many steps as the longer of the two takes alone.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -34,18 +35,21 @@ figure = viz.training_curves(curves, ["loss", "fine", "coarse", "accuracy"])
 
 # %% [markdown]
 # ## On the three tasks
-#
-# A difference is the mean over sequences of the full method minus the other, in points, with a 95 % interval over
-# sequences. It holds for one seed: how far another seed would move it is not in the interval.
 
 # %% tags=["hide-input"]
-differences = report.differences(study, "full", names[:-1])
-tables.as_text(differences.set_index(["comparison", "data"]))
+report.grid_table(study, ["full", "step_one", "step_two", "scratch", "one_stage"])
+
+# %% [markdown]
+# A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % bootstrap interval over
+# both (`stt_core.intervals`). With one seed the interval covers the choice of sequences alone; *lowest* and *highest seed* are the means
+# of single seeds. *origin* says whether this run measured both ways or, where it doesn't train one of them, the reference results are shown.
 
 # %% tags=["hide-input"]
-for task in filter(study.has, report.TASKS):
-    table = tables.totals(study.results(task, names)).round(1)
-    display(table.rename_axis(columns=f"{task}: {report.data_name(study, task)}"))
+differences = report.differences(study, "full", ["step_one", "step_two", "scratch", "one_stage"])
+tables.as_text(differences.set_index(["comparison", "task"]))
+
+# %% tags=["hide-input"]
+figure = viz.interval_figure(differences)
 
 # %% [markdown]
 # ## Sequence by sequence

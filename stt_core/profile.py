@@ -58,6 +58,8 @@ class Profile:
     max_gap: int = 1  # listed frames between the two of a training pair
     aspect: tuple[float, float] = (1.5, 2.0)  # width over height of a training crop; the paper's suits frames of 16:9
     carry_weights: bool = False  # derive the distillations' weights for a smaller geometry, see `balance`
+    rows: str = "headline"  # which of `variants.VARIANTS` are trained: "headline", or "all" (`make ablations`)
+    seeds: int = 1  # of every row that is trained
     rates: tuple[float, ...] = ()  # learning rates compared on validation clips, see notebook 03
     rate_steps: int = 200  # of each of those trainings
     real: tuple[str, ...] = ("data/DAVIS",)  # real video, from the repository's root
@@ -96,6 +98,8 @@ def load_profile(profile: str, settings: dict | None = None) -> Profile:
     for name, colours in (("teacher", built.teacher), ("spatial: input", built.spatial.input)):
         if colours not in ("lab", "rgb"):
             raise InputError(f"{path}: {name} must be lab or rgb, not {colours!r}.")
+    if built.rows not in ("headline", "all") or built.seeds < 1:
+        raise InputError(f"{path}: rows must be headline or all, and seeds 1 or more.")
     return built
 
 

@@ -1,10 +1,12 @@
-"""The tables that end the study: differences with intervals, benchmarks, claims. All from result files."""
+"""The tables that end the study: differences with intervals, benchmarks, protocols. All from result files."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
 import pandas as pd
 
-from stt_core import tables
+from stt_core import comparison, tables
+from stt_core.intervals import verdict
 from stt_core.presets import PRESETS
 from stt_core.study import ROOT, Study
 from stt_core.variants import NO_ENCODER, title
@@ -12,26 +14,6 @@ from stt_core.variants import NO_ENCODER, title
 # The benchmark of each.
 TASKS = {"davis": "DAVIS-2017", "vip": "VIP", "jhmdb": "JHMDB", "badja": "BADJA", "real": "DAVIS-2017"}
 PROTOCOLS = {"davis_s8": "this method", "davis_crw": "CRW", "davis_vfs": "VFS", "davis_dino": "DINO"}  # presets
-
-
-@dataclass(frozen=True)
-class Claim:
-    """The paper says that `better` beats `worse`; its own J&F-Mean of both is named by `published.csv`'s methods."""
-
-    text: str
-    better: str
-    worse: str
-    published: tuple[str, str]
-
-
-CLAIMS = (
-    Claim("two steps beat step one alone", "full", "step_one", ("full method", "step one only")),
-    Claim("two steps beat step two alone", "full", "step_two", ("full method", "step two only")),
-    Claim("step one's features beat untrained ones", "step_one", "random", ("", "")),
-    Claim("global distillation helps", "full", "no_global", ("full method", "no global distillation")),
-    Claim("local distillation helps", "full", "no_local", ("", "")),
-    Claim("the two distillations together help", "full", "neither", ("", "")),
-)
 
 
 def published() -> pd.DataFrame:
@@ -48,23 +30,31 @@ def data_name(study: Study, task: str) -> str:
     return "shipped world"
 
 
-def differences(study: Study, first: str, others: list[str]) -> pd.DataFrame:
-    """`first` minus each of `others` on every task at hand, in points of the task's headline figure."""
+def differences(study: Study, first: str, others: Iterable[str]) -> pd.DataFrame:
+    """`first` minus each of `others` on every task, in points of the task's headline figure; see `comparison.compared`."""
     rows = []
-    for task in TASKS:
-        results = study.results(task, [first, *others])
-        data = data_name(study, task) if results else ""
-        for other in others if results else ():
-            interval = tables.paired_difference(results, title(first), title(other))
-            rows.append(
-                {
-                    "data": f"{task}: {data}",
-                    "figure": tables.MAIN["davis" if task == "real" else task],
-                    "comparison": f"{title(first)} minus {title(other)}",
-                    **interval,
-                }
-            )
+    for other in others:
+        for task in TASKS:
+            if interval := comparison.compared(study, task, first, other):
+                row = {"comparison": f"{title(first)} minus {title(other)}", "task": task}
+                row |= {"figure": tables.MAIN["davis" if task == "real" else task], **interval}
+                rows.append(row | {"verdict": verdict(interval)})
     return pd.DataFrame(rows)
+
+
+def grid_table(study: Study, names: Iterable[str]) -> pd.DataFrame:
+    """One row a way to train, one column a task: the headline figure in percent, mean over seeds with the spread."""
+    columns = {}
+    for task, benchmark in TASKS.items():
+        table = comparison.means(study, task, names)
+        if table.empty:
+            continue
+        figure = tables.MAIN["davis" if task == "real" else task]
+        shown = table[figure].map("{:.1f}".format) + table.spread.map(lambda s: "" if pd.isna(s) else f" ± {s:.1f}")
+        columns[f"{benchmark}{' (real)' * (task == 'real')}, {figure}"] = shown
+        columns["seeds"], columns["origin"] = table.seeds, table.origin
+    order = [name for name in columns if name not in ("seeds", "origin")] + ["seeds", "origin"] * bool(columns)
+    return pd.DataFrame(columns)[order]
 
 
 def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
@@ -101,30 +91,6 @@ def protocols(study: Study, name: str) -> pd.DataFrame:
         }
         rows.append(row | {m: 100 * result["metrics"][m] for m in ("J&F-Mean", "J-Mean", "F-Mean")})
     return pd.DataFrame(rows).set_index("protocol")
-
-
-def claims(study: Study) -> pd.DataFrame:
-    """One row a claim and task: the paper's difference, this run's with its interval, and the verdict."""
-    table = published().query("metric == 'J&F-Mean' and backbone == 'ResNet-18' and stride == '8'")
-    figures = table.drop_duplicates("method").set_index("method").value
-    names = dict.fromkeys(name for claim in CLAIMS for name in (claim.better, claim.worse))
-    measured = {task: study.results(task, names) for task in TASKS if study.has(task)}
-    data = {task: f"{task}: {data_name(study, task)}" for task in measured}
-    rows = []
-    for claim in CLAIMS:
-        for task, results in measured.items():
-            interval = tables.paired_difference(results, title(claim.better), title(claim.worse))
-            known = task in ("davis", "real") and all(name in figures for name in claim.published)
-            rows.append(
-                {
-                    "claim": claim.text,
-                    "paper": figures[claim.published[0]] - figures[claim.published[1]] if known else float("nan"),
-                    "data": data[task],
-                    **interval,
-                    "verdict": tables.verdict(interval),
-                }
-            )
-    return pd.DataFrame(rows)
 
 
 def rate_sweep(study: Study) -> pd.DataFrame:

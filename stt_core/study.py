@@ -1,6 +1,8 @@
 """What a notebook asks for: data, trained weights, measured results. What is missing is made; nothing is made twice."""
 
+import time
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import asdict, replace
 from functools import cached_property
 from glob import glob
@@ -56,6 +58,17 @@ class Study:
         self.profile: Profile = replace(loaded, data=data) if data else loaded
         self.seed = seed
         self.out = Path(runs or ROOT / "runs") / self.profile.profile
+
+    @property
+    def seeds(self) -> range:
+        """The seeds that comparisons take: this run's, and as many after it as the profile's `seeds` say."""
+        return range(self.seed, self.seed + self.profile.seeds)
+
+    def with_seed(self, seed: int) -> "Study":
+        """The same run with another seed of the trainings."""
+        other = copy(self)
+        other.seed = seed
+        return other
 
     @cached_property
     def data(self) -> Path:
@@ -177,7 +190,13 @@ class Study:
     def trained(self, name: str, key: list, train: Callable[[Path], Any]) -> Path:
         """The weights in the folder that `key` names, trained if they are missing."""
         folder = self.out / "weights" / f"{name}-seed{self.seed}-{hash_of(key)}"
-        return self.make(folder / "weights.pth", lambda path: train(path.parent))
+
+        def timed(path: Path) -> None:
+            begun = time.perf_counter()
+            train(path.parent)
+            write_json(folder / "seconds.json", {"seconds": time.perf_counter() - begun})
+
+        return self.make(folder / "weights.pth", timed)
 
     # Measurements
 

@@ -1,8 +1,7 @@
-"""Result files as tables: one row a method, a sequence or a frame; and differences with their intervals."""
+"""Result files as tables: one row a method, a sequence or a frame."""
 
 import numpy as np
 import pandas as pd
-from scipy.stats import ttest_1samp
 
 # The headline figure of each task, the paper's where it has one. BADJA's first frame is one of a dozen or fewer.
 MAIN = {"davis": "J&F-Mean", "vip": "mIoU", "jhmdb": "PCK@0.1", "badja": "PCK@0.2, frame 0 left out"}
@@ -55,37 +54,6 @@ def over_time(results: dict[str, dict]) -> pd.DataFrame:
                 for t, value in enumerate((j + f) / 2, start=1)
             ]
     return pd.DataFrame(rows)
-
-
-def paired_difference(results: dict[str, dict], first: str, second: str) -> dict[str, float]:
-    """Mean over sequences of `first` minus `second`, in points, with a 95 % interval over sequences (Student's t).
-
-    A percentile bootstrap is too narrow for the dozen sequences of a small benchmark.
-
-    Returns:
-        "difference", "low", "high" (points) and "sequences". With fewer than three sequences, or where all of them
-        differ alike, the interval is open.
-
-    Raises:
-        ValueError: a sequence that only one of the two has.
-    """
-    table = per_sequence({name: results[name] for name in (first, second)})
-    score = MAIN[results[first]["task"]]
-    wide = table.pivot(index="sequence", columns="variant", values=score)
-    if wide.isna().any(axis=None):
-        raise ValueError(f"{first} and {second} were not both scored on {wide.index[wide.isna().any(axis=1)][0]}.")
-    difference = (wide[first] - wide[second]).to_numpy() * 100
-    low, high = -np.inf, np.inf
-    if len(difference) >= 3 and np.ptp(difference) > 0:
-        low, high = ttest_1samp(difference, 0).confidence_interval(0.95)
-    return {"difference": difference.mean(), "low": low, "high": high, "sequences": len(difference)}
-
-
-def verdict(interval: dict[str, float]) -> str:
-    """The stated rule: "supported" if the interval lies above 0, "contradicted" if below, else "undecided"."""
-    if interval["low"] > 0:
-        return "supported"
-    return "contradicted" if interval["high"] < 0 else "undecided"
 
 
 def formatted(table: pd.DataFrame, formats: dict[str, str]) -> pd.DataFrame:

@@ -103,6 +103,33 @@ def paired_differences(table: pd.DataFrame, score: str, full: str, other: str) -
     return figure
 
 
+def interval_figure(table: pd.DataFrame) -> Figure:
+    """Differences with their intervals, one line a comparison and task; hollow where shown from reference results.
+
+    Args:
+        table: columns comparison, task, difference, low, high (points) and origin.
+    """
+    comparisons, tasks = list(dict.fromkeys(table.comparison)), list(dict.fromkeys(table.task))
+    height = 1 + (0.16 * len(tasks) + 0.1) * len(comparisons)  # inches
+    figure, axes = plt.subplots(figsize=(8, height), layout="constrained")
+    colours = dict(zip(tasks, sns.color_palette(PALETTE_NAME), strict=False))
+    for row in table.itertuples():
+        y = comparisons.index(row.comparison) + 0.8 * (tasks.index(row.task) + 0.5) / len(tasks) - 0.4
+        colour = colours[row.task]
+        if np.isfinite(row.low):
+            axes.plot([row.low, row.high], [y, y], color=colour, linewidth=1.5)
+        inside = "white" if row.origin == "reference" else colour
+        axes.plot(row.difference, y, "o", color=colour, markersize=5, markerfacecolor=inside)
+    for task, colour in colours.items():
+        axes.plot([], [], "o-", color=colour, label=task)
+    axes.axvline(0, color="grey", linewidth=1)
+    axes.set(yticks=range(len(comparisons)), yticklabels=comparisons, xlabel="difference, points")
+    axes.set(ylim=(len(comparisons) - 0.5, -0.5))
+    axes.grid(False, axis="y")
+    figure.legend(loc="outside upper right", ncols=len(tasks), frameon=False)
+    return figure
+
+
 def stereo_figure(left: np.ndarray, matches: dict[str, pd.DataFrame], limit: float = 64.0) -> Figure:
     """The left image beside, for every feature source, where its matches land and how far off, in px up to `limit`."""
     count = len(matches)
