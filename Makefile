@@ -5,6 +5,7 @@ VENV ?= .venv
 PROFILE ?= laptop
 DATA ?=
 SEED ?= 0
+SEEDS ?= 3
 JOBS ?= 2
 PORT ?= 8000
 NB ?=
@@ -15,7 +16,7 @@ READY := $(VENV)/.done
 RUN := $(BIN)/python -m stt_core.runner --profile $(PROFILE) --jobs $(JOBS) -p seed $(SEED) $(if $(DATA),-p data "'$(DATA)'")
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce notebooks notebook book serve lab data test check format sync clean
+.PHONY: help reproduce notebooks ablations verify notebook book serve lab data test check format sync clean
 
 help:  ## list the targets
 	@echo "Targets (variables: PROFILE=$(PROFILE) DATA=$(DATA) SEED=$(SEED) JOBS=$(JOBS) PYTHON=$(PYTHON)):"
@@ -26,6 +27,14 @@ reproduce: notebooks  ## everything: environment, data, all notebooks, the book;
 
 notebooks: $(READY)  ## run all notebooks of PROFILE that are stale
 	@$(RUN)
+
+ablations: $(READY)  ## train every variant with SEEDS seeds (hours), then the pages that compare them
+	@$(RUN) --grid $(SEEDS)
+	@$(RUN) -p settings.rows all -p settings.seeds $(SEEDS) --only 06 07 08 12
+	@$(BIN)/python book/build.py --profile $(PROFILE)
+
+verify: $(READY)  ## compare a run's figures with the reference results; train what is missing
+	@$(BIN)/python -m stt_core.reference verify --profile $(PROFILE) --seed $(SEED) $(if $(DATA),--data "$(DATA)")
 
 notebook: $(READY)  ## run one, fresh or not: NB=06_ablation_no_global ARGS="-p name value"
 	@test -n "$(NB)" || { echo 'Say which: make notebook NB=03 ARGS="-p seed 1"'; exit 2; }

@@ -37,7 +37,5 @@ figure = viz.interval_figure(table.rename(columns={"claim": "comparison"}))
 
 # %% tags=["hide-input"]
 print(f"seed {seed}, profile {study.profile.profile}, data {study.relative(study.data)}")
-print(
-    f"{len(table)} comparisons, none corrected for their number: about one in twenty would stand out by chance alone"
-)
+print(f"{len(table)} comparisons, none corrected for their number: about one in twenty would stand out by chance alone")
 table.groupby(["origin", "verdict"]).size().rename("claims").to_frame()

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from stt_core.files import InputError, write_json
 from stt_core.progress import Progress
-from stt_core.schedule import LIBRARY, Notebook, plan, select, versions
+from stt_core.schedule import LIBRARY, Notebook, forecast, grid, plan, select, versions
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
@@ -149,18 +149,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--profile", default="laptop", help="a file in notebooks/profiles")
     parser.add_argument("--only", nargs="+", default=[], metavar="NB", help="names or their beginnings, such as 06")
     parser.add_argument("--jobs", type=int, default=2, help="notebooks at a time")
+    parser.add_argument(
+        "--grid", type=int, metavar="SEEDS", help="every way to train with so many seeds, not the pages"
+    )
     parser.add_argument("--force", action="store_true", help="run what is fresh, too")
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="set a parameter")
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that kernels are stopped, too
     try:
         overrides = [(name, yaml.safe_load(value)) for name, value in given.p]
-        notebooks = plan(Path.cwd(), given.profile, overrides)
+        root = Path.cwd()
+        if given.grid:
+            notebooks = grid(root, given.profile, given.grid, overrides)
+        else:
+            notebooks = plan(root, given.profile, overrides)
         chosen = select(notebooks, given.only)
         if not chosen:
             raise InputError("there are no notebooks here: run this in the repository's folder.")
         folder = chosen[0].out.parent
         folder.mkdir(parents=True, exist_ok=True)
+        if given.grid:
+            print(forecast(root, chosen, max(1, given.jobs)), flush=True)
         with FileLock(folder / ".lock", timeout=0):
             problems = run(chosen, jobs=max(1, given.jobs), force=given.force)
     except Timeout:

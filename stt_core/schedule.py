@@ -12,10 +12,11 @@ import yaml
 from stt_core.files import InputError, read_json
 from stt_core.fingerprint import code_fingerprint, folder_fingerprint, hash_of
 from stt_core.pairing import PATTERN, declared_parameters, read_source
+from stt_core.progress import clock
 
 LIBRARY = Path(__file__).parent
 # Modules that no notebook's output depends on.
-NOT_RESULTS = {"runner", "schedule", "execute", "pairing", "progress", "cli"}
+NOT_RESULTS = {"runner", "schedule", "execute", "pairing", "progress", "cli", "reference"}
 VERSIONED = ("torch", "torchvision", "lightning-fabric", "kornia", "numpy", "scipy", "pandas", "pillow")
 VERSIONED += ("opencv-python-headless", "scikit-image", "av", "matplotlib", "seaborn", "ipykernel", "papermill")
 
@@ -111,14 +112,7 @@ def plan(root: Path, profile: str, overrides: Sequence[tuple[str, Any]] = ()) ->
     if unknown := sorted(named - set(sources)):
         raise InputError(f"notebooks/order.yaml names {unknown[0]}, but there is no such notebook.")
 
-    library = code_fingerprint(sorted({path.stem for path in LIBRARY.glob("*.py")} - NOT_RESULTS))
-    # Without a data folder the notebooks make their own, which follows from library and parameters.
-    settings = parameters.get("settings") or {}
-    folders = [parameters.get("data") or settings.get("data"), *settings.get("real", [])]
-    figures = root / "book" / "published.csv"  # the tables show it beside the run's own
-    published = figures.read_text(encoding="utf-8") if figures.exists() else ""
-    data = [folder_fingerprint(root / folder) for folder in folders if folder]
-    common = [parameters, library, versions(), published, data]
+    common = _common(root, parameters)
     planned: dict[str, Notebook] = {}
     while len(planned) < len(sources):
         ready = [n for n in sources if n not in planned and all(a in planned for a in after.get(n, []))]
@@ -135,9 +129,71 @@ def plan(root: Path, profile: str, overrides: Sequence[tuple[str, Any]] = ()) ->
     return list(planned.values())
 
 
+def grid(root: Path, profile: str, seeds: int, overrides: Sequence[tuple[str, Any]] = ()) -> list[Notebook]:
+    """`notebooks/grid_cell.py` once for every way to train and every seed; step one's cells come first, the others wait.
+
+    Args:
+        root: the repository.
+        seeds: how many, from the parameter `seed` on.
+        overrides: (name, value) of parameters.
+    """
+    from stt_core.variants import VARIANTS  # seconds to import, and the runner of notebooks needn't
+
+    parameters = read_parameters(root, profile, overrides)
+    source = root / "notebooks" / "grid_cell.py"
+    content, common = source.read_text(encoding="utf-8"), _common(root, parameters)
+    first = int(parameters.get("seed", 0))
+    cells = []
+    for seed in range(first, first + seeds):
+        for variant in sorted(VARIANTS, key=lambda name: name != "step_one"):
+            own = {**parameters, "seed": seed, "variant": variant}
+            name = f"{variant}-seed{seed}"
+            after = () if variant == "step_one" else (f"step_one-seed{seed}",)
+            out = root / "runs" / profile / "grid" / name
+            cells.append(Notebook(name, source, out, own, after, False, hash_of([content, own, common])))
+    return cells
+
+
+def _common(root: Path, parameters: dict[str, Any]) -> list:
+    """What every notebook's output depends on, besides its own source."""
+    library = code_fingerprint(sorted({path.stem for path in LIBRARY.glob("*.py")} - NOT_RESULTS))
+    # Without a data folder the notebooks make their own, which follows from library and parameters.
+    settings = parameters.get("settings") or {}
+    folders = [parameters.get("data") or settings.get("data"), *settings.get("real", [])]
+    figures = root / "book" / "published.csv"  # the tables show it beside the run's own
+    published = figures.read_text(encoding="utf-8") if figures.exists() else ""
+    data = [folder_fingerprint(root / folder) for folder in folders if folder]
+    reference = root / "results" / "reference"
+    stored = folder_fingerprint(reference) if reference.is_dir() else ""
+    return [parameters, library, versions(), published, stored, data]
+
+
 def select(notebooks: list[Notebook], only: list[str]) -> list[Notebook]:
     """Those whose names start with one of `only`, such as "06"; all if `only` is empty."""
     for start in only:
         if not any(n.name.startswith(start) for n in notebooks):
             raise InputError(f"no notebook starts with {start}; there are {', '.join(n.name for n in notebooks)}.")
     return [n for n in notebooks if not only or n.name.startswith(tuple(only))]
+
+
+def forecast(root: Path, cells: list[Notebook], jobs: int) -> str:
+    """One line on how long the stale cells of a grid will take: by their last run, or else by the reference's."""
+    stale = [cell for cell in cells if not cell.fresh]
+    seconds, unknown = 0.0, 0
+    for cell in stale:
+        profile, variant = cell.out.parent.parent.name, cell.parameters["variant"]
+        took = cell.record().get("seconds") or _reference_seconds(root, profile, variant)
+        seconds, unknown = seconds + took, unknown + (not took)
+    text = f"{len(stale)} of {len(cells)} cells to run, {jobs} at a time"
+    if len(stale) > unknown:
+        text += f": about {clock(seconds / jobs)}, by the times of their last run or of the reference's machine"
+    return text + (f"; nothing is known of {unknown}" if unknown else "")
+
+
+def _reference_seconds(root: Path, profile: str, variant: str) -> float:
+    path = root / "results" / "reference" / profile / f"{variant}.json"
+    if not path.is_file():
+        return 0.0
+    seeds = read_json(path)["seeds"].values()
+    took = [(seed["training seconds"] or 0) + sum(seed["measuring seconds"].values()) for seed in seeds]
+    return sum(took) / len(took)

@@ -11,10 +11,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from stt_core.files import InputError
+from stt_core.files import InputError, write_json
 from stt_core.pairing import check, declared_parameters, read_source, sync
 from stt_core.progress import Progress, clock
-from stt_core.schedule import plan, read_parameters, select
+from stt_core.schedule import forecast, grid, plan, read_parameters, select
+from stt_core.variants import VARIANTS
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -271,3 +272,33 @@ def test_progress_line():
     assert progress.left({"03": 10.0}) == 40  # as long as the only one that ended well
     assert Progress({"01": None}, 2, 0, stream).left({}) is None
     assert [clock(s) for s in (59.6, 3661)] == ["1:00", "1:01:01"]
+
+
+def test_the_grid_is_every_way_and_seed_and_step_one_comes_first(study):
+    text = TEXT.replace("seed = 0", 'seed = 0\nvariant = "full"').format(code="print(variant, seed)")
+    (study / "notebooks" / "grid_cell.py").write_text(text)
+    cells = grid(study, "tiny", 2, [("seed", 5)])
+    assert len(cells) == 2 * len(VARIANTS)
+    assert {(cell.parameters["variant"], cell.parameters["seed"]) for cell in cells} == {
+        (variant, seed) for variant in VARIANTS for seed in (5, 6)
+    }
+    assert len({cell.key for cell in cells}) == len({cell.out for cell in cells}) == len(cells)
+    for cell in cells:
+        first = f"step_one-seed{cell.parameters['seed']}"
+        assert cell.after == (() if cell.name == first else (first,))
+
+    # Two thirds of an hour of the reference, and a minute that one took here; nothing is known of the others.
+    stored = {"seeds": {"0": {"training seconds": 2000, "measuring seconds": {"davis": 300, "vip": 100}}}}
+    write_json(study / "results" / "reference" / "tiny" / "full.json", stored)
+    cells = grid(study, "tiny", 1)
+    write_json(next(cell for cell in cells if cell.name == "soft-seed0").path(".json"), {"key": "old", "seconds": 60})
+    line = forecast(study, cells, 2)
+    assert line.startswith(f"{len(VARIANTS)} of {len(VARIANTS)} cells to run, 2 at a time: about {clock(2460 / 2)},")
+    assert line.endswith(f"nothing is known of {len(VARIANTS) - 2}")
+
+    code, out, errors = run(study, "--grid", "1", "--only", "step_one", "soft")
+    assert (code, errors) == (0, "")
+    assert out.index("step_one-seed0: done") < out.index("soft-seed0: started")
+    page = nbformat.read(study / "runs" / "tiny" / "grid" / "soft-seed0.ipynb", as_version=4)
+    assert "soft 0\n" in [output.get("text") for cell in page.cells for output in cell.get("outputs", [])]
+    assert "1 of 1 cells" not in run(study, "--grid", "1", "--only", "soft")[1]  # it is fresh

@@ -1,0 +1,34 @@
+# %% [markdown]
+# # One way to train, with one seed
+#
+# A cell of the grid that `make ablations` runs: it trains what is missing and measures it on every task at hand. The ablations' pages
+# then compare.
+
+# %% tags=["parameters"]
+profile = "laptop"
+settings = {}
+seed = 0
+data = ""
+runs = ""
+variant = "full"
+
+# %% tags=["hide-input"]
+import pandas as pd
+
+from stt_core import report, tables, viz
+from stt_core.study import Study
+from stt_core.variants import title
+
+viz.style()
+study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+weights = study.weights(variant)
+print(f"{title(variant)}, seed {seed}: {study.relative(weights)}")
+
+# %% tags=["hide-input"]
+log = pd.read_csv(weights.parent / "metrics.csv")
+figure = viz.training_curves({title(variant): log}, [name for name in log.columns if name not in ("step", "lr")])
+
+# %% tags=["hide-input"]
+for task in filter(study.has, report.TASKS):
+    table = tables.totals({title(variant): study.measure(task, str(weights))}).round(1)
+    display(table.rename_axis(columns=f"{task}: {report.data_name(study, task)}"))

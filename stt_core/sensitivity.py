@@ -1,0 +1,182 @@
+"""How much a result depends on the settings of label propagation, one at a time, on video object segmentation."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from stt_core import datasets, evaluate, labels, metrics
+from stt_core.features import feature_source, resized
+from stt_core.files import InputError, read_json, write_json
+from stt_core.fingerprint import code_key, folder_fingerprint, hash_of
+from stt_core.layers import encoder_of
+from stt_core.settings_around import LAYERS, Setting, settings_around
+from stt_core.study import Study
+from stt_core.together import Together
+from stt_core.variants import NO_ENCODER, title
+
+CODE = (*evaluate.CODE, "layers", "sensitivity", "together")
+MOST = 6  # sequences
+
+
+def decode_plain(maps: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """`labels.decode_masks` without its normalisation: maps (K, h, w) upsampled bilinearly, argmax; (H, W) uint8."""
+    full = F.interpolate(maps[None], size=tuple(size), mode="bilinear", align_corners=False)[0]  # (K, H, W)
+    return full.max(dim=0).indices.to(torch.uint8).cpu().numpy()
+
+
+def scores(
+    sequence: datasets.Sequence, encoders: dict[int, Callable[[np.ndarray], dict[str, Tensor]]], settings: list[Setting]
+) -> list[dict[str, float]]:
+    """J&F-Mean of a sequence under each setting, all sequence's objects averaged, a frame at a time.
+
+    Args:
+        encoders: stride -> as `encoder_of` gives it, with the settings' layers.
+        settings: with the same `resize`.
+
+    Returns:
+        One dict a setting: "objects" (their number), "J&F" (0 to 1), "seconds" (of its propagation, see `Together`).
+
+    Raises:
+        InputError: fewer than three frames, or a first mask without an object.
+    """
+    length, given = len(sequence.frames), datasets.read_sequence_mask(sequence, 0)
+    given = np.where(given == 255, 0, given)
+    count = int(given.max())
+    if length < 3 or not count:
+        raise InputError(
+            f"{sequence.frames[0].parent} needs three frames and an object in the first mask to be scored."
+        )
+    inputs: dict[tuple[int, str], list[int]] = {}
+    for i, setting in enumerate(settings):
+        inputs.setdefault((setting.stride, setting.layer), []).append(i)
+    together = {key: Together([settings[i].inference for i in some], length) for key, some in inputs.items()}
+    sums = np.zeros((len(settings), 2))  # of J and F
+    for t, path in enumerate(sequence.frames):
+        image = resized(datasets.read_image(path), settings[0].inference.resize)
+        features = {(s, name): maps for s, encode in encoders.items() for name, maps in encode(image).items()}
+        if t == 0:
+            for key, propagation in together.items():
+                maps = labels.to_grid(labels.one_hot(given, count), features[key].shape[1:], "nearest")
+                propagation.put(0, features[key], maps)
+            continue
+        ids = datasets.read_sequence_mask(sequence, t) if t < length - 1 else None  # the last frame isn't scored
+        for key, some in inputs.items() if ids is not None else ():
+            decoded: dict[tuple, list[float]] = {}
+            for i, maps in zip(some, together[key].propagate(t, features[key]), strict=True):
+                decode = labels.decode_masks if settings[i].normalise else decode_plain
+                seen = (settings[i].normalise, id(maps))
+                if seen not in decoded:
+                    masks = decode(maps, ids.shape)
+                    decoded[seen] = [metrics.frame_scores(masks == k, ids == k) for k in range(1, count + 1)]
+                sums[i] += np.sum(decoded[seen], axis=0)
+    means = sums / (count * (length - 2))
+    seconds = {i: s for key, some in inputs.items() for i, s in zip(some, together[key].seconds, strict=True)}
+    return [{"objects": count, "J&F": float(m.mean()), "seconds": seconds[i]} for i, m in enumerate(means)]
+
+
+def clips(study: Study) -> tuple[str, list[datasets.Sequence]]:
+    """The split that settings are looked at on, and up to `MOST` of its sequences, evenly chosen.
+
+    It is "train", the validation clips of the shipped world, or "val" where "train" is not at hand.
+
+    Raises:
+        InputError: neither is.
+    """
+    split = "train"
+    try:
+        sequences = study.sequences("davis", split)
+    except InputError:
+        split = "val"
+        sequences = study.sequences("davis", split)
+    chosen = np.linspace(0, len(sequences) - 1, min(MOST, len(sequences))).round().astype(int)
+    return split, [sequences[i] for i in chosen]
+
+
+def sensitivity(study: Study, name: str, axes: Sequence[str] | None = None) -> pd.DataFrame:
+    """J&F-Mean of a variant or baseline on `clips`, one setting at a time changed from the profile's; stored.
+
+    Args:
+        axes: some of those of `settings_around`; None: all. Those of `SEARCHLESS` take little longer than one setting.
+
+    Returns:
+        One row an axis, value and sequence: "variant" (its title), "axis", "value", "own" (whether the profile's),
+        "sequence", "objects" (their number), "J&F" (0 to 1), "seconds" (of propagation, see `Together.seconds`).
+
+    Raises:
+        ValueError: "copy" and "flow" propagate nothing.
+    """
+    if name in ("copy", "flow"):
+        raise ValueError(f"{name} has no settings of propagation.")
+    weights, spatial = study.source(name), study.profile.spatial
+    own = Setting(study.profile.evaluation.davis, study.profile.evaluation.stride)
+    around = settings_around(own, ("res4",) if name in NO_ENCODER else LAYERS)
+    around = {axis: values for axis, values in around.items() if axes is None or axis in axes}
+    settings = list(dict.fromkeys(setting for values in around.values() for setting in values.values()))
+    opening = {"depth": spatial.depth, "width": spatial.width, "seed": study.seed}
+    split, sequences = clips(study)
+    identity = feature_source(weights, stride=own.stride, **opening).identity
+    names = [sequence.name for sequence in sequences]
+    prints = [folder_fingerprint(study.folder("davis")), code_key(CODE)]
+    path = study.out / "sensitivity" / f"{name}-{hash_of([identity, opening, settings, split, names, prints])}.json"
+
+    def measure(out: Path) -> None:
+        layers: dict[int, list[str]] = {}
+        for setting in settings:
+            layers[setting.stride] = [*dict.fromkeys([*layers.get(setting.stride, []), setting.layer])]
+        encoders = {stride: encoder_of(weights, stride, some, **opening) for stride, some in layers.items()}
+        bar = tqdm(sequences, desc=f"sensitivity {name}", disable=None)
+        write_json(out, {sequence.name: scores(sequence, encoders, settings) for sequence in bar})
+
+    stored, rows = read_json(study.make(path, measure)), []
+    for axis, values in around.items():
+        # Strides are compared with fewer preceding frames, so there the profile's stride stands for the profile.
+        for value, setting in values.items():
+            mine = value == own.stride if axis.startswith("stride") else setting == own
+            row = {"variant": title(name), "axis": axis, "value": value, "own": mine}
+            rows += [{**row, "sequence": s, **stored[s][settings.index(setting)]} for s in names]
+    return pd.DataFrame(rows)
+
+
+def means(table: pd.DataFrame) -> pd.DataFrame:
+    """J&F-Mean, all objects counting alike as in DAVIS's own table: one row a variant, axis and value, order kept."""
+    weighted = table.assign(sum=table["J&F"] * table.objects)
+    grouped = weighted.groupby(["variant", "axis", "value", "own"], sort=False)[["sum", "objects", "seconds"]].sum()
+    return grouped.assign(**{"J&F-Mean": grouped["sum"] / grouped.objects}).drop(columns="sum").reset_index()
+
+
+def largest_changes(table: pd.DataFrame) -> pd.DataFrame:
+    """How far each axis moves J&F-Mean from the profile's own value: one row a variant and axis, in points.
+
+    Returns:
+        "own" (value), "J&F-Mean" (in percent), "best" (value), "gain" of it, "better on" (how many sequences gain),
+        "worst" (value), "loss" by it. Sorted by the larger of gain and loss, largest first.
+    """
+    rows = []
+    for (variant, axis), values in means(table).groupby(["variant", "axis"], sort=False):
+        own = values[values.own].iloc[0]
+        best, worst = (values.loc[values["J&F-Mean"].agg(which)] for which in ("idxmax", "idxmin"))
+        some = table[(table.variant == variant) & (table.axis == axis)]
+        found = {row.value: some[some.value == row.value].set_index("sequence")["J&F"] for row in (own, best)}
+        better = int((found[best.value] > found[own.value]).sum())
+        gain, loss = (100 * (row["J&F-Mean"] - own["J&F-Mean"]) for row in (best, worst))
+        row = {
+            "variant": variant,
+            "axis": axis,
+            "own": own.value,
+            "J&F-Mean": 100 * own["J&F-Mean"],
+            "best": best.value,
+        }
+        row |= {
+            "gain": gain,
+            "better on": f"{better} of {some.sequence.nunique()}",
+            "worst": worst.value,
+            "loss": -loss,
+        }
+        rows.append(row)
+    return pd.DataFrame(rows).sort_values(["gain", "loss"], key=lambda _: [-max(r["gain"], r["loss"]) for r in rows])
