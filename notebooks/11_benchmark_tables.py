@@ -21,7 +21,7 @@ from stt_core.study import Study
 pd.set_option("display.max_rows", None)
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
 names = ["copy", "flow", "lab", "random", "supervised"]
-names += ["step_one", "step_two", "neither", "no_global", "no_local", "full"]
+names += ["step_one", "step_two", "neither", "no_global", "no_local", "released", "full"]
 published = report.published()
 ours = report.benchmark_rows(study, names)
 

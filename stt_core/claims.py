@@ -28,7 +28,7 @@ class Claim:
 
 
 SHARES = ("share T = 0.7, from scratch", "share T = {}, from scratch")
-ONE_MODEL = "one model serves all tasks better than"
+ONE_MODEL = "one model for all tasks beats"
 CLAIMS = (
     Claim("two steps beat step one alone", "full", "step_one", ("full method", "step one only")),
     Claim("two steps beat step two alone", "full", "step_two", ("full method", "step two only")),

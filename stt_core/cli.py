@@ -50,7 +50,7 @@ def train(
         out: folder for weights.pth, metrics.csv and, while it runs, checkpoint.pt.
         profile: name or YAML file of a profile, which has all settings.
         data: folder of the data; the profile's if not given.
-        variant: step two: full, no_global, no_local, neither, released; from scratch: step_two, scratch.
+        variant: step two: full, no_global, no_local, neither, quarter, neg_log, rows, soft, released, released_soft; from scratch: step_two, scratch, one_level, share_0.1, share_0.4, share_1.
         initial: step two: weights of step one to start from.
         teacher: step two: weights of the frozen encoder; those of --initial if not given.
         input: step one: colours; the profile's (Lab, the student's start) if not given, RGB for the paper's teacher.
@@ -71,7 +71,7 @@ def train(
         images = Images(study.folder("images"), settings.load_size, seed=seed, cache=cache)
         print(train_spatial(settings, images, out, workers=workers))
         return
-    if variant not in VARIANTS or VARIANTS[variant].steps == "one":
+    if variant not in VARIANTS or VARIANTS[variant].steps in ("one", "summed") or variant == "forget":
         raise InputError(f"--variant {variant} is not one that step two trains; see stt train --help.")
     if initial is None and (VARIANTS[variant].steps == "both" or study.profile.carry_weights):
         raise InputError("give step one's weights with --initial: to start from, or to carry the loss weights over.")

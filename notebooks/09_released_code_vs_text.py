@@ -1,0 +1,164 @@
+# %% [markdown]
+# # The released code and the text
+#
+# The local distillation of the paper's text and that of its released code are not the same loss. They differ in four
+# ways, none of which was studied before as far as we know:
+#
+# 1. **Target rows sum to 1/4.** Where the text pools the fine correlation, the code averages over the references of a
+#    cell instead of adding them up.
+# 2. **A score without p.** The text takes the entropy, $-\sum p \log p$; the code takes $-\sum \log p$, which is
+#    *smallest* for a flat map. Both then keep the *highest*.
+# 3. **Sorted by rows.** The text keeps the highest 70 % of the map. The code sorts inside every row of the map, takes
+#    a single sorted row and compares every row with it, cell by cell: the first column with its highest score, the
+#    last with its lowest. *T* then chooses that row, not the share that is kept.
+# 4. **Soft weights.** At *T* = -1 the code weighs queries by their score instead of selecting them, and leaves out
+#    the outer 3 cells of the map.
+#
+# Here is what each does alone, and all together: how many queries take part, which ones, and what the loss then asks
+# for. Everything is measured on held-out pairs of neighbouring frames, squeezed to the size of training, with the
+# encoder as training runs it: one colour channel hidden, statistics of the batch. Each figure has the start of step
+# two (*step one*) and its end (*full method*).
+
+# %% tags=["parameters"]
+profile = "laptop"
+settings = {}
+seed = 0
+data = ""
+runs = ""
+
+# %% tags=["hide-input"]
+import pandas as pd
+
+from stt_core import held_out, report, selection, viz, viz_selection
+from stt_core.study import Study
+
+viz.style()
+study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+weights = {"step one": study.spatial(), "full method": study.weights("full")}
+measured = {name: selection.measure(study, path) for name, path in weights.items()}
+share, pairs = study.profile.temporal.local.share, len(measured["step one"]["pairs"])
+print(f"{pairs} pairs of {study.relative(study.folder('davis'))}, list “{held_out.split_of(study)}”")
+
+# %% [markdown]
+# ## How many queries take part
+#
+# The share of the map that is kept. For soft weights it is the effective share, $(\sum w)^2 / (N \sum w^2)$: what
+# share of equal weights would count as much. The dotted line is *T*. The text keeps the same share of every pair,
+# wherever in the map; the other two panels show where along the map each selection falls. *All but the border* is a
+# control: every query alike, but for the border that soft weights leave out.
+
+# %% tags=["hide-input"]
+figure = viz_selection.kept_figure(measured, share)
+
+# %% tags=["hide-input"]
+kept = pd.concat({name: tables["variants"] for name, tables in measured.items()}, names=["encoder"])
+kept["variant"] = kept.variant.map(viz_selection.label)
+kept.groupby(["encoder", "variant"], sort=False).kept.agg(["mean", "std", "min", "max"]).round(3)
+
+# %% [markdown]
+# ## Which ones
+#
+# Pairs under the trained encoder. Above: the frames, the annotated objects, the two scores, and how far the
+# hidden colour is off where the coarse correlation copies it. Below: what each variant selects; what is left out is
+# dark. Quarter rows alone select what the text selects.
+
+# %% tags=["hide-input"]
+examples = viz_selection.examples(study, weights["full method"])
+figure = viz_selection.maps_figure(examples)
+
+# %% [markdown]
+# ### How the selections agree
+#
+# Intersection over union, for weights the sum of the smaller over the sum of the larger ones; means over pairs. To
+# read it: two selections of 70 % that know nothing of each other have about 0.49 / 0.91 = 0.54, and 0.40 is the
+# least that two of 70 % can have, where each leaves out only what the other takes.
+
+# %% tags=["hide-input"]
+figure = viz_selection.agreement_figure(measured)
+
+# %% [markdown]
+# ### What the scores measure
+#
+# The idea of the text: a query whose match is uncertain needs the fine level's help. Does an uncertain query indeed
+# match worse? Rank correlations (Spearman, within a pair, mean over pairs) of the two scores with each other, and of
+# each with two errors of what the coarse correlation copies from the earlier frame: the hidden colour, and the
+# object's id. The scores come from products that are not scaled down, so a softmax over them may be nearly one-hot:
+# the last rows say how the entropy is spread, in nats, and what share of the queries has less than 0.01 of it, which
+# a share of 70 % has to choose from as well.
+
+# %% tags=["hide-input"]
+ranks = {
+    "entropy with neg_log": "entropy and score without p",
+    "entropy with colour": "entropy and colour error",
+    "neg_log with colour": "score without p and colour error",
+    "entropy with label": "entropy and object error",
+    "neg_log with label": "score without p and object error",
+    "entropy 10 %": "entropy, 10th percentile",
+    "entropy 50 %": "entropy, median",
+    "entropy 90 %": "entropy, 90th percentile",
+    "certain": "share of queries below 0.01 nats",
+}
+columns = {name: tables["pairs"][list(ranks)].agg(["mean", "std"]).T for name, tables in measured.items()}
+pd.concat(columns, axis=1).rename(index=ranks).round(3)
+
+# %% [markdown]
+# ### Where they lie
+#
+# A region's share of what is selected, over its share of the map: 1 is what chance gives. *Uncovered background* was
+# behind an object in the earlier frame (its background grew by a quarter of the cell or more; where the camera moves,
+# that is an estimate). *Partly hidden objects* are those which the data list as occluded in the later frame; where
+# the data have no such list, the region is left out. Soft weights never reach the map's border, where the mix of
+# regions may be another: compare them with *all but the border*, not with 1.
+
+# %% tags=["hide-input"]
+figure = viz_selection.regions_figure(measured)
+
+# %% [markdown]
+# ### How well the selected ones match
+#
+# The same two errors as above, at selected and at left-out queries, means over pairs. A selection of the queries that
+# need help has its filled dot to the right of the hollow one. Again, soft weights are to be compared with *all but
+# the border*: what that alone does is no merit of a score.
+
+# %% tags=["hide-input"]
+figure = viz_selection.errors_figure(measured)
+
+# %% [markdown]
+# ## What the loss then asks for
+#
+# A row of the coarse correlation is a softmax and sums to 1, so it can't reach a target that sums to 1/4. The nearest
+# row that it can reach is the target with the missing 3/4 spread evenly over the window: a flat row with a low peak.
+# Here is one uncertain query of the first example, over the earlier frame.
+
+# %% tags=["hide-input"]
+figure = viz_selection.target_figure(examples[0])
+
+# %% [markdown]
+# Left, the loss before its weight, on the same pairs with the same encoder. Black is the least that any coarse
+# correlation could reach. The diamond is the loss of a coarse correlation that has learnt all that the fine one can
+# teach: the pooled fine map itself. Under the text it is zero; with quarter rows it lies above the least, and what is
+# below the diamond pulls towards flat rows. Middle, the norm of the gradient where it leaves the softmax, which is
+# what reaches the features, over the text's. Right, whether it points where the text's does.
+
+# %% tags=["hide-input"]
+figure = viz_selection.loss_figure(measured)
+
+# %% tags=["hide-input"]
+figures = {
+    "loss": "loss",
+    "floor": "least possible",
+    "matched": "if pooled fine",
+    "gradient": "gradient, coarse correlation",
+    "softmax": "gradient, past the softmax",
+    "cosine": "cosine with the text's",
+}
+means = kept.groupby(["encoder", "variant"], sort=False)[list(figures)].mean().rename(columns=figures)
+means.dropna().round(12).map("{:.3g}".format)
+
+# %% [markdown]
+# ## What it does to the results
+#
+# The same training with each difference alone and with all of them.
+
+# %% tags=["hide-input"]
+report.grid_table(study, ["full", "quarter", "neg_log", "rows", "soft", "released", "released_soft"])

@@ -1,0 +1,147 @@
+# %% [markdown]
+# # What was learned
+#
+# Scores say how well labels are carried; they don't say what a loss did to the features. Here the networks themselves are
+# compared, on the labelled test clips: how much of the step-one encoder's structure is left, where a point is found again, how
+# sure a match is, and whether the same part is found in another video. The networks run as they are used, in evaluation mode and on
+# whole frames with no colour channel dropped. A 95 % interval is a bootstrap over clips, for the weights of this run.
+
+# %% tags=["parameters"]
+profile = "laptop"
+settings = {}
+seed = 0
+data = ""
+runs = ""
+
+# %% tags=["hide-input"]
+from stt_core import across_videos, learned, viz, viz_maps
+from stt_core.study import Study
+from stt_core.variants import title
+
+viz.style()
+study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+sources = {name: study.source(name) for name in learned.NAMES}
+for name, weights in sources.items():
+    print(f"{title(name)}: {weights if name == 'random' else study.relative(weights)}")
+
+# %% [markdown]
+# ## Is the teacher's structure retained?
+#
+# The claim is that global correlation distillation retains the spatial features. The teacher is the frozen step-one encoder, with its own
+# strides; every other network has the strides of step two. Pairs are neighbouring frames. Three measures:
+#
+# * **Neighbour overlap**: of the cells of the earlier frame that are nearest to a cell of the later one for the teacher, the share that
+#   is among the nearest for the student, too. At res5 (the stage that the loss compares, at the training size) by plain products, as in
+#   the loss; at res4 (what label propagation uses) by cosine, both networks with the strides of inference.
+# * **CKA**: similarity of two feature maps up to rotation and scale, cells as samples. It is the unbiased form, which
+#   unrelated features bring to 0 on average; 1 is the same.
+# * **The loss itself**: the distance between both correlations that global distillation lowers (weight 1), on pairs it never saw.
+#   Less is nearer.
+#
+# Chance is what an unrelated order of the cells gives (for the loss: a student whose correlation is flat). It is easily beaten:
+# neighbouring frames resemble each other, and any network sees that the same place looks alike. *Random weights* are therefore the
+# honest floor. *Step one only* has the teacher's own weights if the teacher reads Lab: at res5 it shows what the other strides alone
+# change, at res4 it is the same network.
+
+# %% tags=["hide-input"]
+measured = learned.against_teacher(study, sources)
+summaries = learned.summaries(measured, list(learned.AGAINST_TEACHER))
+print(f"{measured.sequence.nunique()} clips, means and 95 % intervals over clips")
+learned.as_table(summaries, {"loss": 4})
+
+# %% tags=["hide-input"]
+titles = {
+    "overlap res5": "neighbour overlap, res5",
+    "overlap res4": "neighbour overlap, res4",
+    "CKA res5": "CKA, res5",
+    "CKA res4": "CKA, res4",
+    "loss": "global loss (less is nearer)",
+}
+figure = viz_maps.measures_figure(summaries, titles)
+
+# %% [markdown]
+# Dot: mean, line: 95 % interval, dashed: by chance.
+#
+# **The test of the claim**: the full method minus the same without global distillation, clip by clip. The last column names the one that
+# is nearer to the teacher, where the interval leaves zero out. These are five views of one question, not five tests of it; the loss is
+# what was trained for, so it says that training worked, and the others that more than the trained quantity stayed. Nearer to the teacher
+# isn't better in itself: whether it helps is measured with the tasks.
+
+# %% tags=["hide-input"]
+learned.retained(study).round(4)
+
+# %% [markdown]
+# The same on real video, wherever a DAVIS folder is at hand.
+
+# %% tags=["hide-input"]
+if study.has("real"):
+    few = {name: sources[name] for name in ("random", "step_one", "no_global", "full")}
+    real = learned.against_teacher(study, few, "real")
+    print(f"{real.sequence.nunique()} clips of real video")
+    display(learned.as_table(learned.summaries(real, list(learned.AGAINST_TEACHER)), {"loss": 4}))
+    display(learned.retained(study, "real").round(4))
+else:
+    print("no DAVIS folder at hand; data/README.md says how to get one")
+
+# %% [markdown]
+# ## Where is a point found again?
+#
+# A point of frame 0 is compared with every cell of a later frame: softmax of the cosine of res4, at the temperature of label propagation.
+# The point is the object's pixel nearest to its centre of mass; the star is the same of the later frame, roughly where the point should
+# be found (an object that turns has its centre elsewhere). Clips are evenly spread over the list, the object is the largest: none was picked
+# for its looks. Heat is drawn to each map's own maximum. Below: the share of the heat inside the object (outlined in the second column),
+# and the same for the few most similar cells, which are all that propagation keeps. Look for one spot on the star; a copy of it on another
+# creature is a confusion, and heat all over says that cells can't be told apart.
+
+# %% tags=["hide-input"]
+points = viz_maps.point_examples(study, sources)
+figure = viz_maps.point_figure(points) if points else print("no object is seen in both frames")
+
+# %% [markdown]
+# The same shares over all clips and objects. By chance, heat falls into an object by the share of the frame that it covers.
+
+# %% tags=["hide-input"]
+learned.as_table(learned.summaries(measured, ["mass", "top-k mass"]))
+
+# %% [markdown]
+# ## How sure is a match?
+#
+# Entropy of a cell's match in the window around it, as local distillation scores it (res4, training size and radius): 0 is certain, the
+# top of the scale is a flat map. It is of plain products, so it falls with the length of features as well as with their distinctness:
+# compare places within a map rather than levels between networks. Sure isn't right, either. Look at the outlines of objects and at
+# flat ground, where one cell is like the next.
+
+# %% tags=["hide-input"]
+figure = viz_maps.entropy_figure(viz_maps.entropy_examples(study, sources), study.profile.temporal.radius_coarse)
+
+# %% [markdown]
+# Mean entropy in nats by place: cells of one object or of the background alone, cells on an outline, and objects that are partly hidden in that
+# frame (on those clips that have any, where the data say so).
+
+# %% tags=["hide-input"]
+entropies = [column for column in measured if column.startswith("entropy")]
+learned.as_table(learned.summaries(measured, entropies)).drop(index="by chance")
+
+# %% [markdown]
+# ## Is the same part found in another video?
+#
+# Nothing was trained to match cells of different videos; contrast between images in step one may have made parts alike across creatures.
+# The query is a cell of one clip of the parts task, and every other clip gives its most similar cell (cosine of res4, as label propagation sees
+# it). A blue frame: the same part; dashed orange: another, or background. Left and right limbs are different parts.
+
+# %% tags=["hide-input"]
+if study.has("vip"):
+    figures = viz_maps.parts_figure(study, sources)
+else:
+    print("no parts at hand, so this section is left out")
+
+# %% [markdown]
+# Over all cells of all parts: how often the most similar cell of another clip has the same part, among all its cells, and among those of
+# parts alone. Only clips that have the part count. By chance: a cell drawn by lot.
+
+# %% tags=["hide-input"]
+if study.has("vip"):
+    parts = across_videos.across_videos(study, sources)
+    shares = learned.summaries(parts, across_videos.KINDS)
+    display(learned.as_table(shares))
+    figure = viz_maps.measures_figure(shares, {kind: f"same part, among {kind}" for kind in across_videos.KINDS})
