@@ -94,7 +94,8 @@ else:
 # creature is a confusion, and heat all over says that cells can't be told apart.
 
 # %% tags=["hide-input"]
-points = viz_maps.point_examples(study, sources)
+students = viz_maps.networks(study, sources)
+points = viz_maps.point_examples(study, students)
 figure = viz_maps.point_figure(points) if points else print("no object is seen in both frames")
 
 # %% [markdown]
@@ -112,7 +113,7 @@ learned.as_table(learned.summaries(measured, ["mass", "top-k mass"]))
 # flat ground, where one cell is like the next.
 
 # %% tags=["hide-input"]
-figure = viz_maps.entropy_figure(viz_maps.entropy_examples(study, sources), study.profile.temporal.radius_coarse)
+figure = viz_maps.entropy_figure(viz_maps.entropy_examples(study, students), study.profile.temporal.radius_coarse)
 
 # %% [markdown]
 # Mean entropy in nats by place: cells of one object or of the background alone, cells on an outline, and objects that are partly hidden in that
@@ -126,12 +127,13 @@ learned.as_table(learned.summaries(measured, entropies)).drop(index="by chance")
 # ## Is the same part found in another video?
 #
 # Nothing was trained to match cells of different videos; contrast between images in step one may have made parts alike across creatures.
-# The query is a cell of one clip of the parts task, and every other clip gives its most similar cell (cosine of res4, as label propagation sees
-# it). A blue frame: the same part; dashed orange: another, or background. Left and right limbs are different parts.
+# The query is a cell of one clip of the parts task, where one of the parts that most clips have is widest; every other clip gives its most
+# similar cell (cosine of res4, as label propagation sees it), most similar first. A blue frame: the same part; dashed orange: another, or
+# background. Look whether patches share a part or only a colour. Left and right limbs are different parts.
 
 # %% tags=["hide-input"]
 if study.has("vip"):
-    figures = viz_maps.parts_figure(study, sources)
+    figures = viz_maps.parts_figures(study, sources)
 else:
     print("no parts at hand, so this section is left out")
 

@@ -14,7 +14,7 @@ from stt_core.features import resized
 from stt_core.files import read_json, write_json
 from stt_core.fingerprint import code_key, folder_fingerprint
 from stt_core.learned import identity, stored_at
-from stt_core.retention import chosen_clips, coverage, pair_times
+from stt_core.retention import PAIRS, chosen_clips, coverage, pair_times
 from stt_core.study import Study
 from stt_core.variants import title
 
@@ -25,7 +25,7 @@ PART = 0.5  # a cell belongs to the part (0 is the background) that covers at le
 
 @dataclass(frozen=True)
 class Cells:
-    """Labelled cells of some frames of one clip: features (n, C) of length 1, parts (n,), frame number and place (n, 3)."""
+    """Labelled cells of one clip: features (n, C) of length 1, parts (n,), places (n, 3): frame number, row, column."""
 
     sequence: datasets.Sequence
     features: Tensor
@@ -34,14 +34,14 @@ class Cells:
     grid: tuple[int, int]
 
 
-def part_cells(study: Study, weights: str) -> list[Cells]:
-    """The cells that label propagation would see of the VIP task's clips, those left out that no part owns."""
+def part_cells(study: Study, weights: str, frames: int = PAIRS) -> list[Cells]:
+    """The cells of the VIP task's clips as label propagation sees them, `frames` of each; mixed ones are left out."""
     found = []
     opening = {"depth": study.profile.spatial.depth, "width": study.profile.spatial.width, "seed": study.seed}
     source = label_source(weights, stride=study.profile.evaluation.stride, **opening)
     for sequence in chosen_clips(study, "vip"):
         some = []
-        for t in pair_times(len(sequence.frames)):
+        for t in pair_times(len(sequence.frames))[:frames]:
             image = resized(datasets.read_image(sequence.frames[t]), study.profile.evaluation.vip.resize)
             maps = F.normalize(source(image).cpu(), dim=0)
             ids = datasets.read_sequence_mask(sequence, t)
@@ -67,8 +67,8 @@ def nearest_cells(queries: Tensor, other: Cells) -> dict[str, Tensor]:
 def part_record(i: int, cells: list[Cells]) -> dict[str, float]:
     """How often the most similar cell of another clip has the same part, over clip `i`'s parts and the other clips.
 
-    A clip counts only for parts that it has. "all cells": background may be found; "part cells": it may not. "chance, …":
-    a cell drawn by lot. nan if no other clip has any of the parts.
+    A clip counts only for parts that it has. "all cells": background may be found; "part cells": it may not. "chance,
+    …": a cell drawn by lot. nan if no other clip has any of the parts.
     """
     own = cells[i].parts > 0
     queries, parts = cells[i].features[own], cells[i].parts[own]

@@ -161,9 +161,9 @@ def summaries(table: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
         table: one row a variant and clip.
 
     Returns:
-        One row a variant and measure, order kept: "variant", "measure", "mean", "low", "high", "chance" (the mean of its
-        column of `CHANCE`; 0 for CKA; nan where there is none), "clips". Bounds are nan where there is no interval: with
-        fewer than three clips, or where all clips agree.
+        One row a variant and measure, order kept: "variant", "measure", "mean", "low", "high", "chance" (mean of its
+        column of `CHANCE`; 0 for CKA; nan where there is none), "clips". Bounds are nan where there is no
+        interval: with fewer than three clips, or where all clips agree.
     """
     rows = []
     for variant, some in table.groupby("variant", sort=False):
@@ -204,8 +204,9 @@ def retained(study: Study, task: str = "davis", full: str = "full", other: str =
     """Is the first nearer to the teacher than the second: paired by clip, over the study's seeds.
 
     Returns:
-        One row a measure of `AGAINST_TEACHER`: "difference" (first minus second), "low", "high" (95 %), "nearer to the
-        teacher": a title, or "undecided" where the interval holds zero, "first is nearer on": clips out of all, by the mean over seeds.
+        One row a measure of `AGAINST_TEACHER`: "difference" (first minus second), "low", "high" (95 %), "seeds", "first
+        is nearer on" (clips out of all, by the mean over seeds), "nearer to the teacher" (a title, or "undecided" where
+        the interval holds zero).
     """
     tables, rows = [], []
     for seed in study.seeds:

@@ -114,8 +114,8 @@ def coverage(ids: np.ndarray, grid: Sequence[int]) -> Tensor:
 def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], str] = STUDENT) -> Look:
     """How a network sees a frame (its path): maps (C, h, w), kept for later calls.
 
-    "res5" and "coarse" (res4) are of the frame squeezed into a training crop, as the losses see it; "res4" is what label
-    propagation takes in `task`.
+    "res5" and "coarse" (res4) are of the frame squeezed into a training crop, as the losses see it; "res4" is what
+    label propagation takes in `task`.
 
     Args:
         weights: as `Study.source` gives them, of an encoder.
