@@ -40,7 +40,7 @@ def scores(
         settings: with the same `resize`.
 
     Returns:
-        One dict a setting: "objects" (their number), "J&F" (0 to 1), "seconds" (of its propagation, see `Together`).
+        One dict a setting: "objects" (their number), "J&F" (0 to 1).
 
     Raises:
         InputError: fewer than three frames, or a first mask without an object.
@@ -75,9 +75,7 @@ def scores(
                     masks = decode(maps, ids.shape)
                     decoded[seen] = [metrics.frame_scores(masks == k, ids == k) for k in range(1, count + 1)]
                 sums[i] += np.sum(decoded[seen], axis=0)
-    means = sums / (count * (length - 2))
-    seconds = {i: s for key, some in inputs.items() for i, s in zip(some, together[key].seconds, strict=True)}
-    return [{"objects": count, "J&F": float(m.mean()), "seconds": seconds[i]} for i, m in enumerate(means)]
+    return [{"objects": count, "J&F": float(score)} for score in sums.mean(axis=1) / (count * (length - 2))]
 
 
 def clips(study: Study) -> tuple[str, list[datasets.Sequence]]:
@@ -106,7 +104,7 @@ def sensitivity(study: Study, name: str, axes: Sequence[str] | None = None) -> p
 
     Returns:
         One row an axis, value and sequence: "variant" (its title), "axis", "value", "own" (whether the profile's),
-        "sequence", "objects" (their number), "J&F" (0 to 1), "seconds" (of propagation, see `Together.seconds`).
+        "sequence", "objects" (their number), "J&F" (0 to 1).
 
     Raises:
         ValueError: "copy" and "flow" propagate nothing.
@@ -146,7 +144,7 @@ def sensitivity(study: Study, name: str, axes: Sequence[str] | None = None) -> p
 def means(table: pd.DataFrame) -> pd.DataFrame:
     """J&F-Mean, all objects counting alike as in DAVIS's own table: one row a variant, axis and value, order kept."""
     weighted = table.assign(sum=table["J&F"] * table.objects)
-    grouped = weighted.groupby(["variant", "axis", "value", "own"], sort=False)[["sum", "objects", "seconds"]].sum()
+    grouped = weighted.groupby(["variant", "axis", "value", "own"], sort=False)[["sum", "objects"]].sum()
     return grouped.assign(**{"J&F-Mean": grouped["sum"] / grouped.objects}).drop(columns="sum").reset_index()
 
 

@@ -4,7 +4,6 @@ An affinity depends on features, not on labels. What a search found serves every
 takes its own share of it, at its own temperature, and carries its own labels.
 """
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -25,7 +24,7 @@ class _Shared(Context):
         self.searches: dict[tuple, list[int]] = {}  # what is seen -> which settings see it
         for i, setting in enumerate(settings):
             self.searches.setdefault((setting.radius, setting.window, setting.first_windowed), []).append(i)
-        self.members, self.seconds = settings, [0.0] * len(settings)
+        self.members = settings
 
     @torch.no_grad()
     def put(self, t: int, features: Tensor, labels: Tensor) -> None:
@@ -42,7 +41,6 @@ class _Shared(Context):
         parts = None if self.parts is None else self.parts[used]
         carried: dict[int, Tensor] = {}
         for (radius, window, first_windowed), some in self.searches.items():
-            begun = time.perf_counter()
             indices, weights = affinity(
                 query,
                 self.features[used],
@@ -63,15 +61,12 @@ class _Shared(Context):
                 value = torch.cat([once[0], once[0].masked_fill(~repeated, -torch.inf)], dim=1)
                 value, which = value.sort(dim=1, descending=True)
                 again = value, torch.cat([once[1], once[1]], dim=1).gather(1, which)
-            searched = time.perf_counter() - begun
             for i in some:
-                begun = time.perf_counter()
                 value, index = (
                     kept[:, : self.members[i].topk] for kept in (again if self.members[i].first_twice else once)
                 )
                 weight = (value / self.members[i].temperature).softmax(1)
                 carried[i] = apply_affinity(index.T, weight.T, before[i])  # (N, K)
-                self.seconds[i] += searched + time.perf_counter() - begun
         propagated = torch.cat([carried[i] for i in range(len(self.members))], dim=1).view(height, width, -1)
         self._put(t, query, propagated)
         return propagated.permute(2, 0, 1)  # (H, W, settings K) -> (settings K, H, W)
@@ -118,11 +113,6 @@ class Together:
         """Labels (K, H, W) float32 of frame `t` >= 1 by every setting, in their order."""
         results = [context.propagate(t, features).chunk(len(context.members)) for context in self._contexts]
         return [results[c][i] for c, i in self._places]
-
-    @property
-    def seconds(self) -> list[float]:
-        """What each setting's propagation took so far; a shared search counts whole for all who share it."""
-        return [self._contexts[c].seconds[i] for c, i in self._places]
 
 
 def propagate_many(

@@ -220,7 +220,7 @@ def test_largest_changes() -> None:
 
     rows = [
         # Two sequences, the second with three objects: the mean counts objects.
-        {"variant": "v", "axis": a, "value": v, "own": own, "sequence": s, "objects": n, "J&F": score, "seconds": 1.0}
+        {"variant": "v", "axis": a, "value": v, "own": own, "sequence": s, "objects": n, "J&F": score}
         for a, v, own, scores in [
             ("x", 1, False, (0.3, 0.9)),
             ("x", 2, True, (0.4, 0.8)),
