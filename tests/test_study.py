@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stt_core import fingerprint, report, study
+from stt_core import fingerprint, report, study, trainings
 from stt_core.files import InputError, read_json, write_json
 from stt_core.losses import LocalDistillation
 from stt_core.presets import PRESETS
@@ -40,14 +40,14 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 
         return train
 
-    monkeypatch.setattr(study, "train_spatial", stub("spatial"))
-    monkeypatch.setattr(study, "train_temporal", stub("temporal"))
-    monkeypatch.setattr(study, "forget_weight", lambda settings, pairs, initial, weight_global: weight_global / 5)
+    monkeypatch.setattr(trainings, "train_spatial", stub("spatial"))
+    monkeypatch.setattr(trainings, "train_temporal", stub("temporal"))
+    monkeypatch.setattr(trainings, "forget_weight", lambda settings, pairs, initial, weight_global: weight_global / 5)
 
     def train_one_stage(settings, images, pairs, out: Path) -> Path:
         return stub("one stage")(settings, (images, pairs), out)
 
-    monkeypatch.setattr(study, "train_one_stage", train_one_stage)
+    monkeypatch.setattr(trainings, "train_one_stage", train_one_stage)
     return calls
 
 
@@ -177,7 +177,7 @@ def test_balance_is_measured_once_and_used(make, trained: list, monkeypatch: pyt
         measured.append((settings.size, pairs(32).size, initial, teacher))
         return {"weights": {"local": 10.0, "global": 5.0}}
 
-    monkeypatch.setattr(study, "carried_weights", carried)
+    monkeypatch.setattr(trainings, "carried_weights", carried)
     it = make(carry_weights=True)
     for variant in ("full", "no_global", "full"):
         it.weights(variant)
@@ -234,7 +234,7 @@ def test_changed_data_and_code_train_anew(
 
 
 def test_two_at_once_train_once(make, trained: list, monkeypatch: pytest.MonkeyPatch) -> None:
-    train, running, most = study.train_spatial, [0], [0]
+    train, running, most = trainings.train_spatial, [0], [0]
 
     def slow(*arguments, **keywords) -> Path:
         running[0] += 1
@@ -244,7 +244,7 @@ def test_two_at_once_train_once(make, trained: list, monkeypatch: pytest.MonkeyP
         running[0] -= 1
         return path
 
-    monkeypatch.setattr(study, "train_spatial", slow)
+    monkeypatch.setattr(trainings, "train_spatial", slow)
     paths = []
     threads = [threading.Thread(target=lambda: paths.append(make().spatial())) for _ in range(4)]
     for thread in threads:
@@ -264,7 +264,7 @@ def test_a_training_that_fails_leaves_nothing_that_looks_done(
         raise InputError("the loss is nan")
 
     with monkeypatch.context() as patch:
-        patch.setattr(study, "train_spatial", failing)
+        patch.setattr(trainings, "train_spatial", failing)
         with pytest.raises(InputError, match="nan"):
             make().spatial()
     assert make().spatial().exists()

@@ -1,0 +1,200 @@
+"""A run of one profile: its data and its trained weights. What is missing is made; nothing is made twice."""
+
+import time
+from collections.abc import Callable
+from copy import copy
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from filelock import FileLock
+
+from stt_core import synthetic
+from stt_core.balance import carried_weights, forget_weight
+from stt_core.datasets import find_folder
+from stt_core.files import InputError, read_json, write_json
+from stt_core.fingerprint import code_key, folder_fingerprint, hash_of
+from stt_core.one_stage import OneStageSettings, train_one_stage
+from stt_core.profile import Profile, load_profile
+from stt_core.temporal import TemporalSettings
+from stt_core.train import train_spatial, train_temporal
+from stt_core.training_data import FramePairs, Images
+from stt_core.variants import VARIANTS, variant_settings
+from stt_core.weights import file_hash
+
+ROOT = Path(__file__).resolve().parents[1]
+STEP_ONE_CODE = ("color", "datasets", "resnet", "spatial", "train", "training_data", "weights")
+STEP_TWO_CODE = (*STEP_ONE_CODE, "balance", "correlation", "losses", "temporal")
+
+
+class Trainings:
+    """A run of one profile with one seed.
+
+    Args:
+        profile: a name in `notebooks/profiles`, or a YAML file.
+        seed: of the trainings; the shipped data have their own.
+        data: folder of the data; "" = the profile's.
+        runs: where everything that the run makes goes, in a folder of the profile's name.
+        settings: fields of `Profile` to change, nested as in the file.
+
+    Raises:
+        InputError: an unknown profile or field.
+    """
+
+    def __init__(
+        self, profile: str = "laptop", *, seed: int = 0, data: str = "", runs: str = "", settings: dict | None = None
+    ) -> None:
+        loaded = load_profile(profile, settings)
+        self.profile: Profile = replace(loaded, data=data) if data else loaded
+        self.seed = seed
+        self.out = Path(runs or ROOT / "runs") / self.profile.profile
+
+    @property
+    def seeds(self) -> range:
+        """The seeds that comparisons take: this run's, and as many after it as the profile's `seeds` say."""
+        return range(self.seed, self.seed + self.profile.seeds)
+
+    def with_seed(self, seed: int) -> Self:
+        """The same run with another seed of the trainings."""
+        other = copy(self)
+        other.seed = seed
+        return other
+
+    @cached_property
+    def data(self) -> Path:
+        """The data folder; the shipped world is made on first use."""
+        if self.profile.data:
+            folder = ROOT / self.profile.data  # a relative one is meant from there, wherever a notebook runs
+            if not folder.is_dir():
+                raise InputError(f"the data folder {self.profile.data} does not exist; give DATA=… or unpack it there.")
+            return folder
+        world = self.profile.world
+        folder = ROOT / "data" / ("synthetic" if world == synthetic.World() else f"synthetic-{hash_of(world)}")
+        with _lock(folder):
+            return synthetic.write_world(folder, world)  # at once if it is there
+
+    def folder(self, kind: str) -> Path:
+        """Folder of "images", "videos", "davis", "vip", "jhmdb" or "badja" below the data folder.
+
+        "real" is a DAVIS folder anywhere the profile's `real` says, whatever the data folder.
+
+        Raises:
+            InputError: there is none.
+        """
+        if kind == "real":
+            return find_folder(ROOT, self.profile.real, "a real DAVIS")
+        return find_folder(self.data, getattr(self.profile.folders, kind), kind)
+
+    def has(self, kind: str) -> bool:
+        """Whether this kind of data is at hand: not everyone has real video, parts or poses."""
+        try:
+            self.folder(kind)
+        except InputError:
+            return False
+        return True
+
+    def spatial(self, input: str = "lab") -> Path:
+        """Step-one weights for "lab" or "rgb" input."""
+        settings = replace(self.profile.spatial, input=input, seed=self.seed)
+        key = [asdict(settings), folder_fingerprint(self.folder("images")), code_key(STEP_ONE_CODE)]
+
+        def train(out: Path) -> None:
+            images = Images(self.folder("images"), settings.load_size, seed=self.seed, cache=True)
+            train_spatial(settings, images, out)
+
+        return self.trained(f"step-one-{input}", key, train)
+
+    @property
+    def teacher(self) -> Path:
+        return self.spatial(self.profile.teacher)
+
+    def balance(self) -> dict:
+        """How the distillations' weights were carried to this profile's geometry, see `balance.carried_weights`."""
+        settings = replace(self.profile.temporal, seed=self.seed)
+        initial, teacher = self.spatial(), self.teacher
+        key = [asdict(settings), file_hash(initial), file_hash(teacher), self._pairs_key()]
+        path = self.out / "balance" / f"seed{self.seed}-{hash_of(key)}.json"
+        measured = self.make(path, lambda out: write_json(out, carried_weights(settings, self.pairs, initial, teacher)))
+        return read_json(measured)
+
+    def settings(self, variant: str, **changes: Any) -> TemporalSettings:
+        """Step-two settings of a variant of `VARIANTS`; `changes` are fields of `TemporalSettings`."""
+        carried = self.balance()["weights"] if self.profile.carry_weights else None
+        settings = variant_settings(self.profile, variant, self.seed, carried, **changes)
+        if settings.weight_forget:
+            weight = self._forget_weight(settings) * settings.weight_forget
+            settings = replace(settings, weight_forget=weight)
+        return settings
+
+    def _forget_weight(self, settings: TemporalSettings) -> float:
+        in_place_of, initial = self.settings("full").weight_global, self.spatial()
+        key = [asdict(settings), in_place_of, file_hash(initial), self._pairs_key()]
+        path = self.out / "balance" / f"forget-seed{self.seed}-{hash_of(key)}.json"
+
+        def measure(out: Path) -> None:
+            write_json(out, {"weight_forget": forget_weight(settings, self.pairs, initial, in_place_of)})
+
+        return read_json(self.make(path, measure))["weight_forget"]
+
+    def weights(self, variant: str, **changes: Any) -> Path:
+        """Weights of a variant, trained where they are missing; `changes` are fields of `TemporalSettings`."""
+        steps = VARIANTS[variant].steps
+        if steps == "one":
+            return self.spatial()
+        settings = self.settings(variant, **changes)
+        if steps == "summed":
+            return self._one_stage(variant, settings)
+        initial = self.spatial() if steps == "both" else None
+        teacher = self.teacher if settings.weight_global else initial if settings.weight_forget else None
+        starts = [path and file_hash(path) for path in (initial, teacher)]
+        key = [asdict(settings), starts, self._pairs_key()]
+
+        def train(out: Path) -> None:
+            train_temporal(settings, self.pairs(settings.size), out, initial=initial, teacher=teacher)
+
+        return self.trained(variant, key, train)
+
+    def _one_stage(self, variant: str, temporal: TemporalSettings) -> Path:
+        spatial = replace(self.profile.spatial, input="lab", seed=self.seed)
+        steps = max(spatial.steps, temporal.steps)  # no less of either than two steps give
+        settings = OneStageSettings(spatial, temporal, steps, temporal.warmup, temporal.lr, self.seed)
+        key = [asdict(settings), folder_fingerprint(self.folder("images")), self._pairs_key(), code_key(["one_stage"])]
+
+        def train(out: Path) -> None:
+            images = Images(self.folder("images"), spatial.load_size, seed=self.seed, cache=True)
+            train_one_stage(settings, images, self.pairs(temporal.size), out)
+
+        return self.trained(variant, key, train)
+
+    def pairs(self, size: int, *, cache: bool = True) -> FramePairs:
+        """The training pairs at a size in px."""
+        gap, aspect = self.profile.max_gap, self.profile.aspect
+        return FramePairs(self.folder("videos"), size=size, max_gap=gap, aspect=aspect, seed=self.seed, cache=cache)
+
+    def _pairs_key(self) -> list:
+        code, videos = code_key(STEP_TWO_CODE), folder_fingerprint(self.folder("videos"))
+        return [self.profile.max_gap, self.profile.aspect, videos, code]
+
+    def trained(self, name: str, key: list, train: Callable[[Path], Any]) -> Path:
+        """The weights in the folder that `key` names, trained if they are missing."""
+        folder = self.out / "weights" / f"{name}-seed{self.seed}-{hash_of(key)}"
+
+        def timed(path: Path) -> None:
+            begun = time.perf_counter()
+            train(path.parent)
+            write_json(folder / "seconds.json", {"seconds": time.perf_counter() - begun})
+
+        return self.make(folder / "weights.pth", timed)
+
+    def make(self, path: Path, build: Callable[[Path], Any]) -> Path:
+        """`path`, built if it is missing; two processes that want it build it once."""
+        with _lock(path):
+            if not path.exists():
+                build(path)
+        return path
+
+
+def _lock(path: Path) -> FileLock:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path.parent / f".{path.name}.lock")
