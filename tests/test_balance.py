@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stt_core import balance
-from stt_core.balance import carried_weights, gradient_norms
+from stt_core.balance import carried_weights, forget_weight, gradient_norms
 from stt_core.resnet import random_encoder
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.training_data import EpochBatches, FramePairs
@@ -105,3 +105,19 @@ def test_gradient_norms_by_backward(pairs: Pairs, initial: Path, teacher: Path) 
     found = gradient_norms(SETTINGS, pairs(64), initial, teacher, batches=2)
     assert found == pytest.approx(expected, rel=1e-3)
     assert all(norm > 0 for norm in found.values())
+
+
+def test_learning_without_forgetting_pulls_as_hard_as_what_it_replaces(pairs: Pairs, initial: Path) -> None:
+    weight = forget_weight(SETTINGS, pairs, initial, weight_global=7.0)
+    items, norms = pairs(64), {"global": [], "forget": []}
+    batches = [torch.stack([items[address] for address in batch]) for batch in EpochBatches(len(items), 2, 4)]
+    settings = replace(SETTINGS, weight_global=7.0, weight_forget=weight)
+    model = SpatialThenTemporal(settings, initial, initial).train()
+    for step, batch in enumerate(batches):
+        for name, found in norms.items():
+            model.zero_grad()
+            model(batch, 1 + step % 2)[name].backward()
+            squares = [p.grad.square().sum() for p in model.student.parameters() if p.grad is not None]
+            found.append(float(torch.stack(squares).sum() ** 0.5))
+    assert sum(norms["forget"]) == pytest.approx(sum(norms["global"]), rel=0.01)
+    assert weight > 0

@@ -18,6 +18,7 @@ from stt_core.losses import (
     reconstruction_loss,
     selection_mask,
     soft_weights,
+    without_forgetting_loss,
 )
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden" / "losses.npz"
@@ -311,6 +312,33 @@ def test_global_gradient_reaches_the_student_only():
 def test_global_refuses_another_grid():
     with pytest.raises(InputError, match="teacher"):
         global_distillation_loss(*[torch.zeros(1, 4, 2, 2)] * 2, *[torch.zeros(1, 4, 4, 4)] * 2)
+
+
+# --- learning without forgetting
+
+
+def test_without_forgetting_by_loops():
+    student, teacher = random(2, 3, 2, 4, seed=40).requires_grad_(), random(2, 3, 2, 4, seed=41).requires_grad_()
+    distances = []
+    for b in range(2):
+        for y in range(2):
+            for x in range(4):
+                own, taught = student[b, :, y, x].tolist(), teacher[b, :, y, x].tolist()
+                lengths = [math.sqrt(sum(v * v for v in cell)) for cell in (own, taught)]
+                distances.append(sum((o / lengths[0] - t / lengths[1]) ** 2 for o, t in zip(own, taught, strict=True)))
+    loss = without_forgetting_loss(student, teacher)
+    assert loss.item() == pytest.approx(sum(distances) / len(distances), rel=1e-5)
+    loss.backward()
+    assert student.grad.abs().max() > 0
+    assert teacher.grad is None
+
+
+def test_without_forgetting_sees_directions_alone():
+    maps = random(1, 3, 2, 2, seed=42)
+    assert without_forgetting_loss(5 * maps, maps).item() == pytest.approx(0, abs=1e-12)
+    assert without_forgetting_loss(-maps, maps).item() == pytest.approx(4)
+    with pytest.raises(InputError, match="features are"):
+        without_forgetting_loss(maps, maps[..., :1])
 
 
 # --- all together

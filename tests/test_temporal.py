@@ -199,3 +199,32 @@ def test_initial_weights_that_do_not_fit(weights: dict[str, Path], tmp_path: Pat
 def test_sizes_that_do_not_divide(weights: dict[str, Path]) -> None:
     with pytest.raises(InputError, match="px"):
         model(weights)(torch.zeros(1, 2, 3, 60, 64, dtype=torch.uint8), 1)
+
+
+def test_learning_without_forgetting(weights: dict[str, Path]) -> None:
+    """The student sees the teacher's own inputs, and the look leaves no trace in its running statistics."""
+    tested = model(weights, weight_global=0.0, weight_forget=3.0)
+    without = model(weights, None, weight_global=0.0)
+    expected_student, seen = model(weights, None, weight_global=0.0).student.train(), {}
+    rgb = pairs().transpose(0, 1).flatten(0, 1).float() / 255  # (2 B, 3, H, W)
+    found, rest = tested(pairs(), 1), without(pairs(), 1)
+    for name, value in tested.student.named_buffers():
+        assert torch.equal(value, without.student.get_buffer(name)), name
+    assert {name: loss.item() for name, loss in found.items() if name != "forget"} == pytest.approx(
+        {name: loss.item() for name, loss in rest.items()}
+    )
+    frozen = Encoder(18, 0.125, *STANDARD).eval()
+    frozen.load_state_dict(torch.load(weights["lab"])["state_dict"])
+    seen["own"] = expected_student(rgb_to_lab(rgb), ("res5",))["res5"]  # no channel dropped
+    with torch.no_grad():
+        seen["taught"] = frozen(rgb_to_lab(rgb), ("res5",))["res5"]
+    expected = 3 * losses.without_forgetting_loss(seen["own"], seen["taught"])
+    torch.testing.assert_close(found["forget"], expected, rtol=1e-4, atol=1e-7)
+    found["forget"].backward()
+    assert tested.student.conv1.weight.grad.abs().max() > 0
+    assert all(p.grad is None for p in tested.teacher.parameters())
+
+
+def test_without_forgetting_needs_a_lab_teacher(weights: dict[str, Path]) -> None:
+    with pytest.raises(InputError, match="reads RGB"):
+        model(weights, "rgb", weight_global=0.0, weight_forget=1.0)
