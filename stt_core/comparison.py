@@ -1,7 +1,7 @@
 """What was measured of a way to train, by this run or in the reference results; and two ways compared, pair by pair."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,9 @@ class Measured:
     metrics: dict[str, float]  # 0 to 1
     sequences: dict[str, float]  # sequence -> headline figure, 0 to 1
     occlusion: dict[str, dict[str, float]]  # sequence -> AFTER, BEFORE -> J&F, where a sequence has both
+    nearness: dict[str, dict[str, float]] = field(
+        default_factory=dict
+    )  # sequence -> measures of `learned`; reference only
 
 
 def condensed(results: dict, events: dict | None = None) -> dict:
@@ -95,21 +98,25 @@ def measured(study: Study, task: str, name: str) -> list[Measured]:
     return own(study, task, name) or stored(study, task, name)
 
 
+def by_origin(study: Study, task: str, names: Iterable[str]) -> dict[str, dict[str, list[Measured]]]:
+    """Origin -> name -> results, OWN first; without an origin that lacks one of the ways."""
+    names = list(names)
+    found = {
+        origin: {name: source(study, task, name) for name in names} for origin, source in ((OWN, own), (STORED, stored))
+    }
+    return {origin: results for origin, results in found.items() if all(results.values())}
+
+
 def together(study: Study, task: str, names: Iterable[str]) -> dict[str, list[Measured]]:
     """Results of several ways, all of this run or, where it lacks one, all of the reference; {} where that lacks one, too."""
-    names = list(names)
-    for source in (own, stored):
-        found = {name: source(study, task, name) for name in names}
-        if all(found.values()):
-            return found
-    return {}
+    return next(iter(by_origin(study, task, names).values()), {})
 
 
 def differences(first: list[Measured], second: list[Measured], where: str | None = None) -> np.ndarray:
     """First minus second in points, (seeds, sequences), of the seeds and sequences of both.
 
     Args:
-        where: AFTER or BEFORE, for the J&F of these frames alone; None = the headline figure.
+        where: AFTER or BEFORE, for the J&F of these frames alone, or a measure of `nearness`; None = the headline figure.
 
     Raises:
         ValueError: sequences that only one of the two has.
@@ -125,7 +132,10 @@ def differences(first: list[Measured], second: list[Measured], where: str | None
 
 
 def _values(run: Measured, where: str | None) -> dict[str, float]:
-    return run.sequences if where is None else {name: split[where] for name, split in run.occlusion.items()}
+    if where is None:
+        return run.sequences
+    records = run.occlusion if where in (AFTER, BEFORE) else run.nearness
+    return {name: record[where] for name, record in records.items()}
 
 
 def compared(study: Study, task: str, first: str, second: str) -> dict | None:

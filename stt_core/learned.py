@@ -200,6 +200,17 @@ def as_table(summary_rows: pd.DataFrame, digits: dict[str, int] | int = 2) -> pd
     return wide.rename_axis(index=None, columns=None)
 
 
+def nearer(study: Study, task: str = "davis", full: str = "full", other: str = "no_global") -> dict[str, np.ndarray]:
+    """Measure of `AGAINST_TEACHER` -> first minus second (seeds, clips), in the measure's own unit, over the study's seeds."""
+    wide = []
+    for seed in study.seeds:
+        run = study.with_seed(seed)
+        table = against_teacher(run, {name: run.source(name) for name in (full, other)}, task)
+        wide.append(table.pivot(index="sequence", columns="variant"))
+    own, theirs = title(full), title(other)
+    return {m: np.stack([(w[m][own] - w[m][theirs]).to_numpy() for w in wide]) for m in AGAINST_TEACHER}
+
+
 def retained(study: Study, task: str = "davis", full: str = "full", other: str = "no_global") -> pd.DataFrame:
     """Is the first nearer to the teacher than the second: paired by clip, over the study's seeds.
 
@@ -208,19 +219,15 @@ def retained(study: Study, task: str = "davis", full: str = "full", other: str =
         is nearer on" (clips out of all, by the mean over seeds), "nearer to the teacher" (a title, or "undecided" where
         the interval holds zero).
     """
-    tables, rows = [], []
-    for seed in study.seeds:
-        run = study.with_seed(seed)
-        tables.append(against_teacher(run, {name: run.source(name) for name in (full, other)}, task))
-    for measure, sign in AGAINST_TEACHER.items():
-        wide = [t.pivot(index="sequence", columns="variant", values=measure) for t in tables]
-        differences = np.stack([(w[title(full)] - w[title(other)]).to_numpy() for w in wide])  # (seeds, clips)
+    rows = []
+    for measure, differences in nearer(study, task, full, other).items():
+        sign = AGAINST_TEACHER[measure]
         row = summary(differences)
         won = {"supported": title(full), "contradicted": title(other)}
         low, high = sorted((sign * row["low"], sign * row["high"]))
-        nearer = won.get(verdict({"low": low, "high": high}), "undecided")
+        winner = won.get(verdict({"low": low, "high": high}), "undecided")
         better = int((sign * differences.mean(axis=0) > 0).sum())
         of = {name: row[name] for name in ("difference", "low", "high", "seeds")}
         clips = f"{better} of {row['sequences']}"
-        rows.append({"measure": measure, **of, "first is nearer on": clips, "nearer to the teacher": nearer})
+        rows.append({"measure": measure, **of, "first is nearer on": clips, "nearer to the teacher": winner})
     return pd.DataFrame(rows).set_index("measure")

@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from stt_core import report, tables
+from stt_core import learned, report, tables
 from stt_core.bench import processor
 from stt_core.comparison import REFERENCE, Measured, condensed, events_of, own, stored
 from stt_core.files import InputError, read_json, write_json
 from stt_core.fingerprint import hash_of
 from stt_core.schedule import versions
 from stt_core.study import ROOT, Study
-from stt_core.variants import BASELINES, HEADLINE, VARIANTS, title
+from stt_core.variants import BASELINES, HEADLINE, NO_ENCODER, VARIANTS, title
 
 CONFIDENCE = 0.99  # that a fresh seed's figure lies within the tolerance, if nothing changed
 
@@ -36,12 +36,18 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
             run = study.with_seed(seed)
             source = run.source(name)
             results = {task: run.measure(task, source) for task in report.TASKS if run.has(task)}
+            kept = {task: condensed(found, events_of(run, task)) for task, found in results.items()}
+            if name in learned.NAMES:
+                for task in {"davis", "real"} & results.keys():
+                    near = learned.against_teacher(run, {name: source}, task).set_index("sequence")
+                    near = near[list(learned.AGAINST_TEACHER)]
+                    kept[task]["nearness"] = near.to_dict(orient="index")
             timing = Path(source).with_name("seconds.json")
             seeds[str(seed)] = {
                 "training seconds": read_json(timing)["seconds"] if timing.is_file() else None,
                 "measuring seconds": {task: found["seconds"] for task, found in results.items()},
                 "weights": next(iter(results.values()))["weights"]["identity"],
-                "tasks": {task: condensed(found, events_of(run, task)) for task, found in results.items()},
+                "tasks": kept,
             }
         content = {
             "variant": name,
@@ -122,7 +128,7 @@ def verify(study: Study) -> pd.DataFrame:
                 here, mean = 100 * headline(run, task), float(np.mean(values))
                 same = [other for other in reference if other.seed == run.seed]
                 tolerance = 0.01
-                if name in VARIANTS and task in spread:
+                if name not in NO_ENCODER and task in spread:
                     sd, freedom = spread[task]
                     tolerance = t.ppf((1 + CONFIDENCE) / 2, freedom) * sd * np.sqrt(1 + 1 / len(values))
                 rows.append(

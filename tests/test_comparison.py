@@ -69,10 +69,55 @@ def test_this_run_or_the_reference_never_mixed(monkeypatch):
 
 
 def test_a_claim_about_where():
-    claim = next(claim for claim in claims.CLAIMS if claim.where)
     better = [run("full", occlusion={f"s{i}": {AFTER: 0.6, BEFORE: 0.9} for i in range(3)})]
     worse = [run("no_local", occlusion={f"s{i}": {AFTER: 0.5 - 0.1 * i, BEFORE: 0.85} for i in range(3)})]
-    np.testing.assert_allclose(claims._differences(claim, better, worse), [[5, 15, 25]], atol=1e-9)
+    np.testing.assert_allclose(claims._around_occlusions(better, worse), [[5, 15, 25]], atol=1e-9)
+
+
+def test_claims_of_this_run_beside_the_references(monkeypatch):
+    """Every way scores `scores`; the reference has three seeds, and ways that this run doesn't train."""
+    scores = {"full": 0.7, "no_global": 0.8, "share_1": 0.1}
+    near = {"full": 0.9, "no_global": 0.5}
+
+    def results(name, seeds, origin):
+        runs = []
+        for seed in range(seeds):
+            some = [scores[name] + 0.01 * i + 0.001 * seed * i for i in range(4)]
+            found = run(name, seed, origin, some)
+            occlusion = {s: {AFTER: 0.3, BEFORE: 0.4 + 0.1 * i} for i, s in enumerate(found.sequences)}
+            nearness = {
+                s: {"overlap res5": near.get(name, 0) + 0.01 * i * (name == "full")}
+                for i, s in enumerate(found.sequences)
+            }
+            runs.append(Measured(name, seed, origin, found.metrics, found.sequences, occlusion, nearness))
+        return runs
+
+    def own(study, task, name):
+        return results(name, 1, comparison.OWN) if task == TASK and name in near else []
+
+    def stored(study, task, name):
+        return results(name, 3, comparison.STORED) if task == TASK and name in scores else []
+
+    monkeypatch.setattr(comparison, "own", own)
+    monkeypatch.setattr(comparison, "stored", stored)
+    monkeypatch.setattr(claims.learned, "nearer", lambda *_: {"overlap res5": np.array([[0.1, 0.2, 0.2, 0.3]])})
+    study = SimpleNamespace(has=lambda task: False)
+    table = claims.claims(study)
+    assert set(zip(table.claim, table.origin, strict=True)) == {
+        ("global distillation helps", "this run"),
+        ("global distillation helps", "reference"),
+        ("it retains spatial features (neighbour overlap)", "this run"),
+        ("it retains spatial features (neighbour overlap)", "reference"),
+    }
+    wide = claims.beside(table)
+    helps = wide.loc[("global distillation helps", TASK)]
+    assert helps["this run", "difference"] == pytest.approx(-10)
+    assert (helps["this run", "seeds"], helps["reference", "seeds"]) == (1, 3)
+    assert helps["", "paper"] == pytest.approx(70.5 - 69.3)  # published.csv, ResNet-18
+    keeps = wide.loc[("it retains spatial features (neighbour overlap)", TASK)]
+    assert keeps["this run", "difference"] == pytest.approx(20)
+    assert keeps["reference", "difference"] == pytest.approx(41.5)
+    assert (keeps["this run", "verdict"], keeps["reference", "verdict"]) == ("supported", "supported")
 
 
 @pytest.fixture
