@@ -7,18 +7,23 @@ quote it, and rendered to `runs/<profile>/book/html`; a failed build leaves the 
 import argparse
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
 
+from stt_core.captions import KEY
 from stt_core.files import InputError, read_json, write_json, write_text
 from stt_core.fingerprint import hash_of
 from stt_core.pairing import PATTERN
 
+MATHJAX = ("startup.js", "core.js", "input/tex-base.js", "input/tex/extensions/ams.js", "output/chtml.js")
+MATHJAX += ("output/chtml/fonts/tex.js", "output/chtml/fonts/woff-v2", "a11y/assistive-mml.js")
 PACKAGES = ("sphinx", "myst-nb", "sphinx-book-theme", "sphinxcontrib-bibtex", "sphinx-mathjax-offline")
 
 
@@ -90,13 +95,30 @@ def page(path: Path, record: dict) -> nbformat.NotebookNode:
         cell.metadata["mystnb"] = {"code_prompt_show": "Parameters of this run"}
     if injected:  # the defaults, in the cell before, don't hold
         notebook.cells = [cell for cell in notebook.cells if "parameters" not in cell.metadata.get("tags", [])]
-    title, *rest = notebook.cells
+    title, *rest = numbered(notebook.cells)
     heading, _, text_below = title.source.partition("\n")
     if title.cell_type != "markdown" or not heading.startswith("# "):
         raise InputError(f"notebooks/{name}.py must begin with a Markdown cell whose first line is its title, “# …”.")
     title.source = f"{heading}\n\n{text}\n\n{text_below}"
     notebook.cells = [title, *rest]
     return notebook
+
+
+def numbered(cells: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Cells with every captioned output (see `stt_core.captions`) taken out into a cell of its own: a numbered figure."""
+    result = []
+    for cell in cells:
+        figures = [o for o in cell.get("outputs", []) if KEY in o.get("metadata", {})]
+        if figures:
+            cell.outputs = [o for o in cell.outputs if o not in figures]
+        result.append(cell)
+        for output in figures:
+            words = output.metadata.pop(KEY)
+            figure = {"caption": words["caption"], "align": "left"} | ({"name": words["name"]} if words["name"] else {})
+            own = nbformat.v4.new_code_cell("# the figure of the cell above", outputs=[output], metadata={"tags": ["remove-input"]})
+            own.metadata["mystnb"] = {"figure": figure, "image": {"alt": words["alt"]}}
+            result.append(own)
+    return result
 
 
 def without_docstrings(text: str) -> str:
@@ -120,7 +142,21 @@ def stage(root: Path, profile: str, notebooks: dict[Path, dict], source: Path) -
         text = nbformat.writes(page(path, record))
         write_text(source / "notebooks" / path.name, text)
         shutil.copy(root / "notebooks" / f"{path.stem}.py", source / "notebook-sources")
+    package = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
+    for name in MATHJAX:
+        target = source / "mathjax" / "mathjax" / name  # Sphinx serves what is in the first of the two folders
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (package / name).is_dir() else shutil.copy)(package / name, target)
     write_json(source / "run.json", {"profile": profile, "footer": footer(profile, list(notebooks.values()))})
+
+
+def lighten(html: Path) -> None:
+    """Take away what a page needn't load: the theme draws a dozen icons by a script of 1.5 MB; book.css does it with its font."""
+    for path in html.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(re.sub(r"<script[^>]*scripts/fontawesome\.js[^>]*></script>", "", text), encoding="utf-8")
+    for path in {*html.rglob("*.map"), *html.rglob("fontawesome.js*")}:
+        path.unlink()
 
 
 def build(root: Path, profile: str) -> tuple[Path, bool]:
@@ -145,6 +181,7 @@ def build(root: Path, profile: str) -> tuple[Path, bool]:
     write_text(log, result.stdout + result.stderr)
     if result.returncode:
         raise InputError(f"the book can't be rendered, see {log}:\n{result.stderr.strip()}")
+    lighten(new)
     record.unlink(missing_ok=True)
     shutil.rmtree(html, ignore_errors=True)
     new.rename(html)

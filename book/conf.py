@@ -1,7 +1,6 @@
 """Sphinx settings of the book. `book/build.py` stages the sources and leaves `run.json` beside this file."""
 
 import html
-import importlib.util
 import json
 from pathlib import Path
 
@@ -55,9 +54,10 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
 
-# Equations without a request to a CDN: one file of the package, served from the book.
-MATHJAX = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
-mathjax_path = "tex-svg-full.js"
-# MathJax 3 is in the package. Its menu would load more of it, which isn't there.
-mathjax3_config = {"options": {"enableMenu": False}}
-html_static_path.append(str(MATHJAX / "tex-svg-full.js"))
+# Equations without a request to a CDN: the parts of MathJax 3 that these pages need, served from the book (see build.py).
+mathjax_path = "mathjax/startup.js"
+mathjax3_config = {
+    "loader": {"load": ["core", "input/tex-base", "[tex]/ams", "output/chtml", "a11y/assistive-mml"]},
+    "tex": {"packages": {"[+]": ["ams"]}},
+}
+html_static_path.append("mathjax")

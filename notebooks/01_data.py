@@ -21,6 +21,7 @@ import pandas as pd
 from skimage.data import stereo_motorcycle
 
 from stt_core import viz
+from stt_core.captions import show
 from stt_core.datasets import read_image
 from stt_core.drawing import blended
 from stt_core.files import read_json
@@ -48,7 +49,13 @@ pd.Series(counts, name="count").to_frame()
 # %% tags=["hide-input"]
 chosen = np.linspace(0, len(images) - 1, 24).astype(int)
 sheet = [images[(0, int(i))].permute(1, 2, 0).numpy() for i in chosen]
-figure = viz.image_grid([sheet[i : i + 8] for i in range(0, 24, 8)])
+show(
+    study,
+    viz.image_grid([sheet[i : i + 8] for i in range(0, 24, 8)]),
+    "Training images of step one, evenly chosen from the list. Each is its own class: the loss asks to tell every image from every other.",
+    alt="A sheet of 24 small training images in three rows.",
+    name="fig-images",
+)
 
 # %% [markdown]
 # ## Videos for step two
@@ -59,7 +66,13 @@ figure = viz.image_grid([sheet[i : i + 8] for i in range(0, 24, 8)])
 # %% tags=["hide-input"]
 chosen = np.linspace(0, len(pairs) - 1, 8).astype(int)
 drawn = [pairs[(0, int(i))].permute(0, 2, 3, 1).numpy() for i in chosen]
-figure = viz.image_grid([[pair[0] for pair in drawn], [pair[1] for pair in drawn]], ["reference", "query"])
+show(
+    study,
+    viz.image_grid([[pair[0] for pair in drawn], [pair[1] for pair in drawn]], ["reference", "query"]),
+    "Training pairs of step two: the earlier frame above, the later one below. Look for what moved: the match of a cell lies some cells away.",
+    alt="Eight pairs of video frames, the reference above its query.",
+    name="fig-pairs",
+)
 
 # %% [markdown]
 # Some training videos hold a cut or a jump, where frames do not continue each other; there, reconstruction teaches the
@@ -79,7 +92,14 @@ if broken:
             at = [frame.stem for frame in frames].index(broken[name][kind][0])
             rows.append([read_image(frame) for frame in frames[at - 2 : at + 2]])
             titles.append(f"{kind[:-1]} after the second")
-    figure = viz.image_grid(rows, titles, width=7.0)
+    show(
+        study,
+        viz.image_grid(rows, titles, width=7.0),
+        "Four neighbouring frames around a cut and around a jump. After the second frame no match is to be found, or none nearby.",
+        alt="Two rows of four frames; after the second frame of each the picture changes abruptly.",
+        files=[listing],
+        name="fig-cuts",
+    )
 else:
     print("nothing is recorded about cuts in these videos")
 
@@ -96,16 +116,41 @@ def strip(sequence, count: int = 6) -> list[np.ndarray]:
     return [blended(read_image(sequence.frames[t]), read_mask(sequence.masks[t])) for t in times]
 
 
-for task in [task for task in tasks if task in ("davis", "real")]:
-    figure = viz.image_grid([strip(sequence) for sequence in study.sequences(task)[:4]])
-    figure.suptitle(f"{task}: {study.relative(study.folder(task))}", fontsize=9)
+if "davis" in tasks:
+    show(
+        study,
+        viz.image_grid([strip(sequence) for sequence in study.sequences("davis")[:4]]),
+        "Object masks of four test sequences over time, a colour an object. Only the first frame's are given to a method.",
+        alt="Four rows of video frames with coloured object masks, six frames a row.",
+        files=[study.folder("davis")],
+        name="fig-objects",
+    )
+
+# %% tags=["hide-input"]
+if "real" in tasks:
+    show(
+        study,
+        viz.image_grid([strip(sequence) for sequence in study.sequences("real")[:4]]),
+        "The same of real video, wherever a DAVIS folder is at hand.",
+        alt="Four rows of real video frames with coloured object masks, six frames a row.",
+        files=[study.folder("real")],
+    )
+else:
+    print("no real video at hand; data/README.md says how to get some")
 
 # %% [markdown]
 # Parts, in the classes of VIP:
 
 # %% tags=["hide-input"]
 if "vip" in tasks:
-    figure = viz.image_grid([strip(sequence) for sequence in study.sequences("vip")[:3]])
+    show(
+        study,
+        viz.image_grid([strip(sequence) for sequence in study.sequences("vip")[:3]]),
+        "Body parts of three test videos over time, a colour a class. Left and right are classes of their own.",
+        alt="Three rows of video frames with coloured body parts, six frames a row.",
+        files=[study.folder("vip")],
+        name="fig-parts",
+    )
 else:
     print(f"no part data in {study.relative(study.data)}")
 
@@ -118,7 +163,14 @@ if "jhmdb" in tasks:
     for clip in study.sequences("jhmdb")[:3]:
         times = np.linspace(0, len(clip.frames) - 1, 6).astype(int)
         rows.append([viz.with_joints(read_image(clip.frames[t]), clip.joints[t]) for t in times])
-    figure = viz.image_grid(rows)
+    show(
+        study,
+        viz.image_grid(rows),
+        "Joints of three test clips over time. A joint keeps its colour.",
+        alt="Three rows of video frames with coloured dots at the joints, six frames a row.",
+        files=[study.folder("jhmdb")],
+        name="fig-joints",
+    )
 else:
     print(f"no pose data in {study.relative(study.data)}")
 
@@ -130,6 +182,12 @@ else:
 
 # %% tags=["hide-input"]
 left, right, disparity = stereo_motorcycle()
-figure = viz.image_grid([[left, right]], column_titles=["left", "right"], width=9.0)
+pair = viz.image_grid([[left, right]], column_titles=["left", "right"], width=9.0)
 measured = np.isfinite(disparity)
-print(f"disparity measured at {measured.mean():.0%} of the pixels, {disparity[measured].max():.0f} px at most")
+show(
+    study,
+    pair,
+    f"A real stereo pair. Its disparity is known at {measured.mean():.0%} of the pixels and is {disparity[measured].max():.0f} px at most.",
+    alt="Two photographs of a motorcycle, taken side by side.",
+    name="fig-stereo",
+)

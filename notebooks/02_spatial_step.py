@@ -23,6 +23,7 @@ import pandas as pd
 from skimage.data import stereo_motorcycle
 
 from stt_core import viz
+from stt_core.captions import show
 from stt_core.study import Study
 
 viz.style()
@@ -38,8 +39,14 @@ pd.Series(asdict(study.profile.spatial), name="step one, this run").to_frame()
 # %% tags=["hide-input"]
 weights = study.spatial()
 metrics = pd.read_csv(weights.parent / "metrics.csv")
-figure = viz.training_curves({"step one": metrics}, ["loss", "accuracy", "lr"])
-print(study.relative(weights))
+show(
+    study,
+    viz.training_curves({"step one": metrics}, ["loss", "accuracy", "lr"]),
+    "Step one's training, running means: the loss falls and accuracy rises while the queue fills with better keys.",
+    alt="Three curves over training steps: loss, accuracy and learning rate of step one.",
+    files=[weights.parent / "metrics.csv"],
+    name="fig-spatial-training",
+)
 
 # %% [markdown]
 # If the profile's teacher takes RGB, as in the paper, a second encoder is trained the same way on RGB. With a Lab
@@ -60,5 +67,11 @@ print(f"teacher: {study.relative(teacher)} ({study.profile.teacher} input)")
 # %% tags=["hide-input"]
 sources = {"Lab image": "lab", "random weights": "random", "step one": weights}
 stereo = {name: study.stereo(source) for name, source in sources.items()}
-figure = viz.stereo_figure(stereo_motorcycle()[0], {name: matches for name, (_, matches) in stereo.items()})
+show(
+    study,
+    viz.stereo_figure(stereo_motorcycle()[0], {name: matches for name, (_, matches) in stereo.items()}),
+    "How far off each match is: dark is right, yellow is lost. Look at smooth panels and at the floor, where one cell looks like the next.",
+    alt="The left image of the stereo pair beside a map of matching errors for each kind of features.",
+    name="fig-spatial-stereo",
+)
 pd.DataFrame({name: scores for name, (scores, _) in stereo.items()}).T.round(3)

@@ -21,6 +21,7 @@ import pandas as pd
 from skimage.data import stereo_motorcycle
 
 from stt_core import report, viz
+from stt_core.captions import show
 from stt_core.study import Study
 
 viz.style()
@@ -54,8 +55,14 @@ table.map(lambda value: f"{value:.4g}" if pd.notna(value) else "")
 # %% tags=["hide-input"]
 weights = study.weights("full")
 metrics = pd.read_csv(weights.parent / "metrics.csv")
-print(study.relative(weights))
-figure = viz.training_curves({"full method": metrics}, ["fine", "coarse", "local", "global"])
+show(
+    study,
+    viz.training_curves({"full method": metrics}, ["fine", "coarse", "local", "global"]),
+    "The four terms of step two, weights included, as running means. The distillations are added to the reconstruction, so look at how large each is beside it.",
+    alt="Four curves over training steps: fine and coarse reconstruction, local and global distillation.",
+    files=[weights.parent / "metrics.csv"],
+    name="fig-temporal-training",
+)
 
 # %% [markdown]
 # The same from scratch, which has no step-one encoder and so no global distillation, with a learning rate of its own:
@@ -63,7 +70,13 @@ figure = viz.training_curves({"full method": metrics}, ["fine", "coarse", "local
 # %% tags=["hide-input"]
 scratch = study.weights("step_two")
 curves = {"full method": metrics, "from scratch": pd.read_csv(scratch.parent / "metrics.csv")}
-figure = viz.training_curves(curves, ["fine", "coarse", "local", "lr"])
+show(
+    study,
+    viz.training_curves(curves, ["fine", "coarse", "local", "lr"]),
+    "Step two after step one, and from random weights. A lower reconstruction error is not yet a better match: the tasks decide.",
+    alt="Curves over training steps of the full method and of step two from scratch.",
+    files=[weights.parent / "metrics.csv", scratch.parent / "metrics.csv"],
+)
 
 # %% [markdown]
 # ## The learning rate, on validation clips
@@ -92,5 +105,10 @@ sources = {
     "full method": weights,
 }
 stereo = {name: study.stereo(source) for name, source in sources.items()}
-figure = viz.stereo_figure(stereo_motorcycle()[0], {name: matches for name, (_, matches) in stereo.items()})
+show(
+    study,
+    viz.stereo_figure(stereo_motorcycle()[0], {name: matches for name, (_, matches) in stereo.items()}),
+    "How far off each match is, on a pair that no training saw: dark is right, yellow is lost.",
+    alt="The left image of the stereo pair beside a map of matching errors for each kind of features.",
+)
 pd.DataFrame({name: scores for name, (scores, _) in stereo.items()}).T.round(3)

@@ -16,6 +16,7 @@ runs = ""
 from pathlib import Path
 
 from stt_core import tables, viz
+from stt_core.captions import show
 from stt_core.datasets import read_image
 from stt_core.drawing import blended
 from stt_core.labels import read_mask
@@ -34,12 +35,18 @@ names = ["copy", "flow", "lab", "random", "supervised", "step_one", "step_two", 
 
 # %% tags=["hide-input"]
 results = study.results("davis", names)
-for result in results.values():
-    print(study.relative(result["path"]))
 tables.totals(results).round(1)
 
 # %% tags=["hide-input"]
-figure = viz.score_bars(tables.per_sequence(results), "J&F-Mean", by="variant", per="sequence")
+files = [result["path"] for result in results.values()]
+show(
+    study,
+    viz.score_bars(tables.per_sequence(results), "J&F-Mean", by="variant", per="sequence"),
+    "J&F-Mean of every method. A dot is a sequence: where dots spread far, a mean of few sequences says little.",
+    alt="One bar a method with its mean J&F, and a dot for each sequence.",
+    files=files,
+    name="fig-davis",
+)
 
 # %% [markdown]
 # ## Drift
@@ -47,7 +54,14 @@ figure = viz.score_bars(tables.per_sequence(results), "J&F-Mean", by="variant", 
 # Errors add up: a label that was carried wrongly is carried on. The curve shows how fast.
 
 # %% tags=["hide-input"]
-figure = viz.score_over_time(tables.over_time(results), "J&F", by="variant")
+show(
+    study,
+    viz.score_over_time(tables.over_time(results), "J&F", by="variant"),
+    "J&F against the time since the given mask; shaded, 95 % of the mean over sequences. A steep start is wrong matching, a steady fall is drift.",
+    alt="One falling line a method: J&F over the frame number.",
+    files=files,
+    name="fig-drift",
+)
 
 # %% [markdown]
 # ## What it looks like
@@ -74,13 +88,28 @@ def strip(name: str):
     return viz.image_grid(rows, ["annotation", *results], [f"frame {t}" for t in times])
 
 
-figure = strip((scores - scores.mean()).abs().idxmin())
+typical = (scores - scores.mean()).abs().idxmin()
+show(
+    study,
+    strip(typical),
+    f"Sequence `{typical}`, on which the full method comes closest to its mean: the annotation above, what each method made of the first mask below.",
+    alt="Rows of six frames with coloured masks: the annotation, then one row a method.",
+    files=files,
+    name="fig-strip",
+)
 
 # %% [markdown]
 # And where the full method does worst:
 
 # %% tags=["hide-input"]
-figure = strip(scores.idxmin())
+show(
+    study,
+    strip(scores.idxmin()),
+    f"Sequence `{scores.idxmin()}`, the full method's worst. Look for the frame in which a label first jumps to a look-alike, or is lost behind something.",
+    alt="Rows of six frames with coloured masks: the annotation, then one row a method.",
+    files=files,
+    name="fig-failure",
+)
 
 # %% [markdown]
 # ## On real video
@@ -92,9 +121,14 @@ figure = strip(scores.idxmin())
 # %% tags=["hide-input"]
 real = study.results("real", names)
 if real:
-    for result in real.values():
-        print(study.relative(result["path"]))
     display(tables.totals(real).round(1))
-    figure = viz.score_bars(tables.per_sequence(real), "J&F-Mean", by="variant", per="sequence")
+    show(
+        study,
+        viz.score_bars(tables.per_sequence(real), "J&F-Mean", by="variant", per="sequence"),
+        "J&F-Mean on real video of the weights that this run trained.",
+        alt="One bar a method with its mean J&F on real video, and a dot for each sequence.",
+        files=[result["path"] for result in real.values()],
+        name="fig-real",
+    )
 else:
     print("no DAVIS folder at hand; data/README.md says how to get one")

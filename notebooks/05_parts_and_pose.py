@@ -18,6 +18,7 @@ from pathlib import Path
 from IPython.display import Image
 
 from stt_core import tables, viz
+from stt_core.captions import show
 from stt_core.study import Study
 
 viz.style()
@@ -30,14 +31,19 @@ names = ["copy", "flow", "lab", "random", "supervised", "step_one", "step_two", 
 # %% tags=["hide-input"]
 parts = study.results("vip", names)
 if parts:
-    figure = viz.score_bars(tables.per_sequence(parts), "mIoU", by="variant", per="video")
+    show(
+        study,
+        viz.score_bars(tables.per_sequence(parts), "mIoU", by="variant", per="video"),
+        "mIoU of body parts. A dot is one video's mean over its classes; the table pools counts over all videos first, as the benchmark does.",
+        alt="One bar a method with its mean mIoU, and a dot for each video.",
+        files=[result["path"] for result in parts.values()],
+        name="fig-vip",
+    )
     display(tables.totals(parts).round(1))
 else:
     print(f"no part data in {study.relative(study.data)}")
 
 # %% [markdown]
-# A bar's dots are means over the classes of one video; the table pools counts over all videos first, as the benchmark does.
-#
 # ## Pose
 #
 # The method's code and VFS score the given frame too; CRW and UVC do not. Both are here.
@@ -45,23 +51,28 @@ else:
 # %% tags=["hide-input"]
 pose = study.results("jhmdb", names)
 if pose:
-    figure = viz.score_bars(tables.per_sequence(pose), "PCK@0.1", by="variant", per="clip")
+    show(
+        study,
+        viz.score_bars(tables.per_sequence(pose), "PCK@0.1", by="variant", per="clip"),
+        "PCK@0.1 of joints: the share found within a tenth of the person's size. A dot is a clip.",
+        alt="One bar a method with its mean PCK at 0.1, and a dot for each clip.",
+        files=[result["path"] for result in pose.values()],
+        name="fig-jhmdb",
+    )
     display(tables.totals(pose).round(1))
 else:
     print(f"no pose data in {study.relative(study.data)}")
 
-# %% [markdown]
-# Rings are the true joints, dots those that the full method found, joined by its error: the first clip.
-
 
 # %% tags=["hide-input"]
-def first_overlay(result: dict) -> Image:
-    folder = Path(result["path"]).parent / "overlays"
-    return Image(folder / f"{result['sequences'][0]['name'].replace('/', '--')}.png")
+def show_first_overlay(result: dict) -> None:
+    path = Path(result["path"]).parent / "overlays" / f"{result['sequences'][0]['name'].replace('/', '--')}.png"
+    words = "Rings: the true joints; dots: those that the full method found, joined by its error. The first clip."
+    show(study, Image(path), words, alt="Frames of one clip with rings and dots at the joints.", files=[path])
 
 
 if pose:
-    display(first_overlay(pose["full method"]))
+    show_first_overlay(pose["full method"])
 
 # %% [markdown]
 # ## Animals
@@ -73,9 +84,19 @@ if pose:
 # %% tags=["hide-input"]
 animals = study.results("badja", names)
 if animals:
-    figure = viz.score_bars(tables.per_sequence(animals), tables.MAIN["badja"], by="variant", per="sequence")
+    show(
+        study,
+        viz.score_bars(tables.per_sequence(animals), tables.MAIN["badja"], by="variant", per="sequence"),
+        "Joints of real animals. A dot is a sequence.",
+        alt="One bar a method with its mean share of joints found, and a dot for each sequence.",
+        files=[result["path"] for result in animals.values()],
+        name="fig-badja",
+    )
     display(tables.totals(animals).round(1))
     print(*animals["full method"]["notes"], sep="\n")
-    display(first_overlay(animals["full method"]))
 else:
     print(f"no BADJA in {study.relative(study.data)}")
+
+# %% tags=["hide-input"]
+if animals:
+    show_first_overlay(animals["full method"])

@@ -16,6 +16,7 @@ runs = ""
 import pandas as pd
 
 from stt_core import report, tables, viz
+from stt_core.captions import show
 from stt_core.study import Study
 from stt_core.variants import title
 
@@ -29,9 +30,13 @@ names = ["no_global", "full"]
 # %% tags=["hide-input"]
 runs_of = {title(name): study.weights(name).parent / "metrics.csv" for name in names}
 curves = {name: pd.read_csv(path) for name, path in runs_of.items()}
-for path in runs_of.values():
-    print(study.relative(path))
-figure = viz.training_curves(curves, ["fine", "coarse", "local", "global"])
+show(
+    study,
+    viz.training_curves(curves, ["fine", "coarse", "local", "global"]),
+    "Training with and without global distillation. Without its guard the reconstruction is free to fall further; what that costs or brings, the tasks say.",
+    alt="Curves of the losses over training steps, a line a way to train.",
+    files=runs_of.values(),
+)
 
 # %% [markdown]
 # ## On the three tasks
@@ -49,15 +54,26 @@ differences = report.differences(study, "full", ["no_global", "forget", "neither
 tables.as_text(differences.set_index(["comparison", "task"]))
 
 # %% tags=["hide-input"]
-figure = viz.interval_figure(differences)
+show(
+    study,
+    viz.interval_figure(differences),
+    "The differences of the table. An interval that holds zero decides nothing; filled, this run's results, hollow, the reference's.",
+    alt="Differences in points with their intervals, one line a comparison and task, around a zero line.",
+)
 
 # %% [markdown]
 # ## Sequence by sequence
 
 # %% tags=["hide-input"]
 davis = study.results("davis", names)
-for name in names[:-1]:
-    figure = viz.paired_differences(tables.per_sequence(davis), "J&F-Mean", title("full"), title(name))
+others = [title(name) for name in names if name != "full"]
+show(
+    study,
+    viz.paired_differences(tables.per_sequence(davis), "J&F-Mean", title("full"), others),
+    "J&F-Mean of the full method minus the other, sequence by sequence. Blue: the full method is better; dashed: the mean.",
+    alt="Horizontal bars to the right and left of zero, one a sequence.",
+    files=[result["path"] for result in davis.values()],
+)
 
 # %% [markdown]
 # ## A real check: matches on a stereo pair

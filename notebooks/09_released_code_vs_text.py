@@ -30,6 +30,7 @@ runs = ""
 import pandas as pd
 
 from stt_core import held_out, report, selection, viz, viz_selection
+from stt_core.captions import show
 from stt_core.study import Study
 
 viz.style()
@@ -48,7 +49,14 @@ print(f"{pairs} pairs of {study.relative(study.folder('davis'))}, list “{held_
 # control: every query alike, but for the border that soft weights leave out.
 
 # %% tags=["hide-input"]
-figure = viz_selection.kept_figure(measured, share)
+show(
+    study,
+    viz_selection.kept_figure(measured, share),
+    "What share of the queries takes part (left), and where along the map each selection falls. The text keeps the same share everywhere; a ramp from left to right is the missing flatten.",
+    alt="Bars of the share of queries kept by each variant, and curves of it over columns and rows of the map.",
+    files=weights.values(),
+    name="fig-kept",
+)
 
 # %% tags=["hide-input"]
 kept = pd.concat({name: tables["variants"] for name, tables in measured.items()}, names=["encoder"])
@@ -64,7 +72,14 @@ kept.groupby(["encoder", "variant"], sort=False).kept.agg(["mean", "std", "min",
 
 # %% tags=["hide-input"]
 examples = viz_selection.examples(study, weights["full method"])
-figure = viz_selection.maps_figure(examples)
+show(
+    study,
+    viz_selection.maps_figure(examples),
+    "Pairs under the trained encoder. Above: frames, objects, both scores, and how far the copied colour is off. Below: what each variant selects; what is left out is dark.",
+    alt="Rows of small maps: frames, score maps, and the selection of each variant over the later frame.",
+    files=weights.values(),
+    name="fig-selected",
+)
 
 # %% [markdown]
 # ### How the selections agree
@@ -74,7 +89,14 @@ figure = viz_selection.maps_figure(examples)
 # least that two of 70 % can have, where each leaves out only what the other takes.
 
 # %% tags=["hide-input"]
-figure = viz_selection.agreement_figure(measured)
+show(
+    study,
+    viz_selection.agreement_figure(measured),
+    "How far two selections are the same: intersection over union, mean over pairs. The upper left entry of a row tells how near a variant is to the text.",
+    alt="Two square tables of numbers with shaded cells: the overlap between each two variants.",
+    files=weights.values(),
+    name="fig-agreement",
+)
 
 # %% [markdown]
 # ### What the scores measure
@@ -111,7 +133,14 @@ pd.concat(columns, axis=1).rename(index=ranks).round(3)
 # regions may be another: compare them with *all but the border*, not with 1.
 
 # %% tags=["hide-input"]
-figure = viz_selection.regions_figure(measured)
+show(
+    study,
+    viz_selection.regions_figure(measured),
+    "Where the selected queries lie. At 1 a region has its fair share; right of it the selection prefers it. Compare soft weights with the control of all but the border.",
+    alt="Dots, one a variant and region, at the region's share of the selection over its share of the map.",
+    files=weights.values(),
+    name="fig-regions",
+)
 
 # %% [markdown]
 # ### How well the selected ones match
@@ -121,7 +150,14 @@ figure = viz_selection.regions_figure(measured)
 # the border*: what that alone does is no merit of a score.
 
 # %% tags=["hide-input"]
-figure = viz_selection.errors_figure(measured)
+show(
+    study,
+    viz_selection.errors_figure(measured),
+    "Errors of what the coarse correlation copies, at selected (filled) and at left-out queries (hollow). A selection of queries that need help has its filled dot on the right.",
+    alt="Pairs of a filled and a hollow dot joined by a line, one pair a variant.",
+    files=weights.values(),
+    name="fig-errors",
+)
 
 # %% [markdown]
 # ## What the loss then asks for
@@ -131,7 +167,14 @@ figure = viz_selection.errors_figure(measured)
 # Here is one uncertain query of the first example, over the earlier frame.
 
 # %% tags=["hide-input"]
-figure = viz_selection.target_figure(examples[0])
+show(
+    study,
+    viz_selection.target_figure(examples[0]),
+    "One uncertain query's row as a map over the earlier frame, all at one scale: what the coarse level says, both targets, and the nearest row that a softmax can reach.",
+    alt="Four small maps of one query's weights over the earlier frame.",
+    files=weights.values(),
+    name="fig-target",
+)
 
 # %% [markdown]
 # Left, the loss before its weight, on the same pairs with the same encoder. Black is the least that any coarse
@@ -141,7 +184,14 @@ figure = viz_selection.target_figure(examples[0])
 # what reaches the features, over the text's. Right, whether it points where the text's does.
 
 # %% tags=["hide-input"]
-figure = viz_selection.loss_figure(measured)
+show(
+    study,
+    viz_selection.loss_figure(measured),
+    "Left: the loss and the least that any coarse correlation could reach (black). Middle: how hard it pulls. Right: whether it pulls where the text's loss does.",
+    alt="Three panels of horizontal bars, one bar a variant: loss, gradient norm, cosine with the text's gradient.",
+    files=weights.values(),
+    name="fig-pull",
+)
 
 # %% tags=["hide-input"]
 figures = {

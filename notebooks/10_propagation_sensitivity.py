@@ -27,6 +27,7 @@ runs = ""
 import pandas as pd
 
 from stt_core import sensitivity, viz
+from stt_core.captions import show
 from stt_core.settings_around import SEARCHLESS
 from stt_core.study import Study
 from stt_core.viz_sensitivity import sensitivity_figure
@@ -42,12 +43,17 @@ print(f"the profile's settings: {study.profile.evaluation.davis}, stride {study.
 # %% [markdown]
 # ## One setting at a time
 #
-# Blue: mean over objects; grey: single clips. The ring on the dotted line is the profile's own value. All panels share their scale, so a
-# flat one is a setting that doesn't matter here.
+# All panels share their scale, so a flat one is a setting that doesn't matter here.
 
 # %% tags=["hide-input"]
 full = sensitivity.sensitivity(study, "full")
-figure = sensitivity_figure(full)
+show(
+    study,
+    sensitivity_figure(full),
+    "J&F-Mean over the values of each setting, the others kept. Thick: the mean over objects; grey: single clips. The ring on the dotted line is the profile's own value.",
+    alt="Small panels, one a setting of propagation, each with the mean J&F over its values and thin lines for single clips.",
+    name="fig-sensitivity",
+)
 
 # %% [markdown]
 # How far each moves the mean, in points: the best value of the axis with its gain over the profile's, on how many clips it gains, and
@@ -69,7 +75,12 @@ some = [
     *(sensitivity.sensitivity(study, name, SEARCHLESS) for name in ("step_one", "random")),
 ]
 together = pd.concat(some)
-figure = sensitivity_figure(together)
+show(
+    study,
+    sensitivity_figure(together),
+    "The same for three kinds of features. If the peaks lie at different values, one setting for all is unfair to some.",
+    alt="Small panels, one a setting, each with a line of mean J&F for three kinds of features.",
+)
 
 # %% tags=["hide-input"]
 sensitivity.largest_changes(together).sort_values(["variant", "axis"]).set_index(["variant", "axis"]).round(1)

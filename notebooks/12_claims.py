@@ -24,6 +24,7 @@ runs = ""
 
 # %% tags=["hide-input"]
 from stt_core import tables, viz
+from stt_core.captions import show
 from stt_core.claims import ONE_MODEL, beside, claims
 from stt_core.study import Study
 
@@ -35,17 +36,22 @@ for task, data in table.drop_duplicates("task").set_index("task").data.items():
     print(f"{task}: {data}")
 tables.as_text(beside(table)).fillna("")
 
-# %% [markdown]
-# The same as a figure: the mean difference and its interval, one colour a task. Filled: this run; hollow: the reference, for what this run
-# doesn't train.
-
 # %% tags=["hide-input"]
 shown = table.drop_duplicates(["claim", "task"]).rename(columns={"claim": "comparison"})  # this run's come first
 simple = shown.comparison.str.startswith(ONE_MODEL)
-figure = viz.interval_figure(shown[~simple])
-
-# %% [markdown]
-# One model, the same for all tasks, against what needs no training of this kind. The scale is another.
+show(
+    study,
+    viz.interval_figure(shown[~simple]),
+    "The claims as differences in points, with 95 % intervals. A claim holds where its interval lies right of zero. Filled: this run; hollow: the reference, for what this run doesn't train.",
+    alt="One line a claim and task: the mean difference with its interval, around a zero line.",
+    name="fig-claims",
+)
 
 # %% tags=["hide-input"]
-figure = viz.interval_figure(shown[simple])
+show(
+    study,
+    viz.interval_figure(shown[simple]),
+    "One model, the same for all tasks, against what needs no training of this kind. Mind the other scale.",
+    alt="One line a baseline and task: the full method's advantage in points with its interval.",
+    name="fig-one-model",
+)

@@ -17,6 +17,7 @@ runs = ""
 import pandas as pd
 
 from stt_core import tables, viz
+from stt_core.captions import show
 from stt_core.study import Study
 
 viz.style()
@@ -51,7 +52,13 @@ tables.formatted(tables.speed_table(bench), formats)
 # looks everywhere before it masks. The exponents are those of the lines.
 
 # %% tags=["hide-input"]
-figure = viz.growth_figure(bench)
+show(
+    study,
+    viz.growth_figure(bench),
+    "Seconds a frame over the size of the map (left) and of the window (right), both axes logarithmic: a slope of 1 is cost in proportion.",
+    alt="Two panels of rising lines: seconds a frame over cells of the map and over cells of the window, for the plain and the tiled scheme.",
+    name="fig-growth",
+)
 
 # %% tags=["hide-input"]
 tables.formatted(tables.slopes(bench), {"map": "{:.2f}", "window": "{:.2f}"})

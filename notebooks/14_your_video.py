@@ -32,6 +32,7 @@ import pandas as pd
 from IPython.display import Video
 
 from stt_core import viz
+from stt_core.captions import show
 from stt_core.features import feature_source
 from stt_core.fingerprint import hash_of
 from stt_core.given import inner_points
@@ -75,7 +76,14 @@ pd.Series(
 numbers = np.linspace(0, run["frames"] - 1, min(6, run["frames"])).round().astype(int).tolist()
 film = out / "overlay.mp4"
 drawn = open_video(film).frames(skip=set(range(run["frames"])) - set(numbers))
-figure = viz.image_grid([[frame.image for frame in drawn]], column_titles=[f"frame {t}" for t in numbers])
+show(
+    study,
+    viz.image_grid([[frame.image for frame in drawn]], column_titles=[f"frame {t}" for t in numbers]),
+    "The labels of the first frame, carried through the video: objects as coloured areas, points as dots.",
+    alt="Six frames of the video with the propagated objects and points.",
+    files=[film],
+    name="fig-own",
+)
 
 # %% tags=["hide-input"]
 if film.stat().st_size < 2e6:
@@ -92,9 +100,21 @@ else:
 
 # %% tags=["hide-input"]
 if (out / "points.csv").exists():
-    figure = viz.score_over_time(pd.read_csv(out / "points.csv"), "confidence", by="name")
+    show(
+        study,
+        viz.score_over_time(pd.read_csv(out / "points.csv"), "confidence", by="name"),
+        "Confidence of each point. Look for sudden drops, not for the slow fall.",
+        alt="One line a point: confidence over frames.",
+        files=[out / "points.csv"],
+    )
 
 # %% tags=["hide-input"]
 if (out / "masks.csv").exists():
     objects = pd.read_csv(out / "masks.csv").astype({"object": str})
-    figure = viz.score_over_time(objects, "confidence", by="object")
+    show(
+        study,
+        viz.score_over_time(objects, "confidence", by="object"),
+        "Confidence of each object: the mean share of the vote in its cells.",
+        alt="One line an object: confidence over frames.",
+        files=[out / "masks.csv"],
+    )

@@ -15,6 +15,7 @@ runs = ""
 
 # %% tags=["hide-input"]
 from stt_core import across_videos, learned, viz, viz_maps
+from stt_core.captions import show
 from stt_core.study import Study
 from stt_core.variants import title
 
@@ -57,11 +58,16 @@ titles = {
     "CKA res4": "CKA, res4",
     "loss": "global loss (less is nearer)",
 }
-figure = viz_maps.measures_figure(summaries, titles)
+show(
+    study,
+    viz_maps.measures_figure(summaries, titles),
+    "How near each network is to the step-one encoder. Dot: mean over clips, line: 95 % interval, dashed: by chance. Compare the full method with the one without global distillation, and both with random weights.",
+    alt="Panels of dots with intervals, one panel a measure, one dot a network.",
+    files=(w for w in sources.values() if w != "random"),
+    name="fig-retained",
+)
 
 # %% [markdown]
-# Dot: mean, line: 95 % interval, dashed: by chance.
-#
 # **The test of the claim**: the full method minus the same without global distillation, clip by clip. The last column names the one that
 # is nearer to the teacher, where the interval leaves zero out. These are five views of one question, not five tests of it; the loss is
 # what was trained for, so it says that training worked, and the others that more than the trained quantity stayed. Nearer to the teacher
@@ -96,7 +102,16 @@ else:
 # %% tags=["hide-input"]
 students = viz_maps.networks(study, sources)
 points = viz_maps.point_examples(study, students)
-figure = viz_maps.point_figure(points) if points else print("no object is seen in both frames")
+if points:
+    show(
+        study,
+        viz_maps.point_figure(points),
+        "Where a point of the first frame (first column) is found in a later one, per network. Look for one spot on the star; a second spot is a confusion.",
+        alt="A grid of frames: the point, the later frame with the object outlined, and a heat map for each network.",
+        name="fig-points",
+    )
+else:
+    print("no object is seen in both frames")
 
 # %% [markdown]
 # The same shares over all clips and objects. By chance, heat falls into an object by the share of the frame that it covers.
@@ -113,7 +128,13 @@ learned.as_table(learned.summaries(measured, ["mass", "top-k mass"]))
 # flat ground, where one cell is like the next.
 
 # %% tags=["hide-input"]
-figure = viz_maps.entropy_figure(viz_maps.entropy_examples(study, students), study.profile.temporal.radius_coarse)
+show(
+    study,
+    viz_maps.entropy_figure(viz_maps.entropy_examples(study, students), study.profile.temporal.radius_coarse),
+    "How uncertain each cell's match is. Look at outlines, at flat ground and at what comes into view.",
+    alt="A grid of frames and entropy maps, one map a network.",
+    name="fig-entropy",
+)
 
 # %% [markdown]
 # Mean entropy in nats by place: cells of one object or of the background alone, cells on an outline, and objects that are partly hidden in that
@@ -146,4 +167,10 @@ if study.has("vip"):
     parts = across_videos.across_videos(study, sources)
     shares = learned.summaries(parts, across_videos.KINDS)
     display(learned.as_table(shares))
-    figure = viz_maps.measures_figure(shares, {kind: f"same part, among {kind}" for kind in across_videos.KINDS})
+    show(
+        study,
+        viz_maps.measures_figure(shares, {kind: f"same part, among {kind}" for kind in across_videos.KINDS}),
+        "How often the nearest cell in another video is of the same part; dashed: by chance.",
+        alt="Panels of dots with intervals: the share of nearest cells that are of the same part, one dot a network.",
+        name="fig-across",
+    )

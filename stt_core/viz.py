@@ -90,16 +90,20 @@ def score_over_time(table: pd.DataFrame, score: str, by: str) -> Figure:
     return figure
 
 
-def paired_differences(table: pd.DataFrame, score: str, full: str, other: str) -> Figure:
-    """Per sequence, `full` minus `other`, sorted; `table` has columns sequence, variant and `score`."""
+def paired_differences(table: pd.DataFrame, score: str, full: str, others: Sequence[str]) -> Figure:
+    """Per sequence, `full` minus each of `others`, a panel each; `table` has columns sequence, variant and `score`."""
     wide = table.pivot(index="sequence", columns="variant", values=score)
-    difference = (wide[full] - wide[other]).sort_values()
     palette = sns.color_palette(PALETTE_NAME)
-    figure, axis = plt.subplots(figsize=(7.5, 0.28 * len(difference) + 1.1), layout="constrained")
-    axis.barh(difference.index, difference, color=[palette[0] if d > 0 else palette[3] for d in difference])
-    axis.axvline(0, color="0.3", linewidth=1)
-    axis.axvline(difference.mean(), color="0.3", linewidth=1, linestyle="--")
-    axis.set(xlabel=f"{score}: {full} minus {other} (dashed: mean)", ylabel="")
+    size = (1.5 + 4.2 * len(others), 0.26 * len(wide) + 1.1)
+    figure, axes = plt.subplots(1, len(others), figsize=size, squeeze=False, layout="constrained", sharex=True)
+    for axis, other in zip(axes[0], others, strict=True):
+        difference = (wide[full] - wide[other]).sort_values()
+        axis.barh(difference.index, difference, color=[palette[0] if d > 0 else palette[3] for d in difference])
+        axis.axvline(0, color="0.3", linewidth=1)
+        axis.axvline(difference.mean(), color="0.3", linewidth=1, linestyle="--")
+        axis.set_title(f"{full} minus {other}", fontsize=10)
+        axis.set(xlabel=score, ylabel="")
+        axis.tick_params(labelsize=9)
     return figure
 
 
