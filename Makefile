@@ -19,7 +19,7 @@ RUN := $(BIN)/python -m stt_core.runner --profile $(PROFILE) --jobs $(JOBS) -p s
 .PHONY: help reproduce notebooks ablations verify notebook book serve lab data test check format sync clean
 
 help:  ## list the targets
-	@echo "Targets (variables: PROFILE=$(PROFILE) DATA=$(DATA) SEED=$(SEED) JOBS=$(JOBS) PYTHON=$(PYTHON)):"
+	@echo "Targets (variables: PROFILE=$(PROFILE) DATA=$(DATA) SEED=$(SEED) SEEDS=$(SEEDS) JOBS=$(JOBS) PYTHON=$(PYTHON) NB= ARGS=):"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 reproduce: notebooks  ## everything: environment, data, all notebooks, the book; only what is stale

@@ -33,25 +33,28 @@ curves = {name: pd.read_csv(path) for name, path in runs_of.items()}
 show(
     study,
     viz.training_curves(curves, ["fine", "coarse", "local", "global"]),
-    "Training with and without global distillation. Without its guard the reconstruction is free to fall further; what that costs or brings, the tasks say.",
+    "Training with and without global distillation. Compare the reconstruction, fine and coarse: the guard asks for something else beside it.",
     alt="Curves of the losses over training steps, a line a way to train.",
     files=runs_of.values(),
 )
 
 # %% [markdown]
-# ## On the three tasks
+# ## On the tasks
 
 # %% tags=["hide-input"]
+display(report.data_names(study))
 report.grid_table(study, ["full", "no_global", "forget", "neither"])
 
 # %% [markdown]
-# A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % bootstrap interval over
-# both (`stt_core.intervals`). With one seed the interval covers the choice of sequences alone; *lowest* and *highest seed* are the means
-# of single seeds. *origin* says whether this run measured both ways or, where it doesn't train one of them, the reference results are shown.
+# A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % bootstrap interval over both
+# (`stt_core.intervals`); sequences of DAVIS count by their objects, as in its own mean, videos and clips of the other tasks alike, while
+# their tables pool all frames. With one seed the interval covers the choice of sequences alone; *single seeds* has the lowest and
+# the highest mean of one seed. *better* names the one for which the interval and every seed speak. *origin* says
+# whether this run measured both or, where it doesn't train one of them, the reference results are shown.
 
 # %% tags=["hide-input"]
 differences = report.differences(study, "full", ["no_global", "forget", "neither"])
-tables.as_text(differences.set_index(["comparison", "task"]))
+report.differences_table(differences)
 
 # %% tags=["hide-input"]
 show(

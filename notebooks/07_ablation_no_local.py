@@ -38,19 +38,22 @@ show(
 )
 
 # %% [markdown]
-# ## On the three tasks
+# ## On the tasks
 
 # %% tags=["hide-input"]
+display(report.data_names(study))
 report.grid_table(study, ["full", "no_local", "neither"])
 
 # %% [markdown]
-# A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % bootstrap interval over
-# both (`stt_core.intervals`). With one seed the interval covers the choice of sequences alone; *lowest* and *highest seed* are the means
-# of single seeds. *origin* says whether this run measured both ways or, where it doesn't train one of them, the reference results are shown.
+# A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % bootstrap interval over both
+# (`stt_core.intervals`); sequences of DAVIS count by their objects, as in its own mean, videos and clips of the other tasks alike, while
+# their tables pool all frames. With one seed the interval covers the choice of sequences alone; *single seeds* has the lowest and
+# the highest mean of one seed. *better* names the one for which the interval and every seed speak. *origin* says
+# whether this run measured both or, where it doesn't train one of them, the reference results are shown.
 
 # %% tags=["hide-input"]
 differences = report.differences(study, "full", ["no_local", "neither"])
-tables.as_text(differences.set_index(["comparison", "task"]))
+report.differences_table(differences)
 
 # %% tags=["hide-input"]
 show(
@@ -72,7 +75,7 @@ report.grid_table(study, shares)
 
 # %% tags=["hide-input"]
 scratch = report.differences(study, "step_two", shares[1:])
-tables.as_text(scratch.set_index(["comparison", "task"])) if len(scratch) else print("no results: make ablations")
+report.differences_table(scratch) if len(scratch) else print("no results: make ablations")
 
 # %% [markdown]
 # ## Sequence by sequence

@@ -56,9 +56,9 @@ show(
 )
 
 # %% [markdown]
-# How far each moves the mean, in points: the best value of the axis with its gain over the profile's, on how many clips it gains, and
-# the worst value with its loss. With so few clips a gain of a point or two that not nearly all of them share is no reason to
-# change a setting.
+# How far each moves the mean, in points: the best value of the axis with its gain over the profile's own and the worst with its loss, with 95 %
+# bootstrap intervals over clips. The best of several values gains something by chance alone, and the clips are few: a small gain is no reason
+# to change a setting.
 
 # %% tags=["hide-input"]
 sensitivity.largest_changes(full).drop(columns="variant").set_index("axis").round(1)

@@ -39,7 +39,7 @@ for name, weights in sources.items():
 # * **The loss itself**: the distance between both correlations that global distillation lowers (weight 1), on pairs it never saw.
 #   Less is nearer.
 #
-# Chance is what an unrelated order of the cells gives (for the loss: a student whose correlation is flat). It is easily beaten:
+# Chance is what an unrelated order of the cells gives (for the loss: a student whose correlation is flat). Beating it says little:
 # neighbouring frames resemble each other, and any network sees that the same place looks alike. *Random weights* are therefore the
 # honest floor. *Step one only* has the teacher's own weights if the teacher reads Lab: at res5 it shows what the other strides alone
 # change, at res4 it is the same network.

@@ -31,4 +31,4 @@ figure = viz.training_curves({title(variant): log}, [name for name in log.column
 # %% tags=["hide-input"]
 for task in filter(study.has, report.TASKS):
     table = tables.totals({title(variant): study.measure(task, str(weights))}).round(1)
-    display(table.rename_axis(columns=f"{task}: {report.data_name(study, task)}"))
+    display(table.rename_axis(columns=f"{task}: {study.data_name(task)}"))

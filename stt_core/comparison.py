@@ -2,20 +2,20 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from stt_core import tables
 from stt_core.files import read_json
+from stt_core.fingerprint import hash_of
 from stt_core.intervals import summary
 from stt_core.study import ROOT, Study
-from stt_core.variants import BASELINES, HEADLINE, title
+from stt_core.variants import BASELINES, HEADLINE, VARIANTS, title
 
 REFERENCE = ROOT / "results" / "reference"  # <profile>/<variant>.json, see `reference`
 OWN, STORED = "this run", "reference"
-AFTER, BEFORE = "after an occlusion", "before any"  # of an object, in DAVIS's frames
+AFTER, CLEAR = "after an occlusion", "in the clear"  # of an object, in DAVIS's frames
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,18 @@ class Measured:
     origin: str  # OWN or STORED
     metrics: dict[str, float]  # 0 to 1
     sequences: dict[str, float]  # sequence -> headline figure, 0 to 1
-    occlusion: dict[str, dict[str, float]]  # sequence -> AFTER, BEFORE -> J&F, where a sequence has both
+    occlusion: dict[str, dict[str, float]]  # sequence -> AFTER, CLEAR -> J&F, see `condensed`
+    weights: dict[str, int]  # sequence -> how much it counts in the mean: DAVIS counts objects
     nearness: dict[str, dict[str, float]] = field(
         default_factory=dict
     )  # sequence -> measures of `learned`; reference only
 
 
 def condensed(results: dict, events: dict | None = None) -> dict:
-    """What comparisons need of a `results.json`: "metrics", "sequences" and "occlusion" of `Measured`.
+    """What comparisons need of a `results.json`: "metrics", "sequences", "weights" and "occlusion" of `Measured`.
+
+    "occlusion" has J&F of a sequence's objects from their first occlusion on (AFTER), and that of objects of all sequences
+    which weren't hidden so far, at the same frame numbers (CLEAR): labels are worse late in a clip anyhow.
 
     Args:
         results: of any task.
@@ -42,21 +46,32 @@ def condensed(results: dict, events: dict | None = None) -> dict:
     """
     table = tables.per_sequence({"one": results})
     sequences = dict(zip(table.sequence, table.iloc[:, -1].astype(float), strict=True))
-    return {"metrics": results["metrics"], "sequences": sequences, "occlusion": _by_occlusion(results, events or {})}
+    davis = results["task"] == "davis"
+    return {
+        "metrics": results["metrics"],
+        "sequences": sequences,
+        "weights": {record["name"]: len(record["objects"]) if davis else 1 for record in results["sequences"]},
+        "occlusion": _by_occlusion(results["sequences"], events) if davis and events else {},
+    }
 
 
-def _by_occlusion(results: dict, events: dict) -> dict[str, dict[str, float]]:
-    """J&F of objects in frames from their first occlusion on, and in frames before it or without one."""
-    split = {}
-    for record in results["sequences"] if results["task"] == "davis" else ():
+def _by_occlusion(records: list[dict], events: dict) -> dict[str, dict[str, float]]:
+    clear: dict[int, list[float]] = {}  # frame -> J&F of the objects that weren't hidden so far
+    after: dict[str, list[tuple[int, float]]] = {}  # sequence -> frame and J&F of those that were
+    for record in records:
         hidden = events.get(record["name"], {}).get("occlusions", {})
-        values: dict[str, list[float]] = {AFTER: [], BEFORE: []}
         for number, scores in enumerate(record["objects"], start=1):
             begins = min(map(int, hidden.get(str(number), ())), default=None)
             for frame, pair in enumerate(zip(scores["J"], scores["F"], strict=True), start=1):  # frame 0 isn't scored
-                values[AFTER if begins is not None and frame >= begins else BEFORE].append(sum(pair) / 2)
-        if all(values.values()):
-            split[record["name"]] = {where: float(np.mean(found)) for where, found in values.items()}
+                if begins is not None and frame >= begins:
+                    after.setdefault(record["name"], []).append((frame, sum(pair) / 2))
+                else:
+                    clear.setdefault(frame, []).append(sum(pair) / 2)
+    split = {}
+    for name, found in after.items():
+        pairs = [(score, np.mean(clear[frame])) for frame, score in found if frame in clear]
+        if pairs:
+            split[name] = dict(zip((AFTER, CLEAR), map(float, np.mean(pairs, axis=0)), strict=True))
     return split
 
 
@@ -66,15 +81,46 @@ def events_of(study: Study, task: str) -> dict:
     return read_json(path) if path.is_file() else {}
 
 
+def settings_hash(study: Study, name: str) -> str:
+    """Hash of the settings that a way is trained and measured with, but for the seed and for what a run derives itself."""
+    profile = study.profile
+    parts = [profile.teacher, profile.spatial, profile.temporal, profile.scratch_lr, profile.max_gap, profile.aspect]
+    way = VARIANTS.get(name)
+    parts += [profile.carry_weights, profile.world, profile.evaluation, way and [way.steps, way.changes, way.local]]
+    return hash_of([*parts, name])
+
+
 def stored(study: Study, task: str, name: str) -> list[Measured]:
-    """A way's reference results, one a seed; empty where there are none."""
+    """A way's reference results, one a seed; empty where there are none, or none of these settings and data."""
     path = REFERENCE / study.profile.profile / f"{name}.json"
-    seeds = read_json(path)["seeds"] if path.is_file() else {}
+    content = read_json(path) if path.is_file() else {}
+    if not content or content["settings"] != settings_hash(study, name):
+        return []
+    if study.has(task) and content["data"].get(task) != study.data_name(task):
+        return []
     return [
         Measured(name, int(seed), STORED, **found["tasks"][task])
-        for seed, found in sorted(seeds.items())
+        for seed, found in sorted(content["seeds"].items())
         if task in found["tasks"]
     ]
+
+
+def provenance(study: Study) -> pd.DataFrame:
+    """One row a way that has reference results for this run's settings: on what, with what and when they were made."""
+    rows = {}
+    for path in sorted((REFERENCE / study.profile.profile).glob("*.json")):
+        content = read_json(path)
+        if content["settings"] == settings_hash(study, path.stem):
+            seconds = [found["training seconds"] for found in content["seeds"].values()]
+            known = [s for s in seconds if s]
+            rows[content["title"]] = {
+                "seeds": ", ".join(content["seeds"]),
+                "training, minutes a seed": f"{sum(known) / len(known) / 60:.1f}" if known else "",
+                "processor": content["machine"]["processor"],
+                "torch": content["versions"]["torch"],
+                "commit": content["commit"][:8],
+            }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def own(study: Study, task: str, name: str) -> list[Measured]:
@@ -116,7 +162,7 @@ def differences(first: list[Measured], second: list[Measured], where: str | None
     """First minus second in points, (seeds, sequences), of the seeds and sequences of both.
 
     Args:
-        where: AFTER or BEFORE, for the J&F of these frames alone, or a measure of `nearness`; None = the headline figure.
+        where: AFTER or CLEAR, for the J&F of these frames alone, or a measure of `nearness`; None = the headline figure.
 
     Raises:
         ValueError: sequences that only one of the two has.
@@ -127,14 +173,18 @@ def differences(first: list[Measured], second: list[Measured], where: str | None
         if mine.keys() != theirs.keys() or mine.keys() != pairs[0][0].keys():
             odd = sorted(mine.keys() ^ theirs.keys() or mine.keys() ^ pairs[0][0].keys())[0]
             raise ValueError(f"{first[0].variant} and {second[0].variant} were not both scored on {odd}.")
-    rows = [[100 * (mine[name] - theirs[name]) for name in mine] for mine, theirs in pairs]
-    return np.array(rows, float).reshape(len(rows), -1)
+    return np.array([[100 * (mine[name] - theirs[name]) for name in mine] for mine, theirs in pairs], float, ndmin=2)
+
+
+def weights(runs: list[Measured]) -> np.ndarray:
+    """How much each sequence counts in the mean, (sequences,), in the order of `differences`."""
+    return np.array([runs[0].weights[name] for name in runs[0].sequences], float)
 
 
 def _values(run: Measured, where: str | None) -> dict[str, float]:
     if where is None:
         return run.sequences
-    records = run.occlusion if where in (AFTER, BEFORE) else run.nearness
+    records = run.occlusion if where in (AFTER, CLEAR) else run.nearness
     return {name: record[where] for name, record in records.items()}
 
 
@@ -144,7 +194,7 @@ def compared(study: Study, task: str, first: str, second: str) -> dict | None:
     table = differences(found[first], found[second]) if found else np.empty((0, 0))
     if not table.size:
         return None
-    return {**summary(table), "origin": found[first][0].origin}
+    return {**summary(table, weights(found[first])), "origin": found[first][0].origin}
 
 
 def means(study: Study, task: str, names: Iterable[str]) -> pd.DataFrame:
@@ -163,8 +213,3 @@ def means(study: Study, task: str, names: Iterable[str]) -> pd.DataFrame:
             "origin": runs[0].origin,
         }
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def relative_reference(profile: str) -> Path:
-    """Where a profile's reference results lie, from the repository's root."""
-    return (REFERENCE / profile).relative_to(ROOT)

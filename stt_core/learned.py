@@ -224,8 +224,7 @@ def retained(study: Study, task: str = "davis", full: str = "full", other: str =
         sign = AGAINST_TEACHER[measure]
         row = summary(differences)
         won = {"supported": title(full), "contradicted": title(other)}
-        low, high = sorted((sign * row["low"], sign * row["high"]))
-        winner = won.get(verdict({"low": low, "high": high}), "undecided")
+        winner = won.get(verdict(summary(sign * differences)), "undecided")
         better = int((sign * differences.mean(axis=0) > 0).sum())
         of = {name: row[name] for name in ("difference", "low", "high", "seeds")}
         clips = f"{better} of {row['sequences']}"

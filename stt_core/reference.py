@@ -15,20 +15,21 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from stt_core import learned, report, tables
+from stt_core import learned, report
 from stt_core.bench import processor
-from stt_core.comparison import REFERENCE, Measured, condensed, events_of, own, stored
+from stt_core.comparison import REFERENCE, condensed, events_of, own, settings_hash, stored
 from stt_core.files import InputError, read_json, write_json
-from stt_core.fingerprint import hash_of
 from stt_core.schedule import versions
 from stt_core.study import ROOT, Study
 from stt_core.variants import BASELINES, HEADLINE, NO_ENCODER, VARIANTS, title
 
-CONFIDENCE = 0.99  # that a fresh seed's figure lies within the tolerance, if nothing changed
+CONFIDENCE = 0.99  # that all figures of a fresh run lie within their tolerances, if nothing changed
 
 
 def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
     """Write `<profile>/<name>.json` of what this run measured, for all of the study's seeds; train what is missing."""
+    # Before anything is written, or the first file would make the commit look changed.
+    made = {"commit": commit(), "versions": versions(), "machine": machine()}
     paths = []
     for name in names:
         seeds = {}
@@ -45,6 +46,7 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
             timing = Path(source).with_name("seconds.json")
             seeds[str(seed)] = {
                 "training seconds": read_json(timing)["seconds"] if timing.is_file() else None,
+                "threads": sorted({found["machine"]["threads"] for found in results.values()}),
                 "measuring seconds": {task: found["seconds"] for task, found in results.items()},
                 "weights": next(iter(results.values()))["weights"]["identity"],
                 "tasks": kept,
@@ -53,23 +55,14 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
             "variant": name,
             "title": title(name),
             "profile": study.profile.profile,
-            "data": {task: report.data_name(study, task) for task in report.TASKS if study.has(task)},
+            "data": {task: study.data_name(task) for task in report.TASKS if study.has(task)},
             "settings": settings_hash(study, name),
-            "commit": commit(),
-            "versions": versions(),
-            "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.machine()},
+            **made,
             "seeds": seeds,
         }
         paths.append(out / study.profile.profile / f"{name}.json")
         write_json(paths[-1], content)
     return paths
-
-
-def settings_hash(study: Study, name: str) -> str:
-    """Hash of the settings that a way is trained and measured with, but for the seed and for what a run derives itself."""
-    profile = study.profile
-    parts = [profile.teacher, profile.spatial, profile.temporal, profile.scratch_lr, profile.max_gap, profile.aspect]
-    return hash_of([*parts, profile.carry_weights, profile.world, profile.evaluation, VARIANTS.get(name, name)])
 
 
 def commit() -> str:
@@ -85,70 +78,85 @@ def commit() -> str:
     return head + "+" * bool(changes)
 
 
-def spreads(study: Study) -> dict[str, tuple[float, int]]:
-    """Task -> standard deviation over seeds of the headline figure, in points, pooled over the ways, and its freedom."""
+def machine() -> dict:
+    return {"processor": processor(), "cores": os.cpu_count(), "system": platform.machine()}
+
+
+def spreads(study: Study) -> dict[tuple[str, str], tuple[float, int]]:
+    """(Task, metric) -> standard deviation over seeds, in points, pooled over the ways to train, and its degrees of freedom."""
     found = {}
     for task in report.TASKS:
-        squares, freedom = 0.0, 0
+        squares: dict[str, float] = {}
+        freedom = 0
         for name in VARIANTS:
-            values = [100 * headline(run, task) for run in stored(study, task, name)]
-            squares += float(np.var(values)) * len(values) if values else 0.0
-            freedom += max(0, len(values) - 1)
-        if freedom:
-            found[task] = (float(np.sqrt(squares / freedom)), freedom)
+            runs = stored(study, task, name)
+            for metric in runs[0].metrics if len(runs) > 1 else ():
+                values = [100 * run.metrics[metric] for run in runs]
+                squares[metric] = squares.get(metric, 0.0) + float(np.var(values)) * len(values)
+            freedom += max(0, len(runs) - 1)
+        found |= {(task, metric): (float(np.sqrt(total / freedom)), freedom) for metric, total in squares.items()}
     return found
 
 
-def headline(run: Measured, task: str) -> float:
-    return run.metrics[tables.MAIN["davis" if task == "real" else task]]
-
-
 def verify(study: Study) -> pd.DataFrame:
-    """A fresh run's headline figures beside the reference's, one row a way, task and seed.
+    """A fresh run's figures beside the reference's, one row a way, task, metric and seed.
 
-    A figure may differ from the mean of the reference's n seeds by t sd sqrt(1 + 1/n): sd is the spread over
-    seeds, pooled over the ways that were trained with several, and t Student's quantile at `CONFIDENCE`. A baseline that nothing
-    random enters must be the same to a hundredth of a point.
+    A figure may differ from the mean of the reference's n seeds by t sd sqrt(1 + 1/n): sd is the spread over seeds, pooled
+    over the ways that were trained with several, and t Student's quantile at which all rows together fail an unchanged
+    library in no more than 1 - `CONFIDENCE` of fresh runs (Bonferroni). Baselines that nothing random enters, and
+    everything that was computed with the same seed, versions, processor and threads, must be the same to a hundredth of a
+    point. Where the reference has one seed alone, there is no spread: figures of other seeds or machines aren't judged.
+
+    Returns:
+        Columns: way, task, metric, seed, here, reference, seeds, tolerance (nan where there is none), "same seed" ("identical",
+        "differs" or ""), within.
 
     Raises:
-        InputError: there are no reference results for the profile.
+        InputError: there are no reference results for the profile, its settings and its data.
     """
     if not (REFERENCE / study.profile.profile).is_dir():
         known = ", ".join(sorted(path.name for path in REFERENCE.glob("*"))) or "none"
         raise InputError(f"there are no reference results for profile {study.profile.profile}; there are: {known}.")
-    spread, rows = spreads(study), []
-    for name in [name for name in BASELINES if name != "supervised"] + list(HEADLINE):
-        path = REFERENCE / study.profile.profile / f"{name}.json"
-        if path.is_file() and read_json(path)["settings"] != settings_hash(study, name):
-            raise InputError(f"{path} is of other settings than this run's; run the profile as it is shipped.")
-        for task in report.TASKS:
-            reference = stored(study, task, name)
-            for run in own(study, task, name) if reference else ():
-                values = [100 * headline(other, task) for other in reference]
-                here, mean = 100 * headline(run, task), float(np.mean(values))
-                same = [other for other in reference if other.seed == run.seed]
-                tolerance = 0.01
-                if name not in NO_ENCODER and task in spread:
-                    sd, freedom = spread[task]
-                    tolerance = t.ppf((1 + CONFIDENCE) / 2, freedom) * sd * np.sqrt(1 + 1 / len(values))
-                rows.append(
-                    {
-                        "way": title(name),
-                        "task": task,
-                        "seed": run.seed,
-                        "here": here,
-                        "reference": mean,
-                        "seeds": len(values),
-                        "tolerance": tolerance,
-                        "same seed": "identical"
-                        if same and same[0].metrics == run.metrics
-                        else "differs"
-                        if same
-                        else "",
-                        "within": abs(here - mean) <= tolerance,
-                    }
-                )
+    names = [name for name in BASELINES if name != "supervised"] + list(HEADLINE)
+    compared = [
+        (name, task, run, stored(study, task, name))
+        for name in names
+        for task in report.TASKS
+        if stored(study, task, name)
+        for run in own(study, task, name)
+    ]
+    if not compared:
+        raise InputError(
+            f"the reference results of {study.profile.profile} are of other settings or data than this run's."
+        )
+    spread = spreads(study)
+    level = 1 - (1 - CONFIDENCE) / sum(len(run.metrics) for _, _, run, _ in compared)
+    rows = []
+    for name, task, run, reference in compared:
+        same = next((other for other in reference if other.seed == run.seed), None)
+        exact = name in NO_ENCODER or (same is not None and _same_machine(study, name, run.seed, task))
+        for metric, figure in run.metrics.items():
+            values = [100 * other.metrics[metric] for other in reference]
+            tolerance, mean = 0.01, float(np.mean(values))
+            if exact and same is not None:
+                mean = 100 * same.metrics[metric]
+            elif not exact:
+                sd, freedom = spread.get((task, metric), (float("nan"), 1))
+                tolerance = float(t.ppf((1 + level) / 2, freedom) * sd * np.sqrt(1 + 1 / len(values)))
+            twin = "" if same is None else "identical" if same.metrics[metric] == figure else "differs"
+            row = {"way": title(name), "task": task, "metric": metric, "seed": run.seed, "here": 100 * figure}
+            row |= {"reference": mean, "seeds": len(values), "tolerance": tolerance, "same seed": twin}
+            rows.append(row | {"within": np.isnan(tolerance) or abs(100 * figure - mean) <= tolerance})
     return pd.DataFrame(rows)
+
+
+def _same_machine(study: Study, name: str, seed: int, task: str) -> bool:
+    """Whether the reference was computed with this run's versions, processor and threads."""
+    content = read_json(REFERENCE / study.profile.profile / f"{name}.json")
+    run = study.with_seed(seed)
+    threads = run.measure(task, run.source(name))["machine"]["threads"]
+    same = content["versions"] == versions() and content["machine"]["processor"] == processor()
+    return same and content["seeds"][str(seed)]["threads"] == [threads]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -173,8 +181,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     print(table.to_string(index=False, float_format="{:.2f}".format))
-    missed = int((~table.within).sum())
-    print(f"{len(table)} figures, {missed} outside of the tolerance")
+    missed, equal = int((~table.within).sum()), int((table["same seed"] == "identical").sum())
+    print(
+        f"{len(table)} figures, {equal} identical to the reference's of the same seed, {missed} outside of the tolerance"
+    )
     return 1 if missed else 0
 
 

@@ -11,7 +11,7 @@ from stt_core.presets import PRESETS
 from stt_core.study import ROOT, Study
 from stt_core.variants import NO_ENCODER, title
 
-# The benchmark of each.
+# The benchmark whose layout each has.
 TASKS = {"davis": "DAVIS-2017", "vip": "VIP", "jhmdb": "JHMDB", "badja": "BADJA", "real": "DAVIS-2017"}
 PROTOCOLS = {"davis_s8": "this method", "davis_crw": "CRW", "davis_vfs": "VFS", "davis_dino": "DINO"}  # presets
 
@@ -21,13 +21,9 @@ def published() -> pd.DataFrame:
     return pd.read_csv(ROOT / "book" / "published.csv", dtype={"stride": str})
 
 
-def data_name(study: Study, task: str) -> str:
-    """What was measured, in the words of a table."""
-    if study.profile.data or task == "real":
-        folder = study.folder(task)
-        size = getattr(study.profile.evaluation, task).resize
-        return f"{folder.name}, {len(study.sequences(task))} sequences, resized to {size}"
-    return "shipped world"
+def data_names(study: Study) -> pd.DataFrame:
+    """What each task at hand is measured on."""
+    return pd.Series({task: study.data_name(task) for task in TASKS if study.has(task)}, name="data").to_frame()
 
 
 def differences(study: Study, first: str, others: Iterable[str]) -> pd.DataFrame:
@@ -42,19 +38,38 @@ def differences(study: Study, first: str, others: Iterable[str]) -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
+def differences_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """`differences` as a page shows them: one row a comparison and task; "better" names the one that the interval favours."""
+    if rows.empty:
+        return rows
+    names = rows.comparison.str.split(" minus ", n=1, expand=True)
+    better = names[0].where(rows.verdict == "supported", names[1].where(rows.verdict == "contradicted", "undecided"))
+    shown = tables.with_intervals(rows).assign(task=rows.task + ", " + rows.figure, better=better)
+    columns = ["difference", "single seeds", "better", "origin"]
+    return shown.set_index(["comparison", "task"])[columns].rename_axis(index=[None, None])
+
+
 def grid_table(study: Study, names: Iterable[str]) -> pd.DataFrame:
-    """One row a way to train, one column a task: the headline figure in percent, mean over seeds with the spread."""
-    columns = {}
-    for task, benchmark in TASKS.items():
+    """One row a way to train, one column a task: the headline figure in percent, mean over seeds with their spread.
+
+    Figures of the reference results are marked "(reference)".
+    """
+    columns, seeds = {}, {}
+    for task in TASKS:
         table = comparison.means(study, task, names)
         if table.empty:
             continue
         figure = tables.MAIN["davis" if task == "real" else task]
-        shown = table[figure].map("{:.1f}".format) + table.spread.map(lambda s: "" if pd.isna(s) else f" ± {s:.1f}")
-        columns[f"{benchmark}{' (real)' * (task == 'real')}, {figure}"] = shown
-        columns["seeds"], columns["origin"] = table.seeds, table.origin
-    order = [name for name in columns if name not in ("seeds", "origin")] + ["seeds", "origin"] * bool(columns)
-    return pd.DataFrame(columns)[order]
+        columns[f"{task}, {figure}"] = {
+            way: f"{row[figure]:.1f}"
+            + (f" ± {row.spread:.1f}" if row.seeds > 1 else "")
+            + " (reference)" * (row.origin == comparison.STORED)
+            for way, row in table.iterrows()
+        }
+        for way, row in table.iterrows():
+            seeds.setdefault(way, set()).add(row.seeds)
+    counts = {way: " or ".join(map(str, sorted(found))) for way, found in seeds.items()}
+    return pd.DataFrame({**columns, "seeds": counts}).fillna("")
 
 
 def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
@@ -65,7 +80,7 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
     rows = []
     for task, benchmark in TASKS.items():
         results = study.results(task, names)
-        data = data_name(study, task) if results else ""
+        data = study.data_name(task) if results else ""
         for method, result in results.items():
             row = {"benchmark": benchmark, "method": method, "backbone": backbones.get(method, own)}
             row |= {"source": "this run", "stride": str(result["settings"]["stride"]), "data": data}

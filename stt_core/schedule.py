@@ -112,7 +112,9 @@ def plan(root: Path, profile: str, overrides: Sequence[tuple[str, Any]] = ()) ->
     if unknown := sorted(named - set(sources)):
         raise InputError(f"notebooks/order.yaml names {unknown[0]}, but there is no such notebook.")
 
-    common = _common(root, parameters)
+    figures = root / "book" / "published.csv"  # the tables show it beside the run's own
+    shown = figures.read_text(encoding="utf-8") if figures.exists() else ""
+    common = [*_common(root, parameters), shown, folder_fingerprint(root / "results" / "reference")]
     planned: dict[str, Notebook] = {}
     while len(planned) < len(sources):
         ready = [n for n in sources if n not in planned and all(a in planned for a in after.get(n, []))]
@@ -155,17 +157,13 @@ def grid(root: Path, profile: str, seeds: int, overrides: Sequence[tuple[str, An
 
 
 def _common(root: Path, parameters: dict[str, Any]) -> list:
-    """What every notebook's output depends on, besides its own source."""
+    """What every notebook's output depends on, besides its own source and what it shows beside this run."""
     library = code_fingerprint(sorted({path.stem for path in LIBRARY.glob("*.py")} - NOT_RESULTS))
     # Without a data folder the notebooks make their own, which follows from library and parameters.
     settings = parameters.get("settings") or {}
     folders = [parameters.get("data") or settings.get("data"), *settings.get("real", [])]
-    figures = root / "book" / "published.csv"  # the tables show it beside the run's own
-    published = figures.read_text(encoding="utf-8") if figures.exists() else ""
     data = [folder_fingerprint(root / folder) for folder in folders if folder]
-    reference = root / "results" / "reference"
-    stored = folder_fingerprint(reference) if reference.is_dir() else ""
-    return [parameters, library, versions(), published, stored, data]
+    return [parameters, library, versions(), data]
 
 
 def select(notebooks: list[Notebook], only: list[str]) -> list[Notebook]:

@@ -14,6 +14,8 @@ from stt_core import datasets, evaluate, labels, metrics
 from stt_core.features import feature_source, resized
 from stt_core.files import InputError, read_json, write_json
 from stt_core.fingerprint import code_key, folder_fingerprint, hash_of
+from stt_core.held_out import split_of
+from stt_core.intervals import bootstrap_interval
 from stt_core.layers import encoder_of
 from stt_core.settings_around import LAYERS, Setting, settings_around
 from stt_core.study import Study
@@ -79,19 +81,13 @@ def scores(
 
 
 def clips(study: Study) -> tuple[str, list[datasets.Sequence]]:
-    """The split that settings are looked at on, and up to `MOST` of its sequences, evenly chosen.
-
-    It is "train", the validation clips of the shipped world, or "val" where "train" is not at hand.
+    """The list that settings are looked at on (see `held_out.split_of`), and up to `MOST` of its sequences, evenly chosen.
 
     Raises:
-        InputError: neither is.
+        InputError: there are no such sequences.
     """
-    split = "train"
-    try:
-        sequences = study.sequences("davis", split)
-    except InputError:
-        split = "val"
-        sequences = study.sequences("davis", split)
+    split = split_of(study)
+    sequences = study.sequences("davis", split)
     chosen = np.linspace(0, len(sequences) - 1, min(MOST, len(sequences))).round().astype(int)
     return split, [sequences[i] for i in chosen]
 
@@ -152,29 +148,29 @@ def largest_changes(table: pd.DataFrame) -> pd.DataFrame:
     """How far each axis moves J&F-Mean from the profile's own value: one row a variant and axis, in points.
 
     Returns:
-        "own" (value), "J&F-Mean" (in percent), "best" (value), "gain" of it, "better on" (how many sequences gain),
-        "worst" (value), "loss" by it. Sorted by the larger of gain and loss, largest first.
+        "own" (value), "J&F-Mean" (in percent), "best of" (how many values), "best" (value), "gain", "worst" (value), "loss";
+        gain and loss as text with their 95 % bootstrap intervals over clips, "" where the own value is the best or the worst. The
+        best of several values gains something by chance alone. Sorted by the larger of gain and loss, largest first.
     """
     rows = []
     for (variant, axis), values in means(table).groupby(["variant", "axis"], sort=False):
         own = values[values.own].iloc[0]
         best, worst = (values.loc[values["J&F-Mean"].agg(which)] for which in ("idxmax", "idxmin"))
         some = table[(table.variant == variant) & (table.axis == axis)]
-        found = {row.value: some[some.value == row.value].set_index("sequence")["J&F"] for row in (own, best)}
-        better = int((found[best.value] > found[own.value]).sum())
-        gain, loss = (100 * (row["J&F-Mean"] - own["J&F-Mean"]) for row in (best, worst))
-        row = {
-            "variant": variant,
-            "axis": axis,
-            "own": own.value,
-            "J&F-Mean": 100 * own["J&F-Mean"],
-            "best": best.value,
-        }
-        row |= {
-            "gain": gain,
-            "better on": f"{better} of {some.sequence.nunique()}",
-            "worst": worst.value,
-            "loss": -loss,
-        }
+        scores = some.pivot(index="sequence", columns="value", values="J&F")
+        objects = some.groupby("sequence").objects.first().loc[scores.index].to_numpy(float)
+
+        def change(to: pd.Series, own: pd.Series = own, scores: pd.DataFrame = scores, n: np.ndarray = objects) -> str:
+            if to.value == own.value:
+                return ""
+            differences = 100 * (scores[to.value] - scores[own.value]).to_numpy()
+            low, high = bootstrap_interval(differences[None], n)
+            bounds = f" [{low:.1f}, {high:.1f}]" if np.isfinite(low) else ""
+            return f"{np.average(differences, weights=n):+.1f}{bounds}"
+
+        row = {"variant": variant, "axis": axis, "own": own.value, "J&F-Mean": 100 * own["J&F-Mean"]}
+        row |= {"best of": len(values), "best": best.value, "gain": change(best)}
+        row |= {"worst": worst.value, "loss": change(worst)}
+        row["moved"] = max(best["J&F-Mean"] - own["J&F-Mean"], own["J&F-Mean"] - worst["J&F-Mean"])
         rows.append(row)
-    return pd.DataFrame(rows).sort_values(["gain", "loss"], key=lambda _: [-max(r["gain"], r["loss"]) for r in rows])
+    return pd.DataFrame(rows).sort_values("moved", ascending=False, kind="stable").drop(columns="moved")

@@ -20,6 +20,9 @@ from stt_core.stereo import stereo_matches, stereo_scores
 from stt_core.trainings import ROOT, Trainings
 from stt_core.variants import BASELINES, title
 
+# What each task's layout is of, and how many sequences its test list has.
+OFFICIAL = {"davis": ("DAVIS-2017", 30), "vip": ("VIP", 50), "jhmdb": ("JHMDB", 268), "badja": ("BADJA", 9)}
+OFFICIAL["real"] = OFFICIAL["davis"]
 BENCH_CODE = ("affinity", "bench", "memory", "metrics", "propagation", "references", "resnet", "shortlist")
 
 
@@ -91,6 +94,15 @@ class Study(Trainings):
         if task == "badja":
             return badja_clips(self.folder(task))
         return davis_sequences(self.folder(task), split)
+
+    def data_name(self, task: str) -> str:
+        """What a task is measured on, in the words of a table."""
+        if not self.profile.data and task != "real":
+            return f"shipped world in the layout of {OFFICIAL[task][0]}"
+        (name, whole), count = OFFICIAL[task], len(self.sequences(task))
+        part = f"{count} of {whole} sequences" if count < whole else f"{count} sequences"
+        size = getattr(self.profile.evaluation, task).resize
+        return f"{self.folder(task).name}, {part} of {name}, resized to {size}"
 
     def relative(self, path: str | Path) -> str:
         """A path as the book shows it: from the repository's root where it lies below it."""

@@ -16,6 +16,9 @@ def totals(results: dict[str, dict]) -> pd.DataFrame:
     return pd.DataFrame({name: result["metrics"] for name, result in results.items()}).T.mul(100)
 
 
+SUMMARY = ("difference", "low", "high", "seeds", "sequences", "lowest seed", "highest seed")  # of `intervals.summary`
+
+
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
     """A table for a page: numbers with one decimal, nothing where there is none, "open" for an infinite bound."""
 
@@ -25,6 +28,32 @@ def as_text(table: pd.DataFrame) -> pd.DataFrame:
         return "" if np.isnan(value) else "open" if np.isinf(value) else f"{value:.1f}"
 
     return table.map(shown)
+
+
+def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `intervals.summary` for a page: "difference" with its interval in brackets, and the range of single seeds.
+
+    Args:
+        table: columns difference, low, high, seeds, lowest seed, highest seed, and others, which stay as they are.
+
+    Returns:
+        "difference" such as "+1.2 [-0.3, 2.7]" ("no interval" where it is infinite) and "single seeds" such as
+        "+0.8 to +1.9 (3)", "1 seed" where there is one, in place of those columns.
+    """
+
+    def interval(row: pd.Series) -> str:
+        bounds = f"[{row.low:.1f}, {row.high:.1f}]" if np.isfinite([row.low, row.high]).all() else "no interval"
+        return f"{row.difference:+.1f} {bounds}"
+
+    def seeds(row: pd.Series) -> str:
+        lowest, highest = row["lowest seed"], row["highest seed"]
+        return f"{lowest:+.1f} to {highest:+.1f} ({row.seeds:.0f})" if row.seeds > 1 else "1 seed"
+
+    others = [name for name in table if name not in SUMMARY]
+    if table.empty:
+        return table[others]
+    texts = {"difference": table.apply(interval, axis=1), "single seeds": table.apply(seeds, axis=1)}
+    return table[others].assign(**texts)
 
 
 def per_sequence(results: dict[str, dict]) -> pd.DataFrame:

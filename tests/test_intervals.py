@@ -63,4 +63,29 @@ def test_summary_by_hand():
     ],
 )
 def test_verdict(low, high, expected):
-    assert verdict({"low": low, "high": high}) == expected
+    middle = (low + high) / 2 if np.isfinite(low) else 0.0
+    assert verdict({"low": low, "high": high, "lowest seed": middle, "highest seed": middle}) == expected
+
+
+def test_every_seed_must_agree():
+    row = {"low": 0.5, "high": 3.0, "lowest seed": -0.1, "highest seed": 4.0}
+    assert verdict(row) == "undecided"
+    assert verdict(row | {"lowest seed": 0.1}) == "supported"
+    assert verdict({"low": -3.0, "high": -0.5, "lowest seed": -4.0, "highest seed": 0.1}) == "undecided"
+
+
+def test_weights_count_as_often_as_they_say():
+    """A sequence of weight 2 in the mean; the interval by a plain loop that draws sequences with their weights."""
+    table, weights = np.random.default_rng(4).normal(1, 2, (2, 9)), np.array([1, 1, 2, 3, 1, 1, 4, 1, 2])
+    whole = np.repeat(table, weights, axis=1)
+    row = summary(table, weights)
+    assert row["difference"] == pytest.approx(whole.mean())
+    assert (row["lowest seed"], row["highest seed"]) == pytest.approx(tuple(sorted(whole.mean(axis=1))))
+    rng, means = np.random.default_rng(5), []
+    for _ in range(20_000):
+        rows, columns = rng.integers(0, 2, 2), rng.integers(0, 9, 9)
+        drawn = [(weights[c], table[r, c]) for r in rows for c in columns]
+        means.append(sum(w * d for w, d in drawn) / sum(w for w, _ in drawn))
+    tail = norm.cdf(-2.306004 * np.sqrt(9 / 8))  # t of 8 degrees of freedom at 2.5 %
+    expected = np.quantile(means, [tail, 1 - tail])
+    np.testing.assert_allclose(bootstrap_interval(table, weights, draws=20_000), expected, atol=0.12)
