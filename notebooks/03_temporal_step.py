@@ -5,7 +5,7 @@
 # the later frame by copying from the earlier one. Copying works only where features of the same surface agree over time:
 # that is what makes them *temporally repetitive*. Two distillation losses run beside the reconstruction: the **global**
 # one keeps the correlation of the deepest stage near that of the frozen step-one encoder, and the **local** one
-# lets the coarse pyramid level learn from the fine one at the queries whose match is uncertain. [](../method) has the equations.
+# lets the coarse pyramid level learn from the fine one at the queries whose match is uncertain. [](00_method.ipynb) has the equations.
 
 # %% tags=["parameters"]
 profile = "laptop"

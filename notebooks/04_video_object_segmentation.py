@@ -17,9 +17,6 @@ from pathlib import Path
 
 from stt_core import tables, viz
 from stt_core.captions import show
-from stt_core.datasets import read_image
-from stt_core.drawing import blended
-from stt_core.labels import read_mask
 from stt_core.study import Study
 
 viz.style()
@@ -74,18 +71,7 @@ scores = tables.per_sequence(results).query("variant == 'full method'").set_inde
 
 def strip(name: str):
     sequence = next(s for s in study.sequences("davis") if s.name == name)
-    times = [round(i * (len(sequence.frames) - 1) / 5) for i in range(6)]
-    images = [read_image(sequence.frames[t]) for t in times]
-    rows = [[blended(image, read_mask(sequence.masks[t])) for image, t in zip(images, times, strict=True)]]
-    for result in results.values():
-        folder = Path(result["path"]).parent / "masks" / name
-        rows.append(
-            [
-                blended(image, read_mask(folder / f"{sequence.frames[t].stem}.png"))
-                for image, t in zip(images, times, strict=True)
-            ]
-        )
-    return viz.image_grid(rows, ["annotation", *results], [f"frame {t}" for t in times])
+    return viz.strips(sequence, {way: Path(result["path"]).parent / "masks" / name for way, result in results.items()})
 
 
 typical = (scores - scores.mean()).abs().idxmin()

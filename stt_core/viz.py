@@ -1,6 +1,7 @@
 """Figures of the book, in one style."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import matplotlib.pyplot as plt
@@ -8,6 +9,10 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+
+from stt_core.datasets import read_image, read_sequence_mask
+from stt_core.drawing import blended
+from stt_core.labels import read_mask
 
 PALETTE_NAME = "colorblind"
 
@@ -55,6 +60,18 @@ def image_grid(
             if c == 0 and r < len(row_titles):
                 axis.set_ylabel(row_titles[r], fontsize=9)
     return figure
+
+
+def strips(sequence: Sequence, masks: dict[str, Path], count: int = 6) -> Figure:
+    """A sequence of `datasets` over time: its annotation in the first row, then one row a folder of mask PNGs."""
+    times = np.linspace(0, len(sequence.frames) - 1, count).round().astype(int)
+    images = [read_image(sequence.frames[t]) for t in times]
+    rows = [[read_sequence_mask(sequence, t) for t in times]]
+    rows += [[read_mask(folder / f"{sequence.frames[t].stem}.png") for t in times] for folder in masks.values()]
+    drawn = [
+        [blended(image, np.where(ids == 255, 0, ids)) for image, ids in zip(images, row, strict=True)] for row in rows
+    ]
+    return image_grid(drawn, ["annotation", *masks], [f"frame {t}" for t in times])
 
 
 def training_curves(runs: dict[str, pd.DataFrame], columns: Sequence[str], smooth: int = 25) -> Figure:

@@ -9,33 +9,50 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from stt_core.pairing import read_source
+
 pytest.importorskip("sphinx")
 
 REPOSITORY = Path(__file__).parents[1]
 SOURCE = '# %% [markdown]\n# # One page\n# An equation, $x^2$.\n\n# %% tags=["parameters"]\nseed = 0\n\n# %%\nseed\n'
 
 
-@pytest.fixture
-def study(tmp_path):
-    """A repository with the real book and library, and one executed notebook of a made-up run."""
-    for name in ("book", "stt_core"):
-        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    source = tmp_path / "notebooks" / "01_page.py"
-    source.parent.mkdir()
-    source.write_text(SOURCE)
-    cells = [
+# One grey pixel.
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+
+
+def cells() -> list[nbformat.NotebookNode]:
+    return [
         nbformat.v4.new_markdown_cell("# One page\nAn equation, $x^2$."),
         nbformat.v4.new_code_cell("seed = 0", metadata={"tags": ["parameters"]}),
         nbformat.v4.new_code_cell("# Parameters\nseed = 3\n", metadata={"tags": ["injected-parameters"]}),
         nbformat.v4.new_code_cell("seed", outputs=[nbformat.v4.new_output("stream", text="a result\n")]),
     ]
-    executed = tmp_path / "runs" / "tiny" / "notebooks" / "01_page.ipynb"
-    executed.parent.mkdir(parents=True)
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A repository with the real book and library, and the executed notebooks of a made-up run."""
+    for name in ("book", "stt_core"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "language_info": {"name": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), executed)
-    record = {"notebook": "01_page", "profile": "tiny", "parameters": {"seed": 3, "data": "frames"}, "seconds": 130.0}
-    record |= {"finished": "2031-02-03T04:05:06Z", "cores": 7, "versions": {"python": "3.99", "torch": "9.9"}}
-    executed.with_suffix(".json").write_text(json.dumps(record))
+    run = {"profile": "tiny", "parameters": {"seed": 3, "data": "frames"}, "seconds": 130.0, "cores": 7}
+    run |= {"finished": "2031-02-03T04:05:06Z", "versions": {"python": "3.99", "torch": "9.9"}}
+    for real in sorted((REPOSITORY / "notebooks").glob("[0-9][0-9]_*.py")):
+        # The pages that the book names: each made up, but for the one that quotes the library.
+        source = tmp_path / "notebooks" / real.name
+        source.parent.mkdir(exist_ok=True)
+        source.write_text(real.read_text() if real.stem == "00_method" else SOURCE)
+        notebook = read_source(real) if real.stem == "00_method" else nbformat.v4.new_notebook(cells=cells())
+        if real.stem == "00_correspondence":  # a figure that another page refers to
+            words = {"stt": {"caption": "Two frames, `a` file.", "alt": "two frames", "name": "fig-propagation"}}
+            picture = nbformat.v4.new_output("display_data", {"image/png": PIXEL}, metadata=words)
+            notebook.cells[-1].outputs.append(picture)
+        notebook.metadata = metadata
+        executed = tmp_path / "runs" / "tiny" / "notebooks" / f"{real.stem}.ipynb"
+        executed.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, executed)
+        executed.with_suffix(".json").write_text(json.dumps({"notebook": real.stem, **run}))
     return tmp_path
 
 
@@ -51,18 +68,19 @@ def test_book(study):
     html = study / "runs" / "tiny" / "book" / "html"
     assert result.stdout.strip() == f"The book is rendered: {(html / 'index.html').as_uri()}"
 
-    page = (html / "notebooks" / "01_page.html").read_text()
+    page = (html / "notebooks" / "02_spatial_step.html").read_text()
     text = " ".join(re.sub(r"<[^>]+>", "", page).split())
-    assert "make notebook NB=01_page PROFILE=tiny SEED=3 DATA=frames" in text
+    assert "make notebook NB=02_spatial_step PROFILE=tiny SEED=3 DATA=frames" in text
     assert "took 2 min in this run" in text
     assert "a result" in text
     assert "seed = 3" in text
     assert "seed = 0" not in text  # the default doesn't hold
-    assert "Profile “tiny”, run of 2031-02-03: 1 notebook, 2 min in all on 7 cores" in text
-    (download,) = re.findall(r'href="\.\./(_downloads/[^"]+/01_page\.py)"', page)
+    count = len(list((study / "notebooks").glob("*.py")))
+    assert f"Profile “tiny”, run of 2031-02-03: {count} notebooks," in text
+    (download,) = re.findall(r'href="\.\./(_downloads/[^"]+/02_spatial_step\.py)"', page)
     assert (html / download).read_text() == SOURCE
 
-    method = (html / "method.html").read_text()
+    method = (html / "notebooks" / "00_method.html").read_text()
     quoted = re.sub(r"<[^>]+>", "", method)
     assert "return F.mse_loss(correlation(student_query, student_reference), target)" in quoted
     assert "Args:" not in quoted  # docstrings are left out
@@ -76,9 +94,17 @@ def test_book(study):
     assert [
         url for style in styles for url in re.findall(r"""url\(["']?https?:[^)]+|@import[^;]+https?:[^;]+""", style)
     ] == []
-    assert 'src="_static/tex-svg-full.js' in method
-    assert (html / "_static" / "tex-svg-full.js").stat().st_size > 1_000_000
-    assert not (html / "_static" / "mathjax").exists()  # one file of the package is enough
+    assert 'src="../_static/mathjax/startup.js' in method
+    assert not (html / "_static" / "mathjax" / "tex-svg-full.js").exists()  # only the parts that are used
+    assert not list(html.rglob("fontawesome.js*"))
+    assert "fontawesome.js" not in method
+
+    figure = (html / "notebooks" / "00_correspondence.html").read_text()
+    assert re.search(r'<figure[^>]*id="fig-propagation"', figure)
+    assert 'alt="two frames"' in figure
+    assert "Fig. 1" in figure
+    assert "Two frames," in re.sub(r"<[^>]+>", "", figure)
+    assert 'href="00_correspondence.html#fig-propagation"' in method
 
     assert build(study).stdout.startswith("The book is fresh: ")
 
@@ -91,8 +117,8 @@ def test_book(study):
 
 
 def test_a_missing_run_is_one_sentence(study):
-    (study / "runs" / "tiny" / "notebooks" / "01_page.ipynb").unlink()
+    (study / "runs" / "tiny" / "notebooks" / "02_spatial_step.ipynb").unlink()
     result = build(study)
     assert result.returncode == 2
-    assert "01_page.ipynb is missing: run `make reproduce PROFILE=tiny`" in result.stderr
+    assert "02_spatial_step.ipynb is missing: run `make reproduce PROFILE=tiny`" in result.stderr
     assert len(result.stderr.splitlines()) == 1

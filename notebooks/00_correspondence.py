@@ -1,0 +1,102 @@
+# %% [markdown]
+# # What correspondence is
+#
+# Two places in two frames **correspond** if they show the same point of the world. A person sees it at once: this paw was there a moment
+# ago. For a computer a place is a vector of numbers, its *features*, and two places correspond if their features are more alike than
+# those of all others. So everything hangs on the features, and the question of this study is how to learn them without anyone
+# saying what corresponds to what.
+#
+# Correspondence is measured by what it lets one do. **Label propagation**: the labels of the first frame are given (objects, body parts,
+# joints, or just a point), every cell of a later frame asks the cells of earlier frames which look most like it, and takes their labels
+# ([](00_method.ipynb) has the equation). Nothing else is learned; if the labels arrive where they belong, the features correspond.
+
+# %% tags=["parameters"]
+profile = "laptop"
+settings = {}
+seed = 0
+data = ""
+runs = ""
+
+# %% tags=["hide-input"]
+from pathlib import Path
+
+import pandas as pd
+
+from stt_core import tables, viz, viz_ideas
+from stt_core.captions import show
+from stt_core.study import Study
+
+viz.style()
+study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+names = ["random", "step_one", "step_two", "full"]
+sources = {name: study.source(name) for name in names}
+
+# %% tags=["hide-input"]
+show(
+    study,
+    viz_ideas.propagation_figure(study, sources["full"]),
+    "Label propagation of one cell, with the features of the full method. The dot asks; within its window (dashed) the most similar cells of earlier frames vote, each ring as large as its vote; right, the labels of all cells.",
+    alt="Video frames with coloured labels and rings on the cells that vote for one cell of a later frame.",
+    files=[sources["full"]],
+    name="fig-propagation",
+)
+
+# %% [markdown]
+# ## Two ways to fail
+#
+# **Features that tell things apart, but don't stay the same.** Contrastive learning on images makes a wheel differ from a door. But it never
+# saw a wheel *move*: nothing told it that the wheel, a moment later, turned and in shade, must look the same to it. Labels are lost at
+# every change, and what is lost stays lost, since each frame takes its labels from the frames before: **drift**.
+#
+# **Features that stay the same, but forget what is what.** Reconstructing one video frame from another rewards whatever is constant from frame to
+# frame. But between neighbouring frames a colour can be carried over by matching any cell of the same colour, and where a look-alike
+# is nearby, or something was hidden for a while, such features hold nothing to tell the two apart: a **jump** to another thing.
+#
+# The method learns the first, then the second without losing the first. Whether it does is for the figures to say. Here are the
+# features of each step, of both, and of an untrained network, over time, on the test clips of this run.
+
+# %% tags=["hide-input"]
+results = study.results("davis", names)
+files = [result["path"] for result in results.values()]
+show(
+    study,
+    viz.score_over_time(tables.over_time(results), "J&F", by="variant"),
+    "How much of the objects is still right, frame by frame; shaded, 95 % of the mean over sequences. A steep start is wrong matching, a steady fall is drift.",
+    alt="One falling line for each kind of features: J&F over the frames since the given mask.",
+    files=files,
+    name="fig-two-ways",
+)
+
+# %% [markdown]
+# The same clip under each of them. The clip is the one on which the four lie nearest to their own means, so neither the best nor the worst
+# case of any.
+
+# %% tags=["hide-input"]
+scores = tables.per_sequence(results).pivot(index="sequence", columns="variant", values="J&F-Mean")
+typical = (scores - scores.mean()).abs().sum(axis=1).idxmin()
+sequence = next(s for s in study.sequences("davis") if s.name == typical)
+masks = {name: Path(result["path"]).parent / "masks" / typical for name, result in results.items()}
+show(
+    study,
+    viz.strips(sequence, masks),
+    f"Clip `{typical}` over time: the annotation, then what each kind of features made of the first mask. Look at where a label first leaves its object, and whether it bleeds over the edge (drift) or turns up elsewhere (a jump).",
+    alt="Rows of six frames with coloured masks: the annotation, then one row for each kind of features.",
+    files=files,
+    name="fig-typical",
+)
+
+# %% [markdown]
+# ## By eye and by number
+#
+# One clip shows what happens; how often it happens, means over clips say. The next pages have [the method](00_method.ipynb), loss by loss,
+# the data, the training and the measurements on three tasks, with each part of the method taken away in turn.
+
+# %% tags=["hide-input"]
+pd.concat(
+    [
+        tables.totals(study.results(task, names))[[tables.MAIN[task]]]
+        for task in ("davis", "vip", "jhmdb")
+        if study.has(task)
+    ],
+    axis=1,
+).round(1)
