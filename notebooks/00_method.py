@@ -229,7 +229,7 @@ show(
 show(
     study,
     viz_ideas.global_figure(study, pair, {"without it": str(no_global), "full method": str(full)}),
-    "What global distillation compares: all cells of the later frame (rows) with all cells of the earlier (columns), for the frozen teacher and for students trained without it and with it.",
+    "What global distillation compares: all cells of the later frame (rows) with all cells of the earlier (columns), for the frozen teacher and for students trained without it and with it; the error is the mean squared difference to the teacher's, on this pair.",
     alt="Two video frames and three square matrices of matching probability.",
     files=[study.teacher, no_global, full],
     name="fig-global",

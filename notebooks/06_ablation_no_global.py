@@ -15,7 +15,7 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_core import report, tables, viz
+from stt_core import report, tables, teacher, viz
 from stt_core.captions import show
 from stt_core.study import Study
 from stt_core.variants import title
@@ -77,6 +77,20 @@ show(
     alt="Horizontal bars to the right and left of zero, one a sequence.",
     files=[result["path"] for result in davis.values()],
 )
+
+# %% [markdown]
+# ## What the teacher asks for
+#
+# A loss can only help if its target is worth learning. On held-out pairs of neighbouring frames, with everything run as in training: how
+# peaked a row of the correlation is (*peak*), how often a cell's most probable partner lies at the same place (between neighbours most
+# things stay within their cell of 32 px, so a teacher that often says otherwise is often wrong), how often it is the teacher's, and the
+# loss. Products aren't normalised, so a cell of long features can attract others; and the fewer cells a map has, the less there is to
+# teach.
+
+# %% tags=["hide-input"]
+students = {"start of step two": study.spatial(), **{title(name): study.weights(name) for name in names}}
+print(f"{(study.profile.temporal.size // 32) ** 2} cells a map")
+teacher.targets(study, students).round(3)
 
 # %% [markdown]
 # ## A real check: matches on a stereo pair

@@ -20,13 +20,12 @@ def show(
     Args:
         caption: what to see, in Markdown; true whatever a run's numbers are.
         alt: what is drawn, for those who can't see it.
-        files: the results it was drawn from; the caption names them.
+        files: the results it was drawn from; the caption names the first.
         name: a label that the book's pages may refer to, such as "fig-drift".
     """
     paths = list(dict.fromkeys(study.relative(path) for path in files))
-    source = f" From {', '.join(f'`{path}`' for path in paths[:3])}" if paths else ""
-    source += f" and {len(paths) - 3} more files" if len(paths) > 3 else ""
-    words = {"caption": caption + source + "." * bool(source), "alt": alt, "name": name}
+    source = f" From `{paths[0]}`" + f" and {len(paths) - 1} more" * (len(paths) > 1) + "." if paths else ""
+    words = {"caption": caption + source, "alt": alt, "name": name}
     display(figure, metadata={KEY: words})
     if isinstance(figure, Figure):
         plt.close(figure)  # or the notebook would show it a second time

@@ -31,8 +31,8 @@ from stt_core.viz_selection import veiled
 ORANGE, WHITE = "#de8f05", "white"
 
 
-def _panels(titles: Sequence[str], height: float = 2.7) -> tuple[Figure, list[Axes]]:
-    figure, axes = plt.subplots(1, len(titles), figsize=(2.45 * len(titles), height), layout="constrained")
+def _panels(titles: Sequence[str], height: float = 2.3) -> tuple[Figure, list[Axes]]:
+    figure, axes = plt.subplots(1, len(titles), figsize=(1.9 * len(titles), height), layout="constrained")
     for axis, title in zip(axes, titles, strict=True):
         axis.set_title(title, fontsize=9)
         axis.set_axis_off()
@@ -144,7 +144,7 @@ def global_figure(study: Study, pair: HeldOut, students: dict[str, str]) -> Figu
         temperature = study.profile.temporal.teacher_temperature if name == "teacher" else None
         found[name] = correlation(query, reference, temperature=temperature)[0]  # (N, N)
     errors = {name: (matrix - found["teacher"]).square().mean().item() for name, matrix in found.items()}
-    titles = [name + (f"\nmean squared error {errors[name]:.2g}" if name in students else "\n") for name in found]
+    titles = [name + (f"\nerror {errors[name]:.1g}" if name in students else "\n") for name in found]
     figure, axes = _panels(["reference\n", "query\n", *titles])
     for axis, view in zip(axes, views, strict=False):
         axis.imshow(view.permute(1, 2, 0))
@@ -183,8 +183,8 @@ def propagation_figure(study: Study, weights: str) -> Figure:
         by_frame.setdefault(frames[t], []).append((*divmod(cell, grid[1]), v))
     most = sorted(by_frame, key=lambda t: -sum(v for *_, v in by_frame[t]))[:3]
     shown = [0, *sorted(set(most) - {0}), last]
-    titles = [f"frame {t}" + (": the given labels" if t == 0 else "") for t in shown[:-1]]
-    figure, axes = _panels([*titles, f"frame {last}: a cell asks", f"frame {last}: all have their labels"])
+    titles = [f"frame {t}" + (", given" if t == 0 else "") for t in shown[:-1]]
+    figure, axes = _panels([*titles, f"frame {last} asks", f"frame {last}, labelled"])
     pixels = first.shape[0] / grid[0], first.shape[1] / grid[1]
     for axis, t in zip(axes, [*shown, last], strict=True):
         image = datasets.read_image(sequence.frames[t])
