@@ -15,10 +15,12 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_core import report, tables
+from stt_core import report, tables, viz
+from stt_core.captions import show
 from stt_core.study import Study
 
 pd.set_option("display.max_rows", None)
+viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
 names = ["copy", "flow", "lab", "random", "supervised"]
 names += ["step_one", "step_two", "neither", "no_global", "no_local", "released", "full"]
@@ -59,6 +61,21 @@ table("JHMDB")
 
 # %% tags=["hide-input"]
 table("BADJA") if study.has("badja") else print(f"no BADJA in {study.relative(study.data)}")
+
+# %% [markdown]
+# ## Tasks side by side
+#
+# Do features that are good for objects serve parts and joints, too? Published figures are of the real benchmarks; this run's own stand on
+# the data that the tables above name. So compare the order within each colour, not one colour with the other.
+
+# %% tags=["hide-input"]
+show(
+    study,
+    viz.methods_figure(published, ours),
+    "Methods by their scores on two tasks at a time: parts over objects, joints over objects. A method above the others' trend is better on that task than its objects let expect.",
+    alt="Two scatter plots with a labelled point for each method: published ones as circles, this run's as diamonds.",
+    name="fig-methods",
+)
 
 # %% [markdown]
 # ## One model, several protocols

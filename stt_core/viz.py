@@ -151,6 +151,38 @@ def interval_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def methods_figure(published: pd.DataFrame, ours: pd.DataFrame) -> Figure:
+    """Published methods and this run's as points: parts, and joints, over objects. Stride 8; those with both figures.
+
+    Args:
+        published, ours: as `report.published` and `report.benchmark_rows` give them.
+    """
+    rows = pd.concat([published.assign(own=False), ours.assign(own=True)]).query("stride == '8'")
+    rows = rows[rows.metric.isin(["J&F-Mean", "mIoU", "PCK@0.1"]) & (rows.benchmark != "BADJA")]
+    rows = rows[~rows.method.str.endswith("rerun")]
+    # Real video and the shipped world are both DAVIS's layout: the first is the one of the other tasks' data.
+    wide = rows.drop_duplicates(["method", "backbone", "own", "metric"])
+    wide = wide.pivot(index=["own", "method", "backbone"], columns="metric", values="value").reset_index()
+    colours = dict(zip((False, True), sns.color_palette(PALETTE_NAME), strict=False))
+    figure, axes = plt.subplots(1, 2, figsize=(11.5, 4.6), layout="constrained")
+    for axis, metric in zip(axes, ("mIoU", "PCK@0.1"), strict=True):
+        if metric in wide:
+            for i, row in enumerate(wide.dropna(subset=["J&F-Mean", metric]).sort_values(metric).itertuples()):
+                x, y = row[list(wide).index("J&F-Mean") + 1], row[list(wide).index(metric) + 1]
+                axis.plot(x, y, "D" if row.own else "o", color=colours[row.own], markersize=6)
+                size = row.backbone.replace("ResNet-", " R") if "50" in str(row.backbone) else ""
+                side = (
+                    {"xytext": (5, 2), "ha": "left"} if i % 2 else {"xytext": (-5, 2), "ha": "right"}
+                )  # or they overlap
+                axis.annotate(f"{row.method}{size}", (x, y), textcoords="offset points", fontsize=7, **side)
+        axis.set(xlabel="objects, J&F-Mean", ylabel={"mIoU": "parts, mIoU", "PCK@0.1": "joints, PCK@0.1"}[metric])
+        axis.margins(0.2, 0.1)
+    for own, name in ((False, "published, on the benchmarks"), (True, "this run, on its own data")):
+        axes[0].plot([], [], "D" if own else "o", color=colours[own], label=name)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
 def stereo_figure(left: np.ndarray, matches: dict[str, pd.DataFrame], limit: float = 64.0) -> Figure:
     """The left image beside, for every feature source, where its matches land and how far off, in px up to `limit`."""
     count = len(matches)
