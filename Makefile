@@ -61,6 +61,7 @@ check: $(READY)  ## lint, format, and whether notebooks and their sources agree
 	@$(BIN)/ruff check --extend-exclude '*.ipynb' .
 	@$(BIN)/ruff format --check --extend-exclude '*.ipynb' .
 	@$(BIN)/python -m stt_core.pairing check notebooks
+	@$(BIN)/python -m stt_core.glance --check
 
 format: $(READY)  ## mend what `make check` can mend
 	@$(BIN)/ruff check --fix --extend-exclude '*.ipynb' .

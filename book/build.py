@@ -52,7 +52,8 @@ def pages(root: Path) -> list[Path]:
 
 def key(root: Path, notebooks: dict[Path, dict]) -> str:
     """Hash of all that the book shows, and of what renders it."""
-    files = [*pages(root), *sorted((root / "stt_core").glob("*.py")), *notebooks]
+    explorer = sorted((next(iter(notebooks)).parents[1] / "explorer").glob("*.js"))
+    files = [*pages(root), *sorted((root / "stt_core").glob("*.py")), *notebooks, *explorer]
     texts = [(str(path.relative_to(root)), path.read_bytes().hex()) for path in files]
     return hash_of([texts, list(notebooks.values()), [version(package) for package in PACKAGES]])
 
@@ -142,6 +143,9 @@ def stage(root: Path, profile: str, notebooks: dict[Path, dict], source: Path) -
         text = nbformat.writes(page(path, record))
         write_text(source / "notebooks" / path.name, text)
         shutil.copy(root / "notebooks" / f"{path.stem}.py", source / "notebook-sources")
+    explorer = root / "runs" / profile / "explorer"  # written by its notebook
+    if explorer.is_dir():
+        shutil.copytree(explorer, source / "_static" / "explorer")
     package = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
     for name in MATHJAX:
         target = source / "mathjax" / "mathjax" / name  # Sphinx serves what is in the first of the two folders

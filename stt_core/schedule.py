@@ -16,7 +16,7 @@ from stt_core.progress import clock
 
 LIBRARY = Path(__file__).parent
 # Modules that no notebook's output depends on.
-NOT_RESULTS = {"runner", "schedule", "execute", "pairing", "progress", "cli", "reference"}
+NOT_RESULTS = {"runner", "schedule", "execute", "pairing", "progress", "cli", "reference", "glance"}
 VERSIONED = ("torch", "torchvision", "lightning-fabric", "kornia", "numpy", "scipy", "pandas", "pillow")
 VERSIONED += ("opencv-python-headless", "scikit-image", "av", "matplotlib", "seaborn", "ipykernel", "papermill")
 

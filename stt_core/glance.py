@@ -1,0 +1,76 @@
+"""The results at a glance in README.md, out of the reference results: `python -m stt_core.glance` writes them there."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from stt_core.comparison import REFERENCE
+from stt_core.files import read_json, write_text
+from stt_core.report import TASKS
+from stt_core.study import ROOT
+from stt_core.tables import MAIN
+from stt_core.variants import BASELINES, HEADLINE
+
+BEGIN, END = "<!-- results: made by python -m stt_core.glance -->", "<!-- end of results -->"
+
+
+def glance(folder: Path) -> str:
+    """A profile's reference results as a Markdown table: headline ways and baselines, mean over seeds and their spread.
+
+    Args:
+        folder: of `<name>.json` files, see `reference.write`.
+    """
+    rows, data = {}, {}
+    for name in (*HEADLINE[::-1], *BASELINES):
+        path = folder / f"{name}.json"
+        if not path.is_file():
+            continue
+        content, cells = read_json(path), {}
+        for task in TASKS:
+            metric = MAIN["davis" if task == "real" else task]
+            runs = [
+                seed["tasks"][task]["metrics"][metric] for seed in content["seeds"].values() if task in seed["tasks"]
+            ]
+            if runs:
+                values = 100 * np.array(runs)
+                spread = f" ± {values.std(ddof=1):.1f}" if len(values) > 1 and np.ptp(values) else ""
+                cells[task] = f"{values.mean():.1f}{spread}"
+                data[task] = f"{metric}, {content['data'][task]}"
+        rows[content["title"]] = cells
+    tasks = [task for task in TASKS if task in data]
+    lines = ["| | " + " | ".join(tasks) + " |", "|---" * (len(tasks) + 1) + "|"]
+    lines += [f"| {way} | " + " | ".join(cells.get(task, "") for task in tasks) + " |" for way, cells in rows.items()]
+    return "\n".join([*lines, "", "; ".join(f"{task}: {data[task]}" for task in tasks) + "."])
+
+
+def written(readme: str, folders: list[Path]) -> str:
+    """README with the part between its two marks made anew, a table a profile."""
+    head, _, rest = readme.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    parts = [f"Profile `{folder.name}`:\n\n{glance(folder)}" for folder in folders]
+    return head + BEGIN + "\n\n" + "\n\n".join(parts) + "\n\n" + END + tail
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="stt_core.glance", description="Write the results at a glance into README.md."
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="only say whether they are what the reference results give"
+    )
+    given = parser.parse_args()
+    path = ROOT / "README.md"
+    now = path.read_text(encoding="utf-8")
+    new = written(now, sorted(folder for folder in REFERENCE.glob("*") if folder.is_dir()))
+    if given.check and new != now:
+        print("README.md doesn't show the reference results: run python -m stt_core.glance", file=sys.stderr)
+        return 1
+    if not given.check:
+        write_text(path, new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
