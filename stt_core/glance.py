@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from stt_core import tables, viz
 from stt_core.comparison import REFERENCE
-from stt_core.files import read_json, write_text
+from stt_core.files import read_json, write_text, written_whole
 from stt_core.report import TASKS
-from stt_core.study import ROOT
+from stt_core.study import ROOT, Study
 from stt_core.tables import MAIN
 from stt_core.variants import BASELINES, HEADLINE
 
@@ -53,6 +54,21 @@ def written(readme: str, folders: list[Path]) -> str:
     return head + BEGIN + "\n\n" + "\n\n".join(parts) + "\n\n" + END + tail
 
 
+def picture(study: Study, out: Path) -> None:
+    """README's picture: a test clip of the run over time, annotated and as three kinds of features carry its first mask.
+
+    It is the clip on which they lie nearest to their own means.
+    """
+    viz.style()
+    results = study.results("davis", ("random", "step_one", "full"))
+    scores = tables.per_sequence(results).pivot(index="sequence", columns="variant", values="J&F-Mean")
+    typical = (scores - scores.mean()).abs().sum(axis=1).idxmin()
+    sequence = next(s for s in study.sequences("davis") if s.name == typical)
+    masks = {way: Path(result["path"]).parent / "masks" / typical for way, result in results.items()}
+    with written_whole(out) as path:
+        viz.strips(sequence, masks).savefig(path, dpi=90, format="jpeg", pil_kwargs={"quality": 85})
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="stt_core.glance", description="Write the results at a glance into README.md."
@@ -60,7 +76,10 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="only say whether they are what the reference results give"
     )
+    parser.add_argument("--picture", metavar="PROFILE", help="draw README's picture anew, out of a run of this profile")
     given = parser.parse_args()
+    if given.picture:
+        picture(Study(given.picture), ROOT / "book" / "_static" / "strips.jpg")
     path = ROOT / "README.md"
     now = path.read_text(encoding="utf-8")
     new = written(now, sorted(folder for folder in REFERENCE.glob("*") if folder.is_dir()))
