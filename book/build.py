@@ -6,6 +6,8 @@ quote it, and rendered to `runs/<profile>/book/html`; a failed build leaves the 
 
 import argparse
 import ast
+import base64
+import io
 import json
 import re
 import shutil
@@ -16,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
+from PIL import Image
 
 from stt_core.captions import KEY
 from stt_core.files import InputError, read_json, write_json, write_text
@@ -24,6 +27,7 @@ from stt_core.pairing import PATTERN
 
 MATHJAX = ("startup.js", "core.js", "input/tex-base.js", "input/tex/extensions/ams.js", "output/chtml.js")
 MATHJAX += ("output/chtml/fonts/tex.js", "output/chtml/fonts/woff-v2", "a11y/assistive-mml.js")
+LARGE = 200_000  # bytes of a picture
 PACKAGES = ("sphinx", "myst-nb", "sphinx-book-theme", "sphinxcontrib-bibtex", "sphinx-mathjax-offline")
 
 
@@ -116,10 +120,23 @@ def numbered(cells: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
         for output in figures:
             words = output.metadata.pop(KEY)
             figure = {"caption": words["caption"], "align": "left"} | ({"name": words["name"]} if words["name"] else {})
-            own = nbformat.v4.new_code_cell("# the figure of the cell above", outputs=[output], metadata={"tags": ["remove-input"]})
+            lighter(output)
+            own = nbformat.v4.new_code_cell(
+                "# the figure of the cell above", outputs=[output], metadata={"tags": ["remove-input"]}
+            )
             own.metadata["mystnb"] = {"figure": figure, "image": {"alt": words["alt"]}}
             result.append(own)
     return result
+
+
+def lighter(output: nbformat.NotebookNode) -> None:
+    """A large picture, one of photographs then, as a JPEG: a page shall load in less than 2 MB."""
+    data = base64.b64decode(output.data.get("image/png", ""))
+    if len(data) > LARGE:
+        jpeg = io.BytesIO()
+        Image.open(io.BytesIO(data)).convert("RGB").save(jpeg, "JPEG", quality=88, optimize=True)
+        del output.data["image/png"]
+        output.data["image/jpeg"] = base64.b64encode(jpeg.getvalue()).decode()
 
 
 def without_docstrings(text: str) -> str:

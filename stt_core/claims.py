@@ -110,7 +110,8 @@ def beside(table: pd.DataFrame) -> pd.DataFrame:
     columns = {("paper", ""): table.groupby(index, sort=False).paper.first()}
     for origin in (comparison.OWN, comparison.STORED):
         own = text[text.origin == origin].set_index(index)
-        columns |= {(origin, name): own[name] for name in shown if len(own)}
+        some = [name for name in shown if name != "single seeds" or (own[name] != "1 seed").any()]
+        columns |= {(origin, name): own[name] for name in some if len(own)}
     return pd.concat(columns, axis=1).fillna("").rename_axis(index=[None, None])
 
 
