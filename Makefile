@@ -56,6 +56,7 @@ data: $(READY)  ## make the data that ship as code (the notebooks do it, too, wh
 test: check  ## everything that CI runs: checks, tests, the whole pipeline on little data
 	@$(BIN)/python -m pytest
 	@$(MAKE) --no-print-directory reproduce PROFILE=smoke DATA= SEED=0
+	@STT_BOOK=runs/smoke/book/html $(BIN)/python -m pytest tests/browser
 
 check: $(READY)  ## lint, format, and whether notebooks and their sources agree
 	@$(BIN)/ruff check --extend-exclude '*.ipynb' .

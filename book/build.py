@@ -27,7 +27,7 @@ from stt_core.pairing import PATTERN
 
 MATHJAX = ("startup.js", "core.js", "input/tex-base.js", "input/tex/extensions/ams.js", "output/chtml.js")
 MATHJAX += ("output/chtml/fonts/tex.js", "output/chtml/fonts/woff-v2", "a11y/assistive-mml.js")
-LARGE = 200_000  # bytes of a picture
+DRAWING = 8000  # colours at most: lines, their soft edges and text
 PACKAGES = ("sphinx", "myst-nb", "sphinx-book-theme", "sphinxcontrib-bibtex", "sphinx-mathjax-offline")
 
 
@@ -130,13 +130,19 @@ def numbered(cells: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
 
 
 def lighter(output: nbformat.NotebookNode) -> None:
-    """A large picture, one of photographs then, as a JPEG: a page shall load in less than 2 MB."""
+    """A page shall load in less than 2 MB: a drawing with a palette of 256 colours, a large picture of photographs as a JPEG."""
     data = base64.b64decode(output.data.get("image/png", ""))
-    if len(data) > LARGE:
-        jpeg = io.BytesIO()
-        Image.open(io.BytesIO(data)).convert("RGB").save(jpeg, "JPEG", quality=88, optimize=True)
+    if not data:
+        return
+    image, small = Image.open(io.BytesIO(data)).convert("RGB"), io.BytesIO()
+    drawing = image.getcolors(DRAWING) is not None
+    if drawing:
+        image.quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    else:
+        image.save(small, "JPEG", quality=80, optimize=True)
+    if len(small.getvalue()) < len(data):
         del output.data["image/png"]
-        output.data["image/jpeg"] = base64.b64encode(jpeg.getvalue()).decode()
+        output.data["image/png" if drawing else "image/jpeg"] = base64.b64encode(small.getvalue()).decode()
 
 
 def without_docstrings(text: str) -> str:
@@ -171,11 +177,17 @@ def stage(root: Path, profile: str, notebooks: dict[Path, dict], source: Path) -
     write_json(source / "run.json", {"profile": profile, "footer": footer(profile, list(notebooks.values()))})
 
 
-def lighten(html: Path) -> None:
-    """Take away what a page needn't load: the theme draws a dozen icons by a script of 1.5 MB; book.css does it with its font."""
+def polish(html: Path) -> None:
+    """What the theme leaves to be mended in the rendered pages.
+
+    It draws a dozen icons by a script of 1.5 MB; book.css does it with its font. The bibliography says it is a list, of entries
+    that don't say they are its items.
+    """
     for path in html.rglob("*.html"):
-        text = path.read_text(encoding="utf-8")
-        path.write_text(re.sub(r"<script[^>]*scripts/fontawesome\.js[^>]*></script>", "", text), encoding="utf-8")
+        text = re.sub(r"<script[^>]*scripts/fontawesome\.js[^>]*></script>", "", path.read_text(encoding="utf-8"))
+        path.write_text(
+            text.replace('<div role="list" class="citation-list">', '<div class="citation-list">'), encoding="utf-8"
+        )
     for path in {*html.rglob("*.map"), *html.rglob("fontawesome.js*")}:
         path.unlink()
 
@@ -202,7 +214,7 @@ def build(root: Path, profile: str) -> tuple[Path, bool]:
     write_text(log, result.stdout + result.stderr)
     if result.returncode:
         raise InputError(f"the book can't be rendered, see {log}:\n{result.stderr.strip()}")
-    lighten(new)
+    polish(new)
     record.unlink(missing_ok=True)
     shutil.rmtree(html, ignore_errors=True)
     new.rename(html)

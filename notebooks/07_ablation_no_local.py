@@ -66,7 +66,7 @@ show(
 # %% [markdown]
 # ## From scratch: which queries, which levels
 #
-# The paper's own ablation of the local loss has no step one. Step two from random weights with the local loss on the share $T$ of queries
+# The paper's own ablation of the local loss has no step one. Step two from random weights with the local loss on the share *T* of queries
 # with the highest entropy (0.7 in *step two only*), on all of them, and without it; and reconstruction at one pyramid level.
 
 # %% tags=["hide-input"]

@@ -6,7 +6,7 @@
 #
 # 1. **Target rows sum to 1/4.** Where the text pools the fine correlation, the code averages over the references of a
 #    cell instead of adding them up.
-# 2. **A score without p.** The text takes the entropy, $-\sum p \log p$; the code takes $-\sum \log p$, which is
+# 2. **A score without p.** The text takes the entropy, *−Σ p log p*; the code takes *−Σ log p*, which is
 #    *smallest* for a flat map. Both then keep the *highest*.
 # 3. **Sorted by rows.** The text keeps the highest 70 % of the map. The code sorts inside every row of the map, takes
 #    a single sorted row and compares every row with it, cell by cell: the first column with its highest score, the
@@ -43,7 +43,7 @@ print(f"{pairs} pairs of {study.relative(study.folder('davis'))}, list “{held_
 # %% [markdown]
 # ## How many queries take part
 #
-# The share of the map that is kept. For soft weights it is the effective share, $(\sum w)^2 / (N \sum w^2)$: what
+# The share of the map that is kept. For soft weights it is the effective share, (Σ *w*)² / (*N* Σ *w*²): what
 # share of equal weights would count as much. The dotted line is *T*. The text keeps the same share of every pair,
 # wherever in the map; the other two panels show where along the map each selection falls. *All but the border* is a
 # control: every query alike, but for the border that soft weights leave out.
