@@ -1,0 +1,25 @@
+"""A captioned figure: what it hands to the notebook, and that the notebook doesn't show it twice."""
+
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import pytest
+
+from stt_core import captions
+
+
+def test_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = []
+    monkeypatch.setattr(captions, "display", lambda figure, metadata: shown.append((figure, metadata)))
+    study = SimpleNamespace(relative=lambda path: path.removeprefix("/home/"))
+    figure = plt.figure()
+    captions.show(
+        study, figure, "Look.", alt="a line", files=["/home/a.json", "/home/b.json", "/home/a.json"], name="fig-a"
+    )
+    captions.show(study, plt.figure(), "Look.", alt="a line")
+    assert shown[0] == (
+        figure,
+        {"stt": {"caption": "Look. From `a.json` and 1 more.", "alt": "a line", "name": "fig-a"}},
+    )
+    assert shown[1][1] == {"stt": {"caption": "Look.", "alt": "a line", "name": ""}}
+    assert plt.get_fignums() == []
