@@ -24,7 +24,7 @@ def glance(folder: Path) -> str:
         folder: of `<name>.json` files, see `reference.write`.
     """
     rows, data = {}, {}
-    for name in (*HEADLINE[::-1], *BASELINES):
+    for name in (*HEADLINE, *BASELINES):
         path = folder / f"{name}.json"
         if not path.is_file():
             continue
