@@ -18,9 +18,10 @@ PALETTE_NAME = "colorblind"
 
 
 def style() -> None:
-    """One look for every figure: colour-blind-safe, on white so that it reads in a dark theme too."""
+    """One look for every figure: colour-blind-safe, on white so that it reads in a dark theme too; tables show texts whole."""
     sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE_NAME)
     plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight", "image.interpolation": "nearest"})
+    pd.set_option("display.max_colwidth", None)
 
 
 def with_joints(image: np.ndarray, joints: np.ndarray, radius: int = 3) -> np.ndarray:
