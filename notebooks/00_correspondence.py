@@ -18,8 +18,6 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from pathlib import Path
-
 import pandas as pd
 
 from stt_core import tables, viz, viz_ideas
@@ -72,13 +70,11 @@ show(
 # case of any.
 
 # %% tags=["hide-input"]
-scores = tables.per_sequence(results).pivot(index="sequence", columns="variant", values="J&F-Mean")
-typical = (scores - scores.mean()).abs().sum(axis=1).idxmin()
+typical = tables.typical(results)
 sequence = next(s for s in study.sequences("davis") if s.name == typical)
-masks = {name: Path(result["path"]).parent / "masks" / typical for name, result in results.items()}
 show(
     study,
-    viz.strips(sequence, masks),
+    viz.strips(sequence, results),
     f"Clip `{typical}` over time: the annotation, then what each kind of features made of the first mask. Look at where a label first leaves its object, and whether it bleeds over the edge (drift) or turns up elsewhere (a jump).",
     alt="Rows of six frames with coloured masks: the annotation, then one row for each kind of features.",
     files=files,

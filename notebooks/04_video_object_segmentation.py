@@ -13,7 +13,6 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from pathlib import Path
 
 from stt_core import tables, viz
 from stt_core.captions import show
@@ -71,10 +70,10 @@ scores = tables.per_sequence(results).query("variant == 'full method'").set_inde
 
 def strip(name: str):
     sequence = next(s for s in study.sequences("davis") if s.name == name)
-    return viz.strips(sequence, {way: Path(result["path"]).parent / "masks" / name for way, result in results.items()})
+    return viz.strips(sequence, results)
 
 
-typical = (scores - scores.mean()).abs().idxmin()
+typical = tables.typical({"full method": results["full method"]})
 show(
     study,
     strip(typical),

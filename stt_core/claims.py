@@ -93,7 +93,7 @@ def claims(study: Study) -> pd.DataFrame:
 
 def _paper(published: pd.DataFrame, claim: Claim, task: str) -> str:
     own = published[published.benchmark == report.TASKS[task]]
-    own = own[(own.metric == MAIN["davis" if task == "real" else task]) & (own.backbone == claim.backbone)]
+    own = own[(own.metric == MAIN[task]) & (own.backbone == claim.backbone)]
     figures = own.drop_duplicates("method").set_index("method").value
     if not all(method in figures for method in claim.published):
         return ""

@@ -205,7 +205,7 @@ def means(study: Study, task: str, names: Iterable[str]) -> pd.DataFrame:
         if not runs:
             continue
         values = pd.DataFrame([run.metrics for run in runs]).mul(100)
-        headline = values[tables.MAIN["davis" if task == "real" else task]]
+        headline = values[tables.MAIN[task]]
         rows[title(name)] = {
             **values.mean().to_dict(),
             "spread": float(headline.std(ddof=1)) if len(runs) > 1 else float("nan"),

@@ -30,7 +30,7 @@ def glance(folder: Path) -> str:
             continue
         content, cells = read_json(path), {}
         for task in TASKS:
-            metric = MAIN["davis" if task == "real" else task]
+            metric = MAIN[task]
             runs = [
                 seed["tasks"][task]["metrics"][metric] for seed in content["seeds"].values() if task in seed["tasks"]
             ]
@@ -61,12 +61,9 @@ def picture(study: Study, out: Path) -> None:
     """
     viz.style()
     results = study.results("davis", ("random", "step_one", "full"))
-    scores = tables.per_sequence(results).pivot(index="sequence", columns="variant", values="J&F-Mean")
-    typical = (scores - scores.mean()).abs().sum(axis=1).idxmin()
-    sequence = next(s for s in study.sequences("davis") if s.name == typical)
-    masks = {way: Path(result["path"]).parent / "masks" / typical for way, result in results.items()}
+    sequence = next(s for s in study.sequences("davis") if s.name == tables.typical(results))
     with written_whole(out) as path:
-        viz.strips(sequence, masks).savefig(path, dpi=90, format="jpeg", pil_kwargs={"quality": 85})
+        viz.strips(sequence, results).savefig(path, dpi=90, format="jpeg", pil_kwargs={"quality": 85})
 
 
 def main() -> int:

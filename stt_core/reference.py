@@ -119,10 +119,10 @@ def verify(study: Study) -> pd.DataFrame:
         raise InputError(f"there are no reference results for profile {study.profile.profile}; there are: {known}.")
     names = [name for name in BASELINES if name != "supervised"] + list(HEADLINE)
     compared = [
-        (name, task, run, stored(study, task, name))
+        (name, task, run, reference)
         for name in names
         for task in report.TASKS
-        if stored(study, task, name)
+        if (reference := stored(study, task, name))
         for run in own(study, task, name)
     ]
     if not compared:

@@ -33,7 +33,7 @@ def differences(study: Study, first: str, others: Iterable[str]) -> pd.DataFrame
         for task in TASKS:
             if interval := comparison.compared(study, task, first, other):
                 row = {"comparison": f"{title(first)} minus {title(other)}", "task": task}
-                row |= {"figure": tables.MAIN["davis" if task == "real" else task], **interval}
+                row |= {"figure": tables.MAIN[task], **interval}
                 rows.append(row | {"verdict": verdict(interval)})
     return pd.DataFrame(rows)
 
@@ -59,7 +59,7 @@ def grid_table(study: Study, names: Iterable[str]) -> pd.DataFrame:
         table = comparison.means(study, task, names)
         if table.empty:
             continue
-        figure = tables.MAIN["davis" if task == "real" else task]
+        figure = tables.MAIN[task]
         columns[f"{task}, {figure}"] = {
             way: f"{row[figure]:.1f}"
             + (f" ± {row.spread:.1f}" if row.seeds > 1 else "")

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 
 # The headline figure of each task, the paper's where it has one. BADJA's first frame is one of a dozen or fewer.
-MAIN = {"davis": "J&F-Mean", "vip": "mIoU", "jhmdb": "PCK@0.1", "badja": "PCK@0.2, frame 0 left out"}
+MAIN = {
+    "davis": "J&F-Mean",
+    "real": "J&F-Mean",
+    "vip": "mIoU",
+    "jhmdb": "PCK@0.1",
+    "badja": "PCK@0.2, frame 0 left out",
+}
+SUMMARY = ("difference", "low", "high", "seeds", "sequences", "lowest seed", "highest seed")  # of `intervals.summary`
 
 
 def totals(results: dict[str, dict]) -> pd.DataFrame:
@@ -14,9 +21,6 @@ def totals(results: dict[str, dict]) -> pd.DataFrame:
         results: method -> content of its `results.json`, all of one task.
     """
     return pd.DataFrame({name: result["metrics"] for name, result in results.items()}).T.mul(100)
-
-
-SUMMARY = ("difference", "low", "high", "seeds", "sequences", "lowest seed", "highest seed")  # of `intervals.summary`
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
@@ -68,6 +72,13 @@ def per_sequence(results: dict[str, dict]) -> pd.DataFrame:
                 value = record["metrics"][score]
             rows.append({"variant": name, "sequence": record["name"], score: value})
     return pd.DataFrame(rows)
+
+
+def typical(results: dict[str, dict]) -> str:
+    """The sequence on which the methods lie nearest to their own means: neither the best nor the worst case of any."""
+    table = per_sequence(results)
+    scores = table.pivot(index="sequence", columns="variant", values=table.columns[-1])
+    return (scores - scores.mean()).abs().sum(axis=1).idxmin()
 
 
 def over_time(results: dict[str, dict]) -> pd.DataFrame:

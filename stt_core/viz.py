@@ -63,8 +63,9 @@ def image_grid(
     return figure
 
 
-def strips(sequence: Sequence, masks: dict[str, Path], count: int = 6) -> Figure:
-    """A sequence of `datasets` over time: its annotation in the first row, then one row a folder of mask PNGs."""
+def strips(sequence: Sequence, results: dict[str, dict], count: int = 6) -> Figure:
+    """A sequence of `datasets` over time: its annotation in the first row, then the masks of each of `Study.results`."""
+    masks = {way: Path(found["path"]).parent / "masks" / sequence.name for way, found in results.items()}
     times = np.linspace(0, len(sequence.frames) - 1, count).round().astype(int)
     images = [read_image(sequence.frames[t]) for t in times]
     rows = [[read_sequence_mask(sequence, t) for t in times]]

@@ -1,5 +1,6 @@
 """Tiny data sets, written once a session: noise images, noise videos, a DAVIS of one moving square."""
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -66,3 +67,16 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_videos(root / "youtube-vos")
     write_davis(root / "davis")
     return root
+
+
+@pytest.fixture(scope="module")  # no longer, since its event loop runs until the end
+def browser():
+    """A headless Chromium, such as Debian's package has."""
+    driver = pytest.importorskip("playwright.sync_api")
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if executable is None:
+        pytest.skip("no Chromium on PATH")
+    with driver.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=executable)
+        yield started
+        started.close()

@@ -76,7 +76,8 @@ def test_book(study):
     assert "seed = 3" in text
     assert "seed = 0" not in text  # the default doesn't hold
     count = len(list((study / "notebooks").glob("*.py")))
-    assert f"Profile “tiny”, run of 2031-02-03: {count} notebooks," in text
+    minutes = round(count * 130 / 60)
+    assert f"Profile “tiny”, run of 2031-02-03: {count} notebooks, {minutes} min in all on 7 cores" in text
     (download,) = re.findall(r'href="\.\./(_downloads/[^"]+/02_spatial_step\.py)"', page)
     assert (html / download).read_text() == SOURCE
 

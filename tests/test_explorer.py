@@ -228,22 +228,10 @@ def test_more_cells_leave_room_for_fewer_frames(study: Study, tmp_path: Path, mo
 
 # The page, from the disk.
 
-EXECUTABLE = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 BEST = re.compile(
     r"Point at x\s(\d+), y\s(\d+) px(?:, held)?\. Frame (\d+), ([^:]+): tracked to x\s(\d+), y\s(\d+); "
     r"the most similar cell is at x\s(\d+), y\s(\d+) and has ([\d.]+) % of the affinity\."
 )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if EXECUTABLE is None:
-        pytest.skip("no Chromium on PATH")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=EXECUTABLE)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import threading
 from functools import partial
 from html.parser import HTMLParser
@@ -13,7 +12,6 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 BOOK = Path(os.environ["STT_BOOK"]).resolve() if os.environ.get("STT_BOOK") else None
-EXECUTABLE = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 LARGEST = 2_000_000  # bytes that a page loads
 NOTEBOOKS = sorted(path.stem for path in (Path(__file__).parents[2] / "notebooks").glob("[0-9][0-9]_*.py"))
 MADE = ("genindex.html", "search.html")  # by Sphinx, without content of their own
@@ -81,17 +79,6 @@ def test_every_page_names_its_run(pages: dict[Path, Page]) -> None:
     assert [
         p.name for p in pages if not re.search(r"Profile “\w+”, run of \d{4}-", p.read_text(encoding="utf-8"))
     ] == []
-
-
-@pytest.fixture(scope="module")
-def browser():
-    driver = pytest.importorskip("playwright.sync_api")
-    if EXECUTABLE is None:
-        pytest.skip("no Chromium on PATH")
-    with driver.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=EXECUTABLE)
-        yield started
-        started.close()
 
 
 class Quiet(SimpleHTTPRequestHandler):
