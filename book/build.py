@@ -110,23 +110,35 @@ def page(path: Path, record: dict) -> nbformat.NotebookNode:
 
 
 def numbered(cells: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Cells with every captioned output (see `stt_core.captions`) taken out into a cell of its own: a numbered figure."""
+    """Cells with every captioned output (see `stt_core.captions`) taken out into a cell of its own, which Sphinx numbers."""
     result = []
     for cell in cells:
-        figures = [o for o in cell.get("outputs", []) if KEY in o.get("metadata", {})]
-        if figures:
-            cell.outputs = [o for o in cell.outputs if o not in figures]
+        captioned = [o for o in cell.get("outputs", []) if KEY in o.get("metadata", {})]
+        if captioned:
+            cell.outputs = [o for o in cell.outputs if o not in captioned]
         result.append(cell)
-        for output in figures:
-            words = output.metadata.pop(KEY)
-            figure = {"caption": words["caption"], "align": "left"} | ({"name": words["name"]} if words["name"] else {})
-            lighter(output)
-            own = nbformat.v4.new_code_cell(
-                "# the figure of the cell above", outputs=[output], metadata={"tags": ["remove-input"]}
-            )
-            own.metadata["mystnb"] = {"figure": figure, "image": {"alt": words["alt"]}}
-            result.append(own)
+        result += [
+            (table if "text/html" in output.data else figure)(output, output.metadata.pop(KEY)) for output in captioned
+        ]
     return result
+
+
+def figure(output: nbformat.NotebookNode, words: dict[str, str]) -> nbformat.NotebookNode:
+    """A cell of one picture with a caption."""
+    lighter(output)
+    cell = nbformat.v4.new_code_cell(
+        "# the figure of the cell above", outputs=[output], metadata={"tags": ["remove-input"]}
+    )
+    options = {"caption": words["caption"], "align": "left"} | ({"name": words["name"]} if words["name"] else {})
+    cell.metadata["mystnb"] = {"figure": options, "image": {"alt": words["alt"]}}
+    return cell
+
+
+def table(output: nbformat.NotebookNode, words: dict[str, str]) -> nbformat.NotebookNode:
+    """A cell of one data frame with a caption, for the directive in conf.py."""
+    name = f":name: {words['name']}\n" if words["name"] else ""
+    inside = re.search(r"<table[^>]*>(.*)</table>", output.data["text/html"], re.DOTALL)[1].strip()
+    return nbformat.v4.new_markdown_cell(f"::::{{run-table}} {words['caption']}\n{name}\n{inside}\n::::")
 
 
 def lighter(output: nbformat.NotebookNode) -> None:
@@ -181,13 +193,12 @@ def polish(html: Path) -> None:
     """What the theme leaves to be mended in the rendered pages.
 
     It draws a dozen icons by a script of 1.5 MB; book.css does it with its font. The bibliography says it is a list, of entries
-    that don't say they are its items.
+    that don't say they are its items. Keys can't reach a wide equation to scroll it.
     """
     for path in html.rglob("*.html"):
         text = re.sub(r"<script[^>]*scripts/fontawesome\.js[^>]*></script>", "", path.read_text(encoding="utf-8"))
-        path.write_text(
-            text.replace('<div role="list" class="citation-list">', '<div class="citation-list">'), encoding="utf-8"
-        )
+        text = text.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+        path.write_text(text.replace('<div class="math ', '<div tabindex="0" class="math '), encoding="utf-8")
     for path in {*html.rglob("*.map"), *html.rglob("fontawesome.js*")}:
         path.unlink()
 

@@ -3,6 +3,12 @@
 import html
 import json
 from pathlib import Path
+from typing import ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
 HERE = Path(__file__).parent
 RUN = json.loads((HERE / "run.json").read_text(encoding="utf-8"))
@@ -63,3 +69,23 @@ mathjax3_config = {
     "tex": {"packages": {"[+]": ["ams"]}},
 }
 html_static_path.append("mathjax")
+
+
+class RunTable(SphinxDirective):
+    """A data frame of a notebook as a numbered table: the caption, and the rows as pandas wrote them."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    option_spec: ClassVar = {"name": directives.unchanged}
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        caption, messages = self.state.inline_text(self.arguments[0], self.lineno)
+        rows = nodes.raw("", "\n".join(self.content), format="html")
+        table = nodes.table("", nodes.title("", "", *caption), rows, classes=["dataframe"])
+        self.add_name(table)
+        return [table, *messages]
+
+
+def setup(app: Sphinx) -> None:
+    app.add_directive("run-table", RunTable)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -123,6 +124,7 @@ def provenance(study: Study) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+@cache  # the claims share most of their ways
 def own(study: Study, task: str, name: str) -> list[Measured]:
     """A way's results in this run, one a seed, trained and measured where they are missing.
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, is_dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -56,13 +57,18 @@ def code_key(modules: Iterable[str]) -> list[str]:
 
 
 def _meaning(path: Path) -> str:
-    """A module's syntax tree as text, without docstrings."""
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        return _tree(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing, so its code has no fingerprint.") from None
     except SyntaxError as error:
         raise InputError(f"{path}, line {error.lineno}, is not valid Python: {error.msg}.") from None
+
+
+@cache  # a page of many results asks hundreds of times
+def _tree(source: str) -> str:
+    """A module's syntax tree as text, without docstrings."""
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, DEFINITIONS) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]

@@ -175,16 +175,19 @@ def select(notebooks: list[Notebook], only: list[str]) -> list[Notebook]:
 
 
 def forecast(root: Path, cells: list[Notebook], jobs: int) -> str:
-    """One line on how long the stale cells of a grid will take: by their last run, or else by the reference's."""
+    """One line on how long the stale cells of a grid will take: by their last run or the reference's, whichever was longer.
+
+    A cell's last run may have found everything stored, and so may the next: the line says "at most".
+    """
     stale = [cell for cell in cells if not cell.fresh]
     seconds, unknown = 0.0, 0
     for cell in stale:
         profile, variant = cell.out.parent.parent.name, cell.parameters["variant"]
-        took = cell.record().get("seconds") or _reference_seconds(root, profile, variant)
+        took = max(cell.record().get("seconds", 0), _reference_seconds(root, profile, variant))
         seconds, unknown = seconds + took, unknown + (not took)
     text = f"{len(stale)} of {len(cells)} cells to run, {jobs} at a time"
     if len(stale) > unknown:
-        text += f": about {clock(seconds / jobs)}, by the times of their last run or of the reference's machine"
+        text += f": at most about {clock(seconds / jobs)}, by the times of their last run or of the reference's machine"
     return text + (f"; nothing is known of {unknown}" if unknown else "")
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 
 from stt_core.pairing import read_source
@@ -47,7 +48,10 @@ def study(tmp_path):
         if real.stem == "00_correspondence":  # a figure that another page refers to
             words = {"stt": {"caption": "Two frames, `a` file.", "alt": "two frames", "name": "fig-propagation"}}
             picture = nbformat.v4.new_output("display_data", {"image/png": PIXEL}, metadata=words)
-            notebook.cells[-1].outputs.append(picture)
+            rows = pd.DataFrame({"count": [7]}, index=["frames"])._repr_html_()
+            words = {"stt": {"caption": "What was *counted*.", "alt": "", "name": "tab-count"}}
+            table = nbformat.v4.new_output("display_data", {"text/html": rows}, metadata=words)
+            notebook.cells[-1].outputs += [picture, table]
         notebook.metadata = metadata
         executed = tmp_path / "runs" / "tiny" / "notebooks" / f"{real.stem}.ipynb"
         executed.parent.mkdir(parents=True, exist_ok=True)
@@ -106,6 +110,11 @@ def test_book(study):
     assert "Fig. 1" in figure
     assert "Two frames," in re.sub(r"<[^>]+>", "", figure)
     assert 'href="00_correspondence.html#fig-propagation"' in method
+    ((caption, rows),) = re.findall(
+        r'<table[^>]*id="tab-count">\s*<caption>(.*?)</caption>(.*?)</table>', figure, re.DOTALL
+    )
+    assert re.sub(r"<[^>]+>", "", caption).startswith("Table 1 What was counted.")
+    assert re.sub(r"<[^>]+>|\s", "", rows) == "countframes7"
 
     assert build(study).stdout.startswith("The book is fresh: ")
 

@@ -1,8 +1,9 @@
-"""A captioned figure: what it hands to the notebook, and that the notebook doesn't show it twice."""
+"""A captioned figure or table: what it hands to the notebook, and that the notebook doesn't show it twice."""
 
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 
 from stt_core import captions
@@ -22,4 +23,7 @@ def test_show(monkeypatch: pytest.MonkeyPatch) -> None:
         {"stt": {"caption": "Look. From `a.json` and 1 more.", "alt": "a line", "name": "fig-a"}},
     )
     assert shown[1][1] == {"stt": {"caption": "Look.", "alt": "a line", "name": ""}}
+    table = pd.DataFrame({"count": [7]})
+    captions.show(study, table, "All of them.", name="tab-a")
+    assert shown[2] == (table, {"stt": {"caption": "All of them.", "alt": "", "name": "tab-a"}})
     assert plt.get_fignums() == []
