@@ -85,14 +85,15 @@ show(
 # ## By eye and by number
 #
 # One clip shows what happens; how often it happens, means over clips say. The next pages have [the method](00_method.ipynb), loss by loss,
-# the data, the training and the measurements on three tasks, with each part of the method taken away in turn.
+# the data, the training and the measurements on three tasks ({numref}`tab-vos` is the first of them), with each part of the method taken
+# away in turn.
 
 # %% tags=["hide-input"]
-pd.concat(
-    [
-        tables.totals(study.results(task, names))[[tables.MAIN[task]]]
-        for task in ("davis", "vip", "jhmdb")
-        if study.has(task)
-    ],
-    axis=1,
-).round(1)
+measured = {task: study.results(task, names) for task in ("davis", "vip", "jhmdb") if study.has(task)}
+headlines = [tables.totals(found)[[tables.MAIN[task]]] for task, found in measured.items()]
+show(
+    study,
+    pd.concat(headlines, axis=1).round(1),
+    "The same kinds of features by number: the headline figure of each task, in percent. Look whether every task puts them in the same order.",
+    files=[result["path"] for found in measured.values() for result in found.values()],
+)

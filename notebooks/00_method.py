@@ -311,4 +311,4 @@ show(
 #
 # On processors that multiply bfloat16 matrices in units of their own, a cheap product makes a shortlist, and float32 decides within
 # it. What was left out is known to lie below a bound, so the result is the same; a query whose shortlist doesn't prove it is
-# done again in float32. Notebook 13 measures what it is worth.
+# done again in float32. {numref}`tab-speed` has what it is worth.

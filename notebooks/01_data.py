@@ -41,7 +41,11 @@ for task in tasks:
     counts[f"{task}: test sequences"] = len(sequences)
     counts[f"{task}: test frames"] = sum(len(sequence.frames) for sequence in sequences)
 print(study.relative(study.data))
-pd.Series(counts, name="count").to_frame()
+show(
+    study,
+    pd.Series(counts, name="count").to_frame(),
+    "How much this run learns from, and how much it is tested on.",
+)
 
 # %% [markdown]
 # ## Images for step one

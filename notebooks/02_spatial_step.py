@@ -28,7 +28,11 @@ from stt_core.study import Study
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
-pd.Series(asdict(study.profile.spatial), name="step one, this run").to_frame()
+show(
+    study,
+    pd.Series(asdict(study.profile.spatial), name="step one, this run").to_frame(),
+    "Settings of step one. `size` and `load_size` are in pixels, `steps` and `warmup` in batches.",
+)
 
 # %% [markdown]
 # ## Training
@@ -74,4 +78,8 @@ show(
     alt="The left image of the stereo pair beside a map of matching errors for each kind of features.",
     name="fig-spatial-stereo",
 )
-pd.DataFrame({name: scores for name, (scores, _) in stereo.items()}).T.round(3)
+show(
+    study,
+    pd.DataFrame({name: scores for name, (scores, _) in stereo.items()}).T.round(3),
+    "The same errors in numbers: the median, and the share of the cells whose match lands within so many pixels of the true place.",
+)

@@ -26,7 +26,11 @@ from stt_core.study import Study
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
-pd.Series(asdict(study.settings("full")), name="step two, this run").to_frame()
+show(
+    study,
+    pd.Series(asdict(study.settings("full")), name="step two, this run").to_frame(),
+    "Settings of step two, for the full method. `size` is in pixels, a radius in cells of its level; `local` has the choices of local distillation.",
+)
 
 # %% [markdown]
 # ## Carrying the paper's weights to this geometry
@@ -34,7 +38,7 @@ pd.Series(asdict(study.settings("full")), name="step two, this run").to_frame()
 # A mean-squared error between softmax maps depends on how many cells the maps have, so the paper's weights, 1000 and 50 at
 # 256 px, mean something else on smaller frames. The rule of this study: measure, on the same pairs and the same
 # starting weights, the gradient of every term at the paper's geometry and at this run's, and choose weights that
-# keep each distillation's ratio to the reconstruction. The table has what was measured, all weights being 1, and what follows.
+# keep each distillation's ratio to the reconstruction, equation {eq}`eq-carried`.
 
 # %% tags=["hide-input"]
 balance = study.balance()
@@ -47,7 +51,11 @@ table = pd.DataFrame(
     }
 )
 print("carried over in this run" if study.profile.carry_weights else "this run keeps the weights of its settings")
-table.map(lambda value: f"{value:.4g}" if pd.notna(value) else "")
+show(
+    study,
+    table.map(lambda value: f"{value:.4g}" if pd.notna(value) else ""),
+    "What was measured, all weights being 1, and what follows: the gradient of each term at both geometries, a distillation's ratio to the reconstruction, and the weight that keeps it here.",
+)
 
 # %% [markdown]
 # ## Training
@@ -82,8 +90,8 @@ show(
 # ## The learning rate, on validation clips
 #
 # The rate matters as much as the losses, so it is looked at on baselines without any distillation, on validation clips only,
-# before any ablation. The rule: the lowest rate within a point of the best. The rows below are short trainings where
-# the profile lists `rates`; its own are marked.
+# before any ablation. The rule: the lowest rate within a point of the best. Where the profile lists `rates`, short trainings
+# show it again.
 
 # %% tags=["hide-input"]
 rates = report.rate_sweep(study)
@@ -91,7 +99,11 @@ if rates.empty:
     print("not repeated in this run, whose profile lists no rates; to see it:")
     print('make notebook NB=03 ARGS="-p settings.rates [0.0003,0.001,0.003] -p settings.rate_steps 300"')
 else:
-    display(rates.round(2))
+    show(
+        study,
+        rates.round(2),
+        "J&F-Mean on validation clips, in percent, after short trainings without distillation: one row a start, one column a learning rate, the profile's own marked.",
+    )
 
 # %% [markdown]
 # ## A real check: matches on a stereo pair
@@ -111,4 +123,8 @@ show(
     "How far off each match is, on a pair that no training saw: dark is right, yellow is lost.",
     alt="The left image of the stereo pair beside a map of matching errors for each kind of features.",
 )
-pd.DataFrame({name: scores for name, (scores, _) in stereo.items()}).T.round(3)
+show(
+    study,
+    pd.DataFrame({name: scores for name, (scores, _) in stereo.items()}).T.round(3),
+    "The same errors in numbers: the median, and the share of the cells whose match lands within so many pixels of the true place. Compare the full method with the step one that it starts from.",
+)

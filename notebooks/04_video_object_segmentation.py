@@ -31,10 +31,16 @@ names = ["copy", "flow", "lab", "random", "supervised", "step_one", "step_two", 
 
 # %% tags=["hide-input"]
 results = study.results("davis", names)
-tables.totals(results).round(1)
+files = [result["path"] for result in results.values()]
+show(
+    study,
+    tables.totals(results).round(1),
+    "Every method under the measures of DAVIS, in percent, means over objects. Recall is the share of frames above one half; decay is what is lost from the first quarter of a sequence to the last, so less is better.",
+    files=files,
+    name="tab-vos",
+)
 
 # %% tags=["hide-input"]
-files = [result["path"] for result in results.values()]
 show(
     study,
     viz.score_bars(tables.per_sequence(results), "J&F-Mean", by="variant", per="sequence"),
@@ -101,18 +107,24 @@ show(
 #
 # Whatever this run trained is also measured on real video wherever a DAVIS folder is at hand: below the data folder, or where
 # the profile's `real` says. Frames are reduced to the size that the profile states, so these figures compare the rows with each
-# other and not with published ones.
+# other and not with published ones, which {numref}`tab-davis` has.
 
 # %% tags=["hide-input"]
 real = study.results("real", names)
 if real:
-    display(tables.totals(real).round(1))
+    files = [result["path"] for result in real.values()]
+    show(
+        study,
+        tables.totals(real).round(1),
+        "The same measures on real video, in percent. Look whether the order of the methods is that of the test clips above.",
+        files=files,
+    )
     show(
         study,
         viz.score_bars(tables.per_sequence(real), "J&F-Mean", by="variant", per="sequence"),
         "J&F-Mean on real video of the weights that this run trained.",
         alt="One bar a method with its mean J&F on real video, and a dot for each sequence.",
-        files=[result["path"] for result in real.values()],
+        files=files,
         name="fig-real",
     )
 else:

@@ -31,15 +31,22 @@ names = ["copy", "flow", "lab", "random", "supervised", "step_one", "step_two", 
 # %% tags=["hide-input"]
 parts = study.results("vip", names)
 if parts:
+    files = [result["path"] for result in parts.values()]
     show(
         study,
         viz.score_bars(tables.per_sequence(parts), "mIoU", by="variant", per="video"),
-        "mIoU of body parts. A dot is one video's mean over its classes; the table pools counts over all videos first, as the benchmark does.",
+        "mIoU of body parts. A dot is one video's mean over its classes, a bar the mean of the dots.",
         alt="One bar a method with its mean mIoU, and a dot for each video.",
-        files=[result["path"] for result in parts.values()],
+        files=files,
         name="fig-vip",
     )
-    display(tables.totals(parts).round(1))
+    show(
+        study,
+        tables.totals(parts).round(1),
+        "Body parts, mIoU in percent, counts pooled over all videos first, as the benchmark does.",
+        files=files,
+        name="tab-parts",
+    )
 else:
     print(f"no part data in {study.relative(study.data)}")
 
@@ -51,15 +58,22 @@ else:
 # %% tags=["hide-input"]
 pose = study.results("jhmdb", names)
 if pose:
+    files = [result["path"] for result in pose.values()]
     show(
         study,
         viz.score_bars(tables.per_sequence(pose), "PCK@0.1", by="variant", per="clip"),
         "PCK@0.1 of joints: the share found within a tenth of the person's size. A dot is a clip.",
         alt="One bar a method with its mean PCK at 0.1, and a dot for each clip.",
-        files=[result["path"] for result in pose.values()],
+        files=files,
         name="fig-jhmdb",
     )
-    display(tables.totals(pose).round(1))
+    show(
+        study,
+        tables.totals(pose).round(1),
+        "PCK of joints in percent, from the strictest tolerance to the loosest, with the given frame and without it.",
+        files=files,
+        name="tab-pose",
+    )
 else:
     print(f"no pose data in {study.relative(study.data)}")
 
@@ -84,15 +98,21 @@ if pose:
 # %% tags=["hide-input"]
 animals = study.results("badja", names)
 if animals:
+    files = [result["path"] for result in animals.values()]
     show(
         study,
         viz.score_bars(tables.per_sequence(animals), tables.MAIN["badja"], by="variant", per="sequence"),
         "Joints of real animals. A dot is a sequence.",
         alt="One bar a method with its mean share of joints found, and a dot for each sequence.",
-        files=[result["path"] for result in animals.values()],
+        files=files,
         name="fig-badja",
     )
-    display(tables.totals(animals).round(1))
+    show(
+        study,
+        tables.totals(animals).round(1),
+        "Share of the animals' joints that were found, in percent, by JHMDB's measure and by the authors' own.",
+        files=files,
+    )
     print(*animals["full method"]["notes"], sep="\n")
 else:
     print(f"no BADJA in {study.relative(study.data)}")

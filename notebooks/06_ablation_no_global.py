@@ -42,8 +42,12 @@ show(
 # ## On the tasks
 
 # %% tags=["hide-input"]
-display(report.data_names(study))
-report.grid_table(study, ["full", "no_global", "forget", "neither"])
+show(study, report.data_names(study), "What each task is measured on.")
+show(
+    study,
+    report.grid_table(study, ["full", "no_global", "forget", "neither"]),
+    "The headline figure of each task in percent, one row a way to train: mean over seeds ± their standard deviation, where there are several. Those marked as reference are not this run's.",
+)
 
 # %% [markdown]
 # A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % bootstrap interval over both
@@ -54,7 +58,11 @@ report.grid_table(study, ["full", "no_global", "forget", "neither"])
 
 # %% tags=["hide-input"]
 differences = report.differences(study, "full", ["no_global", "forget", "neither"])
-report.differences_table(differences)
+show(
+    study,
+    report.differences_table(differences),
+    "The full method minus each of the others, with 95 % intervals in brackets.",
+)
 
 # %% tags=["hide-input"]
 show(
@@ -90,10 +98,19 @@ show(
 # %% tags=["hide-input"]
 students = {"start of step two": study.spatial(), **{title(name): study.weights(name) for name in names}}
 print(f"{(study.profile.temporal.size // 32) ** 2} cells a map")
-teacher.targets(study, students).round(3)
+show(
+    study,
+    teacher.targets(study, students).round(3),
+    "The correlation of the teacher and of each student, means over cells; all but the loss lie between 0 and 1. Look first at how often the teacher itself says *same place*.",
+    files=[study.teacher, *students.values()],
+)
 
 # %% [markdown]
 # ## A real check: matches on a stereo pair
 
 # %% tags=["hide-input"]
-pd.DataFrame({title(name): study.stereo(study.source(name))[0] for name in names}).T.round(3)
+show(
+    study,
+    pd.DataFrame({title(name): study.stereo(study.source(name))[0] for name in names}).T.round(3),
+    "Errors of the stereo pair's matches with and without global distillation: the median, and the share of the cells whose match lands within so many pixels of the true place.",
+)

@@ -41,8 +41,12 @@ show(
 # ## On the tasks
 
 # %% tags=["hide-input"]
-display(report.data_names(study))
-report.grid_table(study, ["full", "no_local", "neither"])
+show(study, report.data_names(study), "What each task is measured on.")
+show(
+    study,
+    report.grid_table(study, ["full", "no_local", "neither"]),
+    "The headline figure of each task in percent, with local distillation, without it, and without either: mean over seeds ± their standard deviation.",
+)
 
 # %% [markdown]
 # A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % bootstrap interval over both
@@ -53,7 +57,11 @@ report.grid_table(study, ["full", "no_local", "neither"])
 
 # %% tags=["hide-input"]
 differences = report.differences(study, "full", ["no_local", "neither"])
-report.differences_table(differences)
+show(
+    study,
+    report.differences_table(differences),
+    "The full method minus each of the others, with 95 % intervals in brackets.",
+)
 
 # %% tags=["hide-input"]
 show(
@@ -71,11 +79,22 @@ show(
 
 # %% tags=["hide-input"]
 shares = ["step_two", "share_0.1", "share_0.4", "share_1", "scratch", "one_level"]
-report.grid_table(study, shares)
+show(
+    study,
+    report.grid_table(study, shares),
+    "The headline figures in percent of step two from scratch, by the share of queries that local distillation takes, and of reconstruction alone at two levels and at one.",
+)
 
 # %% tags=["hide-input"]
 scratch = report.differences(study, "step_two", shares[1:])
-report.differences_table(scratch) if len(scratch) else print("no results: make ablations")
+if len(scratch):
+    show(
+        study,
+        report.differences_table(scratch),
+        "Step two from scratch, as the method has it, minus each change of it, in points with 95 % intervals.",
+    )
+else:
+    print("no results: make ablations")
 
 # %% [markdown]
 # ## Sequence by sequence
@@ -95,4 +114,8 @@ show(
 # ## A real check: matches on a stereo pair
 
 # %% tags=["hide-input"]
-pd.DataFrame({title(name): study.stereo(study.source(name))[0] for name in names}).T.round(3)
+show(
+    study,
+    pd.DataFrame({title(name): study.stereo(study.source(name))[0] for name in names}).T.round(3),
+    "Errors of the stereo pair's matches with and without local distillation: the median, and the share of the cells whose match lands within so many pixels of the true place.",
+)

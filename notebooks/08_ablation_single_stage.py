@@ -1,9 +1,9 @@
 # %% [markdown]
 # # One step instead of two
 #
-# The paper claims that spatial and temporal features need each other, in that order. Here is each step alone: the step-one
-# encoder as it is, and step two from random weights, with the local loss and without. *Both steps at once* sums the
-# contrastive and the temporal losses from random weights, for as many steps as the longer of the two takes alone. Its settings were not
+# The paper claims that spatial and temporal features need each other, in that order ({numref}`tab-claims`). Here is each step alone:
+# the step-one encoder as it is, and step two from random weights, with the local loss and without. *Both steps at once* sums
+# the contrastive and the temporal losses from random weights, for as many steps as the longer of the two takes alone. Its settings were not
 # searched: both losses have weight 1 and Adam at step two's rate from scratch, which suits the reconstruction and may not suit the
 # contrastive loss, and its steps are fewer than those of the two steps together.
 
@@ -44,8 +44,12 @@ show(
 # ## On the tasks
 
 # %% tags=["hide-input"]
-display(report.data_names(study))
-report.grid_table(study, ["full", "step_one", "step_two", "scratch", "one_stage"])
+show(study, report.data_names(study), "What each task is measured on.")
+show(
+    study,
+    report.grid_table(study, ["full", "step_one", "step_two", "scratch", "one_stage"]),
+    "The headline figure of each task in percent, for both steps, for each alone and for both at once: mean over seeds ± their standard deviation.",
+)
 
 # %% [markdown]
 # A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % bootstrap interval over both
@@ -56,7 +60,11 @@ report.grid_table(study, ["full", "step_one", "step_two", "scratch", "one_stage"
 
 # %% tags=["hide-input"]
 differences = report.differences(study, "full", ["step_one", "step_two", "scratch", "one_stage"])
-report.differences_table(differences)
+show(
+    study,
+    report.differences_table(differences),
+    "Both steps, one after the other, minus each of the others, with 95 % intervals in brackets.",
+)
 
 # %% tags=["hide-input"]
 show(
@@ -84,4 +92,8 @@ show(
 # ## A real check: matches on a stereo pair
 
 # %% tags=["hide-input"]
-pd.DataFrame({title(name): study.stereo(study.source(name))[0] for name in names}).T.round(3)
+show(
+    study,
+    pd.DataFrame({title(name): study.stereo(study.source(name))[0] for name in names}).T.round(3),
+    "Errors of the stereo pair's matches after each step alone and after both: the median, and the share of the cells whose match lands within so many pixels of the true place.",
+)

@@ -61,7 +61,12 @@ show(
 # %% tags=["hide-input"]
 kept = pd.concat({name: tables["variants"] for name, tables in measured.items()}, names=["encoder"])
 kept["variant"] = kept.variant.map(viz_selection.label)
-kept.groupby(["encoder", "variant"], sort=False).kept.agg(["mean", "std", "min", "max"]).round(3)
+show(
+    study,
+    kept.groupby(["encoder", "variant"], sort=False).kept.agg(["mean", "std", "min", "max"]).round(3),
+    "The same shares in numbers: mean, standard deviation, least and most over pairs. Where least and most are apart, the selection depends on the pair.",
+    files=weights.values(),
+)
 
 # %% [markdown]
 # ## Which ones
@@ -121,7 +126,12 @@ ranks = {
     "certain": "share of queries below 0.01 nats",
 }
 columns = {name: tables["pairs"][list(ranks)].agg(["mean", "std"]).T for name, tables in measured.items()}
-pd.concat(columns, axis=1).rename(index=ranks).round(3)
+show(
+    study,
+    pd.concat(columns, axis=1).rename(index=ranks).round(3),
+    "Rank correlations of the scores with each other and with both errors, then the spread of the entropy: mean and standard deviation over pairs. A score that tells which queries match badly rises with both errors.",
+    files=weights.values(),
+)
 
 # %% [markdown]
 # ### Where they lie
@@ -203,7 +213,12 @@ figures = {
     "cosine": "cosine with the text's",
 }
 means = kept.groupby(["encoder", "variant"], sort=False)[list(figures)].mean().rename(columns=figures)
-means.dropna().round(12).map("{:.3g}".format)
+show(
+    study,
+    means.dropna().round(12).map("{:.3g}".format),
+    "The loss in numbers, means over pairs: what it is, the least that is possible, and what is left of it once the coarse correlation is the pooled fine one; then norms of its gradient, and its direction.",
+    files=weights.values(),
+)
 
 # %% [markdown]
 # ## What it does to the results
@@ -213,15 +228,26 @@ means.dropna().round(12).map("{:.3g}".format)
 
 # %% tags=["hide-input"]
 names = ["quarter", "neg_log", "rows", "soft", "released", "released_soft"]
-display(report.data_names(study))
-report.grid_table(study, ["full", *names])
+show(study, report.data_names(study), "What each task is measured on.")
+show(
+    study,
+    report.grid_table(study, ["full", *names]),
+    "The headline figure of each task in percent, under the text's loss (full method) and under its variants: mean over seeds ± their standard deviation.",
+)
 
 # %% [markdown]
-# The text minus each of them, with a 95 % bootstrap interval over sequences and seeds (page 06 says how).
+# The differences' intervals are bootstrapped over sequences and seeds ([](06_ablation_no_global.ipynb) says how).
 
 # %% tags=["hide-input"]
 differences = report.differences(study, "full", names)
-report.differences_table(differences) if len(differences) else print("no results: make ablations")
+if len(differences):
+    show(
+        study,
+        report.differences_table(differences),
+        "The text's loss minus each variant of it, in points with 95 % intervals.",
+    )
+else:
+    print("no results: make ablations")
 
 # %% tags=["hide-input"]
 if len(differences):

@@ -56,12 +56,15 @@ show(
 )
 
 # %% [markdown]
-# How far each moves the mean, in points: the best value of the axis with its gain over the profile's own and the worst with its loss, with 95 %
-# bootstrap intervals over clips. The best of several values gains something by chance alone, and the clips are few: a small gain is no reason
-# to change a setting.
+# The best of several values gains something by chance alone, and the clips are few: a small gain is no reason to change a setting.
 
 # %% tags=["hide-input"]
-sensitivity.largest_changes(full).drop(columns="variant").set_index("axis").round(1)
+show(
+    study,
+    sensitivity.largest_changes(full).drop(columns="variant").set_index("axis").round(1),
+    "How far each setting moves J&F-Mean, in points, the farthest first: the best of its values with the gain over the profile's own, and the worst with the loss, with 95 % bootstrap intervals over clips.",
+    name="tab-sensitivity",
+)
 
 # %% [markdown]
 # ## Is it the same for other features?
@@ -83,4 +86,8 @@ show(
 )
 
 # %% tags=["hide-input"]
-sensitivity.largest_changes(together).sort_values(["variant", "axis"]).set_index(["variant", "axis"]).round(1)
+show(
+    study,
+    sensitivity.largest_changes(together).sort_values(["variant", "axis"]).set_index(["variant", "axis"]).round(1),
+    "The same of the three, one row a kind of features and setting. Look whether the best value of a setting is the same for all.",
+)

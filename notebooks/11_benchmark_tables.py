@@ -18,6 +18,7 @@ import pandas as pd
 from stt_core import report, tables, viz
 from stt_core.captions import show
 from stt_core.study import Study
+from stt_core.variants import HEADLINE, title
 
 pd.set_option("display.max_rows", None)
 viz.style()
@@ -40,19 +41,34 @@ def table(benchmark: str) -> pd.DataFrame:
     return tables.as_text(rows.pivot_table(index=index, columns="metric", values="value", sort=False))
 
 
-table("DAVIS-2017")
+show(
+    study,
+    table("DAVIS-2017"),
+    "Objects, the measures of DAVIS in percent, published figures first. Compare rows of the same data, backbone and stride.",
+    name="tab-davis",
+)
 
 # %% [markdown]
 # ## VIP
 
 # %% tags=["hide-input"]
-table("VIP")
+show(
+    study,
+    table("VIP"),
+    "Body parts, mIoU in percent, published figures first.",
+    name="tab-vip",
+)
 
 # %% [markdown]
 # ## JHMDB
 
 # %% tags=["hide-input"]
-table("JHMDB")
+show(
+    study,
+    table("JHMDB"),
+    "Joints, share found in percent, published figures first. Sources differ in whether the given frame is scored.",
+    name="tab-jhmdb",
+)
 
 # %% [markdown]
 # ## BADJA
@@ -60,13 +76,17 @@ table("JHMDB")
 # Nothing was published for this measure of these methods, so here are this run's figures alone.
 
 # %% tags=["hide-input"]
-table("BADJA") if study.has("badja") else print(f"no BADJA in {study.relative(study.data)}")
+if study.has("badja"):
+    show(study, table("BADJA"), "Joints of real animals, share found in percent, by each method of this run.")
+else:
+    print(f"no BADJA in {study.relative(study.data)}")
 
 # %% [markdown]
 # ## Tasks side by side
 #
 # Do features that are good for objects serve parts and joints, too? Published figures are of the real benchmarks; this run's own stand on
-# the data that the tables above name. So compare the order within each colour, not one colour with the other.
+# the data that {numref}`tab-davis`, {numref}`tab-vip` and {numref}`tab-jhmdb` name. So compare the order within each colour, not one colour
+# with the other.
 
 # %% tags=["hide-input"]
 show(
@@ -78,10 +98,31 @@ show(
 )
 
 # %% [markdown]
+# ## One clip under every variant
+#
+# What a point of J&F looks like: the clip on which the full method comes closest to its own mean, carried on by everything that this run trained.
+
+# %% tags=["hide-input"]
+trained = study.results("davis", [*HEADLINE])
+typical = tables.typical({title("full"): trained[title("full")]})
+show(
+    study,
+    viz.strips(next(s for s in study.sequences("davis") if s.name == typical), trained),
+    f"Sequence `{typical}` under every way to train: the annotation above, one row a way below. Look for outlines that melt and for labels that jump to a look-alike.",
+    alt="Rows of frames with coloured masks over time: the annotation, then one row a way to train.",
+    files=[result["path"] for result in trained.values()],
+    name="fig-every-variant",
+)
+
+# %% [markdown]
 # ## One model, several protocols
 #
 # Methods are compared under settings of propagation that differ, too. This run's full method on DAVIS under those of other methods, all at the size and
-# radius of this profile: what moves here is the protocol, not the features.
+# radius of this profile: what moves here is the protocol, not the features. {numref}`tab-sensitivity` takes the settings one by one.
 
 # %% tags=["hide-input"]
-tables.as_text(report.protocols(study, "full"))
+show(
+    study,
+    tables.as_text(report.protocols(study, "full")),
+    "The full method under the settings of other methods, one row a protocol: what is set, and its J&F, J and F in percent.",
+)

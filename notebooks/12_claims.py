@@ -7,13 +7,14 @@
 # alone: read such a verdict as one about these weights. Of many rows some are decided by chance.
 #
 # Beside this run stand the reference results, computed in the same way from `results/reference`: a longer run of the same profile and data, kept
-# in the repository, with more seeds and with the ways that this run doesn't train. *paper* has its published figures, for its own data.
+# in the repository, with more seeds and with the ways that this run doesn't train. *paper* has its published figures, for its own data
+# ({numref}`tab-davis` to {numref}`tab-jhmdb` have more of them).
 #
 # Two claims are about more than a mean. That local distillation helps *most where frames don't continue each other* is tested
 # where objects were hidden, which the shipped world knows: the gain in J&F from an object's first occlusion on, minus the gain, at the same
 # frame numbers, of objects that weren't hidden so far; it must also be a gain there. (Cuts occur only in the training videos,
 # where there are no labels to score.) That global distillation *retains* spatial features is tested on the features: how many of a cell's
-# nearest neighbours are those it has for the step-one encoder, in points of overlap; page 15 says what chance gives.
+# nearest neighbours are those it has for the step-one encoder, in points of overlap; {numref}`tab-retained` says what chance gives.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -32,13 +33,18 @@ viz.style()
 
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
 table = claims(study)
-report.data_names(study)
+show(study, report.data_names(study), "What each task is measured on.")
 
 # %% [markdown]
 # ## The paper's claims
 
 # %% tags=["hide-input"]
-beside(table[~table.ours])
+show(
+    study,
+    beside(table[~table.ours]),
+    "The paper's claims, one row a claim and task: the paper's figures, then differences in points with 95 % intervals in brackets, and the verdicts of the rule.",
+    name="tab-claims",
+)
 
 # %% tags=["hide-input"]
 shown = table.drop_duplicates(["claim", "task"]).rename(columns={"claim": "comparison"})  # this run's come first
@@ -57,7 +63,12 @@ show(
 # The same rule for what the paper doesn't claim in so many words.
 
 # %% tags=["hide-input"]
-beside(table[table.ours])
+show(
+    study,
+    beside(table[table.ours]),
+    "Comparisons that this study adds, in the same columns; the paper has no figures for them.",
+    name="tab-own-comparisons",
+)
 
 # %% tags=["hide-input"]
 show(
@@ -73,4 +84,11 @@ show(
 
 # %% tags=["hide-input"]
 provenance = comparison.provenance(study)
-display(provenance) if len(provenance) else print("no reference results for this profile, its settings and its data")
+if len(provenance):
+    show(
+        study,
+        provenance,
+        "How the reference results were made: seeds, time of training, processor, version and commit.",
+    )
+else:
+    print("no reference results for this profile, its settings and its data")

@@ -36,7 +36,12 @@ print(tables.machine_text(bench["machine"]).replace("; ", "\n"))
 
 # %% tags=["hide-input"]
 formats = {"ms": "{:,.1f}", "times as fast": "{:.1f}", "error": "{:.0e}", "floor, ms": "{:,.0f}"}
-tables.formatted(tables.speed_table(bench), formats)
+show(
+    study,
+    tables.formatted(tables.speed_table(bench), formats),
+    "Median milliseconds of each way, and how many times as fast it is as the first of its case, which is the reference that errors are taken against.",
+    name="tab-speed",
+)
 
 # %% [markdown]
 # How a frame is propagated: queries are taken in tiles. One matrix product compares a tile with its *halo*, the cells within reach
@@ -49,7 +54,7 @@ tables.formatted(tables.speed_table(bench), formats)
 # ## Growth
 #
 # With the window fixed, cost should grow with the number of cells; the plain scheme's grows with its square, because it
-# looks everywhere before it masks. The exponents are those of the lines.
+# looks everywhere before it masks.
 
 # %% tags=["hide-input"]
 show(
@@ -61,23 +66,30 @@ show(
 )
 
 # %% tags=["hide-input"]
-tables.formatted(tables.slopes(bench), {"map": "{:.2f}", "window": "{:.2f}"})
+show(
+    study,
+    tables.formatted(tables.slopes(bench), {"map": "{:.2f}", "window": "{:.2f}"}),
+    "Exponents of the lines: how the time of a frame grows with the cells of the map, and with those of the window.",
+)
 
 # %% [markdown]
 # ## Memory
 #
 # Propagation streams frames: only frame 0 and the preceding ones are kept. (`stt evaluate` also holds a sequence's masks until it has
-# scored them.) Peak memory in MB of processes of their own; *before* is
-# Python with PyTorch.
+# scored them.)
 
 # %% tags=["hide-input"]
-tables.formatted(pd.DataFrame(bench["memory"]).set_index("what"), {"before": "{:.0f}", "peak": "{:.0f}"})
+show(
+    study,
+    tables.formatted(pd.DataFrame(bench["memory"]).set_index("what"), {"before": "{:.0f}", "peak": "{:.0f}"}),
+    "Peak memory in MB of processes of their own; *before* is Python with PyTorch. Look whether a long video needs more than a short one.",
+)
 
 # %% [markdown]
 # ## A whole evaluation
 #
-# What counts in the end: frames a second of reading, features, propagation, writing and scoring together, in this run's own measurements
-# on DAVIS-2017. They were taken whenever they were needed, perhaps beside other work.
+# What counts in the end: reading, features, propagation, writing and scoring together, in the measurements that {numref}`tab-vos` shows.
+# They were taken whenever they were needed, perhaps beside other work.
 
 # %% tags=["hide-input"]
 results = study.results("davis", ["copy", "flow", "lab", "random", "full"])
@@ -86,4 +98,9 @@ rates = {
     for name, r in results.items()
 }
 formats = {"frames": "{:.0f}", "frames a second": "{:.2f}", "threads": "{:.0f}"}
-tables.formatted(pd.DataFrame(rates).T, formats)
+show(
+    study,
+    tables.formatted(pd.DataFrame(rates).T, formats),
+    "How many frames each method was measured on, how many a second, and on how many threads.",
+    files=[result["path"] for result in results.values()],
+)

@@ -68,9 +68,8 @@ key = hash_of([run_settings(source, clip, inference, **first), clip.fingerprint(
 out = results / f"{clip.path.stem}-{key}"
 run = propagate_video(source, path, out, inference, **first)
 print(f"{run['frames']} frames of {clip.size[1]}x{clip.size[0]} px in {study.relative(out)}")
-pd.Series(
-    {file.name: f"{file.stat().st_size / 1e3:.1f} kB" for file in sorted(out.glob("*.*"))}, name="size"
-).to_frame()
+sizes = {file.name: f"{file.stat().st_size / 1e3:.1f} kB" for file in sorted(out.glob("*.*"))}
+show(study, pd.Series(sizes, name="size").to_frame(), "The files of the result, and their sizes.")
 
 # %% tags=["hide-input"]
 numbers = np.linspace(0, run["frames"] - 1, min(6, run["frames"])).round().astype(int).tolist()

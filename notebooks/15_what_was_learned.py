@@ -28,8 +28,9 @@ for name, weights in sources.items():
 # %% [markdown]
 # ## Is the teacher's structure retained?
 #
-# The claim is that global correlation distillation retains the spatial features. The teacher is the frozen step-one encoder, with its own
-# strides; every other network has the strides of step two. Pairs are neighbouring frames. Three measures:
+# The claim is that global correlation distillation retains the spatial features ({numref}`tab-claims` has the verdict). The teacher is
+# the frozen step-one encoder, with its own strides; every other network has the strides of step two. Pairs are neighbouring frames. Three
+# measures:
 #
 # * **Neighbour overlap**: of the cells of the earlier frame that are nearest to a cell of the later one for the teacher, the share that
 #   is among the nearest for the student, too. At res5 (the stage that the loss compares, at the training size) by plain products, as in
@@ -47,8 +48,14 @@ for name, weights in sources.items():
 # %% tags=["hide-input"]
 measured = learned.against_teacher(study, sources)
 summaries = learned.summaries(measured, list(learned.AGAINST_TEACHER))
-print(f"{measured.sequence.nunique()} clips, means and 95 % intervals over clips")
-learned.as_table(summaries, {"loss": 4})
+print(f"{measured.sequence.nunique()} clips")
+show(
+    study,
+    learned.as_table(summaries, {"loss": 4}),
+    "How much of the step-one encoder is left in each network, and what chance gives: means, with 95 % intervals over clips in brackets.",
+    files=(w for w in sources.values() if w != "random"),
+    name="tab-retained",
+)
 
 # %% tags=["hide-input"]
 titles = {
@@ -68,13 +75,18 @@ show(
 )
 
 # %% [markdown]
-# **The test of the claim**: the full method minus the same without global distillation, clip by clip. The last column names the one that
-# is nearer to the teacher, where the interval leaves zero out. These are five views of one question, not five tests of it; the loss is
-# what was trained for, so it says that training worked, and the others that more than the trained quantity stayed. Nearer to the teacher
-# isn't better in itself: whether it helps is measured with the tasks.
+# **The test of the claim** compares the full method with the same without global distillation, clip by clip. These are five views of one
+# question, not five tests of it; the loss is what was trained for, so it says that training worked, and the others that more than the
+# trained quantity stayed. Nearer to the teacher isn't better in itself: whether it helps is measured with the tasks.
 
 # %% tags=["hide-input"]
-learned.retained(study).round(4)
+show(
+    study,
+    learned.retained(study).round(4),
+    "The full method minus the one without global distillation, with the bounds of the 95 % interval. The last column names the one that is nearer to the teacher, where the interval leaves zero out.",
+    files=[sources["full"], sources["no_global"]],
+    name="tab-retained-test",
+)
 
 # %% [markdown]
 # The same on real video, wherever a DAVIS folder is at hand.
@@ -84,8 +96,18 @@ if study.has("real"):
     few = {name: sources[name] for name in ("random", "step_one", "no_global", "full")}
     real = learned.against_teacher(study, few, "real")
     print(f"{real.sequence.nunique()} clips of real video")
-    display(learned.as_table(learned.summaries(real, list(learned.AGAINST_TEACHER)), {"loss": 4}))
-    display(learned.retained(study, "real").round(4))
+    show(
+        study,
+        learned.as_table(learned.summaries(real, list(learned.AGAINST_TEACHER)), {"loss": 4}),
+        "How much of the step-one encoder is left on real video, read in the same way.",
+        files=(w for w in few.values() if w != "random"),
+    )
+    show(
+        study,
+        learned.retained(study, "real").round(4),
+        "The test of the claim on real video, clip by clip.",
+        files=[sources["full"], sources["no_global"]],
+    )
 else:
     print("no DAVIS folder at hand; data/README.md says how to get one")
 
@@ -114,10 +136,15 @@ else:
     print("no object is seen in both frames")
 
 # %% [markdown]
-# The same shares over all clips and objects. By chance, heat falls into an object by the share of the frame that it covers.
+# One object of a clip shows where heat falls, all of them show how much of it falls right. By chance, that is the share of the frame that
+# an object covers.
 
 # %% tags=["hide-input"]
-learned.as_table(learned.summaries(measured, ["mass", "top-k mass"]))
+show(
+    study,
+    learned.as_table(learned.summaries(measured, ["mass", "top-k mass"])),
+    "Share of the heat inside the right object, of all of it (*mass*) and of the most similar cells' (*top-k mass*), over all clips and objects, with 95 % intervals over clips.",
+)
 
 # %% [markdown]
 # ## How sure is a match?
@@ -137,12 +164,16 @@ show(
 )
 
 # %% [markdown]
-# Mean entropy in nats by place: cells of one object or of the background alone, cells on an outline, and objects that are partly hidden in that
+# By place: cells of the background or of one object alone, cells on an outline (*borders*), and objects that are partly hidden in that
 # frame (on those clips that have any, where the data say so).
 
 # %% tags=["hide-input"]
 entropies = [column for column in measured if column.startswith("entropy")]
-learned.as_table(learned.summaries(measured, entropies)).drop(index="by chance")
+show(
+    study,
+    learned.as_table(learned.summaries(measured, entropies)).drop(index="by chance"),
+    "Mean entropy of a match in nats, by place, with 95 % intervals over clips. Compare the columns of a row, not the rows.",
+)
 
 # %% [markdown]
 # ## Is the same part found in another video?
@@ -154,19 +185,28 @@ learned.as_table(learned.summaries(measured, entropies)).drop(index="by chance")
 
 # %% tags=["hide-input"]
 if study.has("vip"):
-    figures = viz_maps.parts_figures(study, sources)
+    for figure in viz_maps.parts_figures(study, sources):
+        show(
+            study,
+            figure,
+            "One cell, and the most similar cell of every other clip, most similar first. Blue: the same part; dashed orange: another.",
+            alt="Rows of small patches, one row a network: the query's, then those of the cells most similar to it.",
+        )
 else:
     print("no parts at hand, so this section is left out")
 
 # %% [markdown]
-# Over all cells of all parts: how often the most similar cell of another clip has the same part, among all its cells, and among those of
-# parts alone. Only clips that have the part count. By chance: a cell drawn by lot.
+# Over all cells of all parts, against every other clip that has the part. By chance: a cell drawn by lot.
 
 # %% tags=["hide-input"]
 if study.has("vip"):
     parts = across_videos.across_videos(study, sources)
     shares = learned.summaries(parts, across_videos.KINDS)
-    display(learned.as_table(shares))
+    show(
+        study,
+        learned.as_table(shares),
+        "Share of cells whose most similar cell of another clip has the same part, among all its cells and among those of parts alone, with 95 % intervals over clips.",
+    )
     show(
         study,
         viz_maps.measures_figure(shares, {kind: f"same part, among {kind}" for kind in across_videos.KINDS}),

@@ -22,6 +22,7 @@ runs = ""
 from IPython.display import HTML
 
 from stt_core import explorer
+from stt_core.captions import show
 from stt_core.study import Study
 
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
@@ -58,9 +59,13 @@ means = cost.groupby("variant", sort=False)[["cosine", "heat", "best cell"]].mea
 means["cosine difference"] = means.pop("cosine").round(4)
 means["heat elsewhere, %"] = (100 * means.pop("heat")).round(1)
 means["best cell kept, %"] = (100 * means.pop("best cell")).round().astype(int)
-means.rename_axis(None)
+show(
+    study,
+    means.rename_axis(None),
+    "What the packing costs, means over clips, points and later frames.",
+)
 
 # %% [markdown]
-# What the packing costs, means over clips, points and later frames: by how much cosines differ, which share of a map's heat is drawn on
-# other cells than it should be, and how often the most similar cell could be told from the packed features, to within one cell. Among
-# cells that are nearly equally similar a small error makes another one the first, which is why ◇ and its share are stored.
+# The columns say by how much cosines differ, which share of a map's heat is drawn on other cells than it should be, and how often the most
+# similar cell could be told from the packed features, to within one cell. Among cells that are nearly equally similar a small error makes
+# another one the first, which is why ◇ and its share are stored.

@@ -48,10 +48,12 @@ def study(tmp_path):
         if real.stem == "00_correspondence":  # a figure that another page refers to
             words = {"stt": {"caption": "Two frames, `a` file.", "alt": "two frames", "name": "fig-propagation"}}
             picture = nbformat.v4.new_output("display_data", {"image/png": PIXEL}, metadata=words)
+            notebook.cells[-1].outputs.append(picture)
+        if real.stem == "13_speed":  # and a table
             rows = pd.DataFrame({"count": [7]}, index=["frames"])._repr_html_()
-            words = {"stt": {"caption": "What was *counted*.", "alt": "", "name": "tab-count"}}
+            words = {"stt": {"caption": "What was *counted*.", "alt": "", "name": "tab-speed"}}
             table = nbformat.v4.new_output("display_data", {"text/html": rows}, metadata=words)
-            notebook.cells[-1].outputs += [picture, table]
+            notebook.cells[-1].outputs.append(table)
         notebook.metadata = metadata
         executed = tmp_path / "runs" / "tiny" / "notebooks" / f"{real.stem}.ipynb"
         executed.parent.mkdir(parents=True, exist_ok=True)
@@ -110,9 +112,11 @@ def test_book(study):
     assert "Fig. 1" in figure
     assert "Two frames," in re.sub(r"<[^>]+>", "", figure)
     assert 'href="00_correspondence.html#fig-propagation"' in method
+    speed = (html / "notebooks" / "13_speed.html").read_text()
     ((caption, rows),) = re.findall(
-        r'<table[^>]*id="tab-count">\s*<caption>(.*?)</caption>(.*?)</table>', figure, re.DOTALL
+        r'<table[^>]*id="tab-speed">\s*<caption>(.*?)</caption>(.*?)</table>', speed, re.DOTALL
     )
+    assert 'href="13_speed.html#tab-speed"' in method
     assert re.sub(r"<[^>]+>", "", caption).startswith("Table 1 What was counted.")
     assert re.sub(r"<[^>]+>|\s", "", rows) == "countframes7"
 
