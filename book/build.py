@@ -135,7 +135,7 @@ def figure(output: nbformat.NotebookNode, words: dict[str, str]) -> nbformat.Not
 
 
 def table(output: nbformat.NotebookNode, words: dict[str, str]) -> nbformat.NotebookNode:
-    """A cell of one data frame with a caption, for the directive in conf.py."""
+    """A cell of one data frame with a caption, for the directive of run_table.py."""
     name = f":name: {words['name']}\n" if words["name"] else ""
     inside = re.search(r"<table[^>]*>(.*)</table>", output.data["text/html"], re.DOTALL)[1].strip()
     return nbformat.v4.new_markdown_cell(f"::::{{run-table}} {words['caption']}\n{name}\n{inside}\n::::")

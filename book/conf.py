@@ -2,13 +2,8 @@
 
 import html
 import json
+import sys
 from pathlib import Path
-from typing import ClassVar
-
-from docutils import nodes
-from docutils.parsers.rst import directives
-from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
 
 HERE = Path(__file__).parent
 RUN = json.loads((HERE / "run.json").read_text(encoding="utf-8"))
@@ -19,7 +14,8 @@ author = "the stt-core authors"
 copyright = f"2026, {author}. MIT licence"
 language = "en"
 
-extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinxcontrib.bibtex"]
+sys.path.insert(0, str(HERE))
+extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinxcontrib.bibtex", "run_table"]
 exclude_patterns = ["_build"]
 numfig = True
 math_numfig = True
@@ -69,23 +65,3 @@ mathjax3_config = {
     "tex": {"packages": {"[+]": ["ams"]}},
 }
 html_static_path.append("mathjax")
-
-
-class RunTable(SphinxDirective):
-    """A data frame of a notebook as a numbered table: the caption, and the rows as pandas wrote them."""
-
-    required_arguments = 1
-    final_argument_whitespace = True
-    option_spec: ClassVar = {"name": directives.unchanged}
-    has_content = True
-
-    def run(self) -> list[nodes.Node]:
-        caption, messages = self.state.inline_text(self.arguments[0], self.lineno)
-        rows = nodes.raw("", "\n".join(self.content), format="html")
-        table = nodes.table("", nodes.title("", "", *caption), rows, classes=["dataframe"])
-        self.add_name(table)
-        return [table, *messages]
-
-
-def setup(app: Sphinx) -> None:
-    app.add_directive("run-table", RunTable)

@@ -80,6 +80,6 @@ show(
 )
 show(
     study,
-    pd.DataFrame({name: scores for name, (scores, _) in stereo.items()}).T.round(3),
+    pd.DataFrame({name: scores for name, (scores, _) in stereo.items()}).T.round(3).astype({"cells": int}),
     "The same errors in numbers: the median, and the share of the cells whose match lands within so many pixels of the true place.",
 )

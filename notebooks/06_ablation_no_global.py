@@ -111,6 +111,8 @@ show(
 # %% tags=["hide-input"]
 show(
     study,
-    pd.DataFrame({title(name): study.stereo(study.source(name))[0] for name in names}).T.round(3),
+    pd.DataFrame({title(name): study.stereo(study.source(name))[0] for name in names})
+    .T.round(3)
+    .astype({"cells": int}),
     "Errors of the stereo pair's matches with and without global distillation: the median, and the share of the cells whose match lands within so many pixels of the true place.",
 )

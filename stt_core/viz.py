@@ -77,9 +77,13 @@ def strips(sequence: Sequence, results: dict[str, dict], count: int = 6) -> Figu
 
 
 def training_curves(runs: dict[str, pd.DataFrame], columns: Sequence[str], smooth: int = 25) -> Figure:
-    """One panel a column of `metrics.csv`, one line a run, each a running mean over `smooth` steps."""
-    figure, axes = plt.subplots(1, len(columns), figsize=(3.4 * len(columns), 2.9), squeeze=False, layout="constrained")
-    for axis, column in zip(axes[0], columns, strict=True):
+    """One panel a column of `metrics.csv`, two or three side by side, one line a run, each a running mean over `smooth` steps."""
+    across = min(len(columns), 2 if len(columns) == 4 else 3)
+    down = -(-len(columns) // across)
+    figure, axes = plt.subplots(down, across, figsize=(3.4 * across, 2.7 * down), squeeze=False, layout="constrained")
+    for axis in axes.flat[len(columns) :]:
+        axis.set_axis_off()
+    for axis, column in zip(axes.flat, columns, strict=False):
         # A run keeps its colour where another has no such column.
         for colour, (name, metrics) in zip(sns.color_palette(PALETTE_NAME), runs.items(), strict=False):
             if column in metrics:

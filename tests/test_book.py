@@ -114,10 +114,10 @@ def test_book(study):
     assert 'href="00_correspondence.html#fig-propagation"' in method
     speed = (html / "notebooks" / "13_speed.html").read_text()
     ((caption, rows),) = re.findall(
-        r'<table[^>]*id="tab-speed">\s*<caption>(.*?)</caption>(.*?)</table>', speed, re.DOTALL
+        r'<figure[^>]*id="tab-speed">\s*<figcaption>(.*?)</figcaption>(.*?)</figure>', speed, re.DOTALL
     )
     assert 'href="13_speed.html#tab-speed"' in method
-    assert re.sub(r"<[^>]+>", "", caption).startswith("Table 1 What was counted.")
+    assert re.sub(r"<[^>]+>", "", caption).strip().startswith("Table 1 What was counted.")
     assert re.sub(r"<[^>]+>|\s", "", rows) == "countframes7"
 
     assert build(study).stdout.startswith("The book is fresh: ")

@@ -24,7 +24,7 @@ class Page(HTMLParser):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.links, self.ids, self.pictures, self.captions = [], set(), [], 0
+        self.links, self.ids, self.pictures, self.tables = [], set(), [], 0
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
@@ -32,7 +32,7 @@ class Page(HTMLParser):
         self.ids.add(found.get("id"))
         if tag == "a" and found.get("href"):
             self.links.append(found["href"])
-        self.captions += tag == "caption"
+        self.tables += tag == "figure" and found.get("class") == "run-table"
         if tag == "img":
             self.pictures.append((found.get("src", ""), found.get("alt") or ""))
 

@@ -96,7 +96,7 @@ def test_every_figure_and_table_of_the_run_is_on_its_page(book: Path, pages: dic
         figures = sum("image/png" in output.get("data", {}) for output in outputs)
         tables = sum("text/html" in output.get("data", {}) and "stt" in output.metadata for output in outputs)
         page = pages[book / "notebooks" / f"{path.stem}.html"]
-        expected[path.stem], found[path.stem] = (figures, tables), (len(page.pictures), page.captions)
+        expected[path.stem], found[path.stem] = (figures, tables), (len(page.pictures), page.tables)
     assert found == expected
 
 
