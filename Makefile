@@ -30,7 +30,7 @@ notebooks: $(READY)  ## run all notebooks of PROFILE that are stale
 
 ablations: $(READY)  ## train every variant with SEEDS seeds (hours), then the pages that compare them
 	@$(RUN) --grid $(SEEDS)
-	@$(RUN) -p settings.rows all -p settings.seeds $(SEEDS) --only 06 07 08 09 12 15
+	@$(RUN) -p settings.rows all -p settings.seeds $(SEEDS) --only 06 07 08 09 11 12 15
 	@$(BIN)/python book/build.py --profile $(PROFILE)
 
 verify: $(READY)  ## compare a run's figures with the reference results; train what is missing

@@ -46,6 +46,9 @@ html_copy_source = True
 html_show_sourcelink = False
 html_last_updated_fmt = None
 html_theme_options = {
+    "announcement": "A test of the machinery on hardly any data: its figures and verdicts mean nothing."
+    if RUN["profile"] == "smoke"
+    else "",
     "navbar_persistent": [],  # the search field is in the side bar
     "show_navbar_depth": 1,
     "show_toc_level": 2,

@@ -33,7 +33,7 @@ sources = {name: study.source(name) for name in names}
 show(
     study,
     viz_ideas.propagation_figure(study, sources["full"]),
-    "Label propagation of one cell, with the features of the full method. The dot asks; within its window (dashed) the most similar cells of earlier frames vote, each ring as large as its vote; right, the labels of all cells.",
+    "Label propagation of one cell, with the features of the full method. The dot asks; within its window (dashed) the most similar cells of earlier frames vote, each ring as large as its vote; right, the labels of all cells. Of the earlier frames the given one and those with most votes are shown.",
     alt="Video frames with coloured labels and rings on the cells that vote for one cell of a later frame.",
     files=[sources["full"]],
     name="fig-propagation",
@@ -44,11 +44,11 @@ show(
 #
 # **Features that tell things apart, but don't stay the same.** Contrastive learning on images makes a wheel differ from a door. But it never
 # saw a wheel *move*: nothing told it that the wheel, a moment later, turned and in shade, must look the same to it. Labels are lost at
-# every change, and what is lost stays lost, since each frame takes its labels from the frames before: **drift**.
+# every change, and the losses add up, since each frame takes its labels from the frames before: {term}`drift`.
 #
-# **Features that stay the same, but forget what is what.** Reconstructing one video frame from another rewards whatever is constant from frame to
+# **Features that stay the same, but don't know what is what.** Reconstructing one video frame from another rewards whatever is constant from frame to
 # frame. But between neighbouring frames a colour can be carried over by matching any cell of the same colour, and where a look-alike
-# is nearby, or something was hidden for a while, such features hold nothing to tell the two apart: a **jump** to another thing.
+# is nearby, or something was hidden for a while, such features may hold nothing to tell the two apart: a {term}`jump` to another thing.
 #
 # The method learns the first, then the second without losing the first. Whether it does is for the figures to say. Here are the
 # features of each step, of both, and of an untrained network, over time, on the test clips of this run.
@@ -66,8 +66,7 @@ show(
 )
 
 # %% [markdown]
-# The same clip under each of them. The clip is the one on which the four lie nearest to their own means, so neither the best nor the worst
-# case of any.
+# The same clip under each of them: the one on which the four, taken together, lie nearest to their own means.
 
 # %% tags=["hide-input"]
 typical = tables.typical(results)

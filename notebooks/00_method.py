@@ -5,7 +5,8 @@
 # neighbours, or it can't be found again. And they must be **repetitive**: the same point of the world must look alike in
 # the next frame, although it moved, turned or fell into shadow. Images teach the first and videos the second, so the method learns
 # them one after the other {cite:p}`li2023stt`: [step one](step-one) on images,
-# [step two](step-two) on videos, with two losses in step two that keep what step one has learned.
+# [step two](step-two) on videos. In step two a global loss keeps what step one has learned, and a local one lets the coarse level learn
+# from the fine one.
 # [Label propagation](propagation) then measures how well cells find their partners ({numref}`fig-propagation` shows it at work).
 #
 # Each section has the equation and the function that computes it, quoted from the library's source. Symbols are explained
@@ -145,7 +146,9 @@ show(
 # ### Local correlation distillation
 #
 # Labels are propagated with the coarse level's features, but colours tell fine cells apart better than coarse ones, each
-# of which holds many colours. So the coarse correlation learns from the fine one. To compare them, the fine correlation is pooled: $2 \times 2$ queries are averaged,
+# of which holds many colours. And where frames don't continue each other, after a cut, a jump, or where something comes out from behind another
+# thing, there is no right colour to carry over, and reconstruction teaches whatever fits ({numref}`fig-pairs` shows training pairs). So the coarse
+# correlation learns from the fine one, most of all where it is uncertain. To compare them, the fine correlation is pooled: $2 \times 2$ queries are averaged,
 # and $2 \times 2$ references are added up, since their probabilities are those of one larger cell:
 #
 # ```{math}
@@ -208,8 +211,8 @@ show(
 # %% [markdown]
 # ### Global correlation distillation
 #
-# Reconstruction alone makes the network forget: colours of nearby frames can be matched by features that tell little about
-# *what* is seen. The encoder of step one, frozen, guards against it as a teacher. Not its features are imitated but its
+# The paper argues that reconstruction alone makes the network forget: colours of nearby frames can be matched by features that tell little about
+# *what* is seen ({numref}`tab-claims` has what this study found). The encoder of step one, frozen, guards against it as a teacher. Not its features are imitated but its
 # correlation, at the coarsest level (stride 32) and over all references:
 #
 # ```{math}
@@ -290,6 +293,10 @@ show(
 # a_{ij} = \operatorname*{softmax}_{j \in \mathcal{K}(i)} \frac{\cos(q_i, k_j)}{\tau},
 # \qquad \ell_i = \sum_{j \in \mathcal{K}(i)} a_{ij}\, \ell_j
 # ```
+#
+# Labels are maps: one for each object and one for the background, the first mask reduced to the cells; for joints, one Gaussian blob each. The
+# propagated maps are enlarged to the frame bilinearly and each is stretched to 0 … 1; a pixel gets the object whose map is largest there, and a
+# joint lies at the weighted mean of its map's five largest values (`stt_core/labels.py`).
 #
 # As in the released code, frame 0 counts twice while it is among the preceding frames. Because labels are taken from
 # propagated labels, errors add up in time; frame 0, always in the context, holds against it.

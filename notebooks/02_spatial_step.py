@@ -2,12 +2,12 @@
 # # Step one: spatial features from images
 #
 # The encoder first learns to tell images apart. MoCo {cite}`he2020moco` shows a network two crops of every image, recoloured and blurred
-# in different ways, and asks it to find the partner of each crop among thousands of others. Whatever survives the
+# in different ways, and asks it to find the partner of each crop among many others. Whatever survives the
 # crop and the recolouring, the network must describe; that is what makes features *discriminative in space*. No labels
 # are used.
 #
-# The paper takes published encoders for this step. Here they are trained, so that the whole chain runs from images to
-# tables on any machine. The student's encoder sees CIE Lab, as in the paper, because step two hides one of its colours.
+# The paper's student starts from a MoCo trained on Lab images, and its teacher is a published MoCo or DetCo encoder. Here both are trained, so that the
+# whole chain runs from images to tables on any machine. The student's encoder sees CIE Lab because step two hides one of its colours.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -46,7 +46,7 @@ metrics = pd.read_csv(weights.parent / "metrics.csv")
 show(
     study,
     viz.training_curves({"step one": metrics}, ["loss", "accuracy", "lr"]),
-    "Step one's training, running means: the loss falls and accuracy rises while the queue fills with better keys.",
+    "Step one's training, running means: the loss, and the share of queries whose own partner ranks first. The keys it is told from get harder as they get better, so neither need move in one direction.",
     alt="Three curves over training steps: loss, accuracy and learning rate of step one.",
     files=[weights.parent / "metrics.csv"],
     name="fig-spatial-training",
@@ -65,7 +65,7 @@ print(f"teacher: {study.relative(teacher)} ({study.profile.teacher} input)")
 #
 # scikit-image brings a stereo pair whose disparity was measured {cite}`scharstein2014middlebury`. Every cell of the left image is matched to its nearest
 # neighbour, by cosine, anywhere in the right one, and the distance to the true place is taken. An untrained
-# network is a strong baseline here, since the two views hardly differ in scale or light: it is already a
+# network may be a strong baseline here, since the two views hardly differ in scale or light: it is already a
 # random, translation-invariant descriptor of a patch.
 
 # %% tags=["hide-input"]

@@ -62,7 +62,7 @@ if pose:
     show(
         study,
         viz.score_bars(tables.per_sequence(pose), "PCK@0.1", by="variant", per="clip"),
-        "PCK@0.1 of joints: the share found within a tenth of the person's size. A dot is a clip.",
+        "PCK@0.1 of joints: the share found within a tenth of the person's size. A dot is a clip, a bar the mean of the dots.",
         alt="One bar a method with its mean PCK at 0.1, and a dot for each clip.",
         files=files,
         name="fig-jhmdb",

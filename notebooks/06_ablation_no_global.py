@@ -62,6 +62,7 @@ show(
     study,
     report.differences_table(differences),
     "The full method minus each of the others, with 95 % intervals in brackets.",
+    files=differences.files.explode(),
 )
 
 # %% tags=["hide-input"]
@@ -70,6 +71,7 @@ show(
     viz.interval_figure(differences),
     "The differences of the table. An interval that holds zero decides nothing; filled, this run's results, hollow, the reference's.",
     alt="Differences in points with their intervals, one line a comparison and task, around a zero line.",
+    files=differences.files.explode(),
 )
 
 # %% [markdown]

@@ -2,7 +2,7 @@
 # # Without local distillation
 #
 # Where frames do not continue each other, through occlusion or a jump, reconstruction teaches the wrong thing; the local loss
-# lets the coarse pyramid level learn from the fine one instead. Here it is off, alone and together with the global one.
+# lets the coarse pyramid level learn from the fine one instead (both reasons for it: [](00_method.ipynb)). Here it is off, alone and together with the global one.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -61,6 +61,7 @@ show(
     study,
     report.differences_table(differences),
     "The full method minus each of the others, with 95 % intervals in brackets.",
+    files=differences.files.explode(),
 )
 
 # %% tags=["hide-input"]
@@ -69,6 +70,7 @@ show(
     viz.interval_figure(differences),
     "The differences of the table. An interval that holds zero decides nothing; filled, this run's results, hollow, the reference's.",
     alt="Differences in points with their intervals, one line a comparison and task, around a zero line.",
+    files=differences.files.explode(),
 )
 
 # %% [markdown]
@@ -92,6 +94,7 @@ if len(scratch):
         study,
         report.differences_table(scratch),
         "Step two from scratch, as the method has it, minus each change of it, in points with 95 % intervals.",
+        files=scratch.files.explode(),
     )
 else:
     print("no results: make ablations")

@@ -14,7 +14,7 @@
 # 4. **Soft weights.** At *T* = -1 the code weighs queries by their score instead of selecting them, and leaves out
 #    the outer 3 cells of the map.
 #
-# Here is what each does alone, and all together: how many queries take part, which ones, and what the loss then asks
+# Here is what each does alone, and together (1 to 3, which is the code at *T* = 0.7, and 1, 2 and 4, which is the code at *T* = -1): how many queries take part, which ones, and what the loss then asks
 # for. Everything is measured on held-out pairs of neighbouring frames, squeezed to the size of training, with the
 # encoder as training runs it: one colour channel hidden, statistics of the batch. Each figure has the start of step
 # two (*step one*) and its end (*full method*).
@@ -245,6 +245,7 @@ if len(differences):
         study,
         report.differences_table(differences),
         "The text's loss minus each variant of it, in points with 95 % intervals.",
+        files=differences.files.explode(),
     )
 else:
     print("no results: make ablations")
@@ -256,5 +257,6 @@ if len(differences):
         viz.interval_figure(differences),
         "The text's loss minus each variant of it. An interval that holds zero decides nothing; filled, this run's results, hollow, the reference's.",
         alt="Differences in points with their intervals, one line a comparison and task, around a zero line.",
+        files=differences.files.explode(),
         name="fig-released",
     )

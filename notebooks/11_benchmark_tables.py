@@ -17,8 +17,8 @@ import pandas as pd
 
 from stt_core import report, tables, viz
 from stt_core.captions import show
-from stt_core.study import Study
-from stt_core.variants import HEADLINE, title
+from stt_core.study import ROOT, Study
+from stt_core.variants import HEADLINE, VARIANTS, title
 
 pd.set_option("display.max_rows", None)
 viz.style()
@@ -41,10 +41,15 @@ def table(benchmark: str) -> pd.DataFrame:
     return tables.as_text(rows.pivot_table(index=index, columns="metric", values="value", sort=False))
 
 
+def files(benchmark: str) -> list:
+    return [ROOT / "book" / "published.csv", *ours[ours.benchmark == benchmark].file]
+
+
 show(
     study,
     table("DAVIS-2017"),
     "Objects, the measures of DAVIS in percent, published figures first. Compare rows of the same data, backbone and stride.",
+    files=files("DAVIS-2017"),
     name="tab-davis",
 )
 
@@ -56,6 +61,7 @@ show(
     study,
     table("VIP"),
     "Body parts, mIoU in percent, published figures first.",
+    files=files("VIP"),
     name="tab-vip",
 )
 
@@ -67,6 +73,7 @@ show(
     study,
     table("JHMDB"),
     "Joints, share found in percent, published figures first. Sources differ in whether the given frame is scored.",
+    files=files("JHMDB"),
     name="tab-jhmdb",
 )
 
@@ -77,7 +84,8 @@ show(
 
 # %% tags=["hide-input"]
 if study.has("badja"):
-    show(study, table("BADJA"), "Joints of real animals, share found in percent, by each method of this run.")
+    words = "Joints of real animals, share found in percent, by each method of this run."
+    show(study, table("BADJA"), words, files=files("BADJA")[1:])
 else:
     print(f"no BADJA in {study.relative(study.data)}")
 
@@ -94,6 +102,7 @@ show(
     viz.methods_figure(published, ours),
     "Methods by their scores on two tasks at a time: parts over objects, joints over objects. A method above the others' trend is better on that task than its objects let expect.",
     alt="Two scatter plots with a labelled point for each method: published ones as circles, this run's as diamonds.",
+    files=[ROOT / "book" / "published.csv", *ours.file],
     name="fig-methods",
 )
 
@@ -103,7 +112,7 @@ show(
 # What a point of J&F looks like: the clip on which the full method comes closest to its own mean, carried on by everything that this run trained.
 
 # %% tags=["hide-input"]
-trained = study.results("davis", [*HEADLINE])
+trained = study.results("davis", VARIANTS if study.profile.rows == "all" else HEADLINE)
 typical = tables.typical({title("full"): trained[title("full")]})
 show(
     study,

@@ -6,8 +6,9 @@
 # of every single seed does, **contradicted** if all lie below, else **undecided**. With one seed an interval covers the choice of sequences
 # alone: read such a verdict as one about these weights. Of many rows some are decided by chance.
 #
-# Beside this run stand the reference results, computed in the same way from `results/reference`: a longer run of the same profile and data, kept
-# in the repository, with more seeds and with the ways that this run doesn't train. *paper* has its published figures, for its own data
+# Beside this run stand the reference results, computed in the same way from `results/reference`: runs of the same profile and data, kept
+# in the repository, with more seeds and with the ways that this run doesn't train. Where a seed is in both, as seed 0 is in a default run, the two
+# columns are not independent. *paper* has its published figures, for its own data
 # ({numref}`tab-davis` to {numref}`tab-jhmdb` have more of them).
 #
 # Two claims are about more than a mean. That local distillation helps *most where frames don't continue each other* is tested
@@ -43,6 +44,7 @@ show(
     study,
     beside(table[~table.ours]),
     "The paper's claims, one row a claim and task: the paper's figures, then differences in points with 95 % intervals in brackets, and the verdicts of the rule.",
+    files=table[~table.ours].files.explode(),
     name="tab-claims",
 )
 
@@ -54,6 +56,7 @@ show(
     viz.interval_figure(shown[~one_model]),
     "The claims, and this study's own comparisons, as differences in points with 95 % intervals. A claim holds where its interval lies right of zero. Filled: this run; hollow: the reference, for what this run doesn't train.",
     alt="One line a claim and task: the mean difference with its interval, around a zero line.",
+    files=shown[~one_model].files.explode(),
     name="fig-claims",
 )
 
@@ -67,6 +70,7 @@ show(
     study,
     beside(table[table.ours]),
     "Comparisons that this study adds, in the same columns; the paper has no figures for them.",
+    files=table[table.ours].files.explode(),
     name="tab-own-comparisons",
 )
 
@@ -76,6 +80,7 @@ show(
     viz.interval_figure(shown[one_model]),
     "One model, the same for all tasks, against what needs no training of this kind. Mind the other scale.",
     alt="One line a baseline and task: the full method's advantage in points with its interval.",
+    files=shown[one_model].files.explode(),
     name="fig-one-model",
 )
 

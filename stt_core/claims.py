@@ -80,7 +80,7 @@ def claims(study: Study) -> pd.DataFrame:
 
     Returns:
         Columns: claim, ours, task, paper (its two figures and their difference as text, "" where it has none), those of
-        `intervals.summary`, origin, verdict. This run's row comes before the reference's.
+        `intervals.summary`, origin, verdict, files (of the results). This run's row comes before the reference's.
     """
     published, rows = report.published().query("stride == '8'"), []
     for claim in CLAIMS:
@@ -95,12 +95,14 @@ def _paper(published: pd.DataFrame, claim: Claim, task: str) -> str:
     own = published[published.benchmark == report.TASKS[task]]
     own = own[(own.metric == MAIN[task]) & (own.backbone == claim.backbone)]
     figures = own.drop_duplicates("method").set_index("method").value
-    if not all(method in figures for method in claim.published):
-        return ""
-    better, worse = (figures[method] for method in claim.published)
-    return f"{better:.1f} - {worse:.1f} = {better - worse:+.1f}" + f" ({claim.backbone})" * (
-        claim.backbone != "ResNet-18"
-    )
+    # Where the paper has no pair, its authors' later rerun may have one.
+    for suffix, notes in (("", []), (", rerun", ["rerun"])):
+        pair = [figures.get(method + suffix) for method in claim.published]
+        if None not in pair:
+            notes = notes + [claim.backbone] * (claim.backbone != "ResNet-18")
+            better, worse = pair
+            return f"{better:.1f} - {worse:.1f} = {better - worse:+.1f}" + f" ({', '.join(notes)})" * bool(notes)
+    return ""
 
 
 def beside(table: pd.DataFrame) -> pd.DataFrame:
@@ -116,7 +118,7 @@ def beside(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _told(study: Study, task: str, claim: Claim) -> dict[str, dict]:
-    """Origin -> `intervals.summary` and "verdict", for those that can tell."""
+    """Origin -> `intervals.summary`, "verdict" and "files", for those that can tell."""
     told = {}
     for origin, results in comparison.by_origin(study, task, (claim.better, claim.worse)).items():
         better, worse = results[claim.better], results[claim.worse]
@@ -131,7 +133,7 @@ def _told(study: Study, task: str, claim: Claim) -> dict[str, dict]:
             table = comparison.differences(better, worse, claim.measure or None)
             row = summary(table, None if claim.measure else comparison.weights(better)) if table.size else None
         if row:
-            told[origin] = {**row, "verdict": verdict(row)}
+            told[origin] = {**row, "verdict": verdict(row), "files": [run.path for run in (*better, *worse)]}
             if claim.where and row["low"] > 0 and after.mean() <= 0:
                 told[origin]["verdict"] = "undecided"  # it hurts less there, which isn't to help
     return told

@@ -33,6 +33,7 @@ class Measured:
     nearness: dict[str, dict[str, float]] = field(
         default_factory=dict
     )  # sequence -> measures of `learned`; reference only
+    path: str = ""  # of the file of results
 
 
 def condensed(results: dict, events: dict | None = None) -> dict:
@@ -100,7 +101,7 @@ def stored(study: Study, task: str, name: str) -> list[Measured]:
     if study.has(task) and content["data"].get(task) != study.data_name(task):
         return []
     return [
-        Measured(name, int(seed), STORED, **found["tasks"][task])
+        Measured(name, int(seed), STORED, **found["tasks"][task], path=str(path))
         for seed, found in sorted(content["seeds"].items())
         if task in found["tasks"]
     ]
@@ -137,7 +138,8 @@ def own(study: Study, task: str, name: str) -> list[Measured]:
     found = []
     for seed in study.seeds:
         run = study.with_seed(seed)
-        found.append(Measured(name, seed, OWN, **condensed(run.measure(task, run.source(name)), events)))
+        results = run.measure(task, run.source(name))
+        found.append(Measured(name, seed, OWN, **condensed(results, events), path=results["path"]))
     return found
 
 
@@ -191,12 +193,13 @@ def _values(run: Measured, where: str | None) -> dict[str, float]:
 
 
 def compared(study: Study, task: str, first: str, second: str) -> dict | None:
-    """`intervals.summary` of first minus second on a task, with its "origin"; None where it can't be told."""
+    """`intervals.summary` of first minus second on a task, with "origin" and "files"; None where it can't be told."""
     found = together(study, task, (first, second))
     table = differences(found[first], found[second]) if found else np.empty((0, 0))
     if not table.size:
         return None
-    return {**summary(table, weights(found[first])), "origin": found[first][0].origin}
+    files = [run.path for run in (*found[first], *found[second])]
+    return {**summary(table, weights(found[first])), "origin": found[first][0].origin, "files": files}
 
 
 def means(study: Study, task: str, names: Iterable[str]) -> pd.DataFrame:

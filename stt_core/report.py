@@ -73,7 +73,7 @@ def grid_table(study: Study, names: Iterable[str]) -> pd.DataFrame:
 
 
 def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
-    """This run's figures in the columns of `book/published.csv`, in percent."""
+    """This run's figures in the columns of `book/published.csv`, in percent, each with the "file" that it is from."""
     spatial = study.profile.spatial
     own = f"ResNet-{spatial.depth}" + (f" x{spatial.width:g}" if spatial.width != 1 else "")
     backbones = {title(name): "" for name in NO_ENCODER} | {title("supervised"): f"ResNet-{spatial.depth}"}
@@ -84,6 +84,7 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
         for method, result in results.items():
             row = {"benchmark": benchmark, "method": method, "backbone": backbones.get(method, own)}
             row |= {"source": "this run", "stride": str(result["settings"]["stride"]), "data": data}
+            row |= {"file": result["path"]}
             rows += [{**row, "metric": name, "value": 100 * value} for name, value in result["metrics"].items()]
     return pd.DataFrame(rows)
 

@@ -47,7 +47,7 @@ def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
 
     def interval(row: pd.Series) -> str:
         bounds = f"[{row.low:.1f}, {row.high:.1f}]" if np.isfinite([row.low, row.high]).all() else "no interval"
-        return f"{row.difference:+.1f} {bounds}"
+        return f"{row.difference:+.1f} {bounds}".replace(" ", "\N{NO-BREAK SPACE}")
 
     def seeds(row: pd.Series) -> str:
         lowest, highest = row["lowest seed"], row["highest seed"]

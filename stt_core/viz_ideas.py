@@ -172,13 +172,18 @@ def propagation_figure(study: Study, weights: str) -> Figure:
         F.normalize(features[t].float(), dim=0).permute(1, 2, 0).contiguous() for t in (*frames, last)
     ]  # (h, w, C)
     how = {"radius": inference.radius, "topk": inference.topk, "temperature": inference.temperature}
-    indices, votes = affinity(cells[-1], torch.stack(cells[:-1]), window=inference.window, **how)
+    how |= {"window": inference.window, "first_windowed": inference.first_windowed}
+    twice = inference.first_twice and last <= inference.num_preceding
+    indices, votes = affinity(cells[-1], torch.stack(cells[:-1]), first_twice=twice, **how)
     given = found[last]
     inside = given == np.bincount(given[given > 0], minlength=2).argmax() if (given > 0).any() else given == 0
     row, column = cell_of(central_pixel(inside), first.shape, grid)
     index, vote = indices[:, row * grid[1] + column].tolist(), votes[:, row * grid[1] + column].tolist()
-    by_frame: dict[int, list[tuple[int, int, float]]] = {}
+    sums: dict[int, float] = {}  # a cell of a frame that counts twice has two votes
     for i, v in zip(index, vote, strict=True):
+        sums[i] = sums.get(i, 0.0) + v
+    by_frame: dict[int, list[tuple[int, int, float]]] = {}
+    for i, v in sums.items():
         t, cell = divmod(i, grid[0] * grid[1])
         by_frame.setdefault(frames[t], []).append((*divmod(cell, grid[1]), v))
     most = sorted(by_frame, key=lambda t: -sum(v for *_, v in by_frame[t]))[:3]

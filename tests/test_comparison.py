@@ -136,7 +136,11 @@ def test_claims_of_this_run_beside_the_references(monkeypatch):
     assert keeps.verdict.tolist() == ["supported", "supported"]
     wide = claims.beside(table).loc[(retains, TASK)]
     low, high = keeps.loc["reference", ["low", "high"]]
-    assert wide["reference"].tolist() == [f"+41.5 [{low:.1f}, {high:.1f}]", "+41.5 to +41.5 (3)", "supported"]
+    assert wide["reference"].tolist() == [
+        f"+41.5\N{NO-BREAK SPACE}[{low:.1f},\N{NO-BREAK SPACE}{high:.1f}]",
+        "+41.5 to +41.5 (3)",
+        "supported",
+    ]
     assert list(wide["this run"].index) == [
         "difference",
         "verdict",
