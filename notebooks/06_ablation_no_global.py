@@ -55,6 +55,9 @@ show(
 # their tables pool all frames. With one seed the interval covers the choice of sequences alone; *single seeds* has the lowest and
 # the highest mean of one seed. *better* names the one for which the interval and every seed speak. *origin* says
 # whether this run measured both or, where it doesn't train one of them, the reference results are shown.
+#
+# Whether a difference is one of short training, a longer one tells: with `ARGS="-p settings.temporal.steps 1500"` the command above trains this
+# page's ways so many steps.
 
 # %% tags=["hide-input"]
 differences = report.differences(study, "full", ["no_global", "forget", "neither"])

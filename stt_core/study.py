@@ -23,6 +23,9 @@ from stt_core.variants import BASELINES, title
 # What each task's layout is of, and how many sequences its test list has.
 OFFICIAL = {"davis": ("DAVIS-2017", 30), "vip": ("VIP", 50), "jhmdb": ("JHMDB", 268), "badja": ("BADJA", 9)}
 OFFICIAL["real"] = OFFICIAL["davis"]
+STAND_INS = {
+    "vip-camvid": "CamVid (not VIP, but in its layout)"
+}  # folders in a data set's layout that hold another's data
 BENCH_CODE = ("affinity", "bench", "memory", "metrics", "propagation", "references", "resnet", "shortlist")
 
 
@@ -99,10 +102,14 @@ class Study(Trainings):
         """What a task is measured on, in the words of a table."""
         if not self.profile.data and task != "real":
             return f"shipped world in the layout of {OFFICIAL[task][0]}"
-        (name, whole), count = OFFICIAL[task], len(self.sequences(task))
-        part = f"{count} of {whole} sequences" if count < whole else f"{count} sequences"
+        folder, (name, whole), count = self.folder(task).name, OFFICIAL[task], len(self.sequences(task))
+        part = (
+            f"{count} sequence{'s' * (count != 1)}"
+            if count >= whole or folder in STAND_INS
+            else f"{count} of {whole} sequences"
+        )
         size = getattr(self.profile.evaluation, task).resize
-        return f"{self.folder(task).name}, {part} of {name}, resized to {size}"
+        return f"{folder}, {part} of {STAND_INS.get(folder, name)}, resized to {size}"
 
     def relative(self, path: str | Path) -> str:
         """A path as the book shows it: from the repository's root where it lies below it."""

@@ -376,3 +376,14 @@ def test_real_weights_can_be_measured(make, monkeypatch: pytest.MonkeyPatch) -> 
     result = it.measure("davis", it.source("full"))
     assert 0 <= result["metrics"]["J&F-Mean"] <= 1
     assert Path(result["path"]).parent.name.startswith("davis-val-full-seed0-")
+
+
+def test_what_was_measured_is_named(make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    it = make()
+    assert it.data_name("davis") == "davis, 1 of 30 sequences of DAVIS-2017, resized to 480"
+    other = tmp_path / "other"  # data of another kind in VIP's layout must not pass for VIP
+    for name, expected in (("VIP_Fine", "3 of 50 sequences of VIP"), ("vip-camvid", "3 sequences of CamVid (not VIP,")):
+        folder = make(data=other, folders={"vip": [name]})
+        (other / name).mkdir(parents=True)
+        monkeypatch.setattr(folder, "sequences", lambda task: [None] * 3)
+        assert folder.data_name("vip").startswith(f"{name}, {expected}")
