@@ -75,7 +75,7 @@ def footer(profile: str, records: list[dict]) -> str:
     last = max(records, key=lambda record: record["finished"])
     seconds = sum(record["seconds"] for record in records)
     return (
-        f"Profile “{profile}”, run of {last['finished'][:10]}: {len(records)} notebook{'s' * (len(records) > 1)}, {spoken(seconds)} in all "
+        f"Profile “{profile}”, run of {last['finished'][:10]}: {len(records)} notebooks whose times add up to {spoken(seconds)} "
         f"on {last['cores']} cores, Python {last['versions']['python']}, PyTorch {last['versions']['torch']}."
     )
 
@@ -90,7 +90,7 @@ def page(path: Path, record: dict) -> nbformat.NotebookNode:
     text = (
         ":::{container} rerun\n"
         f"This page is a notebook, {{download}}`notebooks/{name}.py </notebook-sources/{name}.py>`, "
-        f"and took {spoken(record['seconds'])} in this run. To run it again:\n\n"
+        f"and took {spoken(record['seconds'])} in this run; what was there already, such as weights, it only read. To run it again:\n\n"
         f"```bash\nmake notebook NB={name} {' '.join(assignments)}\n```\n:::"
     )
     injected = [cell for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]

@@ -74,9 +74,9 @@ show(
 scores = tables.per_sequence(results).query("variant == 'full method'").set_index("sequence")["J&F-Mean"]
 
 
-def strip(name: str):
-    sequence = next(s for s in study.sequences("davis") if s.name == name)
-    return viz.strips(sequence, results)
+def strip(name: str, task: str = "davis"):
+    found = results if task == "davis" else real
+    return viz.strips(next(s for s in study.sequences(task) if s.name == name), found)
 
 
 typical = tables.typical({"full method": results["full method"]})
@@ -126,6 +126,14 @@ if real:
         alt="One bar a method with its mean J&F on real video, and a dot for each sequence.",
         files=files,
         name="fig-real",
+    )
+    worst = tables.per_sequence(real).query("variant == 'full method'").set_index("sequence")["J&F-Mean"].idxmin()
+    show(
+        study,
+        strip(worst, "real"),
+        f"Real video: sequence `{worst}`, the full method's worst. Look for what the shipped world has nothing like.",
+        alt="Rows of six frames of real video with coloured masks: the annotation, then one row a method.",
+        files=files,
     )
 else:
     print("no DAVIS folder at hand; data/README.md says how to get one")

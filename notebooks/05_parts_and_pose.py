@@ -47,6 +47,15 @@ if parts:
         files=files,
         name="tab-parts",
     )
+    worst = tables.per_sequence(parts).query("variant == 'full method'").set_index("sequence")["mIoU"].idxmin()
+    show(
+        study,
+        viz.strips(next(s for s in study.sequences("vip") if s.name == worst), parts),
+        f"Video `{worst}`, on which the full method does worst. Small parts go first: look for hands, feet and the borders between clothes.",
+        alt="Rows of six frames with coloured body parts: the annotation, then one row a method.",
+        files=files,
+        name="fig-parts-failure",
+    )
 else:
     print(f"no part data in {study.relative(study.data)}")
 
