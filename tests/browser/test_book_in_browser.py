@@ -21,10 +21,11 @@ SETTLED = """async () => {
     const explorer = document.querySelector('#explorer [role=status]');
     while (explorer?.textContent.startsWith('Loading')) await new Promise((done) => setTimeout(done, 50));
 }"""
-# What reaches over the right edge and is in no box that scrolls: a reader can't get at the rest of it.
+# What reaches over the right edge and is in no box that scrolls, or over the left: a reader can't get at the rest of it.
 CUT_OFF = """() => [...document.querySelectorAll('main *')].filter((element) => {
     const scrolls = (box) => box && (/auto|scroll/.test(getComputedStyle(box).overflowX) || scrolls(box.parentElement));
-    return element.getBoundingClientRect().right > innerWidth + 1 && !scrolls(element.parentElement)
+    const box = element.getBoundingClientRect(), image = element.matches('img, mjx-container, table');
+    return (box.right > innerWidth + 1 && !scrolls(element.parentElement) || image && box.left < 0)
         && element.checkVisibility({visibilityProperty: true});
 }).map((element) => `${element.tagName.toLowerCase()}.${element.className} is cut off`)"""
 # Serious violations of axe's rules, with what axe measured.
