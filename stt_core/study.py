@@ -23,9 +23,8 @@ from stt_core.variants import BASELINES, title
 # What each task's layout is of, and how many sequences its test list has.
 OFFICIAL = {"davis": ("DAVIS-2017", 30), "vip": ("VIP", 50), "jhmdb": ("JHMDB", 268), "badja": ("BADJA", 9)}
 OFFICIAL["real"] = OFFICIAL["davis"]
-STAND_INS = {
-    "vip-camvid": "CamVid (not VIP, but in its layout)"
-}  # folders in a data set's layout that hold another's data
+# Folders in a data set's layout that hold another's data.
+STAND_INS = {"vip-camvid": "CamVid (not VIP, but in its layout)"}
 BENCH_CODE = ("affinity", "bench", "memory", "metrics", "propagation", "references", "resnet", "shortlist")
 
 
