@@ -63,7 +63,7 @@ print(f"teacher: {study.relative(teacher)} ({study.profile.teacher} input)")
 # %% [markdown]
 # ## A real check: matches on a stereo pair
 #
-# scikit-image brings a stereo pair whose disparity was measured {cite}`scharstein2014middlebury`. Every cell of the left image is matched to its nearest
+# scikit-image {cite}`vanderwalt2014skimage` brings a stereo pair whose disparity was measured {cite}`scharstein2014middlebury`. Every cell of the left image is matched to its nearest
 # neighbour, by cosine, anywhere in the right one, and the distance to the true place is taken. An untrained
 # network may be a strong baseline here, since the two views hardly differ in scale or light: it is already a
 # random, translation-invariant descriptor of a patch.

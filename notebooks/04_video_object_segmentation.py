@@ -3,7 +3,7 @@
 #
 # The mask of every object is given in the first frame; label propagation carries it through the video by the affinity of
 # features alone (nothing is trained on masks). J is the overlap of a region, F that of its boundary, both between 0 and
-# 100; J&F-Mean is their mean {cite}`ponttuset2017davis`. First and last frame are not scored, as in the official evaluation.
+# 100; J&F-Mean is their mean {cite}`perazzi2016davis,ponttuset2017davis`. First and last frame are not scored, as in the official evaluation.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -25,7 +25,7 @@ names = ["copy", "flow", "lab", "random", "supervised", "step_one", "step_two", 
 # %% [markdown]
 # ## Results
 #
-# Beside the trained models: the first masks standing still; the first masks moved by dense optical flow (OpenCV's DIS,
+# Beside the trained models: the first masks standing still; the first masks moved by dense optical flow (OpenCV's DIS {cite}`kroeger2016dis`,
 # composed from frame to frame, so that a pixel takes the label of the place in the first frame that it comes from); the Lab image as its own feature; an untrained encoder;
 # and, where the profile's `supervised` finds them, torchvision's supervised weights.
 

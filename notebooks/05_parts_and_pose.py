@@ -62,7 +62,7 @@ else:
 # %% [markdown]
 # ## Pose
 #
-# The method's code and VFS score the given frame too; CRW and UVC do not. Both are here.
+# The method's code and VFS {cite}`xu2021vfs` score the given frame too; CRW {cite}`jabri2020crw` and UVC {cite}`li2019uvc` do not. Both are here.
 
 # %% tags=["hide-input"]
 pose = study.results("jhmdb", names)
@@ -100,7 +100,7 @@ if pose:
 # %% [markdown]
 # ## Animals
 #
-# BADJA has real animals' joints on DAVIS's videos, in about every fifth frame. The first annotated frame is given; a joint is followed if it is visible
+# BADJA {cite}`biggs2018badja` has real animals' joints on DAVIS's videos, in about every fifth frame. The first annotated frame is given; a joint is followed if it is visible
 # there, and scored where it is visible. PCK@0.1 and 0.2 are JHMDB's measure; its authors' own counts a joint as found closer than 0.2 times the square root of the
 # area of the animal's mask, and is the mean over the sequences whose masks are at hand.
 

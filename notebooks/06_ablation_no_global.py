@@ -2,7 +2,7 @@
 # # Without global distillation
 #
 # The global loss keeps the correlation of the deepest stage near the frozen step-one encoder, so that step two does not
-# forget what step one learned. Here it is off; all else is as in the full method. Beside it: learning without forgetting in its
+# forget what step one learned. Here it is off; all else is as in the full method. Beside it: learning without forgetting {cite}`li2016lwf` in its
 # place (the student's features of the teacher's own inputs stay near the teacher's), and neither distillation.
 
 # %% tags=["parameters"]

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Benchmark tables
 #
-# Published figures beside this run's. The published ones come from `book/published.csv`, each with its source; this run's from its
-# result files. They are **not** comparable as numbers unless the data are the official ones at the official size: the column
+# Published figures beside this run's. The published ones come from `book/published.csv`, each with its source, all as the paper
+# {cite}`li2023stt`, its README or its comparison have them (where TimeCycle is {cite:t}`wang2019timecycle` and ContrastCorr
+# {cite:t}`wang2021contrastcorr`); this run's from its result files. They are **not** comparable as numbers unless the data are the official ones at the official size: the column
 # *data* says what was measured.
 
 # %% tags=["parameters"]
@@ -126,7 +127,8 @@ show(
 # %% [markdown]
 # ## One model, several protocols
 #
-# Methods are compared under settings of propagation that differ, too. This run's full method on DAVIS under those of other methods, all at the size and
+# Methods are compared under settings of propagation that differ, too. This run's full method on DAVIS under those of CRW {cite}`jabri2020crw`, VFS {cite}`xu2021vfs` and DINO
+# {cite}`caron2021dino`, all at the size and
 # radius of this profile: what moves here is the protocol, not the features. {numref}`tab-sensitivity` takes the settings one by one.
 
 # %% tags=["hide-input"]

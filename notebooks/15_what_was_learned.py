@@ -35,7 +35,7 @@ for name, weights in sources.items():
 # * **Neighbour overlap**: of the cells of the earlier frame that are nearest to a cell of the later one for the teacher, the share that
 #   is among the nearest for the student, too. At res5 (the stage that the loss compares, at the training size) by plain products, as in
 #   the loss; at res4 (what label propagation uses) by cosine, both networks with the strides of inference.
-# * **CKA**: similarity of two feature maps up to rotation and scale, cells as samples. It is the unbiased form, which
+# * **CKA** {cite}`kornblith2019cka`: similarity of two feature maps up to rotation and scale, cells as samples. It is the unbiased form, which
 #   unrelated features bring to 0 on average; 1 is the same.
 # * **The loss itself**: the distance between both correlations that global distillation lowers (weight 1), on pairs it never saw.
 #   Less is nearer.

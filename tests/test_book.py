@@ -144,3 +144,20 @@ def test_a_missing_run_is_one_sentence(study):
     assert result.returncode == 2
     assert "02_spatial_step.ipynb is missing: run `make reproduce PROFILE=tiny`" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_all_of_the_bibliography_is_cited():
+    """That each citation has its entry, Sphinx sees to."""
+    texts = [
+        path.read_text(encoding="utf-8")
+        for folder in ("book", "notebooks")
+        for path in (REPOSITORY / folder).glob("*.[mp][dy]")
+    ]
+    cited = {
+        key for text in texts for keys in re.findall(r"{cite(?::[a-z]+)?}`([^`]+)`", text) for key in keys.split(",")
+    }
+    entries = re.findall(
+        r"^@\w+{(\w+),", (REPOSITORY / "book" / "references.bib").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert sorted(set(entries) - cited) == []
+    assert len(entries) == len(set(entries)) > 20
