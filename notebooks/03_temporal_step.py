@@ -28,8 +28,8 @@ viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
 show(
     study,
-    pd.Series(asdict(study.settings("full")), name="step two, this run").to_frame(),
-    "Settings of step two, for the full method. `size` is in pixels, a radius in cells of its level; `local` has the choices of local distillation.",
+    pd.json_normalize(asdict(study.settings("full"))).T.set_axis(["step two, this run"], axis="columns"),
+    "Settings of step two, for the full method. `size` is in pixels, a radius in cells of its level; `local.…` are the choices of local distillation.",
 )
 
 # %% [markdown]
