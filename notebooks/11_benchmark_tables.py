@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Benchmark tables
 #
-# Published figures beside this run's. The published ones come from `book/published.csv`, each with its source, all as the paper
-# {cite}`li2023stt`, its README or its comparison have them (where TimeCycle is {cite:t}`wang2019timecycle` and ContrastCorr
-# {cite:t}`wang2021contrastcorr`); this run's from its result files. They are **not** comparable as numbers unless the data are the official ones at the official size: the column
+# Published figures beside this run's. The published ones come from `book/published.csv`, each with its source: the paper and the
+# comparison in it {cite:p}`li2023stt` (where TimeCycle is {cite:t}`wang2019timecycle` and ContrastCorr {cite:t}`wang2021contrastcorr`) and the README of
+# its code {cite:p}`li2023code`; rows of the author's earlier draft and of other backbones have no entry in the [references](../references.md). This
+# run's come from its result files. They are **not** comparable as numbers unless the data are the official ones at the official size: the column
 # *data* says what was measured.
 
 # %% tags=["parameters"]
