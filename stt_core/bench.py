@@ -23,6 +23,7 @@ from stt_core.affinity import affinity, apply_affinity
 from stt_core.memory import memory
 from stt_core.metrics import frame_scores
 from stt_core.propagation import PARTS
+from stt_core.provenance import processor
 from stt_core.references import TEMPERATURE, TOPK, official_scheme, released_scheme
 from stt_core.resnet import INFERENCE, folded, random_encoder
 
@@ -95,15 +96,6 @@ def machine() -> dict:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-
-
-def processor() -> str:
-    """Its name, where the system tells."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def interleaved(ways: dict[str, Callable], repeats: int) -> dict[str, list[float]]:

@@ -41,9 +41,12 @@ def train(
     initial: Path | None = None,
     teacher: Path | None = None,
     input: Literal["lab", "rgb"] | None = None,
-    workers: int = 0,
+    workers: int | None = None,
+    recompute: bool = False,
+    compile: bool = False,
+    tensorboard: bool = False,
 ) -> None:
-    """Train one step; a stopped run goes on where it was when the same command is given again.
+    """Train one step, under torchrun with all its processes; a stopped run goes on where it was when the same command is given again.
 
     Args:
         step: which of the two.
@@ -54,22 +57,28 @@ def train(
         initial: step two: weights of step one to start from.
         teacher: step two: weights of the frozen encoder; those of --initial if not given.
         input: step one: colours; the profile's (Lab, the student's start) if not given, RGB for the paper's teacher.
-        workers: processes that decode; 0 = none, and decoded frames stay in memory.
+        workers: processes that decode, for each that trains; 0 = none, and decoded frames stay in memory. The profile's if
+            not given.
+        recompute: compute the encoder's activations again in the backward pass: a third more time for less memory.
+        compile: let torch.compile make the encoder faster, which takes a minute at the start.
+        tensorboard: write events for TensorBoard, too.
     """
     from stt_core.balance import carried_weights
     from stt_core.study import Study
     from stt_core.train import train_spatial, train_temporal
-    from stt_core.training_data import Images
     from stt_core.variants import VARIANTS, variant_settings
 
     if (out / "weights.pth").exists():
         raise InputError(f"{out / 'weights.pth'} is there already; delete it to train anew, or choose another --out.")
     study = Study(profile, seed=seed, data=str(Path(data).resolve()) if data else "")
-    cache = workers == 0
+    own = study.profile.scale
+    trades = {"recompute": own.recompute or recompute, "compile": own.compile or compile, "tensorboard": tensorboard}
+    scale = replace(own, workers=own.workers if workers is None else workers, **trades)
+    study.profile = replace(study.profile, scale=scale)
     if step == "spatial":
         settings = replace(study.profile.spatial, seed=seed, input=input or study.profile.spatial.input)
-        images = Images(study.folder("images"), settings.load_size, seed=seed, cache=cache)
-        print(train_spatial(settings, images, out, workers=workers))
+        origin = {"images": study.fingerprint("images")}
+        print(train_spatial(settings, study.images(settings.load_size), out, scale=scale, origin=origin))
         return
     if variant not in VARIANTS or VARIANTS[variant].steps in ("one", "summed") or variant == "forget":
         raise InputError(f"--variant {variant} is not one that step two trains; see stt train --help.")
@@ -81,9 +90,9 @@ def train(
     if study.profile.carry_weights:
         carried = carried_weights(base, study.pairs, initial, teacher)["weights"]
     settings = variant_settings(study.profile, variant, seed, carried)
-    pairs = study.pairs(settings.size, cache=cache)
+    pairs, origin = study.pairs(settings.size), {"videos": study.fingerprint("videos")}
     initial = None if VARIANTS[variant].steps == "two" else initial
-    print(train_temporal(settings, pairs, out, initial=initial, teacher=teacher, workers=workers))
+    print(train_temporal(settings, pairs, out, initial=initial, teacher=teacher, scale=scale, origin=origin))
 
 
 def evaluate(
@@ -109,7 +118,7 @@ def evaluate(
     input: Literal["rgb", "lab"] = "rgb",
     precision: Literal["float32", "bfloat16"] = "float32",
 ) -> None:
-    """Propagate labels and measure; sequences already in --out are kept.
+    """Propagate labels and measure, under torchrun with all its processes; sequences already in --out are kept.
 
     Args:
         task: DAVIS (J and F), VIP (mIoU), JHMDB or BADJA (PCK).
@@ -137,6 +146,7 @@ def evaluate(
             about a hundredth.
     """
     from stt_core import evaluate as module
+    from stt_core import processes
     from stt_core.baselines import label_source
     from stt_core.presets import chosen
 
@@ -154,9 +164,12 @@ def evaluate(
     inference = replace(inference, **changes)
     if inference.window == "circle" and not inference.radius:
         raise InputError("--radius is 0, which leaves nothing of a circle; give 1 or more, or --window square.")
-    source = label_source(weights, stride=stride, depth=depth, width=width, input=input, precision=precision)
     of = {"davis": {"split": split, "year": year}, "badja": {"davis": davis}}.get(task, {"split": split})
-    results = getattr(module, f"evaluate_{task}")(source, data, out, inference, **of)
+    with processes.together():
+        source = label_source(weights, stride=stride, depth=depth, width=width, input=input, precision=precision)
+        results = getattr(module, f"evaluate_{task}")(source, data, out, inference, **of)
+        if processes.rank():
+            return  # the first process says it
     longest = max(map(len, results["metrics"]))
     for name, value in results["metrics"].items():
         print(f"{name:>{longest}} {value:.4f}")

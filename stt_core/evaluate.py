@@ -1,4 +1,7 @@
-"""Label propagation measured on whole benchmarks: a sequence at a time, resumable, into one `results.json`."""
+"""Label propagation measured on whole benchmarks: a sequence at a time, resumable, into one `results.json`.
+
+Under `torchrun` the processes share the sequences; every sequence's result is a file, so the whole is the same.
+"""
 
 import platform
 import time
@@ -11,7 +14,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from stt_core import protocols
+from stt_core import processes, protocols
 from stt_core.badja import SparseClip, badja_clips
 from stt_core.datasets import Clip, Sequence, davis_sequences, jhmdb_clips, vip_sequences
 from stt_core.features import FeatureSource
@@ -105,8 +108,8 @@ def _evaluate(
     applied = asdict(inference) if isinstance(source, FeatureSource) else {}
     settings = {"task": task, **of, "stride": source.stride, **applied}
     code = code_fingerprint(CODE)
-    done = []
-    for sequence in tqdm(sequences, desc=f"{task} {Path(source.weights).name}", disable=None):
+
+    def record_of(sequence: Sequence | Clip | SparseClip) -> dict:
         part = out / "sequences" / f"{sequence.name.replace('/', '--')}.json"
         record = read_json(part) if part.exists() else {}
         # A sequence's record belongs to one source, one setting, one version of its files and of the code.
@@ -116,7 +119,14 @@ def _evaluate(
             record = {"key": key, "name": sequence.name, **one(sequence, source, inference, out)}
             record["frames"], record["seconds"] = len(sequence.frames), time.perf_counter() - start
             write_json(part, record)
-        done.append(record)
+        return record
+
+    rank, ranks = processes.rank(), processes.count()
+    hidden = True if rank else None  # None: shown on a terminal
+    for sequence in tqdm(sequences[rank::ranks], desc=f"{task} {Path(source.weights).name}", disable=hidden):
+        record_of(sequence)
+    processes.wait()  # then every process finds all records on the disk
+    done = [record_of(sequence) for sequence in sequences]
     frames, seconds = (sum(record[name] for record in done) for name in ("frames", "seconds"))
     results = {
         "task": task,
@@ -131,7 +141,8 @@ def _evaluate(
         "seconds": seconds,
         "fps": frames / seconds,  # reading, features, propagation, writing and scoring together
     }
-    write_json(out / "results.json", results)
+    if rank == 0:
+        write_json(out / "results.json", results)
     return results
 
 

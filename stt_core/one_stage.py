@@ -4,15 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from stt_core import processes
 from stt_core.files import InputError
+from stt_core.scale import ALONE, Scale, start
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
-from stt_core.train import Run, set_rate
+from stt_core.train import set_rate
 from stt_core.training_data import EpochBatches, FramePairs, Images
+from stt_core.training_run import Run
 
 
 @dataclass(frozen=True)
@@ -63,26 +65,31 @@ def train_one_stage(
     pairs: FramePairs,
     out: str | Path,
     *,
-    workers: int = 0,
+    scale: Scale = ALONE,
     save_every: int = 50,
+    origin: dict | None = None,
 ) -> Path:
     """Train on a batch of images and one of frame pairs a step; files as in `train.train_spatial`, Adam as in step two.
+
+    This ablation runs on one process, with batches in one part.
 
     Returns:
         The path of `weights.pth`: the student, torchvision's names.
     """
-    fabric = Fabric(accelerator="auto", devices=1, precision=settings.temporal.precision)
+    fabric = start(settings.temporal.precision)
+    if (processes.count(), settings.spatial.shards, settings.temporal.accumulate) != (1, 1, 1):
+        raise InputError("both steps at once runs on one process: set spatial.shards and temporal.accumulate 1.")
     torch.manual_seed(settings.seed)
     model = OneStage(settings)
     optimizer = torch.optim.Adam(
         [p for p in model.parameters() if p.requires_grad], settings.lr, betas=(0.9, 0.999)
     )  # shared weights are listed once
-    run = Run(Path(out), settings, model, optimizer, save_every)
+    run = Run(Path(out), settings, model, optimizer, fabric, save_every, origin=origin, tensorboard=scale.tensorboard)
     model, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
     loaders = []
     for data, size in ((images, settings.spatial.batch), (pairs, settings.temporal.batch)):
         sampler = EpochBatches(len(data), size, settings.steps, start=run.start, seed=settings.seed)
-        loaders.append(DataLoader(data, batch_sampler=sampler, num_workers=workers))
+        loaders.append(DataLoader(data, batch_sampler=sampler, num_workers=scale.workers))
     for step, (image_batch, pair_batch) in run.steps(zip(*loaders, strict=True)):
         rate = set_rate(optimizer, step, settings)
         channel = 1 + int(torch.randint(2, ()))  # a or b, one for the whole batch
@@ -91,5 +98,5 @@ def train_one_stage(
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
-        run.log(step, loss=loss.item(), **{name: value.item() for name, value in losses.items()}, lr=rate)
+        run.log(step, rate, loss=loss, **losses)
     return run.finish(model.temporal.student, "lab")

@@ -11,6 +11,7 @@ import yaml
 from stt_core.bench import BenchSettings
 from stt_core.files import InputError
 from stt_core.presets import PRESETS, Inference
+from stt_core.scale import Scale
 from stt_core.spatial import SpatialSettings
 from stt_core.synthetic import World
 from stt_core.temporal import TemporalSettings
@@ -28,6 +29,16 @@ class Folders:
     vip: tuple[str, ...] = ("vip",)
     jhmdb: tuple[str, ...] = ("jhmdb",)
     badja: tuple[str, ...] = ("badja",)
+
+
+@dataclass(frozen=True)
+class Published:
+    """Weights of step one that others have trained, from the repository's root; "" = this study trains its own."""
+
+    student: str = ""  # of the profile's depth and width, best on Lab input
+    student_input: str = "lab"  # colours of the file, where it doesn't say
+    teacher: str = ""  # of any depth
+    teacher_input: str = "rgb"
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,11 @@ class Profile:
     data: str = ""  # folder; "" = the shipped world, made where it is missing
     world: World = World()
     folders: Folders = Folders()
+    weights_of: str = (
+        ""  # profile in whose folder the weights lie, for another measurement of the same ones; "" = its own
+    )
+    published: Published = Published()
+    scale: Scale = Scale()
     teacher: str = "lab"  # colours of the frozen step-one encoder: "lab" (the student's own start) or "rgb" (one more)
     spatial: SpatialSettings = SpatialSettings()
     temporal: TemporalSettings = TemporalSettings()
@@ -95,11 +111,17 @@ def load_profile(profile: str, settings: dict | None = None) -> Profile:
         raise InputError(f"{path}: settings must be a mapping, not {own!r}.")
     values = _merged(own, settings or {})
     built = _build(Profile, {"profile": content["profile"], **values}, str(path))
-    for name, colours in (("teacher", built.teacher), ("spatial: input", built.spatial.input)):
+    colours_of = {"teacher": built.teacher, "spatial: input": built.spatial.input}
+    colours_of |= {
+        f"published: {kind}_input": getattr(built.published, f"{kind}_input") for kind in ("student", "teacher")
+    }
+    for name, colours in colours_of.items():
         if colours not in ("lab", "rgb"):
             raise InputError(f"{path}: {name} must be lab or rgb, not {colours!r}.")
     if built.rows not in ("headline", "all") or built.seeds < 1:
         raise InputError(f"{path}: rows must be headline or all, and seeds 1 or more.")
+    if built.scale.processes < 1 or built.scale.workers < 0:
+        raise InputError(f"{path}: scale: processes must be 1 or more, and workers 0 or more.")
     return built
 
 

@@ -5,9 +5,6 @@ python -m stt_core.reference verify --profile laptop             # `make verify`
 """
 
 import argparse
-import os
-import platform
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,11 +13,11 @@ import pandas as pd
 from scipy.stats import t
 
 from stt_core import learned, report
-from stt_core.bench import processor
 from stt_core.comparison import REFERENCE, condensed, events_of, own, settings_hash, stored
 from stt_core.files import InputError, read_json, write_json
+from stt_core.provenance import processor, provenance
 from stt_core.schedule import versions
-from stt_core.study import ROOT, Study
+from stt_core.study import Study
 from stt_core.variants import BASELINES, HEADLINE, NO_ENCODER, VARIANTS, title
 
 CONFIDENCE = 0.99  # that all figures of a fresh run lie within their tolerances, if nothing changed
@@ -29,7 +26,7 @@ CONFIDENCE = 0.99  # that all figures of a fresh run lie within their tolerances
 def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
     """Write `<profile>/<name>.json` of what this run measured, for all of the study's seeds; train what is missing."""
     # Before anything is written, or the first file would make the commit look changed.
-    made = {"commit": commit(), "versions": versions(), "machine": machine()}
+    made = provenance()
     paths = []
     for name in names:
         seeds = {}
@@ -63,23 +60,6 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
         paths.append(out / study.profile.profile / f"{name}.json")
         write_json(paths[-1], content)
     return paths
-
-
-def commit() -> str:
-    """The repository's commit, with "+" where files differ from it; "unknown" outside of one."""
-    asked = [["git", "rev-parse", "HEAD"], ["git", "status", "--porcelain", "--untracked-files=no"]]
-    try:
-        head, changes = (
-            subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-            for words in asked
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head + "+" * bool(changes)
-
-
-def machine() -> dict:
-    return {"processor": processor(), "cores": os.cpu_count(), "system": platform.machine()}
 
 
 def spreads(study: Study) -> dict[tuple[str, str], tuple[float, int]]:

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stt_core import processes
 from stt_core.color import normalize_rgb, rgb_to_lab
+from stt_core.norms import part_of_batch
 from stt_core.resnet import STANDARD, Encoder
 
 
@@ -30,14 +32,17 @@ class SpatialSettings:
     momentum: float = 0.999  # of the key encoder
     temperature: float = 0.2
     dim: int = 128  # of the embedding that is compared
+    shards: int = 1  # of a batch, each with its own batch statistics; keys are shuffled among them (MoCo: 8 GPUs)
     precision: str = "32-true"  # as Lightning Fabric names it
     seed: int = 0
 
 
 class MoCo(nn.Module):
-    """Query and key encoder, momentum update, queue of negatives.
+    """Query and key encoder, momentum update, queue of negatives, shuffled batch norm.
 
-    On one device there is no other to shuffle a batch with, so MoCo's shuffled batch norm has nothing to do here.
+    Batch statistics tell which images were in a batch together, and a query could find its key by them. So a batch is cut
+    into shards with statistics of their own, and a key is embedded in another shard than its query. The processes of a
+    training share the shards. With one shard there is nothing to shuffle.
 
     The queue and the key encoder are part of the state, so a resumed run continues exactly.
     """
@@ -64,21 +69,73 @@ class MoCo(nn.Module):
         Returns:
             InfoNCE loss (scalar) and the share of queries whose own key ranks first (scalar, 0 to 1).
         """
-        rgb = images.float() / 255
-        with torch.autocast(images.device.type, enabled=False):  # colours are worth float32
-            view_q, view_k = (self.prepare(self.augment(rgb)) for _ in range(2))
-        query = self.embed(self.encoder_q, self.head_q, view_q)  # (B, D)
-        with torch.no_grad():
-            self.update_keys()
-            key = self.embed(self.encoder_k, self.head_k, view_k)  # (B, D)
-        positive = (query * key).sum(dim=1, keepdim=True)  # (B, 1)
-        negative = query @ self.queue.clone().T  # (B, Q); cloned: the queue changes before the backward pass
+        parts = self.prepare(images)
+        results = []
+        for part in range(parts):
+            with part_of_batch(self.encoder_q, part, parts):
+                results.append(torch.stack(self.contrast(part)))
+        self.enqueue()
+        loss, accuracy = torch.stack(results).mean(dim=0)
+        return loss, accuracy
+
+    @torch.no_grad()
+    def prepare(self, images: Tensor) -> int:
+        """Two views of every image, the momentum update, and the keys of all; `contrast` and `enqueue` use them.
+
+        Args:
+            images: (B, 3, H, W) uint8 RGB, this process's share of the batch.
+
+        Returns:
+            The number of its shards.
+        """
+        parts = self.settings.shards // processes.count()
+        first, seed = processes.rank() * parts, torch.initial_seed()
+        views = []
+        for number, shard in enumerate(images.chunk(parts), start=first):
+            if number:  # every shard draws its own random numbers, wherever it is
+                torch.manual_seed(seed + (number << 40))
+            rgb = shard.float() / 255
+            with torch.autocast(images.device.type, enabled=False):  # colours are worth float32
+                views.append([self.standardise(self.augment(rgb)) for _ in range(2)])
+        self.views, others = zip(*views, strict=True)
+        self.update_keys()
+        self.keys = self.shuffled_keys(torch.cat(others), seed)  # (B of all processes, D)
+        return parts
+
+    def contrast(self, part: int) -> tuple[Tensor, Tensor]:
+        """Loss and accuracy, as `forward` gives them, of one of this process's shards, after `prepare`."""
+        query = self.embed(self.encoder_q, self.head_q, self.views[part])  # (b, D)
+        number = processes.rank() * len(self.views) + part
+        key = self.keys[number * len(query) : (number + 1) * len(query)]  # (b, D)
+        positive = (query * key).sum(dim=1, keepdim=True)  # (b, 1)
+        negative = query @ self.queue.clone().T  # (b, Q); cloned: the queue may change before the backward pass
         logits = torch.cat([positive, negative], dim=1) / self.settings.temperature
         target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
-        self.enqueue(key)
         return F.cross_entropy(logits, target), (logits.argmax(dim=1) == 0).float().mean()
 
-    def prepare(self, rgb: Tensor) -> Tensor:
+    @torch.no_grad()
+    def shuffled_keys(self, views: Tensor, seed: int) -> Tensor:
+        """Keys of the whole batch, in its order, each embedded in a shard that was drawn for it.
+
+        Args:
+            views: (B of this process, 3, h, w).
+            seed: of the shuffle, the same in every process.
+        """
+        if self.settings.shards == 1:
+            return self.embed(self.encoder_k, self.head_k, views)
+        everyone = processes.gathered(views)
+        order = torch.randperm(len(everyone), generator=torch.Generator().manual_seed(seed))
+        mine = order.chunk(processes.count())[processes.rank()]
+        parts = mine.chunk(self.settings.shards // processes.count())
+        keys = []
+        for index, part in enumerate(parts):
+            with part_of_batch(self.encoder_k, index, len(parts)):
+                keys.append(self.embed(self.encoder_k, self.head_k, everyone[part.to(views.device)]))
+        shuffled = processes.gathered(torch.cat(keys))
+        return torch.empty_like(shuffled).index_copy_(0, order.to(views.device), shuffled)
+
+    def standardise(self, rgb: Tensor) -> Tensor:
+        """The encoder's input (B, 3, H, W) of RGB in [0, 1]."""
         return rgb_to_lab(rgb) if self.settings.input == "lab" else normalize_rgb(rgb)
 
     def embed(self, encoder: Encoder, head: nn.Module, images: Tensor) -> Tensor:
@@ -93,11 +150,11 @@ class MoCo(nn.Module):
                 k.lerp_(q, 1 - self.settings.momentum)
 
     @torch.no_grad()
-    def enqueue(self, keys: Tensor) -> None:
-        """Overwrite the oldest keys, wrapping around."""
-        where = (self.position + torch.arange(len(keys), device=keys.device)) % len(self.queue)
-        self.queue[where] = keys
-        self.position.copy_((self.position + len(keys)) % len(self.queue))
+    def enqueue(self) -> None:
+        """Overwrite the oldest keys by those that `prepare` made, wrapping around."""
+        where = (self.position + torch.arange(len(self.keys), device=self.keys.device)) % len(self.queue)
+        self.queue[where] = self.keys
+        self.position.copy_((self.position + len(self.keys)) % len(self.queue))
 
 
 def two_views(size: int) -> nn.Module:

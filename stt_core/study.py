@@ -16,6 +16,7 @@ from stt_core.features import feature_source
 from stt_core.files import read_json, write_json
 from stt_core.fingerprint import code_key, folder_fingerprint, hash_of
 from stt_core.presets import Inference
+from stt_core.provenance import processor
 from stt_core.stereo import stereo_matches, stereo_scores
 from stt_core.trainings import ROOT, Trainings
 from stt_core.variants import BASELINES, title
@@ -81,7 +82,7 @@ class Study(Trainings):
 
     def bench(self) -> dict:
         """Times, growth and memory of the parts, measured on this machine; see `bench.run_bench`."""
-        key = [asdict(self.profile.bench), bench.processor(), torch.get_num_threads(), code_key(BENCH_CODE)]
+        key = [asdict(self.profile.bench), processor(), torch.get_num_threads(), code_key(BENCH_CODE)]
         path = self.out / "bench" / f"{hash_of(key)}.json"
         return read_json(
             self.make(path, lambda out: write_json(out, bench.run_bench(self.profile.bench, lambda text: None)))

@@ -30,7 +30,8 @@ class TemporalSettings:
     depth: int = 18
     width: float = 1.0
     size: int = 256  # px, both frames
-    batch: int = 128  # pairs
+    batch: int = 128  # pairs, of all processes together
+    accumulate: int = 1  # parts of a batch, one after another, each with its own batch statistics: for less memory
     steps: int = 90_000
     warmup: int = 560  # steps: 20 epochs of 90,000 / 3,200 iterations
     lr: float = 1e-4
@@ -72,6 +73,8 @@ class SpatialThenTemporal(nn.Module):
                     f"{initial} does not fit a ResNet-{settings.depth} of width {settings.width:g}; "
                     "train step one with the same depth and width."
                 ) from None
+        if not (settings.weight_global or settings.weight_forget):
+            self.student.layer4.requires_grad_(False)  # nothing asks for res5
         self.teacher, self.teacher_input = None, "rgb"
         if settings.weight_global or settings.weight_forget:
             if teacher is None:

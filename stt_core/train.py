@@ -1,25 +1,23 @@
-"""The two training loops, one visible loop each: resumable, logged, whole checkpoints."""
+"""The two training loops, one visible loop each: resumable, logged, on one process or many."""
 
-import csv
 import logging
 import math
-import time
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
-from stt_core.files import InputError, written_whole
-from stt_core.resnet import Encoder
+from stt_core import processes
+from stt_core.files import InputError
+from stt_core.norms import part_of_batch, synchronise
+from stt_core.recompute import recompute
+from stt_core.scale import ALONE, Scale, start
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.training_data import EpochBatches, FramePairs, Images
-from stt_core.weights import save_weights
+from stt_core.training_run import Run
 
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision of every run
 
@@ -33,25 +31,43 @@ def cosine_rate(step: int, *, lr: float, steps: int, warmup: int = 0, floor: flo
 
 
 def train_spatial(
-    settings: SpatialSettings, images: Images, out: str | Path, *, workers: int = 0, save_every: int = 100
+    settings: SpatialSettings,
+    images: Images,
+    out: str | Path,
+    *,
+    scale: Scale = ALONE,
+    save_every: int = 100,
+    origin: dict | None = None,
 ) -> Path:
-    """Step one: train MoCo on `images`; write `weights.pth`, `metrics.csv` and (while running) `checkpoint.pt` in `out`.
+    """Step one: train MoCo on `images`; write `weights.pth`, `metrics.csv`, `run.json` and, while running, `checkpoint.pt`.
 
-    A run that was stopped goes on from its last checkpoint and ends with the same weights.
+    A run that was stopped goes on from its last checkpoint and ends with the same weights. So does, but for rounding,
+    one on another number of processes, since batch statistics and shuffled keys belong to the settings' `shards`.
+
+    Args:
+        out: folder of those files.
+        scale: how it is spread; under `torchrun` over the processes that were started.
+        origin: what the data are, for `run.json`.
 
     Returns:
         The path of `weights.pth`: the query encoder, torchvision's names.
 
     Raises:
-        InputError: the queue is longer than an epoch (at the border of two, some of an image's own keys remain in it), a checkpoint is broken or of other settings, or
-            the loss is not finite.
+        InputError: the queue is longer than an epoch (at the border of two, some of an image's own keys remain in it), the
+            batch can't be divided, a checkpoint is broken or of other settings, or the loss is not finite.
     """
     if settings.queue + settings.batch > len(images):
         raise InputError(
             f"a queue of {settings.queue} and a batch of {settings.batch} hold more keys than there are images "
             f"({len(images)}), which would be their own negatives; choose a smaller queue or batch."
         )
-    fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
+    fabric = start(settings.precision)
+    if settings.shards % processes.count():
+        raise InputError(
+            f"{processes.count()} processes can't share {settings.shards} shards of a batch; set spatial.shards to a "
+            f"multiple of {processes.count()} (MoCo's own training has 8)."
+        )
+    _check_division(settings.batch, settings.shards, "spatial.shards")
     torch.manual_seed(settings.seed)
     model = MoCo(settings)
     optimizer = torch.optim.SGD(
@@ -60,16 +76,27 @@ def train_spatial(
         momentum=0.9,
         weight_decay=settings.weight_decay,
     )
-    run = Run(Path(out), settings, model, optimizer, save_every)
+    run = Run(Path(out), settings, model, optimizer, fabric, save_every, origin=origin, tensorboard=scale.tensorboard)
+    _trade(model.encoder_q, scale)
+    moco = model
     model, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
-    for step, batch in run.steps(_batches(images, settings, run.start, workers)):
+    model.mark_forward_method("contrast")
+    for step, batch in run.steps(_batches(images, settings, run.start, scale.workers)):
         rate = set_rate(optimizer, step, settings)
-        loss, accuracy = model(batch.to(fabric.device))
+        with fabric.autocast():
+            parts = moco.prepare(batch.to(fabric.device))
         optimizer.zero_grad()
-        fabric.backward(loss)
+        total = torch.zeros(2, device=fabric.device)  # loss, accuracy
+        for part in range(parts):
+            with fabric.no_backward_sync(model, enabled=part + 1 < parts) if parts > 1 else nullcontext():
+                with part_of_batch(moco.encoder_q, part, parts), fabric.autocast():
+                    loss, accuracy = model.contrast(part)
+                fabric.backward(loss / parts)
+            total += torch.stack([loss.detach(), accuracy]) / parts
         optimizer.step()
-        run.log(step, loss=loss.item(), accuracy=accuracy.item(), lr=rate)
-    return run.finish(model.encoder_q, settings.input)
+        moco.enqueue()
+        run.log(step, rate, loss=total[0], accuracy=total[1])
+    return run.finish(moco.encoder_q, settings.input)
 
 
 def train_temporal(
@@ -79,10 +106,14 @@ def train_temporal(
     *,
     initial: str | Path | None,
     teacher: str | Path | None,
-    workers: int = 0,
+    scale: Scale = ALONE,
     save_every: int = 50,
+    origin: dict | None = None,
 ) -> Path:
     """Step two: train on frame pairs; files as in `train_spatial`.
+
+    Batch statistics are those of all processes together (SyncBN, paper section 2), so that their number changes nothing but
+    rounding. With `accumulate`, each part of the batch has its own, as on a device that holds no more.
 
     Args:
         initial: weights the student starts from; None = from scratch.
@@ -91,22 +122,33 @@ def train_temporal(
     Returns:
         The path of `weights.pth`: the student, torchvision's names.
     """
-    fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
+    fabric = start(settings.precision)
+    parts = settings.accumulate
+    _check_division(settings.batch, parts * processes.count(), "temporal.accumulate times processes")
     torch.manual_seed(settings.seed)
     model = SpatialThenTemporal(settings, initial, teacher)
     optimizer = torch.optim.Adam(model.student.parameters(), settings.lr, betas=(0.9, 0.999))
-    run = Run(Path(out), settings, model, optimizer, save_every)
+    run = Run(Path(out), settings, model, optimizer, fabric, save_every, origin=origin, tensorboard=scale.tensorboard)
+    synchronise(model.student, fabric.device)
+    _trade(model.student, scale)
+    student = model.student
     model, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
-    for step, batch in run.steps(_batches(pairs, settings, run.start, workers)):
+    for step, batch in run.steps(_batches(pairs, settings, run.start, scale.workers, parts)):
         rate = set_rate(optimizer, step, settings)
         channel = 1 + int(torch.randint(2, ()))  # a or b, one for the whole batch
-        losses = model(batch.to(fabric.device), channel)
-        loss = sum(losses.values())
         optimizer.zero_grad()
-        fabric.backward(loss)
+        totals: dict[str, torch.Tensor] = {}
+        for part, pairs_of_part in enumerate(batch.to(fabric.device).chunk(parts)):
+            with fabric.no_backward_sync(model, enabled=part + 1 < parts) if parts > 1 else nullcontext():
+                with part_of_batch(student, part, parts):
+                    losses = model(pairs_of_part, channel)
+                loss = sum(losses.values())
+                fabric.backward(loss / parts)
+            for name, value in {"loss": loss, **losses}.items():
+                totals[name] = totals.get(name, 0) + value.detach() / parts
         optimizer.step()
-        run.log(step, loss=loss.item(), **{name: value.item() for name, value in losses.items()}, lr=rate)
-    return run.finish(model.student, "lab")
+        run.log(step, rate, **totals)
+    return run.finish(student, "lab")
 
 
 def set_rate(optimizer: torch.optim.Optimizer, step: int, settings: Any) -> float:
@@ -117,79 +159,21 @@ def set_rate(optimizer: torch.optim.Optimizer, step: int, settings: Any) -> floa
     return rate
 
 
-def _batches(dataset: Images | FramePairs, settings: Any, start: int, workers: int) -> DataLoader:
+def _check_division(batch: int, number: int, name: str) -> None:
+    if batch % number:
+        raise InputError(f"a batch of {batch} can't be divided by {number} ({name}); choose another batch or number.")
+
+
+def _trade(encoder: torch.nn.Module, scale: Scale) -> None:
+    if scale.recompute:
+        recompute(encoder)
+    if scale.compile:
+        encoder.compile()
+
+
+def _batches(dataset: Images | FramePairs, settings: Any, start: int, workers: int, parts: int = 1) -> DataLoader:
     if len(dataset) == 0:
         raise InputError("the training set is empty.")
-    sampler = EpochBatches(len(dataset), settings.batch, settings.steps, start=start, seed=settings.seed)
+    share = {"rank": processes.rank(), "ranks": processes.count(), "parts": parts}
+    sampler = EpochBatches(len(dataset), settings.batch, settings.steps, start=start, seed=settings.seed, **share)
     return DataLoader(dataset, batch_sampler=sampler, num_workers=workers, pin_memory=torch.cuda.is_available())
-
-
-class Run:
-    """A training run's folder: where it starts, what it logs, what it leaves."""
-
-    def __init__(self, out: Path, settings: Any, model: torch.nn.Module, optimizer: Any, save_every: int) -> None:
-        self.out, self.settings, self.model, self.optimizer = out, settings, model, optimizer
-        self.save_every, self.start, self.rows, self.seconds = save_every, 0, [], 0.0
-        self.checkpoint = out / "checkpoint.pt"
-        out.mkdir(parents=True, exist_ok=True)
-        if self.checkpoint.exists():
-            self._restore()
-
-    def _restore(self) -> None:
-        try:
-            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise InputError(f"{self.checkpoint} cannot be read ({error}); delete it to start this run anew.") from None
-        if state["settings"] != asdict(self.settings):
-            raise InputError(f"{self.checkpoint} is of a run with other settings; delete it or choose another --out.")
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.start, self.rows, self.seconds = state["step"], state["rows"], state["seconds"]
-
-    def steps(self, batches: Iterable) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield (step, batch) with progress; checkpoint after every `save_every` steps that were run."""
-        self.model.train()
-        begun, before = time.perf_counter(), self.seconds
-        bar = tqdm(batches, initial=self.start, total=self.settings.steps, desc=self.out.name, disable=None)
-        for step, batch in enumerate(bar, start=self.start):
-            # Reseeded at every step, so that a resumed run draws what an uninterrupted one would.
-            torch.manual_seed(self.settings.seed * 1_000_003 + step)
-            yield step, batch
-            self.seconds = before + time.perf_counter() - begun
-            bar.set_postfix(loss=f"{self.rows[-1]['loss']:.3f}")
-            if (step + 1) % self.save_every == 0:
-                self.save(step + 1)
-
-    def log(self, step: int, **values: float) -> None:
-        if not math.isfinite(values["loss"]):
-            raise InputError(
-                f"{self.out}: the loss is {values['loss']} at step {step}; lower lr or use precision 32-true."
-            )
-        self.rows.append({"step": step, **values})
-
-    def save(self, step: int) -> None:
-        state = {
-            "step": step,
-            "settings": asdict(self.settings),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "rows": self.rows,
-            "seconds": self.seconds,
-        }
-        with written_whole(self.checkpoint) as temporary:
-            torch.save(state, temporary)
-        self.write_metrics()
-
-    def write_metrics(self) -> None:
-        with written_whole(self.out / "metrics.csv") as temporary, open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
-            writer.writeheader()
-            writer.writerows(self.rows)
-
-    def finish(self, encoder: Encoder, input: str) -> Path:
-        """Write metrics and weights, drop the checkpoint, return the weights' path."""
-        self.write_metrics()
-        path = self.out / "weights.pth"
-        save_weights(path, encoder, input=input)
-        self.checkpoint.unlink(missing_ok=True)
-        return path

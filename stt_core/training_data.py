@@ -9,24 +9,40 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from stt_core.datasets import listed, read_image
-from stt_core.files import InputError, read_json
-
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+from stt_core.decoding import Decoder, reduction
+from stt_core.files import InputError
+from stt_core.unlabelled import IMAGE_ENDINGS, training_videos
 
 
 class EpochBatches(Sampler):
     """Batches of (epoch, index), `steps` of them: every epoch its own permutation, its last, short batch left out.
 
-    A sampler that starts at step n yields what one that starts at 0 yields from its n-th batch on.
+    A sampler that starts at step n yields what one that starts at 0 yields from its n-th batch on. Processes that share
+    a batch get their shares of the same one.
 
     Args:
         length: items of the data set. A batch larger than that wraps around.
+        batch_size: of all processes together.
         start: first step.
+        rank, ranks: which of how many processes; each gets its share of every batch.
+        parts: the batch is cut into so many, one after another, before each part is shared among the processes.
     """
 
-    def __init__(self, length: int, batch_size: int, steps: int, *, start: int = 0, seed: int = 0) -> None:
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        steps: int,
+        *,
+        start: int = 0,
+        seed: int = 0,
+        rank: int = 0,
+        ranks: int = 1,
+        parts: int = 1,
+    ) -> None:
         self.length, self.batch_size, self.steps, self.start, self.seed = length, batch_size, steps, start, seed
+        # (parts, ranks, items) -> this process's places in a batch
+        self.own = np.arange(batch_size).reshape(parts, ranks, -1)[:, rank].ravel()
 
     def __len__(self) -> int:
         return max(0, self.steps - self.start)
@@ -39,7 +55,7 @@ class EpochBatches(Sampler):
             if epoch != ordered:
                 order = np.random.default_rng((self.seed, epoch)).permutation(self.length)
                 order, ordered = np.resize(order, max(self.length, self.batch_size)), epoch
-            chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size][self.own]
             yield [(epoch, int(index)) for index in chosen]
 
 
@@ -61,6 +77,7 @@ class Images(Dataset):
         if not self.paths:
             raise InputError(f"{root} has no images in class folders (<class>/*.JPEG); put ImageNet's layout there.")
         self.load_size, self.seed = load_size, seed
+        self.decoder = Decoder()
         self.cached: dict[Path, np.ndarray] | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -78,7 +95,7 @@ class Images(Dataset):
     def _load(self, path: Path) -> np.ndarray:
         if self.cached is not None and path in self.cached:
             return self.cached[path]
-        image = read_image(path)
+        image = self.decoder(path, reduction(min(self.decoder.size(path)), self.load_size))
         scale = self.load_size / min(image.shape[:2])
         if scale != 1:
             height, width = (max(self.load_size, round(extent * scale)) for extent in image.shape[:2])
@@ -92,11 +109,8 @@ class Images(Dataset):
 class FramePairs(Dataset):
     """Two frames of one video, cut out alike (paper section 2).
 
-    Videos are, whichever is found first: `root/train/meta.json` (YouTube-VOS: the frames listed for its objects),
-    `root/JPEGImages/480p` (DAVIS: the sequences of `ImageSets/2017/train.txt`, all if there is no such list), or any
-    folder of frame folders.
-
     Args:
+        root: as `unlabelled.training_videos` reads it.
         size: px of both sides of what is returned.
         max_gap: the second frame is 1 to `max_gap` listed frames later.
         area: share of the frame that a crop covers. aspect: its width over its height.
@@ -117,12 +131,12 @@ class FramePairs(Dataset):
         seed: int = 0,
         cache: bool = False,
     ) -> None:
-        self.videos = _videos(Path(root))
+        self.videos = training_videos(root)
         self.items = [(v, t) for v, frames in enumerate(self.videos) for t in range(len(frames) - 1)]
         if not self.items:
-            raise InputError(f"{root} has no video of two frames or more; put folders of frames there.")
+            raise InputError(f"{root} has no video of two frames or more; put folders of frames or video files there.")
         self.size, self.max_gap, self.area, self.aspect, self.seed = size, max_gap, area, aspect, seed
-        self.cached: dict[Path, np.ndarray] | None = {} if cache else None
+        self.decoder = Decoder(cache)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -135,25 +149,23 @@ class FramePairs(Dataset):
         rng = np.random.default_rng((self.seed, epoch, index))
         last = min(first + self.max_gap, len(frames) - 1)
         second = int(rng.integers(first + 1, last + 1))
-        pair = [self._load(frames[first]), self._load(frames[second])]
-        if pair[0].shape != pair[1].shape:
-            raise InputError(f"{frames[second]} differs in size from {frames[first]}; frames of a video must agree.")
-        top, left, height, width = _crop(*pair[0].shape[:2], self.area, self.aspect, rng)
+        pair = frames[first], frames[second]
+        size, other = (self.decoder.size(frame) for frame in pair)
+        if size != other:
+            raise InputError(f"{pair[1]} differs in size from {pair[0]}; frames of a video must agree.")
+        crop = _crop(*size, self.area, self.aspect, rng)
         flip = rng.random() < 0.5
+        factor = reduction(min(crop[2:]), self.size)
         views = []
-        for image in pair:
+        for frame in pair:
+            image = self.decoder(frame, factor)
+            # The crop's place in the image as decoded; as it is where nothing was reduced.
+            top, left, height, width = (round(extent / factor) for extent in crop)
             part = image[top : top + height, left : left + width]
             mode = cv2.INTER_AREA if min(height, width) > self.size else cv2.INTER_LINEAR
             view = cv2.resize(part, (self.size, self.size), interpolation=mode)
             views.append(view[:, ::-1] if flip else view)
         return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2)  # (2, H, W, 3) -> (2, 3, H, W)
-
-    def _load(self, path: Path) -> np.ndarray:
-        if self.cached is None:
-            return read_image(path)
-        if path not in self.cached:
-            self.cached[path] = read_image(path)
-        return self.cached[path]
 
 
 def _crop(
@@ -169,40 +181,3 @@ def _crop(
     ratio = float(np.clip(width / height, *aspect))
     h, w = min(height, round(width / ratio)), min(width, round(height * ratio))
     return (height - h) // 2, (width - w) // 2, h, w
-
-
-def _videos(root: Path) -> list[list[Path]]:
-    meta = root / "train" / "meta.json"
-    if meta.is_file():
-        return _youtube_vos(meta)
-    if not root.is_dir():
-        raise InputError(f"{root} does not exist; give the folder of the training videos.")
-    frames = root / "JPEGImages" / "480p"
-    names = root / "ImageSets" / "2017" / "train.txt"
-    if frames.is_dir() and names.is_file():
-        folders = [frames / name for name in listed(names)]
-    else:
-        folders = sorted(path for path in (frames if frames.is_dir() else root).iterdir() if path.is_dir())
-    for folder in folders:
-        if not folder.is_dir():
-            raise InputError(f"{folder} is listed but missing; unpack it or take it off the list.")
-    return [sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_ENDINGS) for folder in folders]
-
-
-def _youtube_vos(meta: Path) -> list[list[Path]]:
-    try:
-        videos = read_json(meta)["videos"]
-        names = {
-            video: sorted({frame for thing in entry["objects"].values() for frame in thing["frames"]})
-            for video, entry in videos.items()
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{meta} is not YouTube-VOS's meta.json (videos > id > objects > frames): {error}.") from None
-    paths = [
-        [meta.parent / "JPEGImages" / video / f"{frame}.jpg" for frame in frames]
-        for video, frames in sorted(names.items())
-    ]
-    for path in (frames[0] for frames in paths if frames):
-        if not path.is_file():
-            raise InputError(f"{path} is listed in {meta} but missing; unpack JPEGImages beside it.")
-    return paths

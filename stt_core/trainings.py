@@ -17,14 +17,16 @@ from stt_core.files import InputError, read_json, write_json
 from stt_core.fingerprint import code_key, folder_fingerprint, hash_of
 from stt_core.one_stage import OneStageSettings, train_one_stage
 from stt_core.profile import Profile, load_profile
+from stt_core.resnet import STANDARD
+from stt_core.scale import spread
 from stt_core.temporal import TemporalSettings
 from stt_core.train import train_spatial, train_temporal
 from stt_core.training_data import FramePairs, Images
 from stt_core.variants import VARIANTS, variant_settings
-from stt_core.weights import file_hash
+from stt_core.weights import file_hash, open_weights, save_weights
 
 ROOT = Path(__file__).resolve().parents[1]
-STEP_ONE_CODE = ("color", "datasets", "resnet", "spatial", "train", "training_data", "weights")
+STEP_ONE_CODE = ("color", "decoding", "norms", "resnet", "spatial", "train", "training_data", "unlabelled", "weights")
 STEP_TWO_CODE = (*STEP_ONE_CODE, "balance", "correlation", "losses", "temporal")
 
 
@@ -49,6 +51,7 @@ class Trainings:
         self.profile: Profile = replace(loaded, data=data) if data else loaded
         self.seed = seed
         self.out = Path(runs or ROOT / "runs") / self.profile.profile
+        self._prints: dict[str, str] = {}
 
     @property
     def seeds(self) -> range:
@@ -97,17 +100,39 @@ class Trainings:
     def spatial(self, input: str = "lab") -> Path:
         """Step-one weights for "lab" or "rgb" input."""
         settings = replace(self.profile.spatial, input=input, seed=self.seed)
-        key = [asdict(settings), folder_fingerprint(self.folder("images")), code_key(STEP_ONE_CODE)]
+        key = [asdict(settings), self.fingerprint("images"), code_key(STEP_ONE_CODE)]
 
         def train(out: Path) -> None:
-            images = Images(self.folder("images"), settings.load_size, seed=self.seed, cache=True)
-            train_spatial(settings, images, out)
+            self._spread(train_spatial, settings, self.images(settings.load_size), out, kinds=["images"])
 
+        if self.profile.published.student and input == self.profile.published.student_input:
+            return self._published("student")
         return self.trained(f"step-one-{input}", key, train)
 
     @property
     def teacher(self) -> Path:
+        """Weights of the frozen encoder."""
+        if self.profile.published.teacher:
+            return self._published("teacher")
         return self.spatial(self.profile.teacher)
+
+    def _published(self, role: str) -> Path:
+        """Weights of step one that the profile names, in our own form, which says its colours."""
+        name, colours = (getattr(self.profile.published, field) for field in (role, f"{role}_input"))
+        key = [file_hash(ROOT / name), colours, code_key(["weights"])] if (ROOT / name).is_file() else []
+
+        def convert(out: Path) -> None:
+            found = open_weights(ROOT / name, input=colours)
+            own = self.profile.spatial
+            if role == "student" and (found.depth, found.width) != (own.depth, own.width):
+                raise InputError(
+                    f"{name} is a ResNet-{found.depth} of width {found.width:g}; the profile has "
+                    f"ResNet-{own.depth} of width {own.width:g}."
+                )
+            save_weights(out / "weights.pth", found.encoder(*STANDARD), input=found.input)
+            write_json(out / "run.json", {"published": name, "found": found.note})
+
+        return self.trained(f"published-{role}", key, convert)
 
     def balance(self) -> dict:
         """How the distillations' weights were carried to this profile's geometry, see `balance.carried_weights`."""
@@ -151,7 +176,8 @@ class Trainings:
         key = [asdict(settings), starts, self._pairs_key()]
 
         def train(out: Path) -> None:
-            train_temporal(settings, self.pairs(settings.size), out, initial=initial, teacher=teacher)
+            starts = {"initial": initial, "teacher": teacher}
+            self._spread(train_temporal, settings, self.pairs(settings.size), out, kinds=["videos"], **starts)
 
         return self.trained(variant, key, train)
 
@@ -159,26 +185,41 @@ class Trainings:
         spatial = replace(self.profile.spatial, input="lab", seed=self.seed)
         steps = max(spatial.steps, temporal.steps)  # no less of either than two steps give
         settings = OneStageSettings(spatial, temporal, steps, temporal.warmup, temporal.lr, self.seed)
-        key = [asdict(settings), folder_fingerprint(self.folder("images")), self._pairs_key(), code_key(["one_stage"])]
+        key = [asdict(settings), self.fingerprint("images"), self._pairs_key(), code_key(["one_stage"])]
 
         def train(out: Path) -> None:
-            images = Images(self.folder("images"), spatial.load_size, seed=self.seed, cache=True)
-            train_one_stage(settings, images, self.pairs(temporal.size), out)
+            images, pairs, scale = self.images(spatial.load_size), self.pairs(temporal.size), self.profile.scale
+            origin = {kind: self.fingerprint(kind) for kind in ("images", "videos")}
+            train_one_stage(settings, images, pairs, out, scale=scale, origin=origin)
 
         return self.trained(variant, key, train)
 
-    def pairs(self, size: int, *, cache: bool = True) -> FramePairs:
-        """The training pairs at a size in px."""
-        gap, aspect = self.profile.max_gap, self.profile.aspect
+    def images(self, load_size: int) -> Images:
+        """The training images, their short side of `load_size` px; kept in memory unless other processes decode."""
+        return Images(self.folder("images"), load_size, seed=self.seed, cache=not self.profile.scale.workers)
+
+    def pairs(self, size: int) -> FramePairs:
+        """The training pairs at a size in px; kept as `images` are."""
+        gap, aspect, cache = self.profile.max_gap, self.profile.aspect, not self.profile.scale.workers
         return FramePairs(self.folder("videos"), size=size, max_gap=gap, aspect=aspect, seed=self.seed, cache=cache)
 
+    def fingerprint(self, kind: str) -> str:
+        """Fingerprint of the folder of a kind of training data, taken once: a large one takes a while."""
+        if kind not in self._prints:
+            self._prints[kind] = folder_fingerprint(self.folder(kind))
+        return self._prints[kind]
+
+    def _spread(self, train: Callable, settings: Any, data: Any, out: Path, *, kinds: list[str], **starts: Any) -> None:
+        scale, origin = self.profile.scale, {kind: self.fingerprint(kind) for kind in kinds}
+        spread(scale.processes, train, settings, data, out, scale=scale, origin=origin, **starts)
+
     def _pairs_key(self) -> list:
-        code, videos = code_key(STEP_TWO_CODE), folder_fingerprint(self.folder("videos"))
-        return [self.profile.max_gap, self.profile.aspect, videos, code]
+        return [self.profile.max_gap, self.profile.aspect, self.fingerprint("videos"), code_key(STEP_TWO_CODE)]
 
     def trained(self, name: str, key: list, train: Callable[[Path], Any]) -> Path:
         """The weights in the folder that `key` names, trained if they are missing."""
-        folder = self.out / "weights" / f"{name}-seed{self.seed}-{hash_of(key)}"
+        profile = self.profile.weights_of or self.profile.profile
+        folder = self.out.parent / profile / "weights" / f"{name}-seed{self.seed}-{hash_of(key)}"
 
         def timed(path: Path) -> None:
             begun = time.perf_counter()

@@ -30,7 +30,7 @@ def recorded(model: MoCo, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tenso
     embed = model.embed
     model.embed = lambda *arguments: embedded.append(embed(*arguments)) or embedded[-1]
     loss, accuracy = model(images)
-    query, key = embedded
+    key, query = embedded
     return query.detach(), key.detach(), loss.detach(), accuracy
 
 
@@ -57,7 +57,7 @@ def test_accuracy_counts_own_keys_that_rank_first() -> None:
     model = moco(queue=2, dim=2, temperature=1.0)
     model.queue.copy_(torch.tensor([[-1.0, 0.0], [0.0, 1.0]]))
     embeddings = iter(
-        [torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, -0.8]]), torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, -1.0]])]
+        [torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, -1.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, -0.8]])]
     )
     model.embed = lambda *_: next(embeddings)
     loss, accuracy = model(noise())
@@ -105,7 +105,8 @@ def test_queue_is_first_in_first_out() -> None:
     position = 0
     for step in range(6):
         keys = torch.arange(24.0).view(3, 8) + 100 * step
-        model.enqueue(keys)
+        model.keys = keys
+        model.enqueue()
         for key in keys.tolist():
             places[position] = key
             position = (position + 1) % 7
@@ -132,8 +133,8 @@ def test_queue_and_position_are_in_the_state() -> None:
 
 def test_input_colours() -> None:
     rgb = noise().float() / 255
-    assert torch.equal(moco().prepare(rgb), rgb_to_lab(rgb))
-    assert torch.equal(moco(input="rgb").prepare(rgb), normalize_rgb(rgb))
+    assert torch.equal(moco().standardise(rgb), rgb_to_lab(rgb))
+    assert torch.equal(moco(input="rgb").standardise(rgb), normalize_rgb(rgb))
 
 
 def test_the_two_encoders_see_two_views() -> None:

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from stt_core import train
+from stt_core import train, training_run
 from stt_core.files import InputError
 from stt_core.resnet import STANDARD, random_encoder
+from stt_core.scale import Scale
 from stt_core.spatial import SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.train import cosine_rate, train_spatial, train_temporal
@@ -52,7 +53,7 @@ def run(data_folder: Path, initial: Path):
                     raise KeyboardInterrupt
                 return super().__getitem__(address)
 
-        how = {"workers": workers, "save_every": save_every}
+        how = {"scale": Scale(workers=workers), "save_every": save_every}
         if step == "spatial":
             settings = replace(SPATIAL, **changes)
             images = type("StoppedImages", (Stopped, Images), {})(data_folder / "imagenet", 40, seed=settings.seed)
@@ -106,7 +107,7 @@ def test_interrupted_and_continued_is_as_uninterrupted(run, step: str, tmp_path:
     out = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
         run(step, out, stop=11)  # 2 items a step: in step 5, two steps after the checkpoint
-    assert names(out) == ["checkpoint.pt", "metrics.csv"]
+    assert names(out) == ["checkpoint.pt", "metrics.csv", "run.json"]
     assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 3
     assert len(rows(out)) == 3
     with pytest.raises(KeyboardInterrupt):
@@ -122,7 +123,7 @@ def test_interrupted_and_continued_is_as_uninterrupted(run, step: str, tmp_path:
 def test_stopped_after_the_last_step(run, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(step, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr(train, "save_weights", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(training_run, "save_weights", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run(step, tmp_path / "stopped", save_every=7)
     assert same(run(step, tmp_path / "stopped", stop=0), whole)  # no step is run again
@@ -137,7 +138,7 @@ def test_worker_processes_change_nothing(run, step: str, tmp_path: Path) -> None
 def test_what_a_run_leaves(run, step: str, tmp_path: Path) -> None:
     path = run(step, tmp_path / "run")
     assert path == tmp_path / "run" / "weights.pth"
-    assert names(tmp_path / "run") == ["metrics.csv", "weights.pth"]
+    assert names(tmp_path / "run") == ["metrics.csv", "run.json", "weights.pth"]
     log = rows(tmp_path / "run")
     assert [row["step"] for row in log] == list(range(7))
     assert [row["lr"] for row in log[:3]] == pytest.approx([0.5 * log[2]["lr"], log[2]["lr"], log[2]["lr"]])
@@ -204,7 +205,7 @@ def test_checkpoint_of_other_settings(run, step: str, tmp_path: Path) -> None:
         run(step, tmp_path, stop=8)
     with pytest.raises(InputError, match=r"checkpoint\.pt.*other settings"):
         run(step, tmp_path, lr=0.123)
-    assert names(tmp_path) == ["checkpoint.pt", "metrics.csv"]  # and is kept
+    assert names(tmp_path) == ["checkpoint.pt", "metrics.csv", "run.json"]  # and is kept
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -237,7 +238,7 @@ def test_a_write_that_fails_leaves_the_earlier_checkpoint(
         patch.setattr(torch, "save", failing)
         with pytest.raises(OSError, match="disk full"):
             run(step, tmp_path / "run")
-    assert names(tmp_path / "run") == ["checkpoint.pt", "metrics.csv"]
+    assert names(tmp_path / "run") == ["checkpoint.pt", "metrics.csv", "run.json"]
     assert same(run(step, tmp_path / "run"), whole)
 
 
@@ -245,7 +246,8 @@ def test_a_write_that_fails_leaves_the_earlier_checkpoint(
 def test_loss_that_is_not_finite(run, step: str, value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     count = [0]
     kind = {"spatial": train.MoCo, "temporal": SpatialThenTemporal}[step]
-    forward = kind.forward
+    method = {"spatial": "contrast", "temporal": "forward"}[step]
+    forward = getattr(kind, method)
 
     def broken(self, *arguments):
         count[0] += 1
@@ -254,7 +256,7 @@ def test_loss_that_is_not_finite(run, step: str, value: float, tmp_path: Path, m
             return result
         return (result[0] * value, result[1]) if step == "spatial" else {**result, "fine": result["fine"] * value}
 
-    monkeypatch.setattr(kind, "forward", broken)
+    monkeypatch.setattr(kind, method, broken)
     with pytest.raises(InputError, match=r"run.*loss is (nan|inf) at step 4"):
         run(step, tmp_path / "run")
     kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)  # of before

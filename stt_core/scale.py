@@ -1,0 +1,95 @@
+"""How a training is spread over processes, and what it trades for memory or time. Its results stay those of the settings."""
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from stt_core.files import InputError
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What changes a training's speed and memory, not its result (but for rounding)."""
+
+    processes: int = 1  # that a notebook starts on this machine for a training, a GPU each; under torchrun, torchrun's
+    workers: int = 0  # that decode, of every process; 0 = the process itself, which then keeps decoded images in memory
+    recompute: bool = (
+        False  # activations of the encoder are computed again in the backward pass (gradient checkpointing)
+    )
+    compile: bool = False  # torch.compile of the student or the query encoder
+    tensorboard: bool = False  # events for TensorBoard beside metrics.csv
+
+
+ALONE = Scale()
+# It prints the traceback of a process that failed, which is raised here anyway.
+logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
+
+
+def start(precision: str) -> Fabric:
+    """Device, precision and, under `torchrun`, the group of processes, each with one device.
+
+    Args:
+        precision: as Lightning Fabric names it: "32-true", "bf16-mixed", "16-mixed" (with scaled losses, on CUDA).
+
+    Raises:
+        InputError: more processes than this machine has GPUs (where it has any).
+    """
+    processes, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    if processes == 1:
+        return Fabric(accelerator="auto", devices=1, precision=precision)
+    on_gpu = torch.cuda.is_available()
+    if on_gpu and torch.cuda.device_count() < local:
+        raise InputError(f"{local} processes need as many GPUs, but this machine has {torch.cuda.device_count()}.")
+    # Buffers aren't broadcast: each process has its own statistics (step one), or all have the same (step two).
+    strategy = DDPStrategy(process_group_backend="nccl" if on_gpu else "gloo", forward_sync_buffers=False)
+    nodes = processes // local
+    fabric = Fabric(accelerator="auto", devices=local, num_nodes=nodes, strategy=strategy, precision=precision)
+    fabric.launch()
+    return fabric
+
+
+def spread(processes: int, function: Callable, *arguments: Any, **keywords: Any) -> Any:
+    """`function(*arguments, **keywords)` in so many new processes on this machine, as `torchrun` would start them.
+
+    One process is this one, and so is every process of a `torchrun` from outside.
+
+    Args:
+        function: of a module, so that other processes find it; its arguments must be picklable.
+
+    Returns:
+        What the first process's call returns.
+
+    Raises:
+        InputError: as the function raised it in any of the processes.
+    """
+    if processes == 1 or "WORLD_SIZE" in os.environ:
+        return function(*arguments, **keywords)
+    config = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
+        max_restarts=0, start_method="spawn", run_id="stt",
+    )  # fmt: skip
+    try:
+        return elastic_launch(config, _child)(function, arguments, keywords)[0]
+    except ChildFailedError as error:
+        kind, _, text = _message(error).partition(": ")
+        if kind == InputError.__name__:
+            raise InputError(text) from None
+        raise
+
+
+def _message(error: ChildFailedError) -> str:
+    """What the first process to fail left in its error file: "kind: text"."""
+    left = error.get_first_failure()[1].error_file_data.get("message", "")
+    return left.get("message", "") if isinstance(left, dict) else left
+
+
+def _child(function: Callable, arguments: tuple, keywords: dict) -> Any:
+    return function(*arguments, **keywords)
