@@ -26,11 +26,11 @@ class SyncedNorm(nn.BatchNorm2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W) of x's type; statistics in float32."""
+        """(B, C, H, W) -> (B, C, H, W) of x's type; statistics in that of the weights."""
         if not self.training or count() == 1:
             return super().forward(x)
         # In two passes: a mean of squares minus a squared mean would lose digits.
-        values, over = x.float(), (0, 2, 3)
+        values, over = x.to(self.weight.dtype), (0, 2, 3)
         number = values[:, 0].numel() * count()
         mean = SumOverProcesses.apply(values.sum(over)) / number  # (C)
         centred = values - mean[:, None, None]

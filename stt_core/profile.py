@@ -120,8 +120,8 @@ def load_profile(profile: str, settings: dict | None = None) -> Profile:
             raise InputError(f"{path}: {name} must be lab or rgb, not {colours!r}.")
     if built.rows not in ("headline", "all") or built.seeds < 1:
         raise InputError(f"{path}: rows must be headline or all, and seeds 1 or more.")
-    if built.scale.processes < 1 or built.scale.workers < 0:
-        raise InputError(f"{path}: scale: processes must be 1 or more, and workers 0 or more.")
+    if min(built.scale.processes, built.scale.workers) < 0:
+        raise InputError(f"{path}: scale: processes and workers must be 0 or more.")
     return built
 
 

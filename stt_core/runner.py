@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import yaml
@@ -170,10 +171,12 @@ def main(arguments: list[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         if given.grid:
             print(forecast(root, chosen, max(1, given.jobs)), flush=True)
-        with FileLock(folder / ".lock", timeout=0):
+        with ExitStack() as locks:
+            for notebook in chosen:  # one each, so that a cluster's jobs can run cells of one grid side by side
+                locks.enter_context(FileLock(folder / f".{notebook.name}.lock", timeout=0))
             problems = run(chosen, jobs=max(1, given.jobs), force=given.force)
     except Timeout:
-        print(f"Another run of profile {given.profile} is at work: wait for it to end.", file=sys.stderr)
+        print(f"Another run of profile {given.profile} is at work on these: wait for it to end.", file=sys.stderr)
         return 2
     except (InputError, yaml.YAMLError) as error:
         print(error, file=sys.stderr)

@@ -4,11 +4,13 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -19,7 +21,7 @@ from stt_core.files import InputError
 class Scale:
     """What changes a training's speed and memory, not its result (but for rounding)."""
 
-    processes: int = 1  # that a notebook starts on this machine for a training, a GPU each; under torchrun, torchrun's
+    processes: int = 1  # that a notebook starts here for a training, a GPU each; 0 = as many as there are GPUs
     workers: int = 0  # that decode, of every process; 0 = the process itself, which then keeps decoded images in memory
     recompute: bool = (
         False  # activations of the encoder are computed again in the backward pass (gradient checkpointing)
@@ -62,6 +64,7 @@ def spread(processes: int, function: Callable, *arguments: Any, **keywords: Any)
     One process is this one, and so is every process of a `torchrun` from outside.
 
     Args:
+        processes: 0 = one for every GPU, or one where there is none.
         function: of a module, so that other processes find it; its arguments must be picklable.
 
     Returns:
@@ -70,19 +73,21 @@ def spread(processes: int, function: Callable, *arguments: Any, **keywords: Any)
     Raises:
         InputError: as the function raised it in any of the processes.
     """
+    processes = processes or max(1, torch.cuda.device_count())
     if processes == 1 or "WORLD_SIZE" in os.environ:
         return function(*arguments, **keywords)
-    config = LaunchConfig(
-        min_nodes=1, max_nodes=1, nproc_per_node=processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
-        max_restarts=0, start_method="spawn", run_id="stt",
-    )  # fmt: skip
-    try:
-        return elastic_launch(config, _child)(function, arguments, keywords)[0]
-    except ChildFailedError as error:
-        kind, _, text = _message(error).partition(": ")
-        if kind == InputError.__name__:
-            raise InputError(text) from None
-        raise
+    with TemporaryDirectory(prefix="stt-") as logs:
+        config = LaunchConfig(
+            min_nodes=1, max_nodes=1, nproc_per_node=processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
+            max_restarts=0, start_method="spawn", run_id="stt", logs_specs=DefaultLogsSpecs(log_dir=logs),
+        )  # fmt: skip
+        try:
+            return elastic_launch(config, _child)(function, arguments, keywords)[0]
+        except ChildFailedError as error:
+            kind, _, text = _message(error).partition(": ")
+            if kind == InputError.__name__:
+                raise InputError(text) from None
+            raise
 
 
 def _message(error: ChildFailedError) -> str:

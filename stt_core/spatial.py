@@ -94,7 +94,7 @@ class MoCo(nn.Module):
         for number, shard in enumerate(images.chunk(parts), start=first):
             if number:  # every shard draws its own random numbers, wherever it is
                 torch.manual_seed(seed + (number << 40))
-            rgb = shard.float() / 255
+            rgb = shard.to(self.queue.dtype) / 255
             with torch.autocast(images.device.type, enabled=False):  # colours are worth float32
                 views.append([self.standardise(self.augment(rgb)) for _ in range(2)])
         self.views, others = zip(*views, strict=True)
@@ -140,7 +140,7 @@ class MoCo(nn.Module):
 
     def embed(self, encoder: Encoder, head: nn.Module, images: Tensor) -> Tensor:
         pooled = encoder(images, ("res5",))["res5"].mean(dim=(2, 3))  # (B, C)
-        return F.normalize(head(pooled).float(), dim=1)
+        return F.normalize(head(pooled).to(self.queue.dtype), dim=1)
 
     @torch.no_grad()
     def update_keys(self) -> None:

@@ -104,14 +104,15 @@ class SpatialThenTemporal(nn.Module):
             Some of "fine", "coarse", "local", "global", "forget" -> scalar loss, weight included.
         """
         settings = self.settings
+        dtype = self.student.conv1.weight.dtype  # float32, under autocast, too; float64 with precision 64-true
         with torch.autocast(pairs.device.type, enabled=False):
-            rgb = pairs.transpose(0, 1).flatten(0, 1).float() / 255  # (2 B, 3, H, W): all references, all queries
+            rgb = pairs.transpose(0, 1).flatten(0, 1).to(dtype) / 255  # (2 B, 3, H, W): all references, all queries
             lab = rgb_to_lab(rgb)
             dropped = drop_channel(lab, channel)
         reference_lab, query_lab = lab.chunk(2)
         stages = [*LEVELS, "res5"] if settings.weight_global else list(LEVELS)
         # (name -> (2 B, C, h, w)) -> name -> (reference, query), each (B, C, h, w)
-        features = {name: f.float().chunk(2) for name, f in self.student(dropped, stages).items()}
+        features = {name: f.to(dtype).chunk(2) for name, f in self.student(dropped, stages).items()}
 
         radii = {"res3": settings.radius_fine, "res4": settings.radius_coarse}
         weights = {"res3": settings.weight_fine, "res4": settings.weight_coarse}
@@ -139,7 +140,7 @@ class SpatialThenTemporal(nn.Module):
         if self.teacher is not None:
             image = rgb_to_lab(rgb) if self.teacher_input == "lab" else normalize_rgb(rgb)
             with torch.no_grad():
-                taught = self.teacher(image, ("res5",))["res5"].float()
+                taught = self.teacher(image, ("res5",))["res5"].to(dtype)
         if settings.weight_global:
             reference, query = features["res5"]
             taught_reference, taught_query = taught.chunk(2)
@@ -153,4 +154,4 @@ class SpatialThenTemporal(nn.Module):
     def undropped(self, image: Tensor) -> Tensor:
         """The student's res5 (B, C, h, w) of whole Lab images (B, 3, H, W), which leave no trace in its statistics."""
         statistics = {name: value.clone() for name, value in self.student.named_buffers()}
-        return functional_call(self.student, statistics, (image, ("res5",)))["res5"].float()
+        return functional_call(self.student, statistics, (image, ("res5",)))["res5"].to(image.dtype)

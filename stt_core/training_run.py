@@ -54,6 +54,7 @@ class Run:
         self.checkpoint = out / "checkpoint.pt"
         self.writes = processes.rank() == 0
         out.mkdir(parents=True, exist_ok=True)
+        fabric.strategy.precision.convert_module(model)  # to float64 before a checkpoint in it is loaded, or nothing
         if self.checkpoint.exists():
             self._restore()
         session = {"from step": self.start, **provenance(), "processes": processes.count(), "data": origin or {}}

@@ -105,7 +105,7 @@ class Trainings:
         def train(out: Path) -> None:
             self._spread(train_spatial, settings, self.images(settings.load_size), out, kinds=["images"])
 
-        if self.profile.published.student and input == self.profile.published.student_input:
+        if self.profile.published.student and input == "lab":  # what the student starts from
             return self._published("student")
         return self.trained(f"step-one-{input}", key, train)
 

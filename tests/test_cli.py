@@ -309,10 +309,10 @@ def test_stopped_and_continued(
     assert spatial("whole")[0] == 0
     log = train.Run.log
 
-    def stopping(self, step: int, **values: float) -> None:
+    def stopping(self, step: int, rate: float, **values: torch.Tensor) -> None:
         if step == 1:
             raise KeyboardInterrupt
-        log(self, step, **values)
+        log(self, step, rate, **values)
 
     with monkeypatch.context() as patch:
         patch.setattr(train.Run, "log", stopping)

@@ -16,6 +16,7 @@ from stt_core.profile import load_profile
 from stt_core.resnet import random_encoder
 from stt_core.study import Study
 from stt_core.variants import VARIANTS, title, variant_settings
+from stt_core.weights import open_weights, save_weights
 
 SETTINGS = {
     "spatial": {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 2, "queue": 5},
@@ -44,8 +45,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     monkeypatch.setattr(trainings, "train_temporal", stub("temporal"))
     monkeypatch.setattr(trainings, "forget_weight", lambda settings, pairs, initial, weight_global: weight_global / 5)
 
-    def train_one_stage(settings, images, pairs, out: Path) -> Path:
-        return stub("one stage")(settings, (images, pairs), out)
+    def train_one_stage(settings, images, pairs, out: Path, **how) -> Path:
+        return stub("one stage")(settings, (images, pairs), out, **how)
 
     monkeypatch.setattr(trainings, "train_one_stage", train_one_stage)
     return calls
@@ -79,7 +80,8 @@ def test_what_the_trainers_are_given(make, trained: list) -> None:
     (_, spatial, _), (_, temporal, how) = trained
     assert (spatial.seed, spatial.input, spatial.steps, spatial.queue) == (7, "lab", 2, 5)
     assert (temporal.seed, temporal.steps, temporal.size) == (7, 2, 64)
-    assert how == {"initial": it.spatial(), "teacher": it.spatial()}
+    starts = {"initial": it.spatial(), "teacher": it.spatial()}
+    assert how == {**starts, "scale": it.profile.scale, "origin": {"videos": it.fingerprint("videos")}}
     assert path.parent.parent == it.out / "weights"
     assert path.parent.name.startswith("full-seed7-")
     assert it.spatial().parent.name.startswith("step-one-lab-seed7-")
@@ -93,8 +95,44 @@ def test_teacher_of_other_colours_is_trained(make, trained: list) -> None:
         ("spatial", "rgb"),
         ("temporal", None),
     ]
-    assert trained[-1][2] == {"initial": it.spatial("lab"), "teacher": it.spatial("rgb")}
+    how = trained[-1][2]
+    assert (how["initial"], how["teacher"]) == (it.spatial("lab"), it.spatial("rgb"))
     assert it.spatial("lab") != it.spatial("rgb")
+
+
+def test_published_weights_take_step_ones_place(make, trained: list, tmp_path: Path) -> None:
+    """A student in MoCo's naming whose file doesn't say its colours, and a deeper teacher."""
+    student, teacher = tmp_path / "moco.pth", tmp_path / "detco.pth"
+    state = {f"module.encoder_q.{name}": value for name, value in random_encoder(18, 0.125).state_dict().items()}
+    torch.save({"state_dict": state}, student)
+    save_weights(teacher, random_encoder(50, 0.125, seed=1), input="rgb")
+    it = make(published={"student": str(student), "teacher": str(teacher)})
+    it.weights("full")
+    assert [call[0] for call in trained] == ["temporal"]
+    how = trained[0][2]
+    assert how["initial"] == it.spatial() == it.weights("step_one")
+    start, frozen = (open_weights(how[role]) for role in ("initial", "teacher"))
+    assert (start.depth, start.input, start.assumed) == (18, "lab", False)
+    assert (frozen.depth, frozen.input) == (50, "rgb")
+    for name, value in random_encoder(18, 0.125).state_dict().items():
+        assert torch.equal(start.state[name], value)
+    assert "module.encoder_q" in read_json(how["initial"].with_name("run.json"))["found"]
+    deeper = make(published={"student": str(teacher), "student_input": "rgb"})
+    with pytest.raises(InputError, match=r"detco\.pth is a ResNet-50 .*ResNet-18"):
+        deeper.spatial()
+    with pytest.raises(InputError, match=r"gone\.pth: no such weights file"):
+        make(published={"student": str(tmp_path / "gone.pth")}).spatial()
+
+
+def test_another_measurement_of_the_same_weights(make, trained: list, tmp_path: Path) -> None:
+    first = make().weights("full")
+    assert first.is_relative_to(tmp_path / "runs/tiny/weights")
+    other = Study(
+        "finer", data=make().profile.data, runs=str(tmp_path / "runs"), settings={**SETTINGS, "weights_of": "tiny"}
+    )
+    assert other.weights("full") == first
+    assert other.out == tmp_path / "runs/finer"
+    assert len(trained) == 2
 
 
 @pytest.mark.parametrize(
@@ -137,7 +175,7 @@ def test_learning_without_forgetting_takes_the_global_losss_place(make, trained:
     it.weights("forget")
     settings, how = trained[-1][1:]
     assert (settings.weight_local, settings.weight_global, settings.weight_forget) == (1000, 0, 10)
-    assert how == {"initial": it.spatial("lab"), "teacher": it.spatial("lab")}  # the student can't read RGB
+    assert (how["initial"], how["teacher"]) == (it.spatial("lab"), it.spatial("lab"))  # the student can't read RGB
 
 
 def test_both_steps_at_once(make, trained: list) -> None:
