@@ -13,7 +13,7 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.done
-RUN := $(BIN)/python -m stt_core.runner --profile $(PROFILE) --jobs $(JOBS) -p seed $(SEED) $(if $(DATA),-p data "'$(DATA)'")
+RUN := $(BIN)/python -m stt_core.runner --profile $(PROFILE) --jobs $(JOBS) -p seed $(SEED) $(if $(DATA),-p data "'$(DATA)'") $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help reproduce notebooks ablations verify notebook book serve lab data test check format sync clean
@@ -38,7 +38,7 @@ verify: $(READY)  ## compare a run's figures with the reference results; train w
 
 notebook: $(READY)  ## run one, fresh or not: NB=06_ablation_no_global ARGS="-p name value"
 	@test -n "$(NB)" || { echo 'Say which: make notebook NB=03 ARGS="-p seed 1"'; exit 2; }
-	@$(RUN) --only $(NB) --force $(ARGS)
+	@$(RUN) --only $(NB) --force
 
 book: $(READY)  ## render the book out of the notebooks that ran
 	@$(BIN)/python book/build.py --profile $(PROFILE)

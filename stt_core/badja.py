@@ -45,7 +45,7 @@ def badja_clips(root: str | Path, davis: str | Path | None = None) -> list[Spars
     if not lists:
         raise InputError(f"{root / 'joint_annotations'} has no *.json lists; give the folder of BADJA.")
     places = badja_davis(root, davis)
-    return [_clip(path, root, places) for path in lists]
+    return [read_clip(path, root, places) for path in lists]
 
 
 def badja_davis(root: str | Path, davis: str | Path | None = None) -> list[Path]:
@@ -69,7 +69,8 @@ def areas(clip: SparseClip) -> np.ndarray:
     return np.array(shares) * width * height
 
 
-def _clip(path: Path, root: Path, places: list[Path]) -> SparseClip:
+def read_clip(path: Path, root: Path, places: list[Path]) -> SparseClip:
+    """The clip of one list; `places` are the DAVIS folders its frames may lie in. Raises as `badja_clips`."""
     try:
         entries = sorted(read_json(path), key=lambda entry: entry["image_path"])
         images, segments = ([Path(entry[key]) for entry in entries] for key in ("image_path", "segmentation_path"))

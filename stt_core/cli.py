@@ -6,28 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from tqdm import tqdm
 
+from stt_core.data_commands import data
 from stt_core.files import InputError
-
-
-def data(name: Annotated[Literal["synthetic"], tyro.conf.Positional], *, root: Path = Path("data/synthetic")) -> None:
-    """Make the world that ships as code, in the official layouts.
-
-    Args:
-        name: the data set.
-        root: the folder to write; an earlier, complete one is kept.
-    """
-    from stt_core.synthetic import write_world
-
-    with tqdm(desc="videos and classes of images", disable=None) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update()
-
-        write_world(root, progress=progress)
-    print(root)
 
 
 def train(

@@ -15,6 +15,7 @@ from stt_core.files import InputError
 
 PACKAGES = ("torch", "torchvision", "kornia", "numpy", "opencv-python-headless")
 SMALL = 64 * 1024  # bytes; below this a file's content counts, above it its time stamp
+MANY = 100_000  # files; in a folder of more (ImageNet) no content is read
 DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -78,15 +79,17 @@ def _tree(source: str) -> str:
 def folder_fingerprint(path: str | Path) -> str:
     """Hash of a folder of data: every file's relative path and size, and the content of files below 64 KB.
 
-    A larger file counts with its modification time instead of its content, so that a data set of any size takes
-    seconds. Hidden files and folders don't count. A missing folder has a fingerprint, too: an empty one's.
+    A larger file counts with its modification time instead of its content, and so does every file of a folder of more
+    than `MANY`, so that a data set of any size takes seconds. Hidden files and folders don't count. A missing folder has a fingerprint, too: an empty one's.
     """
     root = str(path)
     digest = hashlib.sha256()
-    for relative, entry in sorted(_files(root), key=lambda item: item[0]):
+    files = sorted(_files(root), key=lambda item: item[0])
+    small = SMALL if len(files) <= MANY else 0
+    for relative, entry in files:
         status = entry.stat()
         digest.update(f"{relative}\0{status.st_size}\0".encode())
-        if status.st_size < SMALL:
+        if status.st_size < small:
             with open(entry.path, "rb", buffering=0) as stream:
                 digest.update(stream.read())
         else:

@@ -171,7 +171,9 @@ def select(notebooks: list[Notebook], only: list[str]) -> list[Notebook]:
     for start in only:
         if not any(n.name.startswith(start) for n in notebooks):
             raise InputError(f"no notebook starts with {start}; there are {', '.join(n.name for n in notebooks)}.")
-    return [n for n in notebooks if not only or n.name.startswith(tuple(only))]
+    exact = {n.name for n in notebooks} & set(only)  # full-seed1 isn't full-seed10, too
+    starts = tuple(start for start in only if start not in exact)
+    return [n for n in notebooks if not only or n.name in exact or (starts and n.name.startswith(starts))]
 
 
 def forecast(root: Path, cells: list[Notebook], jobs: int) -> str:
@@ -182,13 +184,18 @@ def forecast(root: Path, cells: list[Notebook], jobs: int) -> str:
     stale = [cell for cell in cells if not cell.fresh]
     seconds, unknown = 0.0, 0
     for cell in stale:
-        profile, variant = cell.out.parent.parent.name, cell.parameters["variant"]
-        took = max(cell.record().get("seconds", 0), _reference_seconds(root, profile, variant))
+        took = known_seconds(root, cell)
         seconds, unknown = seconds + took, unknown + (not took)
     text = f"{len(stale)} of {len(cells)} cells to run, {jobs} at a time"
     if len(stale) > unknown:
         text += f": at most about {clock(seconds / jobs)}, by the times of their last run or of the reference's machine"
     return text + (f"; nothing is known of {unknown}" if unknown else "")
+
+
+def known_seconds(root: Path, cell: Notebook) -> float:
+    """Seconds of a cell's last run or of the reference's, whichever was longer; 0 if there is neither."""
+    profile, variant = cell.out.parent.parent.name, cell.parameters["variant"]
+    return max(cell.record().get("seconds", 0), _reference_seconds(root, profile, variant))
 
 
 def _reference_seconds(root: Path, profile: str, variant: str) -> float:

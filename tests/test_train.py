@@ -1,6 +1,7 @@
 """The two training loops: rates by hand, resuming bit by bit, and what a run leaves in its folder."""
 
 import csv
+import json
 import math
 from dataclasses import replace
 from itertools import pairwise
@@ -53,7 +54,7 @@ def run(data_folder: Path, initial: Path):
                     raise KeyboardInterrupt
                 return super().__getitem__(address)
 
-        how = {"scale": Scale(workers=workers), "save_every": save_every}
+        how = {"scale": Scale(workers=workers), "save_every": save_every, "origin": {"where": "here"}}
         if step == "spatial":
             settings = replace(SPATIAL, **changes)
             images = type("StoppedImages", (Stopped, Images), {})(data_folder / "imagenet", 40, seed=settings.seed)
@@ -268,3 +269,49 @@ def test_queue_larger_than_the_data(run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="queue of 7"):
         run("spatial", tmp_path, queue=7)  # 8 images, 2 a batch
     assert names(tmp_path) == []
+
+
+def test_tensorboard_gets_every_step_once(data_folder: Path, tmp_path: Path) -> None:
+    """Of a run that was stopped and went on, too."""
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    images = Images(data_folder / "imagenet", 40, seed=3)
+    how = {"scale": Scale(tensorboard=True), "save_every": 3}
+    train_spatial(SPATIAL, images, tmp_path / "whole", **how)
+    run = train.Run.log
+
+    def stopping(self, step: int, rate: float, **values: Tensor) -> None:
+        run(self, step, rate, **values)
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train.Run, "log", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            train_spatial(SPATIAL, images, tmp_path / "stopped", **how)
+    train_spatial(SPATIAL, images, tmp_path / "stopped", **how)
+    for name in ("whole", "stopped"):
+        found = events.EventAccumulator(str(tmp_path / name / "events")).Reload()
+        assert set(found.Tags()["scalars"]) == {"loss", "accuracy", "lr"}
+        seen = {event.step: event.value for event in found.Scalars("loss")}
+        assert len(found.Scalars("loss")) == len(seen) == 7
+        log = rows(tmp_path / name)
+        assert [seen[row["step"]] for row in log] == pytest.approx([row["loss"] for row in log])
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_run_says_what_it_ran_with(run, step: str, tmp_path: Path) -> None:
+    """Of each session: it was stopped after three steps were saved, and went on."""
+    with pytest.raises(KeyboardInterrupt):
+        run(step, tmp_path, stop=8)
+    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["sessions"]
+    run(step, tmp_path)
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["settings"]["seed"] == 3
+    assert record["sessions"][0] == kept[0]
+    assert [session["from step"] for session in record["sessions"]] == [0, 3]
+    for session in record["sessions"]:
+        assert session["versions"]["torch"] == torch.__version__.split("+")[0]
+        assert len(session["commit"].rstrip("+")) == 40 or session["commit"] == "unknown"
+        assert session["processes"] == 1
+        assert session["machine"]["processor"]
+        assert session["data"] == {"where": "here"}
