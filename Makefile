@@ -8,6 +8,10 @@ SEED ?= 0
 SEEDS ?= 3
 JOBS ?= 2
 PORT ?= 8000
+GPUS ?= 0
+GPU ?= h100
+OPTIONS ?=
+SET ?=
 NB ?=
 ARGS ?=
 
@@ -16,10 +20,10 @@ READY := $(VENV)/.done
 RUN := $(BIN)/python -m stt_core.runner --profile $(PROFILE) --jobs $(JOBS) -p seed $(SEED) $(if $(DATA),-p data "'$(DATA)'") $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce notebooks ablations verify notebook book serve lab data test check format sync clean
+.PHONY: help reproduce notebooks ablations cluster verify notebook book serve lab data test check format sync clean
 
 help:  ## list the targets
-	@echo "Targets (variables: PROFILE=$(PROFILE) DATA=$(DATA) SEED=$(SEED) SEEDS=$(SEEDS) JOBS=$(JOBS) PYTHON=$(PYTHON) NB= ARGS=):"
+	@echo "Targets (variables: PROFILE=$(PROFILE) DATA=$(DATA) SEED=$(SEED) SEEDS=$(SEEDS) JOBS=$(JOBS) PYTHON=$(PYTHON) NB= SET= GPUS= GPU= OPTIONS= ARGS=):"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 reproduce: notebooks  ## everything: environment, data, all notebooks, the book; only what is stale
@@ -50,8 +54,12 @@ serve: book  ## serve the book on this machine: PORT=8000
 lab: $(READY)  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab notebooks
 
-data: $(READY)  ## make the data that ship as code (the notebooks do it, too, where they are missing)
-	@$(BIN)/stt data synthetic --root data/synthetic
+cluster: $(READY) $(VENV)/.cluster  ## the grid of `ablations` as jobs: OPTIONS="--dry-run" or "--executor slurm --jobs 20"
+	@$(BIN)/snakemake --snakefile notebooks/Snakefile --cores all --rerun-incomplete $(OPTIONS) \
+		--config profile=$(PROFILE) seed=$(SEED) seeds=$(SEEDS) gpus=$(GPUS) gpu=$(GPU) $(if $(DATA),"data=$(DATA)") $(if $(ARGS),"args='$(ARGS)'")
+
+data: $(READY)  ## download and check: SET=davis|imagenette|jhmdb|vip|youtube-vos|imagenet; without SET make those that ship as code
+	@$(BIN)/stt data $(if $(SET),get $(SET) --root "$(or $(DATA),data)",synthetic --root data/synthetic)
 
 test: check  ## everything that CI runs: checks, tests, the whole pipeline on little data
 	@$(BIN)/python -m pytest
@@ -75,11 +83,15 @@ sync: $(READY)  ## after editing a notebook: make its text and its .ipynb agree
 clean:  ## remove all that runs made (runs/); data and the environment stay
 	rm -rf runs
 
+$(VENV)/.cluster: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cluster]'
+	@touch $@
+
 $(READY): pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, or give PYTHON=…"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "$(PYTHON) is $$($(PYTHON) -V 2>&1), but this needs Python 3.11 or newer: give PYTHON=python3.11"; exit 1; }
 	@echo "Making the environment in $(VENV): once, some minutes."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,book,test,timm]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,book,test,timm,logs]'
 	@touch $@

@@ -22,6 +22,8 @@ from stt_core.variants import title
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
 weights = study.weights(variant)
+if variant == "step_one":
+    study.teacher  # which the seed's other cells wait for, where it isn't the same
 print(f"{title(variant)}, seed {seed}: {study.relative(weights)}")
 
 # %% tags=["hide-input"]

@@ -1,5 +1,6 @@
 """Archives unpacked safely: looked through before anything is written, bounded in size, whole or not at all."""
 
+import gzip
 import re
 import shutil
 import stat
@@ -19,7 +20,7 @@ from stt_core.files import InputError
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
 CHUNK = 1 << 20  # bytes
 SPARE = 64 << 20  # bytes of the disk that are left alone
-BROKEN = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, NotImplementedError, ValueError)
+BROKEN = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, NotImplementedError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,9 @@ def extract(archive: str | Path, folder: str | Path, *, most_bytes: int, nested:
             )
         partial.mkdir()
         with tqdm(total=total, desc=f"unpack {archive.name}", unit="B", unit_scale=True, disable=None) as bar:
+            left = total  # no more may be written than was looked at: sizes can lie, and a file can change
             for member in _members(archive, nested):
-                # What is written may not exceed what was looked at: sizes can lie, and a file can change.
-                _write(member, partial, total - bar.n, bar.update, archive)
+                left -= _write(member, partial, left, bar.update, archive)
         partial.replace(folder)
     except FileNotFoundError as error:
         if error.filename == str(archive):
@@ -88,11 +89,12 @@ def _look_through(archive: Path, nested: bool, most_bytes: int) -> int:
     return total
 
 
-def _write(member: Member, folder: Path, left: int, update: Callable[[int], object], archive: Path) -> None:
+def _write(member: Member, folder: Path, left: int, update: Callable[[int], object], archive: Path) -> int:
+    """Write one member, at most `left` bytes and no more than it says; return how many."""
     path = folder / member.path
     if member.open is None:
         path.mkdir(parents=True, exist_ok=True)
-        return
+        return 0
     path.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     with member.open() as source, path.open("wb") as file:
@@ -106,6 +108,7 @@ def _write(member: Member, folder: Path, left: int, update: Callable[[int], obje
             update(len(chunk))
     if written != member.size:
         raise InputError(f"{archive} is cut off in {member.path}; delete it and get it anew.")
+    return written
 
 
 def _members(archive: Path, nested: bool) -> Iterator[Member]:
@@ -139,7 +142,7 @@ def _zipped(archive: Path) -> Iterator[Member]:
 
 
 def _tarred(archive: Path, nested: bool) -> Iterator[Member]:
-    with tarfile.open(archive) as file:
+    with tarfile.open(archive, "r:" if archive.suffix.lower() == ".tar" else "r:gz") as file:
         for info, member in _tar_members(file, archive):
             if not (nested and info.isreg() and info.name.endswith(".tar")):
                 yield member
@@ -149,7 +152,6 @@ def _tarred(archive: Path, nested: bool) -> Iterator[Member]:
                 inner = stack.enter_context(tarfile.open(fileobj=stack.enter_context(member.open()), mode="r:"))
                 for _, part in _tar_members(inner, archive):
                     yield Member(member.path.with_suffix("") / part.path, part.size, part.open)
-            file.members = []  # keeps a list of all otherwise
         # A tar that was cut off between two files, or a gzip's checksum, would go unnoticed.
         stream = file.fileobj
         stream.seek(file.offset)

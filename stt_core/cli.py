@@ -9,6 +9,7 @@ import tyro
 
 from stt_core.data_commands import data
 from stt_core.files import InputError
+from stt_core.plan_command import plan
 
 
 def train(
@@ -243,7 +244,8 @@ def main() -> None:
     """Entry point. A bad input ends with its one sentence on standard error and exit code 2."""
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"data": data, "train": train, "evaluate": evaluate, "propagate": propagate, "bench": bench}, prog="stt"
+            {"data": data, "plan": plan, "train": train, "evaluate": evaluate, "propagate": propagate, "bench": bench},
+            prog="stt",
         )
     except (InputError, OSError) as error:  # OSError: --out is a file, the disk is full
         print(f"stt: {error}", file=sys.stderr)

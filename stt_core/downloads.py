@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -10,118 +9,11 @@ from filelock import FileLock, Timeout
 
 from stt_core.archives import extract
 from stt_core.data_check import Checked, check
+from stt_core.data_sets import SETS, Archive, DataSet, published
 from stt_core.fetching import PAUSES, Resuming, fetch, record, recorded, verify
 from stt_core.files import InputError, write_text
 
 ARCHIVES = "archives"
-GB = 10**9  # bytes
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A file that holds a set or a part of it.
-
-    Attributes:
-        holds: a path that tells the set's own folder from those around it in the archive.
-        most_bytes: of the file, and of what it unpacks to.
-        url: where anyone may fetch it; none where one has to register.
-        torchvision: where torchvision has the published MD5, see `published`; of others SHA-256 is recorded on first use.
-        into: folder of the set that all of it goes to.
-        nested: it holds a tar for each of its folders.
-    """
-
-    name: str
-    holds: str
-    most_bytes: int
-    url: str = ""
-    torchvision: str = ""
-    into: str = ""
-    nested: bool = False
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A data set: its folder below the root, the archives, whose it is and how it may be used.
-
-    Attributes:
-        steps: what to do by hand where there is no url; {archives} and {folder} are filled in.
-    """
-
-    title: str
-    folder: str
-    archives: tuple[Archive, ...]
-    page: str
-    terms: str
-    steps: tuple[str, ...] = ()
-
-
-_DAVIS = "https://data.vision.ee.ethz.ch/csergi/share/davis/DAVIS-2017-trainval-480p.zip"
-_JHMDB = "http://files.is.tue.mpg.de/jhmdb/"
-_IMAGENETTE = "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz"
-
-SETS = {
-    "davis": DataSet(
-        "DAVIS-2017 TrainVal, 480p",
-        "DAVIS",
-        (Archive("DAVIS-2017-trainval-480p.zip", "JPEGImages/480p", 4 * GB, _DAVIS),),
-        "https://davischallenge.org/davis2017/code.html",
-        "CC BY-NC 4.0",
-    ),
-    "imagenette": DataSet(
-        "Imagenette, 160 px",
-        "imagenette2-160",
-        (Archive("imagenette2-160.tgz", "train", GB, _IMAGENETTE, "imagenette"),),
-        "https://github.com/fastai/imagenette",
-        "Apache-2.0 for the selection; the images are ImageNet's",
-    ),
-    "jhmdb": DataSet(
-        "JHMDB, split 1",
-        "JHMDB",
-        (
-            Archive("Rename_Images.tar.gz", "Rename_Images", 20 * GB, f"{_JHMDB}Rename_Images.tar.gz"),
-            Archive("joint_positions.zip", "joint_positions", GB, f"{_JHMDB}joint_positions.zip"),
-            Archive("splits.zip", "splits", GB // 10, f"{_JHMDB}splits.zip"),
-        ),
-        "http://jhmdb.is.tue.mpg.de",
-        "research",
-    ),
-    "vip": DataSet(
-        "VIP, the part VIP_Fine",
-        "VIP_Fine",
-        (Archive("VIP_Fine.zip", "lists", 100 * GB),),
-        "http://sysu-hcp.net/lip/",
-        "research",
-        (
-            "Ask for access at http://sysu-hcp.net/lip/ (Video Instance-level Parsing); its authors name the place.",
-            "Fetch the folder VIP_Fine with Images, Annotations and lists, and nothing else of it.",
-            "Put it as VIP_Fine.zip into {archives}, or, if it came as a folder, as it is at {folder}.",
-        ),
-    ),
-    "youtube-vos": DataSet(
-        "YouTube-VOS, train",
-        "youtube-vos",
-        (Archive("train.zip", "train/JPEGImages", 60 * GB),),
-        "https://youtube-vos.org/dataset/vos/",
-        "CC BY 4.0 for the annotations; research",
-        (
-            "Register at https://youtube-vos.org/dataset/vos/ and follow it to the files of 2018 or 2019.",
-            "Fetch train.zip, which has every fifth frame; not train_all_frames.zip.",
-            "Put it into {archives}.",
-        ),
-    ),
-    "imagenet": DataSet(
-        "ImageNet 2012, train",
-        "imagenet",
-        (Archive("ILSVRC2012_img_train.tar", "", 200 * GB, "", "imagenet", "train", True),),
-        "https://image-net.org/download-images.php",
-        "research, not commercial",
-        (
-            "Register at https://image-net.org/download-images.php and accept its terms.",
-            "Fetch ILSVRC2012_img_train.tar, 138 GB: Training images (Task 1 & 2) of ILSVRC 2012.",
-            "Put it into {archives}; as much space again is needed for what it unpacks to.",
-        ),
-    ),
-}
 
 
 def get(
@@ -157,26 +49,13 @@ def get(
         with FileLock(archives / f".{name}.lock", timeout=0):
             paths = [_at_hand(wanted, archive, archives, folder, mirror, say, pauses) for archive in wanted.archives]
             _unpack(wanted, paths, folder, say)
-            for path in paths:
-                # Not before it was unpacked: a server's page of regret, saved as .zip, must not become what is expected.
-                if path.name not in recorded(archives):
+            # Not before all is unpacked: a server's apology, saved as .zip, must not become what is expected.
+            for archive, path in zip(wanted.archives, paths, strict=True):
+                if not archive.torchvision and path.name not in recorded(archives):
                     record(path)
     except Timeout:
         raise InputError(f"another stt data get {name} works in {root}; wait for its end.") from None
     return check(name, folder)
-
-
-def published(archive: Archive) -> str | None:
-    """The archive's MD5 as torchvision has it, "md5:…", or None."""
-    if archive.torchvision == "imagenette":
-        from torchvision.datasets import Imagenette
-
-        return f"md5:{Imagenette._ARCHIVES['160px'][1]}"
-    if archive.torchvision == "imagenet":
-        from torchvision.datasets.imagenet import ARCHIVE_META
-
-        return f"md5:{ARCHIVE_META['train'][1]}"
-    return None
 
 
 def _at_hand(
@@ -188,7 +67,7 @@ def _at_hand(
     say: Callable[[str], None],
     pauses: tuple[float, ...],
 ) -> Path:
-    """The archive's path, fetched if need be, of the right hash if one is known."""
+    """The archive's path: fetched if need be, and of the right hash if one is known."""
     path = archives / archive.name
     sums = recorded(archives)
     known = published(archive) or (f"sha256:{sums[archive.name]}" if archive.name in sums else None)
@@ -250,6 +129,8 @@ def write_jhmdb_lists(root: Path) -> None:
         action = path.name.removesuffix("_test_split1.txt")
         for line in filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines())):
             clip, _, label = line.rpartition(" ")
+            if label == "0":
+                continue  # neither
             if label not in lines or not clip.strip():
                 raise InputError(f"{path.name} in splits.zip: '{line}' is not '<clip>.avi 1' or 2; get it anew.")
             where = f"{action}/{clip.strip().removesuffix('.avi')}"

@@ -14,7 +14,8 @@ from stt_core.files import InputError, read_json, write_json, write_text
 
 SUMS = "SHA256SUMS"
 PAUSES = (1.0, 3.0, 10.0, 30.0)  # seconds before the second, third … try
-CHUNK = 1 << 20  # bytes; a try that brought as much starts the pauses over
+MUCH = 1 << 20  # bytes; a try that brought as much starts the pauses over
+PIECE = 1 << 16  # bytes read at once, and lost at most where a connection is cut
 TIMEOUT = (20, 60)  # seconds: to connect, to wait for bytes
 AGAIN = (408, 425, 429, 500, 502, 503, 504)  # statuses that pass
 
@@ -62,7 +63,7 @@ class Resuming:
             except requests.exceptions.MissingSchema:
                 raise InputError(f"{url} does not begin with http:// or https://; mend --mirror.") from None
             except (Cut, requests.RequestException) as error:
-                if self._size() - before >= CHUNK:
+                if self._size() - before >= MUCH:
                     pauses = list(self.pauses)
                 if not pauses:
                     raise InputError(
@@ -75,6 +76,10 @@ class Resuming:
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.is_file() else 0
+
+    def _discard(self) -> None:
+        self.part.unlink(missing_ok=True)
+        self.state.unlink(missing_ok=True)
 
     def _attempt(self, url: str) -> None:
         state = read_json(self.state) if self.part.is_file() and self.state.is_file() else {}
@@ -89,7 +94,7 @@ class Resuming:
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
             status = response.status_code
             if status == 416:  # the file has become shorter than what is here
-                self.part.unlink()
+                self._discard()
                 raise Cut("it has changed")
             if status in AGAIN:
                 raise Cut(f"the server says {status}")
@@ -104,7 +109,7 @@ class Resuming:
                 self.part.open("ab" if have else "wb") as file,
                 tqdm(total=total, initial=have, desc=self.path.name, unit="B", unit_scale=True, disable=None) as bar,
             ):
-                for chunk in response.iter_content(CHUNK // 16):
+                for chunk in response.iter_content(PIECE):
                     have += len(chunk)
                     if have > self.most_bytes:
                         break
@@ -121,13 +126,13 @@ class Resuming:
             return int(length) if length.isdigit() else None
         match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
         if not match or int(match[1]) != have or state["total"] not in (None, int(match[2])):
-            self.part.unlink(missing_ok=True)
+            self._discard()
             raise Cut("the server sent another part than was asked for")
         return int(match[2])
 
     def _room(self, url: str, total: int | None, have: int) -> None:
         if total and total > self.most_bytes:
-            self.part.unlink(missing_ok=True)
+            self._discard()
             raise InputError(f"{url} is larger than {self.most_bytes:,} bytes, so it is not what it should be.")
         free = shutil.disk_usage(self.path.parent).free
         if total and total - have > free:

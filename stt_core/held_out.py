@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from stt_core.color import LAB_SCALE, drop_channel, rgb_to_lab
 from stt_core.correlation import correlation
 from stt_core.datasets import Sequence, read_image, read_sequence_mask
+from stt_core.decoding import VideoFrame
 from stt_core.files import InputError, read_json
 from stt_core.labels import one_hot
 from stt_core.losses import entropy_map
@@ -86,7 +87,12 @@ def held_out(study: Study, most: int) -> list[HeldOut]:
 
 def split_of(study: Study) -> str:
     """The list that the pairs come from: "train", the validation clips of the shipped world, or "val"."""
-    trained = {frames[0].parent.name for frames in study.pairs(study.profile.temporal.size, cache=False).videos}
+    videos = study.pairs(study.profile.temporal.size, cache=False).videos
+    trained = {
+        frames[0].path.stem if isinstance(frames[0], VideoFrame) else frames[0].parent.name
+        for frames in videos
+        if frames
+    }
     try:
         names = {sequence.name for sequence in study.sequences("davis", "train")}
     except InputError:

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from stt_core.profile import load_profile
 from stt_core.schedule import Notebook, grid, known_seconds
+from stt_core.variants import VARIANTS
+
+UNKNOWN = 60.0  # minutes, of a job without a GPU that has never run
 
 
 @dataclass(frozen=True)
@@ -15,7 +21,7 @@ class Job:
     Attributes:
         after: names of the jobs it waits for.
         key: changes with code, settings and data.
-        minutes: that it may take; `by` says by what.
+        minutes: that it may take; `by` says what tells.
     """
 
     name: str
@@ -26,19 +32,55 @@ class Job:
     by: str
 
 
-def jobs(root: Path, profile: str, seeds: int, overrides: Sequence[tuple[str, Any]] = (), *, gpus: int = 1) -> list[Job]:
+def jobs(
+    root: Path,
+    profile: str,
+    seeds: int,
+    overrides: Sequence[tuple[str, Any]] = (),
+    *,
+    gpus: int = 1,
+    gpu: str = "h100",
+) -> list[Job]:
     """Every cell of the grid, step one's first.
 
-    Minutes are those of the cell's last run or of the reference results, where there are any; else those of this profile's
-    FLOPs at a cautious use of so many GPUs (see `costs`).
+    Minutes are those of the cell's last run or of the reference results, where there are any; else the training's by its
+    operations, at the lower rate that `budget` assumes; without a GPU, `UNKNOWN`.
 
     Args:
         root: the repository.
         overrides: (name, value) of parameters.
+        gpus: of every job; 0 = none.
+        gpu: which, see `gpus.GPUS`.
     """
     found = []
     for cell in grid(root, profile, seeds, overrides):
-        seconds = known_seconds(root, cell)
-        minutes, by = (seconds / 60, "an earlier run") if seconds else (_estimate(cell, gpus), "FLOPs")
+        minutes, by = known_seconds(root, cell) / 60, "an earlier run"
+        if not minutes:
+            minutes, by = (_minutes(cell, gpus, gpu), f"operations on {gpu}") if gpus else (UNKNOWN, "a guess")
         found.append(Job(cell.name, cell.after, cell.key, gpus, minutes, by))
     return found
+
+
+def table(jobs: Sequence[Job]) -> pd.DataFrame:
+    """One row a job, and what they take together."""
+    rows = {
+        job.name: {"after": ", ".join(job.after), "GPUs": job.gpus, "minutes": job.minutes, "by": job.by}
+        for job in jobs
+    }
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("job")
+    frame["GPU-hours"] = frame["GPUs"] * frame["minutes"] / 60
+    return frame
+
+
+def _minutes(cell: Notebook, gpus: int, gpu: str) -> float:
+    from stt_core.budget import Budget  # seconds to import
+    from stt_core.gpus import REACHED
+    from stt_core.gpus import gpu as named
+
+    budget = Budget(load_profile(cell.parameters["profile"], cell.parameters.get("settings")), gpus)
+    variant = cell.parameters["variant"]
+    if VARIANTS[variant].steps == "one":  # the teacher's, too, where it is another
+        trainings = [job for job in budget.jobs() if job.title.startswith("step one")]
+    else:
+        trainings = [budget.step_two(variant)]
+    return 60 * sum(job.hours(named(gpu), min(REACHED)) for job in trainings)

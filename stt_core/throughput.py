@@ -3,6 +3,7 @@
 import statistics
 import time
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -44,12 +45,25 @@ class Measured:
         """FLOP/s that were reached, convolutions and matrix products over all of the time."""
         return self.flops / self.seconds
 
+    def summary(self, steps: int) -> dict[str, float]:
+        """As a table's row, with the hours of a training of so many steps."""
+        whole = self.of / self.items
+        return {
+            "items measured": self.items,
+            "of": self.of,
+            "seconds a step": self.seconds,
+            "fastest": min(self.times) * whole,
+            "slowest": max(self.times) * whole,
+            "hours": steps * self.seconds / 3600,
+            "GFLOP/s": self.rate / 1e9,
+        }
+
 
 def measure(
     settings: SpatialSettings | TemporalSettings,
     cost: Cost,
     *,
-    steps: int = 3,
+    steps: int = 5,
     recompute: bool = False,
     teacher: tuple[int, float] | None = None,
 ) -> Measured:
@@ -81,7 +95,7 @@ def measure(
             run = replace(run, accumulate=1)
             train_temporal(run, data, out, initial=None, teacher=path, scale=scale)
     begun = data.begun[WARM_UP:]
-    times = tuple(after - before for before, after in zip(begun, begun[1:], strict=False))
+    times = tuple(after - before for before, after in pairwise(begun))
     device = torch.cuda.get_device_name() if on_gpu else f"{processor()}, {torch.get_num_threads()} threads"
     return Measured(device, items, cost.items, times, cost.flops)
 

@@ -182,7 +182,9 @@ class Trainings:
         return self.trained(variant, key, train)
 
     def _one_stage(self, variant: str, temporal: TemporalSettings) -> Path:
-        spatial = replace(self.profile.spatial, input="lab", seed=self.seed)
+        # It runs on one process, in one part.
+        spatial = replace(self.profile.spatial, input="lab", seed=self.seed, shards=1)
+        temporal = replace(temporal, accumulate=1)
         steps = max(spatial.steps, temporal.steps)  # no less of either than two steps give
         settings = OneStageSettings(spatial, temporal, steps, temporal.warmup, temporal.lr, self.seed)
         key = [asdict(settings), self.fingerprint("images"), self._pairs_key(), code_key(["one_stage"])]
@@ -198,9 +200,10 @@ class Trainings:
         """The training images, their short side of `load_size` px; kept in memory unless other processes decode."""
         return Images(self.folder("images"), load_size, seed=self.seed, cache=not self.profile.scale.workers)
 
-    def pairs(self, size: int) -> FramePairs:
-        """The training pairs at a size in px; kept as `images` are."""
-        gap, aspect, cache = self.profile.max_gap, self.profile.aspect, not self.profile.scale.workers
+    def pairs(self, size: int, *, cache: bool | None = None) -> FramePairs:
+        """The training pairs at a size in px; if not said otherwise, kept as `images` are."""
+        gap, aspect = self.profile.max_gap, self.profile.aspect
+        cache = not self.profile.scale.workers if cache is None else cache
         return FramePairs(self.folder("videos"), size=size, max_gap=gap, aspect=aspect, seed=self.seed, cache=cache)
 
     def fingerprint(self, kind: str) -> str:
