@@ -53,7 +53,7 @@ class Budget:
             raise InputError(f"--rows is {self.rows}; give headline or all.")
         if gpus < 1:
             raise InputError(f"--gpus is {gpus}; give 1 or more.")
-        self.profile, self.gpus, self.recompute = profile, gpus, recompute
+        self.profile, self.gpus, self.recompute = profile, gpus, recompute or profile.scale.recompute
 
     @cached_property
     def teacher(self) -> tuple[int, float]:
@@ -164,6 +164,18 @@ def evaluation_table(profile: Profile, on: Gpu, reached: tuple[float, float] = R
             "seconds to": times[1],
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def over_gpus(profile: Profile, counts: Iterable[int], recompute: Iterable[bool] = (False, True)) -> pd.DataFrame:
+    """Both steps on one GPU to many, one row each: "step", "gpus", "items" a GPU, "recompute", "GB", and the "job"."""
+    rows = []
+    for again in recompute:
+        for gpus in counts:
+            budget = Budget(profile, gpus, recompute=again)
+            for step, job in (("step one", budget.step_one()), ("step two", budget.step_two())):
+                size = {"items": job.cost.items, "GB": job.cost.memory / 1e9}
+                rows.append({"step": step, "gpus": gpus, "recompute": again, **size, "job": job})
+    return pd.DataFrame(rows)
 
 
 def as_ranges(table: pd.DataFrame) -> pd.DataFrame:

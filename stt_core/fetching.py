@@ -103,6 +103,7 @@ class Resuming:
             total = self._total(response, have, state)
             if status == 200:
                 have = 0
+                self._discard()  # first, so that a killed run can't leave an old part with a new state
                 write_json(self.state, {"url": url, "validator": _validator(response), "total": total})
             self._room(url, total, have)
             with (
@@ -125,7 +126,7 @@ class Resuming:
             length = response.headers.get("Content-Length", "")
             return int(length) if length.isdigit() else None
         match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
-        if not match or int(match[1]) != have or state["total"] not in (None, int(match[2])):
+        if not match or int(match[1]) != have or state.get("total") not in (None, int(match[2])):
             self._discard()
             raise Cut("the server sent another part than was asked for")
         return int(match[2])

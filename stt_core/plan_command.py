@@ -35,10 +35,13 @@ def plan(
         steps: that are measured.
     """
     from stt_core.budget import Budget, as_ranges, brief, evaluation_table, rounded, step_table, time_table
+    from stt_core.files import InputError
     from stt_core.gpus import LAUNCH, REACHED
     from stt_core.gpus import gpu as of_name
     from stt_core.profile import load_profile
 
+    if steps < 1:
+        raise InputError(f"--steps is {steps}; give 1 or more.")
     loaded, on, reached = load_profile(profile), of_name(gpu), reached or REACHED
     budget = Budget(loaded, gpus, rows, recompute)
     seeds = loaded.seeds if seeds is None else seeds

@@ -7,15 +7,18 @@ from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from stt_core.budget import Budget
 from stt_core.costs import Cost, random_teacher
-from stt_core.files import InputError
+from stt_core.files import InputError, read_json
 from stt_core.provenance import processor
 from stt_core.scale import Scale
 from stt_core.spatial import SpatialSettings
+from stt_core.study import Study
 from stt_core.temporal import TemporalSettings
 from stt_core.train import train_spatial, train_temporal
 
@@ -129,3 +132,24 @@ class RandomItems(Dataset):
             self.begun.append(time.perf_counter())
         self.asked += 1
         return self.item
+
+
+def beside_trainings(study: Study, steps: int = 5) -> pd.DataFrame:
+    """What steps measured now promise for the run's own trainings, and what those took; on one process.
+
+    Returns:
+        Rows "step one" and "step two", columns of `Measured.summary`, "promised, s" and "took, s" (missing where that wasn't
+        taken down), and "took / promised".
+    """
+    budget, rows = Budget(study.profile), {}
+    for name, job, settings, weights in (
+        ("step one", budget.step_one(), study.profile.spatial, study.spatial()),
+        ("step two", budget.step_two(), study.profile.temporal, study.weights("full")),
+    ):
+        found = measure(settings, job.cost, steps=steps, teacher=budget.teacher)
+        noted = weights.parent / "seconds.json"
+        took = read_json(noted)["seconds"] if noted.exists() else float("nan")
+        promised = job.steps * found.seconds
+        rows[name] = found.summary(job.steps) | {"promised, s": promised, "took, s": took}
+        rows[name]["took / promised"] = took / promised
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -16,7 +16,8 @@ class Server:
     """Serves `files`; `cuts` are the numbers of bytes after which the next answers break off.
 
     Attributes:
-        ranges: whether it honours Range. tag: its ETag, none if empty. statuses: answers to give first, without a file.
+        ranges: whether it honours Range; wrong_range: it begins a byte too early; most: bytes of a range at most, or 0.
+        tag: its ETag, none if empty. statuses: answers to give first, without a file.
         asked: (path, Range or None) of every request.
     """
 
@@ -24,7 +25,7 @@ class Server:
         self.files: dict[str, bytes] = {}
         self.cuts: list[int] = []
         self.statuses: list[int] = []
-        self.ranges, self.tag, self.wrong_range = True, '"one"', False
+        self.ranges, self.tag, self.wrong_range, self.most = True, '"one"', False, 0
         self.asked: list[tuple[str, str | None]] = []
         server = self
 
@@ -53,9 +54,10 @@ class Server:
             if start >= len(content):
                 handler.send_error(416)
                 return
-            start -= self.wrong_range
+            start, total = start - self.wrong_range, len(content)
+            content = content[: start + self.most] if self.most else content
             handler.send_response(206)
-            handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+            handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{total}")
         else:
             handler.send_response(200)
         handler.send_header("Content-Length", str(len(content) - start))

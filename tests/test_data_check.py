@@ -248,6 +248,7 @@ def test_videos(tmp_path: Path) -> None:
     assert checked.problems == ()
     assert checked.counts["videos"] == 3
     assert checked.counts["frames"] == 4 + 4 + 6
+    assert checked.counts["decoded"] == 4 + 4 + 2
     film = root / "film.mp4"
     film.write_bytes(film.read_bytes()[:200])
     cv2.imwrite(str(root / "video0" / "00002.jpg"), np.zeros((8, 8, 3), np.uint8))
