@@ -78,7 +78,9 @@ class Budget:
             return Job(way.title, one_stage_cost(spatial, temporal), max(spatial.steps, temporal.steps))
         own = self.profile.spatial
         teacher = (own.depth, own.width) if temporal.weight_forget else self.teacher
-        cost = temporal_cost(replace(temporal, lr=1.0), self.gpus, self.recompute, teacher)  # of any rate: counted once
+        # Rate and share change no operation: variants that differ in them are counted once.
+        alike = replace(temporal, lr=1.0, local=replace(temporal.local, share=0.7))
+        cost = temporal_cost(alike, self.gpus, self.recompute, teacher)
         return Job(way.title, cost, temporal.steps, self.gpus)
 
     def jobs(self) -> list[Job]:
@@ -113,17 +115,27 @@ def step_table(jobs: Iterable[Job]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def assumed(reached: tuple[float, float], seeds: int = 1) -> tuple[float, float]:
+    """The smaller and the larger share of what is possible.
+
+    Raises:
+        InputError: no shares, or no seeds.
+    """
+    if seeds < 1:
+        raise InputError(f"--seeds is {seeds}; give 1 or more.")
+    slow, fast = sorted(reached)
+    if not 0 < slow <= fast <= 1:
+        raise InputError(f"--reached is {reached[0]:g} {reached[1]:g}; give two shares above 0 and at most 1.")
+    return slow, fast
+
+
 def time_table(jobs: Iterable[Job], on: Gpu, seeds: int = 1, reached: tuple[float, float] = REACHED) -> pd.DataFrame:
     """Hours of every training, from the faster estimate to the slower one; the last row adds all up.
 
     Columns: "steps"; "ms a step", "hours" and "GPU-hours", each as "… from" and "… to"; "of 16-bit peak", the share of the
     peak arithmetic rate that the slower estimate means. GPU-hours are of all seeds.
     """
-    slow, fast = sorted(reached)
-    if seeds < 1:
-        raise InputError(f"--seeds is {seeds}; give 1 or more.")
-    if not 0 < slow <= fast <= 1:
-        raise InputError(f"--reached is {reached[0]:g} {reached[1]:g}; give two shares above 0 and at most 1.")
+    slow, fast = assumed(reached, seeds)
     rows = []
     for job in jobs:
         row = {"training": job.title, "steps": job.steps}

@@ -45,6 +45,7 @@ def train(
         compile: let torch.compile make the encoder faster, which takes a minute at the start.
         tensorboard: write events for TensorBoard, too.
     """
+    from stt_core import processes
     from stt_core.balance import carried_weights
     from stt_core.study import Study
     from stt_core.train import train_spatial, train_temporal
@@ -60,7 +61,9 @@ def train(
     if step == "spatial":
         settings = replace(study.profile.spatial, seed=seed, input=input or study.profile.spatial.input)
         origin = {"images": study.fingerprint("images")}
-        print(train_spatial(settings, study.images(settings.load_size), out, scale=scale, origin=origin))
+        path = train_spatial(settings, study.images(settings.load_size), out, scale=scale, origin=origin)
+        if not processes.rank():
+            print(path)
         return
     if variant not in VARIANTS or VARIANTS[variant].steps in ("one", "summed") or variant == "forget":
         raise InputError(f"--variant {variant} is not one that step two trains; see stt train --help.")
@@ -74,7 +77,9 @@ def train(
     settings = variant_settings(study.profile, variant, seed, carried)
     pairs, origin = study.pairs(settings.size), {"videos": study.fingerprint("videos")}
     initial = None if VARIANTS[variant].steps == "two" else initial
-    print(train_temporal(settings, pairs, out, initial=initial, teacher=teacher, scale=scale, origin=origin))
+    path = train_temporal(settings, pairs, out, initial=initial, teacher=teacher, scale=scale, origin=origin)
+    if not processes.rank():
+        print(path)
 
 
 def evaluate(

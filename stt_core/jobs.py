@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from stt_core.files import read_json
 from stt_core.profile import load_profile
 from stt_core.schedule import Notebook, grid, known_seconds
 from stt_core.variants import VARIANTS
@@ -43,8 +44,9 @@ def jobs(
 ) -> list[Job]:
     """Every cell of the grid, step one's first.
 
-    Minutes are those of the cell's last run or of the reference results, where there are any; else the training's by its
-    operations, at the lower rate that `budget` assumes; without a GPU, `UNKNOWN`.
+    Minutes are those of the cell's last run or of the reference results, where there are any; else the training's by the
+    steps that `stt plan --measure` timed for as many GPUs (of another way to train in proportion to its operations); else by its
+    operations alone, at the lower rate that `budget` assumes; without a GPU, `UNKNOWN`.
 
     Args:
         root: the repository.
@@ -56,7 +58,7 @@ def jobs(
     for cell in grid(root, profile, seeds, overrides):
         minutes, by = known_seconds(root, cell) / 60, "an earlier run"
         if not minutes:
-            minutes, by = (_minutes(cell, gpus, gpu), f"operations on {gpu}") if gpus else (UNKNOWN, "a guess")
+            minutes, by = _minutes(cell, gpus, gpu)
         found.append(Job(cell.name, cell.after, cell.key, gpus, minutes, by))
     return found
 
@@ -72,15 +74,25 @@ def table(jobs: Sequence[Job]) -> pd.DataFrame:
     return frame
 
 
-def _minutes(cell: Notebook, gpus: int, gpu: str) -> float:
+def _minutes(cell: Notebook, gpus: int, gpu: str) -> tuple[float, str]:
+    measured = cell.out.parents[1] / "throughput.json"
+    timed = read_json(measured) if measured.is_file() else {}
+    if timed.get("processes") != max(1, gpus):
+        timed = {}
+    if not (gpus or timed):
+        return UNKNOWN, "a guess"
     from stt_core.budget import Budget  # seconds to import
-    from stt_core.gpus import REACHED
+    from stt_core.gpus import REACHED, seconds
     from stt_core.gpus import gpu as named
 
-    budget = Budget(load_profile(cell.parameters["profile"], cell.parameters.get("settings")), gpus)
+    budget = Budget(load_profile(cell.parameters["profile"], cell.parameters.get("settings")), max(1, gpus))
     variant = cell.parameters["variant"]
     if VARIANTS[variant].steps == "one":  # the teacher's, too, where it is another
-        trainings = [job for job in budget.jobs() if job.title.startswith("step one")]
+        trainings, like = [job for job in budget.jobs() if job.title.startswith("step one")], budget.step_one()
     else:
-        trainings = [budget.step_two(variant)]
-    return 60 * sum(job.hours(named(gpu), min(REACHED)) for job in trainings)
+        trainings, like = [budget.step_two(variant)], budget.step_two()
+    hours, by = sum(job.hours(named(gpu), min(REACHED)) for job in trainings), f"operations on {gpu}"
+    if timed:
+        took = timed["seconds a step"]["one" if VARIANTS[variant].steps == "one" else "two"]
+        hours, by = hours * took / seconds(like.cost.ops, named(gpu), min(REACHED)), f"steps on {timed['device']}"
+    return 60 * hours, by

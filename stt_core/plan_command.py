@@ -34,7 +34,7 @@ def plan(
         measure: run steps on this machine, too, each with a GPU's share of the batch; on a processor with a part of it.
         steps: that are measured.
     """
-    from stt_core.budget import Budget, as_ranges, brief, evaluation_table, rounded, step_table, time_table
+    from stt_core.budget import Budget, as_ranges, assumed, brief, evaluation_table, rounded, step_table, time_table
     from stt_core.files import InputError
     from stt_core.gpus import LAUNCH, REACHED
     from stt_core.gpus import gpu as of_name
@@ -45,12 +45,12 @@ def plan(
     loaded, on, reached = load_profile(profile), of_name(gpu), reached or REACHED
     budget = Budget(loaded, gpus, rows, recompute)
     seeds = loaded.seeds if seeds is None else seeds
+    low, high = assumed(reached, seeds)
     jobs = budget.jobs()
-    times = time_table(jobs, on, seeds, reached)  # complains first
+    times = time_table(jobs, on, seeds, reached)
     print(f"Profile {loaded.profile} on {gpus} x {on.title}, {seeds} seed{'s' * (seeds != 1)}.")
     print("\nOne step on one GPU; peak is the least memory it needs, without CUDA's own and workspaces:\n")
     print(rounded(step_table([budget.step_one(), budget.step_two()])).to_string())
-    low, high = sorted(reached)
     print(
         f"\nTime, assuming that {low:.0%} to {high:.0%} of what the data sheet allows is reached, and {1e6 * LAUNCH:.0f} "
         "microseconds to start an operation;\nGPU-hours are of all seeds; decoding must keep up (notebook 17):\n"
@@ -80,3 +80,5 @@ def _measure(budget: "Budget", steps: int) -> None:
         rows[job.title] = found.summary(job.steps)
     print(f"\nMeasured on {found.device}, {steps} steps each, their median:\n")
     print(rounded(pd.DataFrame.from_dict(rows, orient="index")).to_string())
+    if any(row["slowest"] > 2 * row["fastest"] for row in rows.values()):
+        print("Steps differ much, so something else is at work: wait for it, or leave it a core (OMP_NUM_THREADS=1).")

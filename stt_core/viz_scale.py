@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from stt_core.gpus import GPUS, REACHED
 from stt_core.viz import PALETTE_NAME
@@ -28,23 +28,21 @@ def memory_figure(table: pd.DataFrame) -> Figure:
         axis.set(xscale="log", yscale="log", title=step, xlabel="images a GPU" if step == "step one" else "pairs a GPU")
         _plain(axis, sorted(set(rows["items"])))
     axes[0].set_ylabel("GB, at least")
-    axes[0].yaxis.set_major_formatter(ScalarFormatter())
     axes[0].legend(fontsize=8)
     return figure
 
 
-def hours_figure(table: pd.DataFrame, names: Sequence[str] = ("h100", "a100", "rtx4090", "v100")) -> Figure:
+def hours_figure(table: pd.DataFrame, names: Sequence[str] = ("h100", "a100", "v100")) -> Figure:
     """Hours from start to end over GPUs, a panel a step: a band from the faster to the slower estimate for each GPU."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     table = table[~table["recompute"]]
     for axis, (step, rows) in zip(axes, table.groupby("step"), strict=True):
         for name, colour, marker in zip(names, sns.color_palette(PALETTE_NAME), "osD^", strict=False):
             slow, fast = ([job.hours(GPUS[name], reached) for job in rows["job"]] for reached in sorted(REACHED))
-            axis.fill_between(rows["gpus"], fast, slow, color=colour, alpha=0.25, linewidth=0)
+            axis.fill_between(rows["gpus"], fast, slow, color=colour, alpha=0.2, linewidth=0)
             axis.plot(rows["gpus"], slow, color=colour, marker=marker, markersize=4, label=GPUS[name].title)
         axis.set(xscale="log", yscale="log", title=step, xlabel="GPUs")
         _plain(axis, sorted(set(rows["gpus"])))
-        axis.yaxis.set_major_formatter(ScalarFormatter())
     axes[0].set_ylabel("hours")
     axes[1].legend(fontsize=8)
     return figure
@@ -53,3 +51,6 @@ def hours_figure(table: pd.DataFrame, names: Sequence[str] = ("h100", "a100", "r
 def _plain(axis: plt.Axes, ticks: Sequence[int]) -> None:
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.xaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.yaxis.set_minor_locator(NullLocator())

@@ -1,63 +1,14 @@
-"""Tiny data sets, written once a session: noise images, noise videos, a DAVIS of one moving square."""
+"""What many tests share: tiny data sets, written once a session, and a browser."""
 
 import os
 import shutil
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from writers import write_davis, write_images, write_videos
 
 torch.set_num_threads(1)  # on tensors this small, threads that wait for each other take ten times as long
-
-
-def write_images(root: Path, *, classes: int = 2, each: int = 4, size: int = 40) -> Path:
-    """ImageNet's layout: `train/<class>/*.JPEG` of smooth noise."""
-    rng = np.random.default_rng(0)
-    for c in range(classes):
-        folder = root / "train" / f"class{c}"
-        folder.mkdir(parents=True)
-        for i in range(each):
-            small = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
-            cv2.imwrite(str(folder / f"{i}.JPEG"), cv2.resize(small, (size + 8, size)))
-    return root
-
-
-def write_videos(root: Path, *, videos: int = 2, frames: int = 4, size: tuple[int, int] = (48, 80)) -> Path:
-    """Folders of frames: one noise image a video, shifted by 3 px a frame."""
-    rng = np.random.default_rng(1)
-    for v in range(videos):
-        folder = root / f"video{v}"
-        folder.mkdir(parents=True)
-        image = cv2.resize(rng.integers(0, 256, (6, 10, 3), dtype=np.uint8), size[::-1])
-        for t in range(frames):
-            cv2.imwrite(str(folder / f"{t:05d}.jpg"), np.roll(image, 3 * t, axis=1))
-    return root
-
-
-def write_davis(root: Path, *, names: tuple[str, ...] = ("square",), frames: int = 5) -> Path:
-    """DAVIS-2017's layout: an orange square on blue noise moves 4 px a frame; 48 x 64 px."""
-    rng = np.random.default_rng(2)
-    for name in names:
-        images, masks = (root / kind / "480p" / name for kind in ("JPEGImages", "Annotations"))
-        images.mkdir(parents=True)
-        masks.mkdir(parents=True)
-        ground = cv2.resize(rng.integers(0, 80, (6, 8, 3), dtype=np.uint8), (64, 48))
-        ground[..., 0] += 120  # BGR
-        for t in range(frames):
-            frame, mask = ground.copy(), np.zeros((48, 64), np.uint8)
-            where = (slice(16, 32), slice(8 + 4 * t, 24 + 4 * t))
-            frame[where], mask[where] = (20, 140, 250), 1
-            cv2.imwrite(str(images / f"{t:05d}.jpg"), frame)
-            picture = Image.fromarray(mask, mode="P")
-            picture.putpalette([0, 0, 0, 128, 0, 0])
-            picture.save(masks / f"{t:05d}.png")
-    lists = root / "ImageSets" / "2017"
-    lists.mkdir(parents=True)
-    (lists / "val.txt").write_text("\n".join(names) + "\n")
-    return root
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import resnet18
 
@@ -78,8 +77,8 @@ def test_the_correlations_matrix_products_by_formula() -> None:
     fine, coarse, pairs = 16**2, 8**2, 4
     features = fine**2 * 16 + coarse**2 * 32  # multiplications: cells x cells x channels
     colours = fine**2 + coarse**2
-    # Of the colours, only the correlation's gradient is asked for.
-    expected = 2 * pairs * (3 * features + coarse**2 * 32 + 2 * colours)
+    # Of the colours, only the correlation's gradient is asked for. RGB is turned to Lab by a matrix of 3 x 3.
+    expected = 2 * pairs * (3 * features + coarse**2 * 32 + 2 * colours + 2 * 64**2 * 9)
     products = gpus.by_kind(cost.ops, GPUS["h100"]).loc["matrix products", "TFLOP"]
     assert products * 1e12 == pytest.approx(expected)
 
@@ -133,16 +132,15 @@ def test_kept_memory_is_what_autograd_saves() -> None:
     for dtype in (None, torch.bfloat16):
         saved.clear()
         images = torch.rand(4, 3, 24, 24)
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            with torch.autocast("cpu", dtype, enabled=dtype is not None):
-                out = model(images)
-            with metered() as meter, torch.autocast("cpu", dtype, enabled=dtype is not None):
-                again = model(torch.empty_like(images))
-                kept = meter.live
+        mixed = {"dtype": dtype, "enabled": dtype is not None}
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), torch.autocast("cpu", **mixed):
+            out = model(images)
+        with metered() as meter, torch.autocast("cpu", **mixed):
+            again = model(torch.empty_like(images))
+            kept = meter.live
         del out, again
-        # In 16 bits the images were converted, and both are held; nothing else differs.
-        expected = sum(size for size, tensor in saved.values() if type(tensor) is torch.Tensor)
-        assert kept == expected + (images.nbytes if dtype else 0)
+        expected = sum(size for size, _ in saved.values())
+        assert kept == pytest.approx(expected, abs=64)  # counters of a few bytes
 
 
 def test_recomputing_trades_operations_for_memory() -> None:
@@ -154,7 +152,8 @@ def test_recomputing_trades_operations_for_memory() -> None:
 
 
 def test_half_precision_halves_what_autocast_converts() -> None:
-    whole, mixed = (costs.spatial_cost(replace(SPATIAL, precision=name)) for name in ("32-true", "bf16-mixed"))
+    many = replace(SPATIAL, batch=256, queue=256)  # beside which 16-bit copies of the weights are little
+    whole, mixed = (costs.spatial_cost(replace(many, precision=name)) for name in ("32-true", "bf16-mixed"))
     assert mixed.flops == whole.flops
     assert 0.4 * whole.kept < mixed.kept < whole.kept
     assert not any(op.half for op in whole.ops)
@@ -260,7 +259,9 @@ def stt(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, *argumen
 
 
 def test_the_command_prints_its_tables(capsys, monkeypatch) -> None:
-    code, output, error = stt(capsys, monkeypatch, "--profile", "smoke", "--gpus", 2, "--gpu", "v100", "--seeds", 2)
+    code, output, error = stt(
+        capsys, monkeypatch, "--profile", "smoke", "--gpus", 2, "--gpu", "v100", "--rows", "headline", "--seeds", 2
+    )
     assert (code, error) == (0, "")
     assert "2 x V100" in output
     assert "2 seeds" in output

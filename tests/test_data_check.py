@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import write_davis, write_images, write_videos
 from data_server import imagenette_files, jpeg, mat, png, youtube_meta
+from writers import write_davis, write_images, write_videos
 
 from stt_core import data_check
 from stt_core.cli import main

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import write_davis
 from torch import Tensor, nn
+from writers import write_davis
 
 from stt_core import norms, processes
 from stt_core.evaluate import evaluate_davis
