@@ -26,7 +26,7 @@ from stt_core.protocols import Source
 # Modules on which a measurement depends.
 CODE = (
     *("affinity", "badja", "baselines", "color", "datasets", "evaluate", "features", "labels", "metrics", "overlays"),
-    *("propagation", "protocols", "resnet", "shortlist", "timm_source", "weights"),
+    *("processes", "propagation", "protocols", "resnet", "shortlist", "timm_source", "weights"),
 )
 PRIVATE = ("key", "counts", "distances")  # of a sequence's record, not for `results.json`
 

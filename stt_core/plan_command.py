@@ -1,5 +1,6 @@
 """`stt plan`: memory and time of a profile's trainings, estimated before anyone spends a GPU-hour."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ def plan(
     reached: tuple[float, float] | None = None,
     measure: bool = False,
     steps: int = 5,
+    runs: Path = Path("runs"),
 ) -> None:
     """Estimate memory and time of a profile's trainings and evaluations; nothing is trained.
 
@@ -31,8 +33,10 @@ def plan(
         rows: ways to train, headline or all; the profile's if not given.
         recompute: compute the encoder's activations again in the backward pass.
         reached: two shares of the rate that the data sheet allows, between which the truth is assumed to lie.
-        measure: run steps on this machine, too, each with a GPU's share of the batch; on a processor with a part of it.
+        measure: run steps on this machine, too, each with a GPU's share of the batch; on a processor with a part of it. What
+            they took is noted for `make cluster`.
         steps: that are measured.
+        runs: where that is noted, in a folder of the profile's name.
     """
     from stt_core.budget import Budget, as_ranges, assumed, brief, evaluation_table, rounded, step_table, time_table
     from stt_core.files import InputError
@@ -65,20 +69,25 @@ def plan(
     if loaded.spatial.shards % gpus:
         print(f"To train on {gpus} GPUs, set spatial.shards to a multiple of {gpus}, as the estimate does.")
     if measure:
-        _measure(budget, steps)
+        _measure(budget, steps, runs / loaded.profile / "throughput.json")
 
 
-def _measure(budget: "Budget", steps: int) -> None:
+def _measure(budget: "Budget", steps: int, note: Path) -> None:
     import pandas as pd
 
     from stt_core.budget import rounded
+    from stt_core.files import write_json
     from stt_core.throughput import measure
 
-    rows = {}
-    for job, settings in ((budget.step_one(), budget.profile.spatial), (budget.step_two(), budget.profile.temporal)):
+    rows, took = {}, {}
+    for name, job, settings in (
+        ("one", budget.step_one(), budget.profile.spatial),
+        ("two", budget.step_two(), budget.profile.temporal),
+    ):
         found = measure(settings, job.cost, steps=steps, recompute=budget.recompute, teacher=budget.teacher)
-        rows[job.title] = found.summary(job.steps)
+        rows[job.title], took[name] = found.summary(job.steps), found.seconds
     print(f"\nMeasured on {found.device}, {steps} steps each, their median:\n")
     print(rounded(pd.DataFrame.from_dict(rows, orient="index")).to_string())
+    write_json(note, {"processes": budget.gpus, "device": found.device, "seconds a step": took})
     if any(row["slowest"] > 2 * row["fastest"] for row in rows.values()):
         print("Steps differ much, so something else is at work: wait for it, or leave it a core (OMP_NUM_THREADS=1).")

@@ -16,7 +16,18 @@ from stt_core.progress import clock
 
 LIBRARY = Path(__file__).parent
 # Modules that no notebook's output depends on.
-NOT_RESULTS = {"__main__", "runner", "schedule", "execute", "pairing", "progress", "cli", "plan_command", "reference", "glance"}
+NOT_RESULTS = {
+    "__main__",
+    "runner",
+    "schedule",
+    "execute",
+    "pairing",
+    "progress",
+    "cli",
+    "plan_command",
+    "reference",
+    "glance",
+}
 NOT_RESULTS |= {"archives", "data_check", "data_commands", "data_layouts", "data_sets", "downloads", "fetching", "jobs"}
 VERSIONED = ("torch", "torchvision", "lightning-fabric", "kornia", "numpy", "scipy", "pandas", "pillow")
 VERSIONED += ("opencv-python-headless", "scikit-image", "av", "matplotlib", "seaborn", "ipykernel", "papermill")

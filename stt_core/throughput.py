@@ -99,7 +99,7 @@ def measure(
             train_temporal(run, data, out, initial=None, teacher=path, scale=scale)
     begun = data.begun[WARM_UP:]
     times = tuple(after - before for before, after in pairwise(begun))
-    device = torch.cuda.get_device_name() if on_gpu else f"{processor()}, {torch.get_num_threads()} threads"
+    device = torch.cuda.get_device_name() if on_gpu else f"{processor()}, threads: {torch.get_num_threads()}"
     return Measured(device, items, cost.items, times, cost.flops)
 
 

@@ -26,7 +26,8 @@ from stt_core.variants import VARIANTS, variant_settings
 from stt_core.weights import file_hash, open_weights, save_weights
 
 ROOT = Path(__file__).resolve().parents[1]
-STEP_ONE_CODE = ("color", "decoding", "norms", "resnet", "spatial", "train", "training_data", "unlabelled", "weights")
+STEP_ONE_CODE = ("color", "decoding", "norms", "processes", "resnet", "spatial", "train", "training_data", "unlabelled")
+STEP_ONE_CODE += ("weights",)
 STEP_TWO_CODE = (*STEP_ONE_CODE, "balance", "correlation", "losses", "temporal")
 
 

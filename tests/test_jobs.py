@@ -43,6 +43,16 @@ def test_minutes_are_of_an_earlier_run_or_of_the_operations(study: Path) -> None
     both = hours["step one, Lab"] + hours["step one, RGB, the teacher"]
     assert found["step_one-seed0"].minutes == pytest.approx(60 * both)
     assert found["full-seed0"].by == "operations on a100"
+    # A step that took a tenth of a second, where its operations alone would take some other time.
+    took = {"processes": 1, "device": "a GPU", "seconds a step": {"one": 0.2, "two": 0.1}}
+    write_json(study / "runs/smoke/throughput.json", took)
+    timed = {job.name: job for job in jobs(study, "smoke", 1, [("settings.teacher", "rgb")], gpus=1, gpu="a100")}
+    assert timed["full-seed0"].minutes == pytest.approx(8 * 0.1 / 60)
+    assert timed["step_one-seed0"].minutes == pytest.approx(2 * 12 * 0.2 / 60)  # the student's start and the teacher
+    assert (timed["full-seed0"].by, timed["soft-seed0"].by) == ("steps on a GPU", "an earlier run")
+    of = {name: job.minutes for name, job in timed.items()}
+    assert of["neither-seed0"] / of["full-seed0"] == pytest.approx(hours["no distillation"] / hours["full method"])
+    assert jobs(study, "smoke", 1, [("settings.teacher", "rgb")], gpus=2)[0].by == "operations on h100"  # others
     shown = table(list(found.values()))
     assert len(shown) == len(VARIANTS)
     assert shown["GPU-hours"].sum() == pytest.approx(sum(job.minutes for job in found.values()) / 60)
