@@ -12,7 +12,7 @@ from stt_core.files import InputError
 
 # libjpeg scales while it decodes: half the size takes a third of the time.
 REDUCED = {
-    1: cv2.IMREAD_COLOR,
+    1: cv2.IMREAD_COLOR_RGB,
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
@@ -110,7 +110,7 @@ def _image(path: Path, factor: int) -> np.ndarray:
     image = cv2.imdecode(content, flags) if content.size else None
     if image is None:
         raise InputError(f"{path} cannot be decoded as an image; restore this frame.")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image if factor == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # reduced, there's BGR alone
 
 
 def _video_frame(frame: VideoFrame, factor: int) -> np.ndarray:

@@ -47,6 +47,8 @@ class Execution:
             "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # CUDA's matrix products give the same numbers each time
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             "JUPYTER_RUNTIME_DIR": self.folder.name,
+            # tqdm misses widgets that nobody would see here, and would say so in a page.
+            "PYTHONWARNINGS": ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), "ignore:IProgress not found"])),
         }
         with open(self._file("progress"), "w") as progress, open(self._file("errors"), "w") as errors:
             command = [sys.executable, "-m", "stt_core.execute", str(job)]
