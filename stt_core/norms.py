@@ -62,6 +62,8 @@ def average_statistics(module: nn.Module) -> None:
     They are running means of what each process saw, so this is the running mean of what all saw.
     """
     for norm in norms(module):
+        if not norm.training:
+            continue  # a frozen teacher's
         norm.running_mean.copy_(averaged(norm.running_mean))
         norm.running_var.copy_(averaged(norm.running_var))
 

@@ -154,4 +154,4 @@ class SpatialThenTemporal(nn.Module):
     def undropped(self, image: Tensor) -> Tensor:
         """The student's res5 (B, C, h, w) of whole Lab images (B, 3, H, W), which leave no trace in its statistics."""
         statistics = {name: value.clone() for name, value in self.student.named_buffers()}
-        return functional_call(self.student, statistics, (image, ("res5",)))["res5"].to(image.dtype)
+        return functional_call(self.student, statistics, (image, ("res5",)))["res5"].to(self.student.conv1.weight.dtype)

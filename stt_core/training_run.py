@@ -54,7 +54,8 @@ class Run:
         self.checkpoint = out / "checkpoint.pt"
         self.writes = processes.rank() == 0
         out.mkdir(parents=True, exist_ok=True)
-        fabric.strategy.precision.convert_module(model)  # to float64 before a checkpoint in it is loaded, or nothing
+        # To its type and device before a checkpoint is loaded: the optimizer's state follows the weights then, not later.
+        fabric.strategy.precision.convert_module(model).to(fabric.device)
         if self.checkpoint.exists():
             self._restore()
         session = {"from step": self.start, **provenance(), "processes": processes.count(), "data": origin or {}}
