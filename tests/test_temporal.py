@@ -228,3 +228,13 @@ def test_learning_without_forgetting(weights: dict[str, Path]) -> None:
 def test_without_forgetting_needs_a_lab_teacher(weights: dict[str, Path]) -> None:
     with pytest.raises(InputError, match="reads RGB"):
         model(weights, "rgb", weight_global=0.0, weight_forget=1.0)
+
+
+def test_features_leave_autocast_in_32_bits(weights: dict[str, Path]) -> None:
+    """Under autocast images may have become 16-bit before they are asked for."""
+    it = model(weights, weight_global=0.0, weight_forget=1.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        features = it.undropped(torch.zeros(1, 3, 64, 64, dtype=torch.bfloat16))
+        losses = it(pairs(), 1)
+    assert features.dtype == torch.float32
+    assert {loss.dtype for loss in losses.values()} == {torch.float32}
