@@ -61,7 +61,7 @@ cluster: $(READY) $(VENV)/.cluster  ## the grid of `ablations` as jobs: OPTIONS=
 data: $(READY)  ## download and check: SET=davis|imagenette|jhmdb|vip|youtube-vos|imagenet; without SET make those that ship as code
 	@$(BIN)/stt data $(if $(SET),get $(SET) --root "$(or $(DATA),data)",synthetic --root data/synthetic)
 
-test: check  ## everything that CI runs: checks, tests, the whole pipeline on little data
+test: check $(VENV)/.cluster  ## everything that CI runs: checks, tests, the whole pipeline on little data
 	@$(BIN)/python -m pytest
 	@$(MAKE) --no-print-directory reproduce PROFILE=smoke DATA= SEED=0
 	@STT_BOOK=runs/smoke/book/html $(BIN)/python -m pytest tests/browser
