@@ -8,7 +8,6 @@ import argparse
 import ast
 import base64
 import io
-import json
 import re
 import shutil
 import subprocess
@@ -18,9 +17,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
+from filelock import FileLock
 from PIL import Image
 
 from stt_core.captions import KEY
+from stt_core.endings import one_sentence
 from stt_core.files import InputError, read_json, write_json, write_text
 from stt_core.fingerprint import hash_of
 from stt_core.pairing import PATTERN
@@ -224,7 +225,8 @@ def build(root: Path, profile: str) -> tuple[Path, bool]:
     result = subprocess.run([*command, str(source), str(new)], capture_output=True, text=True)
     write_text(log, result.stdout + result.stderr)
     if result.returncode:
-        raise InputError(f"the book can't be rendered, see {log}:\n{result.stderr.strip()}")
+        print(result.stderr.strip(), file=sys.stderr)
+        raise InputError(f"the book can't be rendered, see {log}; mend the pages that are named above.")
     polish(new)
     record.unlink(missing_ok=True)
     shutil.rmtree(html, ignore_errors=True)
@@ -237,11 +239,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Render the book of one profile's run.")
     parser.add_argument("--profile", default="laptop")
     given = parser.parse_args()
-    try:
-        first, rendered = build(Path.cwd(), given.profile)
-    except (InputError, json.JSONDecodeError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    with one_sentence():
+        executed(Path.cwd(), given.profile)  # before anything is written
+        with FileLock(Path.cwd() / "runs" / given.profile / ".book.lock"):  # a second one waits, and finds it fresh
+            first, rendered = build(Path.cwd(), given.profile)
     print(f"The book {'is rendered' if rendered else 'is fresh'}: {first.resolve().as_uri()}")
     return 0
 

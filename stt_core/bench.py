@@ -20,10 +20,12 @@ from torch import Tensor
 
 from stt_core import shortlist
 from stt_core.affinity import affinity, apply_affinity
+from stt_core.files import InputError
 from stt_core.memory import memory
 from stt_core.metrics import frame_scores
 from stt_core.propagation import PARTS
 from stt_core.provenance import processor
+from stt_core.ranges import check_least
 from stt_core.references import TEMPERATURE, TOPK, official_scheme, released_scheme
 from stt_core.resnet import INFERENCE, folded, random_encoder
 
@@ -44,6 +46,13 @@ class BenchSettings:
     radii: tuple[int, ...] = (4, 8, 12, 16, 20)  # cells, likewise, on the middle map
     videos: tuple[int, ...] = (50, 2000)  # frames of videos whose memory is compared
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_least(
+            self, repeats=1, height=1, width=1, channels=1, context=1, radius=0, radius_fine=0, chunks=1, seed=0
+        )
+        if min(*self.heights, *self.radii, *self.videos, 1) < 1:
+            raise InputError("heights, radii and videos must be lists of numbers above 0.")
 
 
 def run_bench(settings: BenchSettings = BenchSettings(), progress: Callable[[str], None] = print) -> dict:

@@ -1,5 +1,6 @@
 """The command line, `stt`: data, training, evaluation, each a function of the library with its arguments."""
 
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,78 +9,10 @@ from typing import Annotated, Literal
 import tyro
 
 from stt_core.data_commands import data
-from stt_core.files import InputError
+from stt_core.endings import DEBUG, one_sentence
+from stt_core.files import InputError, only_writer
 from stt_core.plan_command import plan
-
-
-def train(
-    step: Annotated[Literal["spatial", "temporal"], tyro.conf.Positional],
-    *,
-    out: Path,
-    profile: str = "laptop",
-    data: str = "",
-    seed: int = 0,
-    variant: str = "full",
-    initial: Path | None = None,
-    teacher: Path | None = None,
-    input: Literal["lab", "rgb"] | None = None,
-    workers: int | None = None,
-    recompute: bool = False,
-    compile: bool = False,
-    tensorboard: bool = False,
-) -> None:
-    """Train one step, under torchrun with all its processes; a stopped run goes on where it was when the same command is given again.
-
-    Args:
-        step: which of the two.
-        out: folder for weights.pth, metrics.csv and, while it runs, checkpoint.pt.
-        profile: name or YAML file of a profile, which has all settings.
-        data: folder of the data; the profile's if not given.
-        variant: step two: full, no_global, no_local, neither, quarter, neg_log, rows, soft, released, released_soft; from scratch: step_two, scratch, one_level, share_0.1, share_0.4, share_1.
-        initial: step two: weights of step one to start from.
-        teacher: step two: weights of the frozen encoder; those of --initial if not given.
-        input: step one: colours; the profile's (Lab, the student's start) if not given, RGB for the paper's teacher.
-        workers: processes that decode, for each that trains; 0 = none, and decoded frames stay in memory. The profile's if
-            not given.
-        recompute: compute the encoder's activations again in the backward pass: a third more time for less memory.
-        compile: let torch.compile make the encoder faster, which takes a minute at the start.
-        tensorboard: write events for TensorBoard, too.
-    """
-    from stt_core import processes
-    from stt_core.balance import carried_weights
-    from stt_core.study import Study
-    from stt_core.train import train_spatial, train_temporal
-    from stt_core.variants import VARIANTS, variant_settings
-
-    if (out / "weights.pth").exists():
-        raise InputError(f"{out / 'weights.pth'} is there already; delete it to train anew, or choose another --out.")
-    study = Study(profile, seed=seed, data=str(Path(data).resolve()) if data else "")
-    own = study.profile.scale
-    trades = {"recompute": own.recompute or recompute, "compile": own.compile or compile, "tensorboard": tensorboard}
-    scale = replace(own, workers=own.workers if workers is None else workers, **trades)
-    study.profile = replace(study.profile, scale=scale)
-    if step == "spatial":
-        settings = replace(study.profile.spatial, seed=seed, input=input or study.profile.spatial.input)
-        origin = {"images": study.fingerprint("images")}
-        path = train_spatial(settings, study.images(settings.load_size), out, scale=scale, origin=origin)
-        if not processes.rank():
-            print(path)
-        return
-    if variant not in VARIANTS or VARIANTS[variant].steps in ("one", "summed") or variant == "forget":
-        raise InputError(f"--variant {variant} is not one that step two trains; see stt train --help.")
-    if initial is None and (VARIANTS[variant].steps == "both" or study.profile.carry_weights):
-        raise InputError("give step one's weights with --initial: to start from, or to carry the loss weights over.")
-    teacher = teacher or initial
-    base = replace(study.profile.temporal, seed=seed)
-    carried = None
-    if study.profile.carry_weights:
-        carried = carried_weights(base, study.pairs, initial, teacher)["weights"]
-    settings = variant_settings(study.profile, variant, seed, carried)
-    pairs, origin = study.pairs(settings.size), {"videos": study.fingerprint("videos")}
-    initial = None if VARIANTS[variant].steps == "two" else initial
-    path = train_temporal(settings, pairs, out, initial=initial, teacher=teacher, scale=scale, origin=origin)
-    if not processes.rank():
-        print(path)
+from stt_core.train_command import train
 
 
 def evaluate(
@@ -104,6 +37,7 @@ def evaluate(
     width: float = 1.0,
     input: Literal["rgb", "lab"] = "rgb",
     precision: Literal["float32", "bfloat16"] = "float32",
+    device: Literal["auto", "cuda", "cpu"] = "auto",
 ) -> None:
     """Propagate labels and measure, under torchrun with all its processes; sequences already in --out are kept.
 
@@ -131,6 +65,7 @@ def evaluate(
         input: colours of weights that do not say.
         precision: of the encoder; bfloat16 is faster where the processor has units for it, and its features differ by
             about a hundredth.
+        device: cuda, cpu, or auto for what there is.
     """
     from stt_core import evaluate as module
     from stt_core import processes
@@ -140,20 +75,15 @@ def evaluate(
     changes = {"resize": resize, "num_preceding": num_preceding, "radius": radius, "topk": topk}
     changes |= {"temperature": temperature, "window": window, "first_windowed": first_windowed}
     changes = {name: value for name, value in changes.items() if value is not None}
-    least = {"resize": 1, "num_preceding": 0, "radius": 0, "topk": 1, "temperature": 1e-6, "width": 1 / 64}
-    for name, low in least.items():
-        value = width if name == "width" else changes.get(name, low)
-        if not value >= low:
-            raise InputError(f"--{name.replace('_', '-')} is {value}; give {low:g} or more.")
+    _check_least(width=(width, 1 / 64))
     if (davis and task != "badja") or (year != "2017" and task != "davis"):
         raise InputError(f"--year belongs to davis and --davis to badja; leave it out for {task}.")
     inference, stride = chosen(task, preset, stride)
     inference = replace(inference, **changes)
-    if inference.window == "circle" and not inference.radius:
-        raise InputError("--radius is 0, which leaves nothing of a circle; give 1 or more, or --window square.")
     of = {"davis": {"split": split, "year": year}, "badja": {"davis": davis}}.get(task, {"split": split})
     with processes.together():
-        source = label_source(weights, stride=stride, depth=depth, width=width, input=input, precision=precision)
+        how = {"depth": depth, "width": width, "input": input, "precision": precision, "device": device}
+        source = label_source(weights, stride=stride, **how)
         results = getattr(module, f"evaluate_{task}")(source, data, out, inference, **of)
         if processes.rank():
             return  # the first process says it
@@ -181,6 +111,7 @@ def propagate(
     width: float = 1.0,
     input: Literal["rgb", "lab"] = "rgb",
     precision: Literal["float32", "bfloat16"] = "float32",
+    device: Literal["auto", "cuda", "cpu"] = "auto",
 ) -> None:
     """Follow objects and points through a video of your own; a stopped run goes on when the same command is given again.
 
@@ -202,19 +133,19 @@ def propagate(
         input: colours of weights that do not say.
         precision: of the encoder; bfloat16 is faster where the processor has units for it, and its features differ by
             about a hundredth.
+        device: cuda, cpu, or auto for what there is.
     """
     from stt_core.features import feature_source
     from stt_core.own_video import propagate_video
     from stt_core.presets import chosen
 
     inference, stride = chosen("davis", preset, stride)
-    least = {"resize": (resize, 1), "rate": (rate, 1 / 1000), "width": (width, 1 / 64)}
-    for name, (value, low) in least.items():
-        if value is not None and not value >= low:
-            raise InputError(f"--{name} is {value}; give {low:g} or more.")
-    source = feature_source(weights, stride=stride, depth=depth, width=width, input=input, precision=precision)
-    inference = replace(inference, resize=resize or inference.resize)
-    results = propagate_video(source, video, out, inference, mask=mask, points=points, rate=rate)
+    _check_least(rate=(rate, 1 / 1000), width=(width, 1 / 64))
+    inference = inference if resize is None else replace(inference, resize=resize)
+    how = {"depth": depth, "width": width, "input": input, "precision": precision, "device": device}
+    source = feature_source(weights, stride=stride, **how)
+    with only_writer(out):
+        results = propagate_video(source, video, out, inference, mask=mask, points=points, rate=rate)
     if source.note:
         print(source.note)
     print(f"{results['frames']} frames")
@@ -233,8 +164,6 @@ def bench(*, out: Path, repeats: int = 5, fine: bool = True) -> None:
     from stt_core.files import write_json
     from stt_core.tables import machine_text, speed_table
 
-    if repeats < 1:
-        raise InputError(f"--repeats is {repeats}; give 1 or more.")
     settings = BenchSettings(repeats=repeats)
     results = run_bench(
         settings if fine else replace(settings, radius_fine=0), lambda text: print(text, file=sys.stderr)
@@ -245,16 +174,20 @@ def bench(*, out: Path, repeats: int = 5, fine: bool = True) -> None:
     print(out)
 
 
+def _check_least(**options: tuple[float, float]) -> None:
+    """Options (value, least value) that belong to no settings object."""
+    for name, (value, low) in options.items():
+        if not low <= value < math.inf:
+            raise InputError(f"--{name} is {value}; give {low:g} or more.")
+
+
 def main() -> None:
-    """Entry point. A bad input ends with its one sentence on standard error and exit code 2."""
-    try:
+    """Entry point. A bad input ends with its one sentence on standard error and exit code 2, see `endings`."""
+    given = sys.argv[1:]
+    with one_sentence("stt", debug=DEBUG in given):
         tyro.extras.subcommand_cli_from_dict(
             {"data": data, "plan": plan, "train": train, "evaluate": evaluate, "propagate": propagate, "bench": bench},
             prog="stt",
+            description=f"{DEBUG}, anywhere, shows the traceback where a command fails.",
+            args=[word for word in given if word != DEBUG],
         )
-    except (InputError, OSError) as error:  # OSError: --out is a file, the disk is full
-        print(f"stt: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("stt: stopped; the same command goes on from here.", file=sys.stderr)
-        sys.exit(130)

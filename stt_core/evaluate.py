@@ -20,6 +20,7 @@ from stt_core.datasets import Clip, Sequence, davis_sequences, jhmdb_clips, vip_
 from stt_core.features import FeatureSource
 from stt_core.files import read_json, write_json, write_text
 from stt_core.fingerprint import code_fingerprint, hash_of
+from stt_core.out_of_memory import PROPAGATION, out_of_memory
 from stt_core.presets import Inference
 from stt_core.protocols import Source
 
@@ -93,6 +94,7 @@ def evaluate_badja(
     return _evaluate("badja", clips, one, totals, source, out, inference, {}, notes)
 
 
+@out_of_memory(PROPAGATION)
 def _evaluate(
     task: str,
     sequences: list,

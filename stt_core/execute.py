@@ -3,16 +3,21 @@
 import json
 import os
 import re
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import nbformat
 import papermill
+import psutil
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from stt_core.pairing import read_source
 
+STOPPING = threading.Event()
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # terminals' escape sequences in tracebacks
 
 
@@ -32,6 +37,12 @@ def execute(source: Path, output: Path, parameters: dict, folder: Path) -> None:
     """
     notebook = read_source(source)
     total = len(notebook.cells) + 1  # papermill adds a cell with the parameters
+
+    def started(cell: nbformat.NotebookNode, cell_index: int) -> None:
+        if STOPPING.is_set():
+            sys.exit(1)
+        print(f"{cell_index}/{total}", flush=True)
+
     prepared = folder / "input.ipynb"
     nbformat.write(notebook, prepared)
     # Sockets in the file system: no port is opened on the machine, and two kernels can't take the same one.
@@ -46,11 +57,29 @@ def execute(source: Path, output: Path, parameters: dict, folder: Path) -> None:
         cwd=source.parent,
         progress_bar=False,
         config=Config(KernelManager=kernel, AsyncKernelManager=kernel),
-        on_cell_start=lambda cell, cell_index: print(f"{cell_index}/{total}", flush=True),
+        on_cell_start=started,
     )
 
 
+def interrupt(*_: object) -> None:
+    """The runner asks to stop: end the cell in hand, in which a training saves its step, and start no other."""
+    STOPPING.set()
+    for kernel in psutil.Process().children():
+        kernel.send_signal(signal.SIGINT)
+
+
+def follow(runner: int) -> None:
+    """End this process and its kernel as soon as the runner is gone, however it went."""
+    while os.getppid() == runner:
+        time.sleep(0.5)
+    for kernel in psutil.Process().children():
+        kernel.kill()
+    os._exit(1)
+
+
 def main(path: str) -> int:
+    signal.signal(signal.SIGUSR1, interrupt)
+    threading.Thread(target=follow, args=[os.getppid()], daemon=True).start()
     job = json.loads(Path(path).read_text(encoding="utf-8"))
     output, folder = Path(job["output"]), Path(path).parent
     try:

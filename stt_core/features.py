@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stt_core.color import normalize_rgb, rgb_to_lab
+from stt_core.device import chosen_device
 from stt_core.resnet import INFERENCE, folded, random_encoder
 from stt_core.weights import file_hash, open_weights
 
@@ -51,6 +52,7 @@ def feature_source(
     seed: int = 0,
     input: str = "rgb",
     precision: str = "float32",
+    device: str = "auto",
 ) -> FeatureSource:
     """Open a feature source.
 
@@ -62,18 +64,20 @@ def feature_source(
         input: colours of a weights file that does not say; Lab for "random".
         precision: of the encoder's convolutions, "float32" or "bfloat16": faster where the processor has units for it, at
             features that differ by about a hundredth.
+        device: "cuda", "cpu", or "auto" for what there is.
 
     Raises:
-        InputError: the weights file is missing or does not fit; a timm model is unknown, not to be had, or not dense.
+        InputError: the weights file is missing or does not fit; a timm model is unknown, not to be had, or not dense; CUDA
+            is asked for where there is none.
         ValueError: the stride is neither 8 nor 4, or the precision another one.
     """
     if stride not in INFERENCE:
         raise ValueError(f"stride {stride} is not one of {sorted(INFERENCE)}")
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision {precision!r} is neither float32 nor bfloat16")
+    device = chosen_device(device)
     if weights == "lab":
         return FeatureSource(weights, weights, stride, partial(_lab_patches, stride=stride))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     if weights.startswith("timm:"):
         from stt_core.timm_source import timm_source  # an extra that few have, and seconds to import
 

@@ -9,8 +9,11 @@ from torch.utils.data import DataLoader
 
 from stt_core import processes
 from stt_core.files import InputError
+from stt_core.out_of_memory import TRAINING, out_of_memory
+from stt_core.ranges import check_above, check_least
 from stt_core.scale import ALONE, Scale, start
 from stt_core.spatial import MoCo, SpatialSettings
+from stt_core.stopping import pass_over_signals
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.train import set_rate
 from stt_core.training_data import EpochBatches, FramePairs, Images
@@ -27,6 +30,10 @@ class OneStageSettings:
     warmup: int  # steps
     lr: float
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_least(self, steps=1, warmup=0, seed=0)
+        check_above(self, lr=0)
 
 
 class OneStage(nn.Module):
@@ -59,6 +66,7 @@ class OneStage(nn.Module):
         return {"contrastive": contrastive, **self.temporal(pairs, channel)}
 
 
+@out_of_memory(TRAINING.format(step="temporal"))
 def train_one_stage(
     settings: OneStageSettings,
     images: Images,
@@ -76,7 +84,7 @@ def train_one_stage(
     Returns:
         The path of `weights.pth`: the student, torchvision's names.
     """
-    fabric = start(settings.temporal.precision)
+    fabric = start(settings.temporal.precision, scale.device)
     if (processes.count(), settings.spatial.shards, settings.temporal.accumulate) != (1, 1, 1):
         raise InputError("both steps at once runs on one process: set spatial.shards and temporal.accumulate 1.")
     torch.manual_seed(settings.seed)
@@ -89,7 +97,8 @@ def train_one_stage(
     loaders = []
     for data, size in ((images, settings.spatial.batch), (pairs, settings.temporal.batch)):
         sampler = EpochBatches(len(data), size, settings.steps, start=run.start, seed=settings.seed)
-        loaders.append(DataLoader(data, batch_sampler=sampler, num_workers=scale.workers))
+        how = {"num_workers": scale.workers, "worker_init_fn": pass_over_signals}
+        loaders.append(DataLoader(data, batch_sampler=sampler, **how))
     for step, (image_batch, pair_batch) in run.steps(zip(*loaders, strict=True)):
         rate = set_rate(optimizer, step, settings)
         channel = 1 + int(torch.randint(2, ()))  # a or b, one for the whole batch

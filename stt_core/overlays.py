@@ -7,7 +7,7 @@ import numpy as np
 
 from stt_core.datasets import read_image
 from stt_core.features import resized
-from stt_core.files import written_whole
+from stt_core.files import write_bytes
 
 COLUMNS, ROWS, WIDTH = 3, 2, 320  # of a contact sheet; width of its pictures in px
 
@@ -64,5 +64,7 @@ def write_sheet(
     sheet = np.concatenate(
         [np.concatenate(pictures[i : i + COLUMNS], axis=1) for i in range(0, len(pictures), COLUMNS)]
     )
-    with written_whole(path) as temporary:
-        cv2.imwrite(str(temporary), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    _, content = cv2.imencode(
+        ".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)
+    )  # imwrite would not say that a disk is full
+    write_bytes(path, content.tobytes())

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from stt_core.files import InputError
+from stt_core.ranges import check_above, check_choice, check_least
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,32 @@ class Inference:
     window: str = "square"  # |dy|, |dx| <= radius; or "circle": dy^2 + dx^2 < radius^2
     first_windowed: bool = True  # False: a query sees all of frame 0, though only a window of the others
     first_twice: bool = True  # frame 0 counts twice while it is among the preceding frames
+
+    def __post_init__(self) -> None:
+        sides = self.resize if isinstance(self.resize, tuple) else (self.resize,)
+        if any(side is not None and side < 1 for side in sides):
+            raise InputError(f"resize is {self.resize}; give 1 px or more.")
+        check_least(self, num_preceding=0 if self.with_first else 1, radius=0, topk=1)
+        check_above(self, temperature=0)
+        check_choice(self, window=("square", "circle"))
+        if self.window == "circle" and not self.radius:
+            raise InputError("radius is 0, which leaves nothing of a circle; give 1 or more, or the window square.")
+        if not (self.first_windowed or self.with_first):
+            raise InputError("first_windowed is off, but so is with_first: there is no first frame to be seen whole.")
+        most = self.cells * (self.num_preceding + self.with_first)
+        if self.first_windowed and self.topk > most:
+            raise InputError(
+                f"topk is {self.topk}, but the windows of all context frames hold no more than {most} cells; lower it, or "
+                "give a larger radius or num_preceding."
+            )
+
+    @property
+    def cells(self) -> int:
+        """Of a whole window."""
+        reach = range(-self.radius, self.radius + 1)
+        if self.window == "square":
+            return len(reach) ** 2
+        return sum(dy**2 + dx**2 < self.radius**2 for dy in reach for dx in reach)
 
     def propagation(self) -> dict:
         """The arguments of `propagation.propagate_frames`."""

@@ -11,6 +11,8 @@ import yaml
 from stt_core.bench import BenchSettings
 from stt_core.files import InputError
 from stt_core.presets import PRESETS, Inference
+from stt_core.ranges import check_above, check_choice, check_least
+from stt_core.resnet import INFERENCE
 from stt_core.scale import Scale
 from stt_core.spatial import SpatialSettings
 from stt_core.synthetic import World
@@ -40,6 +42,9 @@ class Published:
     teacher: str = ""  # of any depth
     teacher_input: str = "rgb"
 
+    def __post_init__(self) -> None:
+        check_choice(self, student_input=("lab", "rgb"), teacher_input=("lab", "rgb"))
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -51,6 +56,9 @@ class Evaluation:
     jhmdb: Inference = PRESETS["jhmdb_s8"]
     badja: Inference = PRESETS["badja_s8"]
     real: Inference = Inference(resize=240, radius=6)  # DAVIS at half its size and half the window
+
+    def __post_init__(self) -> None:
+        check_choice(self, stride=tuple(INFERENCE))
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,15 @@ class Profile:
     evaluation: Evaluation = Evaluation()
     bench: BenchSettings = BenchSettings()  # notebook 13
 
+    def __post_init__(self) -> None:
+        check_choice(self, teacher=("lab", "rgb"), rows=("headline", "all"))
+        check_least(self, max_gap=1, seeds=1, rate_steps=1)
+        check_above(self, scratch_lr=0)
+        if not 0 < self.aspect[0] <= self.aspect[1]:
+            raise InputError(f"aspect is {self.aspect}; give the least and the largest width over height of a crop.")
+        if any(not rate > 0 for rate in self.rates):
+            raise InputError(f"rates are {self.rates}; give numbers above 0.")
+
 
 def load_profile(profile: str, settings: dict | None = None) -> Profile:
     """Read a profile and lay `settings` over it.
@@ -110,19 +127,7 @@ def load_profile(profile: str, settings: dict | None = None) -> Profile:
     if not isinstance(own, dict):
         raise InputError(f"{path}: settings must be a mapping, not {own!r}.")
     values = _merged(own, settings or {})
-    built = _build(Profile, {"profile": content["profile"], **values}, str(path))
-    colours_of = {"teacher": built.teacher, "spatial: input": built.spatial.input}
-    colours_of |= {
-        f"published: {kind}_input": getattr(built.published, f"{kind}_input") for kind in ("student", "teacher")
-    }
-    for name, colours in colours_of.items():
-        if colours not in ("lab", "rgb"):
-            raise InputError(f"{path}: {name} must be lab or rgb, not {colours!r}.")
-    if built.rows not in ("headline", "all") or built.seeds < 1:
-        raise InputError(f"{path}: rows must be headline or all, and seeds 1 or more.")
-    if min(built.scale.processes, built.scale.workers) < 0:
-        raise InputError(f"{path}: scale: processes and workers must be 0 or more.")
-    return built
+    return _build(Profile, {"profile": content["profile"], **values}, str(path))
 
 
 def _merged(base: dict, extra: dict) -> dict:
@@ -139,7 +144,11 @@ def _build(kind: type, values: dict, where: str) -> Any:
     unknown = sorted(set(values) - {field.name for field in fields(kind)})
     if unknown:
         raise InputError(f"{where}: unknown field {unknown[0]}; {kind.__name__} has {', '.join(hints)}.")
-    return kind(**{name: _convert(hints[name], value, f"{where}: {name}") for name, value in values.items()})
+    converted = {name: _convert(hints[name], value, f"{where}: {name}") for name, value in values.items()}
+    try:
+        return kind(**converted)
+    except InputError as error:  # of a value out of its range
+        raise InputError(f"{where}: {error}") from None
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

@@ -21,10 +21,13 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
-from stt_core.files import InputError, write_json
+from stt_core.endings import DEBUG, OURS, THEIRS, one_sentence
+from stt_core.files import InputError, write_json, write_text
 from stt_core.progress import Progress
 from stt_core.schedule import LIBRARY, Notebook, forecast, grid, plan, select, versions
 
+BLAME = f"{InputError.__name__}: "  # how the last line of a traceback begins where the input is at fault
+PATIENCE = 30  # s, for a step of a training and its checkpoint
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
 
@@ -35,8 +38,10 @@ class Execution:
         self.notebook = notebook
         self.started = time.monotonic()
         self.folder = tempfile.TemporaryDirectory(prefix="stt-")
-        self.output = notebook.out.with_name(f".{notebook.name}.running.ipynb")
-        self.output.unlink(missing_ok=True)
+        # A name of its own, since a run that was killed may have left a kernel that takes a second to notice.
+        self.output = notebook.out.with_name(f".{notebook.name}.{os.getpid()}.running.ipynb")
+        for left in notebook.out.parent.glob(f".{notebook.name}.*.running.ipynb"):
+            left.unlink(missing_ok=True)
         job = Path(self.folder.name) / "job.json"
         source, output = str(notebook.source.resolve()), str(self.output.resolve())
         write_json(job, {"source": source, "output": output, "parameters": notebook.parameters})
@@ -52,7 +57,9 @@ class Execution:
         }
         with open(self._file("progress"), "w") as progress, open(self._file("errors"), "w") as errors:
             command = [sys.executable, "-m", "stt_core.execute", str(job)]
-            self.process = subprocess.Popen(command, stdout=progress, stderr=errors, env=environment)
+            # In a session of its own, so that Ctrl-C comes to this process alone, which then stops the others in order.
+            how = {"env": environment, "start_new_session": True}
+            self.process = subprocess.Popen(command, stdout=progress, stderr=errors, **how)
 
     def _file(self, name: str) -> Path:
         return Path(self.folder.name) / name
@@ -75,7 +82,7 @@ class Execution:
             if self.output.exists():
                 self.output.replace(notebook.path(".failed.ipynb"))
             errors = errors or f"The process ended with code {code}, without a word: out of memory?"
-            notebook.path(".traceback.txt").write_text(errors + "\n", encoding="utf-8")
+            write_text(notebook.path(".traceback.txt"), errors + "\n")
             return errors.splitlines()[-1]
         # Without its record the output counts as stale: a crash between these lines costs a rerun, no more.
         notebook.path(".json").unlink(missing_ok=True)
@@ -87,9 +94,17 @@ class Execution:
         clear_failure(notebook)
         return ""
 
+    def ask(self) -> None:
+        """Ask the cell in hand to stop, which a training does once its step is saved."""
+        self.process.send_signal(signal.SIGUSR1)
+
     def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
+        """Wait for the end that `ask` asked for, not for long, and leave nothing."""
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         self.output.unlink(missing_ok=True)
         self.folder.cleanup()
 
@@ -141,9 +156,11 @@ def run(notebooks: list[Notebook], *, jobs: int = 2, force: bool = False) -> dic
                 progress.finished(execution.notebook.name, execution.seconds, error)
             progress.show({e.notebook.name: (e.cells, e.seconds) for e in running})
     finally:
+        progress.close()
+        for execution in running:
+            execution.ask()
         for execution in running:
             execution.stop()
-        progress.close()
     return problems
 
 
@@ -157,8 +174,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--force", action="store_true", help="run what is fresh, too")
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="set a parameter")
+    parser.add_argument(DEBUG, action="store_true", help="show the traceback where the runner itself fails")
     given = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that kernels are stopped, too
+    with one_sentence(debug=given.debug):
+        return _run(given)
+
+
+def _run(given: argparse.Namespace) -> int:
     try:
         overrides = [(name, yaml.safe_load(value)) for name, value in given.p]
         root = Path.cwd()
@@ -178,19 +200,17 @@ def main(arguments: list[str] | None = None) -> int:
                 locks.enter_context(FileLock(folder / f".{notebook.name}.lock", timeout=0))
             problems = run(chosen, jobs=max(1, given.jobs), force=given.force)
     except Timeout:
-        print(f"Another run of profile {given.profile} is at work on these: wait for it to end.", file=sys.stderr)
-        return 2
-    except (InputError, yaml.YAMLError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; the same command goes on from here.", file=sys.stderr)
-        return 130
+        raise InputError(f"Another run of profile {given.profile} is at work on these: wait for it to end.") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"-p: {' '.join(str(error).split())}; give a value as YAML has it.") from None
     for notebook in (n for n in chosen if n.name in problems):
-        print(f"{notebook.name}: {problems[notebook.name]}", file=sys.stderr)
-        if not problems[notebook.name].startswith("skipped: "):
+        problem = problems[notebook.name]
+        print(f"{notebook.name}: {problem.removeprefix(BLAME)}", file=sys.stderr)
+        if not problem.startswith(("skipped: ", BLAME)):
             print(f"    traceback: {notebook.path('.traceback.txt').relative_to(Path.cwd())}", file=sys.stderr)
-    return 1 if problems else 0
+    if all(problem.startswith(("skipped: ", BLAME)) for problem in problems.values()):
+        return THEIRS if problems else 0
+    return OURS
 
 
 if __name__ == "__main__":

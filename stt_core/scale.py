@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from stt_core.device import chosen_device
 from stt_core.files import InputError
+from stt_core.stopping import Stopped, stopped_by_signals
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class Scale:
     )
     compile: bool = False  # torch.compile of the student or the query encoder
     tensorboard: bool = False  # events for TensorBoard beside metrics.csv
+    device: str = "auto"  # that trains: "cuda", "cpu", or what there is
+
+    def __post_init__(self) -> None:
+        if min(self.processes, self.workers) < 0:
+            raise InputError(f"scale: processes {self.processes} and workers {self.workers} must be 0 or more.")
 
 
 ALONE = Scale()
@@ -35,25 +42,30 @@ ALONE = Scale()
 logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
 
 
-def start(precision: str) -> Fabric:
+def start(precision: str, device: str = "auto") -> Fabric:
     """Device, precision and, under `torchrun`, the group of processes, each with one device.
 
     Args:
         precision: as Lightning Fabric names it: "32-true", "bf16-mixed", "16-mixed" (with scaled losses, on CUDA).
+        device: "auto", "cuda" or "cpu".
 
     Raises:
-        InputError: more processes than this machine has GPUs (where it has any).
+        InputError: no such device here, 16-mixed without CUDA, or more processes than this machine has GPUs (where it has
+            any).
     """
+    accelerator = device if device == "auto" else chosen_device(device)  # "auto" may find others, too
+    if precision == "16-mixed" and (device == "cpu" or not torch.cuda.is_available()):
+        raise InputError("precision 16-mixed needs a GPU; set it to bf16-mixed or 32-true.")
     processes, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     if processes == 1:
-        return Fabric(accelerator="auto", devices=1, precision=precision)
-    on_gpu = torch.cuda.is_available()
+        return Fabric(accelerator=accelerator, devices=1, precision=precision)
+    on_gpu = torch.cuda.is_available() and device != "cpu"
     if on_gpu and torch.cuda.device_count() < local:
         raise InputError(f"{local} processes need as many GPUs, but this machine has {torch.cuda.device_count()}.")
     # Buffers aren't broadcast: each process has its own statistics (step one), or all have the same (step two).
     strategy = DDPStrategy(process_group_backend="nccl" if on_gpu else "gloo", forward_sync_buffers=False)
     nodes = processes // local
-    fabric = Fabric(accelerator="auto", devices=local, num_nodes=nodes, strategy=strategy, precision=precision)
+    fabric = Fabric(accelerator=accelerator, devices=local, num_nodes=nodes, strategy=strategy, precision=precision)
     fabric.launch()
     return fabric
 
@@ -72,6 +84,7 @@ def spread(processes: int, function: Callable, *arguments: Any, **keywords: Any)
 
     Raises:
         InputError: as the function raised it in any of the processes.
+        Stopped: by a signal.
     """
     processes = processes or max(1, torch.cuda.device_count())
     if processes == 1 or "WORLD_SIZE" in os.environ:
@@ -82,7 +95,10 @@ def spread(processes: int, function: Callable, *arguments: Any, **keywords: Any)
             max_restarts=0, start_method="spawn", run_id="stt", logs_specs=DefaultLogsSpecs(log_dir=logs),
         )  # fmt: skip
         try:
-            return elastic_launch(config, _child)(function, arguments, keywords)[0]
+            with stopped_by_signals():  # which gives the handlers back that the launcher leaves in their place
+                return elastic_launch(config, _child)(function, arguments, keywords)[0]
+        except SignalException as error:  # by now the processes have saved and ended
+            raise Stopped(error.sigval) from None
         except ChildFailedError as error:
             kind, _, text = _message(error).partition(": ")
             if kind == InputError.__name__:

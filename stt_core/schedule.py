@@ -25,6 +25,8 @@ NOT_RESULTS = {
     "progress",
     "cli",
     "plan_command",
+    "train_command",
+    "endings",
     "reference",
     "glance",
 }

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from stt_core import processes
 from stt_core.color import normalize_rgb, rgb_to_lab
+from stt_core.files import InputError
 from stt_core.norms import part_of_batch
-from stt_core.resnet import STANDARD, Encoder
+from stt_core.ranges import PRECISIONS, check_above, check_choice, check_least
+from stt_core.resnet import LAYOUTS, STANDARD, Encoder
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,17 @@ class SpatialSettings:
     shards: int = 1  # of a batch, each with its own batch statistics; keys are shuffled among them (MoCo: 8 GPUs)
     precision: str = "32-true"  # as Lightning Fabric names it
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice(self, depth=tuple(LAYOUTS), input=("lab", "rgb"), precision=PRECISIONS)
+        # Batch statistics of a single image at a single cell are none.
+        check_least(
+            self, width=1 / 64, size=1, load_size=1, batch=2, steps=1, warmup=0, weight_decay=0, dim=1, shards=1
+        )
+        check_least(self, queue=self.batch, momentum=0, seed=0)
+        check_above(self, lr=0, temperature=0)
+        if self.momentum > 1:
+            raise InputError(f"momentum is {self.momentum}; give 0 to 1.")
 
 
 class MoCo(nn.Module):

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
+from filelock import FileLock
 
 from stt_core.files import InputError, read_json, write_json, write_text
 from stt_core.fingerprint import code_fingerprint
@@ -67,13 +68,18 @@ def write_world(root: str | Path, world: World = World(), progress: Callable[[in
         InputError: `root` holds something else.
     """
     root = Path(root)
-    if is_complete(root, world):
-        return root
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(root.parent / f".{root.name}.lock"):  # a second one waits, and finds it complete
+        return root if is_complete(root, world) else _write(root, world, progress)
+
+
+def _write(root: Path, world: World, progress: Callable[[int, int], None] | None) -> Path:
     ours = root.is_dir() and ((root / "world.json").is_file() or not any(root.iterdir()))
     if root.exists() and not ours:
         raise InputError(f"{root} holds something else than a world made here: name another folder or move it away.")
-    root.parent.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    for left in root.parent.glob(f".{root.name}.*.making"):  # by one that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    making = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".making", dir=root.parent))
     try:
         _make(making, world, progress)
         making.chmod(0o755)  # mkdtemp makes it private

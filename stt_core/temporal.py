@@ -17,7 +17,8 @@ from stt_core.losses import (
     reconstruction_loss,
     without_forgetting_loss,
 )
-from stt_core.resnet import STANDARD, STUDENT, Encoder
+from stt_core.ranges import PRECISIONS, check_above, check_choice, check_least
+from stt_core.resnet import LAYOUTS, STANDARD, STUDENT, Encoder
 from stt_core.weights import load_encoder, read_weights
 
 LEVELS = {"res3": 4, "res4": 8}  # the pyramid: stage -> stride of the student, px
@@ -46,6 +47,18 @@ class TemporalSettings:
     teacher_temperature: float = 0.07
     precision: str = "32-true"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice(self, depth=tuple(LAYOUTS), precision=PRECISIONS)
+        check_least(
+            self, width=1 / 64, batch=1, accumulate=1, steps=1, warmup=0, radius_fine=0, radius_coarse=0, seed=0
+        )
+        check_least(self, weight_fine=0, weight_coarse=0, weight_local=0, weight_global=0, weight_forget=0)
+        check_above(self, lr=0, teacher_temperature=0)
+        if self.size < 8 or self.size % 8:
+            raise InputError(f"size is {self.size}, which strides of 4 and 8 px don't divide; give a multiple of 8.")
+        if not any((self.weight_fine, self.weight_coarse, self.weight_local, self.weight_global)):
+            raise InputError("every weight is 0, which leaves nothing to learn; give weight_fine or weight_coarse one.")
 
 
 class SpatialThenTemporal(nn.Module):

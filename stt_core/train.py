@@ -12,9 +12,11 @@ from torch.utils.data import DataLoader
 from stt_core import processes
 from stt_core.files import InputError
 from stt_core.norms import part_of_batch, synchronise
+from stt_core.out_of_memory import TRAINING, out_of_memory
 from stt_core.recompute import recompute
 from stt_core.scale import ALONE, Scale, start
 from stt_core.spatial import MoCo, SpatialSettings
+from stt_core.stopping import pass_over_signals
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.training_data import EpochBatches, FramePairs, Images
 from stt_core.training_run import Run
@@ -30,6 +32,7 @@ def cosine_rate(step: int, *, lr: float, steps: int, warmup: int = 0, floor: flo
     return lr * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
+@out_of_memory(TRAINING.format(step="spatial"))
 def train_spatial(
     settings: SpatialSettings,
     images: Images,
@@ -61,7 +64,7 @@ def train_spatial(
             f"a queue of {settings.queue} and a batch of {settings.batch} hold more keys than there are images "
             f"({len(images)}), which would be their own negatives; choose a smaller queue or batch."
         )
-    fabric = start(settings.precision)
+    fabric = start(settings.precision, scale.device)
     if settings.shards % processes.count():
         raise InputError(
             f"{processes.count()} processes can't share {settings.shards} shards of a batch; set spatial.shards to a "
@@ -99,6 +102,7 @@ def train_spatial(
     return run.finish(moco.encoder_q, settings.input)
 
 
+@out_of_memory(TRAINING.format(step="temporal"))
 def train_temporal(
     settings: TemporalSettings,
     pairs: FramePairs,
@@ -122,7 +126,7 @@ def train_temporal(
     Returns:
         The path of `weights.pth`: the student, torchvision's names.
     """
-    fabric = start(settings.precision)
+    fabric = start(settings.precision, scale.device)
     parts = settings.accumulate
     _check_division(settings.batch, parts * processes.count(), "temporal.accumulate times processes")
     torch.manual_seed(settings.seed)
@@ -176,4 +180,10 @@ def _batches(dataset: Images | FramePairs, settings: Any, start: int, workers: i
         raise InputError("the training set is empty.")
     share = {"rank": processes.rank(), "ranks": processes.count(), "parts": parts}
     sampler = EpochBatches(len(dataset), settings.batch, settings.steps, start=start, seed=settings.seed, **share)
-    return DataLoader(dataset, batch_sampler=sampler, num_workers=workers, pin_memory=torch.cuda.is_available())
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=pass_over_signals,
+    )

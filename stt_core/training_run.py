@@ -2,6 +2,7 @@
 
 import csv
 import math
+import signal
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -13,10 +14,11 @@ from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from stt_core import processes
-from stt_core.files import InputError, write_json, written_whole
+from stt_core.files import InputError, clear_unfinished, write_json, write_tensors, written_whole
 from stt_core.norms import average_statistics
 from stt_core.provenance import provenance
 from stt_core.resnet import Encoder
+from stt_core.stopping import Asked, Stopped, asked_to_stop
 from stt_core.weights import save_weights
 
 
@@ -49,8 +51,9 @@ class Run:
         tensorboard: bool = False,
     ) -> None:
         self.out, self.settings, self.model, self.optimizer, self.fabric = out, settings, model, optimizer, fabric
-        self.save_every, self.start, self.rows, self.seconds = save_every, 0, [], 0.0
+        self.save_every, self.start, self.rows, self.seconds, self.stop = save_every, 0, [], 0.0, 0
         self.sessions: list[dict] = []
+        self.asked = Asked()
         self.checkpoint = out / "checkpoint.pt"
         self.writes = processes.rank() == 0
         out.mkdir(parents=True, exist_ok=True)
@@ -58,6 +61,9 @@ class Run:
         fabric.strategy.precision.convert_module(model).to(fabric.device)
         if self.checkpoint.exists():
             self._restore()
+        if self.writes:  # a killed run may have been writing
+            for path in (self.checkpoint, out / "weights.pth", out / "metrics.csv", out / "run.json"):
+                clear_unfinished(path)
         session = {"from step": self.start, **provenance(), "processes": processes.count(), "data": origin or {}}
         self.sessions.append(session)
         self.events = _events(out, self.start) if tensorboard and self.writes else None
@@ -65,37 +71,54 @@ class Run:
     def _restore(self) -> None:
         try:
             state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise InputError(f"{self.checkpoint} cannot be read ({error}); delete it to start this run anew.") from None
-        if state["settings"] != asdict(self.settings):
-            raise InputError(f"{self.checkpoint} is of a run with other settings; delete it or choose another --out.")
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.fabric.strategy.precision.load_state_dict(state["precision"])  # the scale of 16-bit losses
-        self.start, self.rows, self.seconds = state["step"], state["rows"], state["seconds"]
-        self.sessions = state["sessions"]
+            if state["settings"] != asdict(self.settings):
+                raise InputError(
+                    f"{self.checkpoint} is of a run with other settings; delete it or choose another --out."
+                )
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.fabric.strategy.precision.load_state_dict(state["precision"])  # the scale of 16-bit losses
+            self.start, self.rows = int(state["step"]), list(state["rows"])
+            self.seconds, self.sessions = float(state["seconds"]), list(state["sessions"])
+        except (InputError, OSError):
+            raise
+        except Exception as error:  # broken bytes raise nearly every kind
+            kind = type(error).__name__
+            raise InputError(f"{self.checkpoint} cannot be read ({kind}); delete it to start this run anew.") from None
 
     def steps(self, batches: Iterable) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield (step, batch) with progress; checkpoint after every `save_every` steps that were run."""
+        """Yield (step, batch) with progress; checkpoint after every `save_every` steps that were run.
+
+        Raises:
+            Stopped: SIGTERM or Ctrl-C came, and the step in hand is done and saved.
+        """
         self.model.train()
-        begun, before = time.perf_counter(), self.seconds
+        begun, before, total = time.perf_counter(), self.seconds, self.settings.steps
         hidden = None if self.writes else True  # None: shown on a terminal
-        bar = tqdm(batches, initial=self.start, total=self.settings.steps, desc=self.out.name, disable=hidden)
-        for step, batch in enumerate(bar, start=self.start):
-            # Reseeded at every step, so that a resumed run draws what an uninterrupted one would.
-            torch.manual_seed(self.settings.seed * 1_000_003 + step)
-            yield step, batch
-            self.seconds = before + time.perf_counter() - begun
-            bar.set_postfix(loss=f"{self.rows[-1]['loss']:.3f}")
-            if (step + 1) % self.save_every == 0:
-                self.save(step + 1)
+        bar = tqdm(batches, initial=self.start, total=total, desc=self.out.name, disable=hidden)
+        with asked_to_stop() as self.asked:
+            for step, batch in enumerate(bar, start=self.start):
+                # Reseeded at every step, so that a resumed run draws what an uninterrupted one would.
+                torch.manual_seed(self.settings.seed * 1_000_003 + step)
+                yield step, batch
+                done, self.seconds = step + 1, before + time.perf_counter() - begun
+                bar.set_postfix(loss=f"{self.rows[-1]['loss']:.3f}")
+                stop = self.stop and done < total
+                if stop or done % self.save_every == 0:
+                    self.save(done)
+                if stop:
+                    bar.close()
+                    raise Stopped(self.stop, f"stopped after {done} of {total} steps")
 
     def log(self, step: int, rate: float, **values: torch.Tensor) -> None:
         """Take down a step: its learning rate, and scalars (of this process's share; their mean over processes)."""
         values = {name: value.detach().float() for name, value in values.items()}
+        self.stop = self.asked.number
         if processes.count() > 1:
-            means = processes.averaged(torch.stack(list(values.values())))
-            values = dict(zip(values, means, strict=True))
+            # A signal may reach one process a step before the others: all stop where the first has heard of it.
+            stop = torch.tensor(float(self.stop), device=self.fabric.device)
+            *means, stop = processes.averaged(torch.stack([*values.values(), stop]))
+            values, self.stop = dict(zip(values, means, strict=True)), (self.stop or signal.SIGTERM) if stop else 0
         row = {name: value.item() for name, value in values.items()}
         if not math.isfinite(row["loss"]):
             raise InputError(
@@ -120,8 +143,7 @@ class Run:
                 "seconds": self.seconds,
                 "sessions": self.sessions,
             }
-            with written_whole(self.checkpoint) as temporary:
-                torch.save(state, temporary)
+            write_tensors(self.checkpoint, state)
             self.write_records()
 
     def write_records(self) -> None:

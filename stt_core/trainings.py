@@ -75,8 +75,7 @@ class Trainings:
             return folder
         world = self.profile.world
         folder = ROOT / "data" / ("synthetic" if world == synthetic.World() else f"synthetic-{hash_of(world)}")
-        with _lock(folder):
-            return synthetic.write_world(folder, world)  # at once if it is there
+        return synthetic.write_world(folder, world)  # at once if it is there
 
     def folder(self, kind: str) -> Path:
         """Folder of "images", "videos", "davis", "vip", "jhmdb" or "badja" below the data folder.

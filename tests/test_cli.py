@@ -17,7 +17,7 @@ from stt_core.variants import VARIANTS
 
 TINY = {
     "real": [],
-    "spatial": {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 2, "queue": 5, "dim": 8},
+    "spatial": {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 2, "queue": 5, "dim": 8, "lr": 1e-3},
     "temporal": {"width": 0.125, "size": 64, "batch": 2, "steps": 2, "radius_fine": 3, "radius_coarse": 2},
 }
 
@@ -123,7 +123,7 @@ def test_evaluate_presets(stt, data_folder: Path, tmp_path: Path) -> None:
     one_sentence(stt(*davis, "--out", "o", "--preset", "davis_s4", "--stride", 8), "davis_s4", "stride 4")
     one_sentence(stt(*davis, "--out", "o", "--preset", "davis"), "davis_crw")
     one_sentence(stt(*davis, "--out", "o", "--davis", "d"), "--davis")
-    one_sentence(stt(*davis, "--out", "o", "--window", "circle", "--radius", 0), "--radius")
+    one_sentence(stt(*davis, "--out", "o", "--window", "circle", "--radius", 0), "radius is 0")
 
 
 def test_baselines_without_features(stt, data_folder: Path, tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_stopped_and_continued(
     def spatial(name: str) -> tuple[int, str, str]:
         return stt("train", "spatial", "--profile", profile, "--data", data_folder, "--out", tmp_path / name)
 
-    monkeypatch.setitem(train.train_spatial.__kwdefaults__, "save_every", 1)
+    monkeypatch.setitem(train.train_spatial.__wrapped__.__kwdefaults__, "save_every", 1)
     assert spatial("whole")[0] == 0
     log = train.Run.log
 

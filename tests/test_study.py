@@ -19,7 +19,7 @@ from stt_core.variants import VARIANTS, title, variant_settings
 from stt_core.weights import open_weights, save_weights
 
 SETTINGS = {
-    "spatial": {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 2, "queue": 5},
+    "spatial": {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 2, "queue": 5, "lr": 1e-3},
     "temporal": {"width": 0.125, "size": 64, "batch": 2, "steps": 2, "weight_local": 1000.0, "weight_global": 50.0},
     "scratch_lr": 0.5,
     "real": ["nowhere/at/all"],

@@ -226,17 +226,16 @@ def test_a_write_that_fails_leaves_the_earlier_checkpoint(
     run, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run(step, tmp_path / "whole")
-    save, count = torch.save, [0]
+    write, count = Path.write_bytes, [0]
 
-    def failing(content: object, path: Path) -> None:
-        count[0] += 1
-        save(content, path)
+    def failing(path: Path, content: bytes) -> None:
+        count[0] += path.suffix == ".pt"
+        write(path, content[:1000] if count[0] == 2 else content)
         if count[0] == 2:
-            Path(path).write_bytes(Path(path).read_bytes()[:1000])
             raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", failing)
+        patch.setattr(Path, "write_bytes", failing)
         with pytest.raises(OSError, match="disk full"):
             run(step, tmp_path / "run")
     assert names(tmp_path / "run") == ["checkpoint.pt", "metrics.csv", "run.json"]
