@@ -76,8 +76,12 @@ def clear_unfinished(path: str | Path) -> None:
 
 
 @contextlib.contextmanager
-def only_writer(folder: str | Path) -> Iterator[None]:
-    """Make the folder, and be the only one to write there until the block ends; the lock of a killed process is free.
+def only_writer(folder: str | Path, patience: float = 10.0) -> Iterator[None]:
+    """Make the folder, and be the only one to write there until the block ends.
+
+    Args:
+        patience: s to wait for another. The lock of a killed process is free as soon as its helpers, such as those that
+            decode, have noticed, which takes them up to 5 s.
 
     Raises:
         InputError: another process is at work in it.
@@ -85,7 +89,7 @@ def only_writer(folder: str | Path) -> Iterator[None]:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / ".lock", timeout=0):
+        with FileLock(folder / ".lock", timeout=patience):
             yield
     except Timeout:
         raise InputError(f"{folder}: another process is at work there; wait for it to end or choose another.") from None

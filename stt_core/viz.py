@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib.pyplot as plt
@@ -99,9 +100,17 @@ def score_bars(table: pd.DataFrame, score: str, by: str, per: str) -> Figure:
     """Mean `score` of every `by` as a bar, every `per` (sequence) as a dot, order kept."""
     figure, axis = plt.subplots(figsize=(7.5, 0.5 * table[by].nunique() + 1.1), layout="constrained")
     sns.barplot(table, x=score, y=by, errorbar=None, color=sns.color_palette(PALETTE_NAME)[0], alpha=0.55, ax=axis)
-    sns.stripplot(table, x=score, y=by, color="0.2", size=4, jitter=0.18, ax=axis)
+    dots(table, x=score, y=by, color="0.2", size=4, jitter=0.18, ax=axis)
     axis.set(xlabel=f"{score} (bar: mean, dot: one {per})", ylabel="", xlim=(0, 1))
     return figure
+
+
+def dots(table: pd.DataFrame, **how: Any) -> None:
+    """seaborn's strip of dots, spread the same way each time: it draws the spread from NumPy's global generator."""
+    before = np.random.get_state()  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
+    sns.stripplot(table, **how)
+    np.random.set_state(before)  # noqa: NPY002
 
 
 def score_over_time(table: pd.DataFrame, score: str, by: str) -> Figure:
@@ -217,7 +226,7 @@ def growth_figure(bench: dict) -> Figure:
     }
     figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.4), sharey=True, layout="constrained")
     for axis, (x, table) in zip(axes, panels.items(), strict=True):
-        sns.lineplot(table, x=x, y="seconds", hue="way", style="way", markers=True, dashes=False, ax=axis)
+        sns.lineplot(table, x=x, y="seconds", hue="way", style="way", markers=True, dashes=False, ax=axis, seed=0)
         axis.set(xscale="log", yscale="log", xlabel=f"cells of the {'map' if x == 'cells' else 'window'}")
         axis.set_ylabel("seconds a frame")
         axis.xaxis.set_major_formatter("{x:.0f}")

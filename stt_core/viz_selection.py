@@ -19,7 +19,7 @@ from stt_core.held_out import REGIONS, SCORES, batches, regions
 from stt_core.selection import INNER, reachable, selection_weights, variants
 from stt_core.study import Study
 from stt_core.variants import title as variant_title
-from stt_core.viz import PALETTE_NAME
+from stt_core.viz import PALETTE_NAME, dots
 
 SCORE_TITLES = {"entropy": "entropy", "neg_log": "score without p"}
 VEIL = np.array([20, 30, 60])  # RGB, over what is left out
@@ -122,13 +122,13 @@ def kept_figure(measured: dict[str, dict[str, pd.DataFrame]], share: float) -> F
         names = list(dict.fromkeys(table.variant))
         colours = dict(zip(names, sns.color_palette(PALETTE_NAME), strict=False)) | {INNER: (0.5, 0.5, 0.5)}
         of = {"hue": "variant", "palette": colours, "legend": False}
-        sns.stripplot(table, x="kept", y="variant", ax=start, size=3, jitter=0.25, alpha=0.6, **of)
+        dots(table, x="kept", y="variant", ax=start, size=3, jitter=0.25, alpha=0.6, **of)
         start.plot(table.groupby("variant", sort=False).kept.mean(), names, "|", color="0.1", markersize=22)
         start.set_yticks(range(len(names)), [label(name) for name in names])
         start.set(xlim=(0, 1), ylabel="", xlabel="share of the map kept (dot: a pair, line: mean)", title=encoder)
         for axis, along in ((middle, "row"), (end, "column")):
             lines = profiles[profiles.axis == along]
-            sns.lineplot(lines, x="place", y="kept", style="variant", dashes=True, ax=axis, **of)
+            sns.lineplot(lines, x="place", y="kept", style="variant", dashes=True, ax=axis, seed=0, **of)
             ends = {"row": "row of the map (0 = top)", "column": "column of the map (0 = left)"}
             axis.set(xlabel=ends[along], ylabel="mean weight", ylim=(0, 1.02))
             axis.set_title(f"by {along}")
