@@ -14,17 +14,26 @@ OPTIONS ?=
 SET ?=
 NB ?=
 ARGS ?=
+LOCK ?=
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.done
 RUN := $(BIN)/python -m stt_core.runner --profile $(PROFILE) --jobs $(JOBS) -p seed $(SEED) $(if $(DATA),-p data "'$(DATA)'") $(ARGS)
 
+# Runs a command while no other `make` does so: the file's lock is free as soon as its process is gone, however it went.
+ALONE := import fcntl, os, sys; lock = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR); fcntl.flock(lock, fcntl.LOCK_EX); \
+	os.set_inheritable(lock, True); os.execvp(sys.argv[2], sys.argv[2:])
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(LOCK),--constraint $(LOCK))
+
 .DEFAULT_GOAL := help
-.PHONY: help reproduce notebooks ablations cluster verify notebook book serve lab data test check format sync clean
+.PHONY: help setup environment reproduce notebooks ablations cluster verify notebook book serve lab data test check format
+.PHONY: sync lock audit clean
 
 help:  ## list the targets
-	@echo "Targets (variables: PROFILE=$(PROFILE) DATA=$(DATA) SEED=$(SEED) SEEDS=$(SEEDS) JOBS=$(JOBS) PYTHON=$(PYTHON) NB= SET= GPUS= GPU= OPTIONS= ARGS=):"
+	@echo "Targets (variables: PROFILE=$(PROFILE) DATA=$(DATA) SEED=$(SEED) SEEDS=$(SEEDS) JOBS=$(JOBS) PYTHON=$(PYTHON) NB= SET= GPUS= GPU= OPTIONS= ARGS= LOCK=):"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+
+setup: $(READY)  ## the environment alone; LOCK=requirements.lock: with the very versions that were tested
 
 reproduce: notebooks  ## everything: environment, data, all notebooks, the book; only what is stale
 	@$(BIN)/python book/build.py --profile $(PROFILE)
@@ -64,6 +73,7 @@ data: $(READY)  ## download and check: SET=davis|imagenette|jhmdb|vip|youtube-vo
 test: check $(VENV)/.cluster  ## everything that CI runs: checks, tests, the whole pipeline on little data
 	@$(BIN)/python -m pytest
 	@$(MAKE) --no-print-directory reproduce PROFILE=smoke DATA= SEED=0
+	@STT_RUN=runs/smoke $(BIN)/python -m pytest tests/test_kills.py -k again
 	@STT_BOOK=runs/smoke/book/html $(BIN)/python -m pytest tests/browser
 
 check: $(READY)  ## lint, format, and whether notebooks and their sources agree
@@ -80,18 +90,31 @@ format: $(READY)  ## mend what `make check` can mend
 sync: $(READY)  ## after editing a notebook: make its text and its .ipynb agree
 	@$(BIN)/python -m stt_core.pairing sync notebooks
 
+lock: $(READY)  ## write requirements.lock: the versions in the environment as it is
+	@$(BIN)/python -m pip freeze --disable-pip-version-check --exclude-editable | grep -v ' @ ' > requirements.lock.new
+	@mv requirements.lock.new requirements.lock
+
+audit: $(READY)  ## look up requirements.lock in the database of known vulnerabilities (asks the package index)
+	@$(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@$(VENV)/audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
+
 clean:  ## remove all that runs made (runs/); data and the environment stay
 	rm -rf runs
 
 $(VENV)/.cluster: $(READY)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cluster]'
+	@$(PIP) -e '.[cluster]'
 	@touch $@
 
 $(READY): pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or newer, or give PYTHON=…"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "$(PYTHON) is $$($(PYTHON) -V 2>&1), but this needs Python 3.11 or newer: give PYTHON=python3.11"; exit 1; }
-	@echo "Making the environment in $(VENV): once, some minutes."
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks,book,test,timm,logs]'
-	@touch $@
+	@$(PYTHON) -c '$(ALONE)' $(VENV).lock $(MAKE) --no-print-directory environment
+
+environment:
+	@if test ! -e $(READY) -o pyproject.toml -nt $(READY); then set -e; \
+		echo "Making the environment in $(VENV): once, some minutes."; \
+		$(PYTHON) -m venv $(VENV); \
+		$(PIP) -e '.[notebooks,book,test,timm,logs]'; \
+		touch $(READY); \
+	fi

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Fields that hold times, and a measurement's key, in which the time stamps of its frames are.
-TIMES = {"seconds", "fps", "finished", "sessions", "training seconds", "measuring seconds", "key"}
+# Fields that hold times, and hashes of which the time stamps of the data are a part.
+TIMES = {"seconds", "fps", "finished", "sessions", "training seconds", "measuring seconds", "key", "files"}
 STAMPED = re.compile(r"(own_video/[^/\s]*)-[0-9a-f]{16}\b")  # a folder that is named after them
 SPEED = ("bench/", "notebooks/13_speed", "notebooks/17_at_scale")
 SKIPPED = ("book/",)  # rendered out of the notebooks
