@@ -150,6 +150,65 @@ def test_a_stopped_run_leaves_no_half_output_and_no_process(study):
         time.sleep(0.1)
 
 
+TRAINING = """
+import pathlib, time
+from stt_core.stopping import Stopped, asked_to_stop
+saved = pathlib.Path(r'{study}/saved')
+with asked_to_stop() as asked:
+    for step in range(1000):
+        pathlib.Path(r'{study}/step').write_text(str(step))
+        time.sleep(0.05)
+        if asked.number:
+            saved.write_text(str(step))
+            raise Stopped(asked.number)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_in_a_notebook_saves_its_step_when_the_run_is_stopped(study, number):
+    write(study, "01_first", TRAINING.format(study=study))
+    process = start(study)
+    wait_for(study / "step")
+    process.send_signal(number)
+    out, errors = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert errors == "stopped before the end; the same command goes on from there.\n"
+    assert (study / "saved").read_text() == (study / "step").read_text()
+    left = sorted(path.name for path in (study / "runs" / "tiny" / "notebooks").iterdir())
+    assert left == [".01_first.lock", ".02_second.lock"]
+
+
+def test_a_killed_runner_takes_its_kernels_along_and_the_next_one_runs(study):
+    write(study, "01_first", TRAINING.format(study=study))
+    process = start(study)
+    wait_for(study / "step")
+    process.kill()
+    process.wait()
+    write(study, "01_first", "print('again')")
+    assert run(study)[0] == 0  # at once: nothing is locked any more
+    assert outputs(study) == "again\n"
+    last = (study / "step").read_text()
+    time.sleep(2)
+    assert (study / "step").read_text() == last  # the killed run's kernel is gone
+    assert not (study / "saved").exists()
+    assert not list((study / "runs" / "tiny" / "notebooks").glob(".*running*"))
+
+
+def wait_for(path):
+    until = time.monotonic() + 40
+    while not path.exists():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_an_input_at_fault_in_a_notebook_is_one_sentence_and_exit_code_2(study):
+    write(
+        study, "01_first", "from stt_core.files import InputError\nraise InputError('the data are gone; restore them.')"
+    )
+    code, _, errors = run(study)
+    assert (code, errors) == (2, "01_first: the data are gone; restore them.\n02_second: skipped: it needs 01_first\n")
+
+
 def alive(pid):
     try:
         os.kill(pid, 0)
