@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stt_core.files import InputError, in_words
+from stt_core.files import InputError, in_words, one_line
 from stt_core.stopping import Stopped, stopped_by_signals
 
 OURS, THEIRS = 1, 2
@@ -44,9 +44,8 @@ def _ending(error: BaseException) -> tuple[str, int]:
         return str(error), THEIRS
     if isinstance(error, OSError):
         return in_words(error), THEIRS
-    text = " ".join(str(error).split())
+    what = one_line(f"{type(error).__name__}: {error}")
     return (
-        f"this is a defect of the program, not of its input: {type(error).__name__}: {text} ({DEBUG} shows where; "
-        "please report it).",
+        f"this is a defect of the program, not of its input: {what} ({DEBUG} shows where; please report it).",
         OURS,
     )

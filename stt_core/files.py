@@ -12,6 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+LONGEST = 600
 FULL = "the disk is full; free some space and give the same command again, what is done is kept"
 FORBIDDEN = "you have no right to it; change that (chmod) or choose another"
 MENDS = {
@@ -34,14 +35,23 @@ MENDS = {
 class InputError(ValueError):
     """A bad input: one sentence that names the file and the mend. The command line prints it and exits with 2."""
 
+    def __init__(self, sentence: str) -> None:
+        super().__init__(one_line(sentence))
+
+
+def one_line(text: str) -> str:
+    """A text as one line of at most `LONGEST` letters, its middle left out: files may have any name."""
+    text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 3 :]}"
+
 
 def in_words(error: OSError) -> str:
     """One sentence with the file and, where the kind is known, the mend."""
     name = error.filename if error.filename is not None else error.filename2
     mend = MENDS.get(error.errno)
     if name is None or mend is None:
-        return " ".join(str(error).split())
-    return f"{os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else name}: {mend}."
+        return one_line(str(error))
+    return one_line(f"{os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else name}: {mend}.")
 
 
 @contextlib.contextmanager

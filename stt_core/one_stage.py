@@ -84,7 +84,7 @@ def train_one_stage(
     Returns:
         The path of `weights.pth`: the student, torchvision's names.
     """
-    fabric = start(settings.temporal.precision, scale.device)
+    fabric = start(settings.temporal.precision, scale)
     if (processes.count(), settings.spatial.shards, settings.temporal.accumulate) != (1, 1, 1):
         raise InputError("both steps at once runs on one process: set spatial.shards and temporal.accumulate 1.")
     torch.manual_seed(settings.seed)

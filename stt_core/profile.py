@@ -119,8 +119,8 @@ def load_profile(profile: str, settings: dict | None = None) -> Profile:
             known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yaml")))
             raise InputError(f"there is no profile {path}; the profiles are {known}.") from None
         content = {"profile": profile, "settings": {}}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # no UTF-8, a date that is none, a tower of lists
+        raise InputError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(content, dict) or set(content) != {"profile", "settings"}:
         raise InputError(f"{path} must have two entries, profile (its name) and settings.")
     own = content["settings"] or {}
@@ -141,7 +141,7 @@ def _merged(base: dict, extra: dict) -> dict:
 def _build(kind: type, values: dict, where: str) -> Any:
     """A frozen dataclass out of nested dicts; an unknown name is an error, a number is checked for its type."""
     hints = typing.get_type_hints(kind)
-    unknown = sorted(set(values) - {field.name for field in fields(kind)})
+    unknown = sorted(map(str, set(values) - {field.name for field in fields(kind)}))
     if unknown:
         raise InputError(f"{where}: unknown field {unknown[0]}; {kind.__name__} has {', '.join(hints)}.")
     converted = {name: _convert(hints[name], value, f"{where}: {name}") for name, value in values.items()}

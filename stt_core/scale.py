@@ -31,6 +31,7 @@ class Scale:
     compile: bool = False  # torch.compile of the student or the query encoder
     tensorboard: bool = False  # events for TensorBoard beside metrics.csv
     device: str = "auto"  # that trains: "cuda", "cpu", or what there is
+    deterministic: bool = False  # on CUDA: slower algorithms that give the same bits each time, where there are some
 
     def __post_init__(self) -> None:
         if min(self.processes, self.workers) < 0:
@@ -42,24 +43,27 @@ ALONE = Scale()
 logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
 
 
-def start(precision: str, device: str = "auto") -> Fabric:
+def start(precision: str, scale: Scale = ALONE) -> Fabric:
     """Device, precision and, under `torchrun`, the group of processes, each with one device.
 
     Args:
         precision: as Lightning Fabric names it: "32-true", "bf16-mixed", "16-mixed" (with scaled losses, on CUDA).
-        device: "auto", "cuda" or "cpu".
+        scale: for `device` and `deterministic`.
 
     Raises:
         InputError: no such device here, 16-mixed without CUDA, or more processes than this machine has GPUs (where it has
             any).
     """
-    accelerator = device if device == "auto" else chosen_device(device)  # "auto" may find others, too
-    if precision == "16-mixed" and (device == "cpu" or not torch.cuda.is_available()):
+    on_gpu = chosen_device(scale.device) == "cuda"
+    accelerator = scale.device  # "auto" may find others, too
+    if precision == "16-mixed" and not on_gpu:
         raise InputError("precision 16-mixed needs a GPU; set it to bf16-mixed or 32-true.")
+    if on_gpu and scale.deterministic:
+        # Warnings for what has no such algorithm: PyTorch names cross-entropy, which step one ends in.
+        torch.use_deterministic_algorithms(True, warn_only=True)
     processes, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     if processes == 1:
         return Fabric(accelerator=accelerator, devices=1, precision=precision)
-    on_gpu = torch.cuda.is_available() and device != "cpu"
     if on_gpu and torch.cuda.device_count() < local:
         raise InputError(f"{local} processes need as many GPUs, but this machine has {torch.cuda.device_count()}.")
     # Buffers aren't broadcast: each process has its own statistics (step one), or all have the same (step two).

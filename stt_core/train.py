@@ -64,7 +64,7 @@ def train_spatial(
             f"a queue of {settings.queue} and a batch of {settings.batch} hold more keys than there are images "
             f"({len(images)}), which would be their own negatives; choose a smaller queue or batch."
         )
-    fabric = start(settings.precision, scale.device)
+    fabric = start(settings.precision, scale)
     if settings.shards % processes.count():
         raise InputError(
             f"{processes.count()} processes can't share {settings.shards} shards of a batch; set spatial.shards to a "
@@ -126,7 +126,7 @@ def train_temporal(
     Returns:
         The path of `weights.pth`: the student, torchvision's names.
     """
-    fabric = start(settings.precision, scale.device)
+    fabric = start(settings.precision, scale)
     parts = settings.accumulate
     _check_division(settings.batch, parts * processes.count(), "temporal.accumulate times processes")
     torch.manual_seed(settings.seed)

@@ -4,6 +4,7 @@ import csv
 import math
 import signal
 import time
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -70,7 +71,7 @@ class Run:
 
     def _restore(self) -> None:
         try:
-            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            state = self._read()
             if state["settings"] != asdict(self.settings):
                 raise InputError(
                     f"{self.checkpoint} is of a run with other settings; delete it or choose another --out."
@@ -80,11 +81,17 @@ class Run:
             self.fabric.strategy.precision.load_state_dict(state["precision"])  # the scale of 16-bit losses
             self.start, self.rows = int(state["step"]), list(state["rows"])
             self.seconds, self.sessions = float(state["seconds"]), list(state["sessions"])
-        except (InputError, OSError):
+        except (InputError, PermissionError, MemoryError):
             raise
         except Exception as error:  # broken bytes raise nearly every kind
             kind = type(error).__name__
             raise InputError(f"{self.checkpoint} cannot be read ({kind}); delete it to start this run anew.") from None
+
+    def _read(self) -> dict:
+        with zipfile.ZipFile(self.checkpoint) as members:
+            if damaged := members.testzip():  # PyTorch itself doesn't look at the sums
+                raise ValueError(damaged)
+        return torch.load(self.checkpoint, map_location="cpu", weights_only=True)
 
     def steps(self, batches: Iterable) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield (step, batch) with progress; checkpoint after every `save_every` steps that were run.

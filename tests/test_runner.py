@@ -170,7 +170,7 @@ def test_a_training_in_a_notebook_saves_its_step_when_the_run_is_stopped(study, 
     process = start(study)
     wait_for(study / "step")
     process.send_signal(number)
-    out, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     assert errors == "stopped before the end; the same command goes on from there.\n"
     assert (study / "saved").read_text() == (study / "step").read_text()
