@@ -37,7 +37,9 @@ from stt_core.training_data import FramePairs, Images
 from stt_core.weights import save_weights
 
 REPOSITORY = Path(__file__).parents[1]
-SPATIAL = SpatialSettings(width=0.125, size=32, load_size=40, batch=4, warmup=2, queue=12, dim=8, lr=1e-3, seed=3)
+SPATIAL = SpatialSettings(
+    width=0.125, size=32, load_size=40, batch=4, warmup=2, queue=12, dim=8, lr=1e-3, precision="bf16-mixed", seed=3
+)
 TEMPORAL = TemporalSettings(width=0.125, size=64, batch=2, warmup=2, radius_fine=3, radius_coarse=2, seed=3)
 KEPT = {"weights.pth", "metrics.csv"}  # what must be the same to the bit; run.json has times
 
