@@ -1,16 +1,16 @@
 """The labelled benchmarks in their official layouts: DAVIS-2017 and -2016, VIP, JHMDB (paper section 4)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
-from scipy.io import loadmat
 
 from stt_core.files import InputError
 from stt_core.labels import read_mask
+from stt_core.matlab import read_array
+from stt_core.pictures import check_steps, decoded, frame_files, opened, picture_files
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,21 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises:
         InputError: the file is missing or cannot be decoded, or is a JPEG that was cut off.
     """
-    if not Path(path).is_file():
-        raise InputError(f"{path} is missing; restore this frame.")
-    # Not cv2.imread: it fills the rest of a JPEG that was cut off with grey, where imdecode refuses it.
-    content = np.fromfile(path, np.uint8)
-    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    if image is None:
-        raise InputError(f"{path} cannot be decoded as an image; restore this frame.")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(decoded(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def read_frames(paths: Iterable[Path]) -> Iterator[np.ndarray]:
+    """Frames (H, W, 3) uint8 RGB of one video, one at a time; InputError where one is broken or of another size."""
+    first = size = None
+    for path in paths:
+        image = read_image(path)
+        first, size = first or path, size or image.shape
+        if image.shape != size:
+            raise InputError(
+                f"{path} is {image.shape[1]}x{image.shape[0]} px but {first} is {size[1]}x{size[0]}; "
+                "frames of a video must agree."
+            )
+        yield image
 
 
 def read_sequence_mask(sequence: Sequence, t: int) -> np.ndarray:
@@ -64,11 +71,8 @@ def read_sequence_mask(sequence: Sequence, t: int) -> np.ndarray:
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """(width, height) out of an image's header; InputError if it has none."""
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except OSError as error:
-        raise InputError(f"{path} cannot be read as an image ({error}); restore this frame.") from None
+    with opened(path) as image:
+        return image.size
 
 
 def davis_sequences(
@@ -80,20 +84,23 @@ def davis_sequences(
     itself, `ImageSets/<resolution>/<split>.txt` with a line a frame and masks in white on black, will do as well.
 
     Raises:
-        InputError: a missing folder, list, sequence or frame, a frame without annotation or the other way round.
+        InputError: a missing folder, list, sequence or frame, a frame without annotation or the other way round, a
+            number left out of the frames'.
     """
     root = official_folder(root, "DAVIS")
     path, annotation = root / "ImageSets" / year / f"{split}.txt", "ids" if year == "2017" else "merged"
     original = root / "ImageSets" / resolution / f"{split}.txt"
     if year == "2016" and not path.is_file() and original.is_file():
         # Lines are "/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png".
-        names, annotation = dict.fromkeys(Path(line.split()[0]).parent.name for line in listed(original)), "white"
+        path, annotation = original, "white"
+        names = dict.fromkeys(Path(line.split()[0]).parent.name for line in listed(path))
     else:
         names = dict.fromkeys(listed(path))
     sequences = []
-    for name in names:
-        frames = _files(root / "JPEGImages" / resolution / name, "*.jpg")
+    for name in _inside(path, names):
+        frames = frame_files(root / "JPEGImages" / resolution / name, ".jpg")
         masks = _masks(root / "Annotations" / resolution / name, frames)
+        check_steps(frames)
         sequences.append(Sequence(name, frames, masks, annotation))
     return sequences
 
@@ -109,8 +116,9 @@ def vip_sequences(root: str | Path, split: str = "val") -> list[Sequence]:
     if (annotations / "Category_ids").is_dir():
         annotations = annotations / "Category_ids"
     sequences = []
-    for name in listed(root / "lists" / f"{split}_videos.txt"):
-        frames = _files(root / "Images" / name, "*.jpg")
+    path = root / "lists" / f"{split}_videos.txt"
+    for name in _once(path, _inside(path, listed(path))):
+        frames = frame_files(root / "Images" / name, ".jpg")
         sequences.append(Sequence(name, frames, _masks(annotations / name, frames)))
     return sequences
 
@@ -119,7 +127,8 @@ def jhmdb_clips(root: str | Path, list_file: str = "val_list.txt") -> list[Clip]
     """Clips of a list whose lines are "<joint_positions.mat> <frame folder>", both below `root`.
 
     Raises:
-        InputError: a missing or broken list, file or folder, or a clip with fewer frames than joints.
+        InputError: a missing or broken list, file or folder, a clip with fewer frames than joints or with a number left
+            out of the frames', or joints that nobody could follow.
     """
     root = official_folder(root, "JHMDB")
     clips = []
@@ -129,23 +138,44 @@ def jhmdb_clips(root: str | Path, list_file: str = "val_list.txt") -> list[Clip]
                 f"{root / list_file}: '{line}' is not '<joint_positions.mat> <frame folder>'; mend the line."
             )
         positions, folder = (root / part for part in line.split())
-        frames = _files(folder, "*.png")
-        if not positions.is_file():
-            raise InputError(f"{positions} is missing; unpack JHMDB's joint_positions beside Rename_Images.")
-        try:
-            joints = loadmat(positions)["pos_img"].transpose(2, 1, 0)  # (2, J, T) -> (T, J, 2)
-        except Exception as error:
-            raise InputError(f"{positions} has no readable pos_img ({error}); restore this file.") from None
-        if joints.shape[1:] != (15, 2) or not len(joints):
-            raise InputError(f"{positions}: pos_img is {joints.shape[::-1]}, not (2, 15, frames); restore this file.")
+        frames = frame_files(folder, ".png")
+        check_steps(frames)
+        joints = _joints(positions)
         if len(joints) > len(frames):
             raise InputError(
                 f"{folder} has {len(frames)} frames but {positions} has {len(joints)}; restore the frames."
             )
+        if not in_picture(joints[0], image_size(frames[0])).any():
+            raise InputError(f"{positions} has no joint of frame 1 within {frames[0]}; mend one or leave the clip out.")
         # A clip may end with frames that have no joints; they cannot be scored (the evaluation of VFS cuts them, too).
-        name = "/".join(folder.parts[-2:])
-        clips.append(Clip(name, frames[: len(joints)], joints.astype(np.float32) - 1))  # counted from 1
+        clips.append(Clip("/".join(folder.parts[-2:]), frames[: len(joints)], joints))
+    _once(root / list_file, [clip.name for clip in clips])
     return clips
+
+
+def _joints(path: Path) -> np.ndarray:
+    """Joints (T, 15, 2) float32 of JHMDB's joint_positions.mat, counted from 0; its pos_img is (2, 15, T), from 1."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; unpack JHMDB's joint_positions beside Rename_Images.") from None
+    try:
+        joints = read_array(content, "pos_img")
+    except ValueError as error:
+        raise InputError(f"{path} has no readable pos_img ({error}); restore this file.") from None
+    if joints.shape[:2] != (2, 15) or joints.ndim != 3 or not joints.size:
+        raise InputError(f"{path}: pos_img is {joints.shape}, not (2, 15, frames); restore this file.")
+    with np.errstate(over="ignore"):
+        joints = joints.transpose(2, 1, 0).astype(np.float32) - 1
+    broken = ~np.isfinite(joints).all(axis=(1, 2))
+    if broken.any():
+        raise InputError(f"{path}: pos_img of frame {broken.argmax() + 1} has a NaN or infinity; restore this file.")
+    return joints
+
+
+def in_picture(joints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Which of the joints (J, 2) xy px are within a picture of this size (width, height): (J) bool."""
+    return ((joints >= -0.5) & (joints < np.subtract(size, 0.5))).all(axis=1)
 
 
 def find_folder(root: str | Path, names: Iterable[str], what: str) -> Path:
@@ -165,12 +195,15 @@ def find_folder(root: str | Path, names: Iterable[str], what: str) -> Path:
 
 def listed(path: Path) -> list[str]:
     """Lines of a list file, blank ones left out; InputError if it is missing, empty or no text."""
-    if not path.is_file():
-        raise InputError(f"{path} is missing; it should list the sequences, one a line.")
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text ({error}); it should list the sequences, one a line.") from None
+        text = path.read_text(encoding="utf-8-sig")  # a mark that some editors put at the start isn't part of a name
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; it should list the sequences, one a line.") from None
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise InputError(f"{path} is not text in UTF-8; it should list the sequences, one a line.")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         raise InputError(f"{path} lists nothing; it should list the sequences, one a line.")
     return lines
@@ -179,22 +212,34 @@ def listed(path: Path) -> list[str]:
 def official_folder(root: str | Path, what: str) -> Path:
     """`root` as a path; InputError if there is no such folder."""
     if not Path(root).is_dir():
-        raise InputError(f"{root} does not exist; give the folder of {what} in its official layout.")
+        state = "is a file" if Path(root).exists() else "does not exist"
+        raise InputError(f"{root} {state}; give the folder of {what} in its official layout.")
     return Path(root)
 
 
-def _files(folder: Path, pattern: str) -> tuple[Path, ...]:
-    files = tuple(sorted(folder.glob(pattern)))
-    if not files:
-        raise InputError(f"{folder} has no {pattern} frames, but its sequence is listed; unpack it or mend the list.")
-    return files
+def _inside(path: Path, names: Iterable[str]) -> list[str]:
+    """The names of a list; InputError for one that leads out of the data's folder, or of the results'."""
+    for name in names:
+        if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise InputError(f"{path}: '{name}' is not the name of a video; mend the line.")
+    return list(names)
+
+
+def _once(path: Path, names: list[str]) -> list[str]:
+    """The names of a list; InputError if one is there twice: it would count twice."""
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{path} lists {name} twice; take one of the lines out.")
+    return names
 
 
 def _masks(folder: Path, frames: tuple[Path, ...]) -> tuple[Path, ...]:
-    masks = tuple(folder / f"{frame.stem}.png" for frame in frames)
-    for mask in masks:
-        if not mask.is_file():
-            raise InputError(f"{mask} is missing, but its frame is there; restore this annotation.")
-    for mask in sorted(set(folder.glob("*.png")) - set(masks)):
+    there = {file.stem: file for file in picture_files(folder, [".png"])}
+    for frame in frames:
+        if frame.stem not in there or not there[frame.stem].is_file():
+            path = there.get(frame.stem, folder / f"{frame.stem}.png")
+            raise InputError(f"{path} is missing, but its frame is there; restore this annotation.")
+    masks = tuple(there[frame.stem] for frame in frames)
+    for mask in sorted(set(there.values()) - set(masks)):
         raise InputError(f"{mask} annotates a frame that is not in {frames[0].parent}; restore the frame.")
     return masks

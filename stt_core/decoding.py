@@ -6,9 +6,9 @@ from typing import NamedTuple
 import av
 import cv2
 import numpy as np
-from PIL import Image
 
 from stt_core.files import InputError
+from stt_core.pictures import decoded, opened
 
 # libjpeg scales while it decodes: half the size takes a third of the time.
 REDUCED = {
@@ -85,31 +85,20 @@ def frame_times(path: Path, every: int) -> list[VideoFrame]:
             if stream is None:
                 raise InputError(f"{path} has no video in it; take it out of the folder.")
             times = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
+    except av.error.PermissionError:
+        raise
     except av.error.FFmpegError as error:
         raise InputError(f"{path} cannot be read as a video ({error.strerror}); take it out of the folder.") from None
     return [VideoFrame(path, time) for time in times[::every]]
 
 
 def _header_size(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            return image.size[::-1]
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; restore this frame.") from None
-    except OSError:
-        raise InputError(f"{path} cannot be decoded as an image; restore this frame.") from None
+    with opened(path) as image:
+        return image.size[::-1]
 
 
 def _image(path: Path, factor: int) -> np.ndarray:
-    # Not cv2.imread: it fills the rest of a JPEG that was cut off with grey, where imdecode refuses it.
-    try:
-        content = np.fromfile(path, np.uint8)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; restore this frame.") from None
-    flags = REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION  # so that the header's size is the image's
-    image = cv2.imdecode(content, flags) if content.size else None
-    if image is None:
-        raise InputError(f"{path} cannot be decoded as an image; restore this frame.")
+    image = decoded(path, REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)  # so that the header's size is the image's
     return image if factor == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # reduced, there's BGR alone
 
 
@@ -125,6 +114,8 @@ def _video_frame(frame: VideoFrame, factor: int) -> np.ndarray:
                     size = [-(-extent // factor) for extent in image.shape[:2]]
                     image = np.ascontiguousarray(image)
                     return image if factor == 1 else cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
+    except av.error.PermissionError:
+        raise
     except av.error.FFmpegError:
         pass
     raise InputError(f"{frame} cannot be decoded; restore the video or take it out of the folder.")

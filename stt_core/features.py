@@ -12,6 +12,7 @@ from torch import Tensor
 
 from stt_core.color import normalize_rgb, rgb_to_lab
 from stt_core.device import chosen_device
+from stt_core.files import InputError
 from stt_core.resnet import INFERENCE, folded, random_encoder
 from stt_core.weights import file_hash, open_weights
 
@@ -124,6 +125,13 @@ def resized(image: np.ndarray, short_side: int | tuple[int, int] | None) -> np.n
 
 
 def features_of(source: FeatureSource, images: Iterable[np.ndarray], short_side) -> Iterator[Tensor]:
-    """Feature maps (C, h, w) of a stream of frames (H, W, 3) uint8 RGB, one at a time."""
+    """Feature maps (C, h, w) of a stream of frames (H, W, 3) uint8 RGB, one at a time.
+
+    Raises:
+        InputError: on a CPU, features that are NaN or infinite; a GPU would have to be waited for.
+    """
     for image in images:
-        yield source(resized(image, short_side))
+        features = source(resized(image, short_side))
+        if features.device.type == "cpu" and not torch.isfinite(features).all():
+            raise InputError(f"{source.weights} gives features that are NaN or infinite; give other weights.")
+        yield features

@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,7 +101,11 @@ def only_writer(folder: str | Path, patience: float = 10.0) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=patience):
-            yield
+            try:
+                yield
+            finally:
+                if [entry.name for entry in folder.iterdir()] == [".lock"]:  # an input was refused: leave nothing
+                    shutil.rmtree(folder)
     except Timeout:
         raise InputError(f"{folder}: another process is at work there; wait for it to end or choose another.") from None
 

@@ -1,10 +1,11 @@
 """Short hashes that say whether code, settings or data changed, so that only what is stale is made again."""
 
 import ast
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, is_dataclass
 from functools import cache
 from importlib.metadata import version
@@ -80,15 +81,20 @@ def folder_fingerprint(path: str | Path) -> str:
     """Hash of a folder of data: every file's relative path and size, and the content of files below 64 KB.
 
     A larger file counts with its modification time instead of its content, and so does every file of a folder of more
-    than `MANY`, so that a data set of any size takes seconds. Hidden files and folders don't count. A missing folder has a fingerprint, too: an empty one's.
+    than `MANY`, so that a data set of any size takes seconds. Hidden files and folders don't count. A missing folder has a
+    fingerprint, too: an empty one's. Links are followed, but not into a folder that they lie in; of a link to nothing, and of
+    what is neither file nor folder, the name counts.
     """
     root = str(path)
     digest = hashlib.sha256()
     files = sorted(_files(root), key=lambda item: item[0])
     small = SMALL if len(files) <= MANY else 0
     for relative, entry in files:
+        if not _is(entry.is_file):
+            digest.update(f"{relative}\0link\0".encode(errors="surrogateescape"))
+            continue
         status = entry.stat()
-        digest.update(f"{relative}\0{status.st_size}\0".encode())
+        digest.update(f"{relative}\0{status.st_size}\0".encode(errors="surrogateescape"))
         if status.st_size < small:
             with open(entry.path, "rb", buffering=0) as stream:
                 digest.update(stream.read())
@@ -97,15 +103,26 @@ def folder_fingerprint(path: str | Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _files(folder: str, prefix: str = "") -> Iterator[tuple[str, os.DirEntry]]:
-    """(Path relative to the first folder, entry) of every file below `folder`."""
+def _files(folder: str, prefix: str = "", above: frozenset[str] = frozenset()) -> Iterator[tuple[str, os.DirEntry]]:
+    """(Path relative to the first folder, entry) of every file below `folder`; `above`: real paths of those it lies in."""
     if not os.path.isdir(folder):
         return
+    above |= {os.path.realpath(folder)}
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
-                yield from _files(entry.path, f"{prefix}{entry.name}/")
-            else:
+            if not _is(entry.is_dir):
                 yield f"{prefix}{entry.name}", entry
+            elif not (entry.is_symlink() and os.path.realpath(entry.path) in above):
+                yield from _files(entry.path, f"{prefix}{entry.name}/", above)
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """What `os.DirEntry.is_dir` or `.is_file` says; links that lead to themselves are neither."""
+    try:
+        return kind()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False

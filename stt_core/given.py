@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from stt_core import labels
@@ -57,9 +56,6 @@ def read_objects(path: str | Path, size: tuple[int, int]) -> np.ndarray:
     Raises:
         InputError: not such a PNG, not of this size (height, width), no object, or an id that is left out.
     """
-    path = Path(path)
-    if path.is_file() and _mode(path).startswith("I"):
-        raise InputError(f"{path} has 16 bits a pixel; save it with 8, which hold the ids of up to 255 objects.")
     ids = labels.read_mask(path)
     if ids.shape != size:
         sizes = [f"{width}x{height} px" for height, width in (ids.shape, size)]
@@ -76,22 +72,14 @@ def read_objects(path: str | Path, size: tuple[int, int]) -> np.ndarray:
     return ids
 
 
-def _mode(path: Path) -> str:
-    """Pillow's name of an image's pixels; "" if it isn't an image."""
-    try:
-        with Image.open(path) as image:
-            return image.mode
-    except OSError:
-        return ""
-
-
 def read_points(path: str | Path, size: tuple[int, int]) -> tuple[tuple[str, ...], np.ndarray]:
     """Points of frame 0 out of a CSV with the columns name, x, y: names, and places (J, 2) float32 in px.
 
     The centre of the first pixel is 0, 0; that of the last is width - 1, height - 1.
 
     Raises:
-        InputError: the file can't be read so, or a point is outside the picture or named twice; it says which line.
+        InputError: the file is missing or can't be read so, or a point is outside the picture or named twice; it says
+            which line.
     """
     path, places = Path(path), {}
     try:
@@ -99,7 +87,7 @@ def read_points(path: str | Path, size: tuple[int, int]) -> tuple[tuple[str, ...
             reader = csv.reader(file, skipinitialspace=True)
             columns = [name.strip() for name in next(reader, [])]
             if sorted(columns) != ["name", "x", "y"]:
-                raise InputError(f"{path} begins with '{','.join(columns)}'; its first line should be 'name,x,y'.")
+                raise InputError(f"{path} begins with '{_shown(columns)}'; its first line should be 'name,x,y'.")
             for line in filter(None, reader):
                 where = f"{path}, line {reader.line_num}"
                 point = dict(zip(columns, line, strict=False))
@@ -108,18 +96,27 @@ def read_points(path: str | Path, size: tuple[int, int]) -> tuple[tuple[str, ...
                     x, y = float(point["x"]), float(point["y"])
                 except (KeyError, ValueError):
                     x = y = math.nan
-                if len(line) != 3 or not name or math.isnan(x + y):
-                    raise InputError(f"{where}: '{','.join(line)}' isn't a name and two numbers; mend it.")
+                if len(line) != 3 or not name or not name.isprintable() or math.isnan(x + y):
+                    raise InputError(f"{where}: '{_shown(line)}' isn't a name and two numbers; mend it.")
                 if not (0 <= x <= size[1] - 1 and 0 <= y <= size[0] - 1):
                     raise InputError(f"{where}: {name} is at {x:g}, {y:g}, outside of {size[1]}x{size[0]} px; mend it.")
                 if name in places:
                     raise InputError(f"{where}: there is a point {name} before; give it another name.")
                 places[name] = (x, y)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a table ({error}); give a CSV with name,x,y.") from None
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; give a CSV with name,x,y.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        why = "not text in UTF-8" if isinstance(error, UnicodeDecodeError) else error
+        raise InputError(f"{path} cannot be read as a table ({why}); give a CSV with name,x,y.") from None
     if not places:
         raise InputError(f"{path} has no point to follow; add a line of name,x,y.")
     return tuple(places), np.array(list(places.values()), np.float32)
+
+
+def _shown(cells: list[str]) -> str:
+    """Cells of a broken table, which may be anything, as a piece of a sentence."""
+    text = ",".join(cells)
+    return text[:80] + "…" * (len(text) > 80)
 
 
 def inner_points(ids: np.ndarray) -> list[tuple[str, int, int]]:

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from stt_core.files import InputError, written_whole
+from stt_core.pictures import opened
 
 
 def _palette() -> np.ndarray:
@@ -28,19 +29,22 @@ def read_mask(path: str | Path, *, not_black: bool = False) -> np.ndarray:
         not_black: of any kind of PNG, id 1 where the picture isn't black; DAVIS-2016 is white on black.
 
     Raises:
-        InputError: the file is missing, cannot be decoded, or is a colour image where ids are wanted.
+        InputError: the file is missing, cannot be decoded, or is a colour image, one of more than 8 bits or a JPEG, where
+            ids are wanted.
     """
-    try:
-        with Image.open(path) as image:
-            if not_black:
-                return (np.array(image.convert("L")) > 0).astype(np.uint8)
-            if image.mode not in ("P", "L", "1"):
-                raise InputError(f"{path} is a colour image ({image.mode}); save the ids as a palette or grey PNG.")
-            return np.array(image.convert("L") if image.mode == "1" else image, dtype=np.uint8)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; restore this annotation.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise InputError(f"{path} cannot be decoded ({error}); restore this annotation.") from None
+    with opened(path, "annotation") as image:
+        bits = 16 if image.mode.startswith("I;16") else 32 if image.mode in ("I", "F") else 8
+        if not_black:
+            return (np.array(image.convert("L") if bits == 8 else image) > 0).astype(np.uint8)
+        if bits > 8:
+            raise InputError(
+                f"{path} has {bits} bits a pixel; save it with 8, which hold the ids of up to 255 objects."
+            )
+        if image.mode not in ("P", "L", "1"):
+            raise InputError(f"{path} is a colour image ({image.mode}); save the ids as a palette or grey PNG.")
+        if image.format == "JPEG":
+            raise InputError(f"{path} is a JPEG, which blurs ids into others; save them as a palette or grey PNG.")
+        return np.array(image).astype(np.uint8)  # of one bit a pixel: ids 0 and 1
 
 
 def write_mask(path: str | Path, ids: np.ndarray) -> None:
@@ -62,17 +66,29 @@ def to_grid(maps: Tensor, grid: tuple[int, int], mode: str) -> Tensor:
 
 
 def decode_masks(maps: Tensor, size: tuple[int, int]) -> np.ndarray:
-    """Ids (H, W) uint8 out of propagated maps (K, h, w): upsampled bilinearly, min-max normalised each, argmax."""
-    full = F.interpolate(maps[None], size=tuple(size), mode="bilinear", align_corners=False)[0]  # (K, H, W)
+    """Ids (H, W) uint8 out of propagated maps (K, h, w): upsampled bilinearly, min-max normalised each, argmax.
+
+    Raises:
+        ValueError: more than 256 maps, whose ids uint8 cannot hold, or values that are NaN or infinite.
+    """
+    if len(maps) > 256:
+        raise ValueError(f"{len(maps)} maps are more than the 256 ids of a mask.")
+    full = _upsampled(maps, size)  # (K, H, W)
     low, high = full.amin(dim=(1, 2), keepdim=True), full.amax(dim=(1, 2), keepdim=True)
-    # A map that is constant (an object that got lost) becomes 0 everywhere.
+    # A map of zeros (an object that got lost) stays one.
     full = (full - low) / (high - low).clamp(min=1e-12)
     # As argmax, which is 15 times slower over the leading axis on a CPU.
     return full.max(dim=0).indices.to(torch.uint8).cpu().numpy()
 
 
 def keypoints_to_maps(joints: np.ndarray, size: tuple[int, int], sigma: float = 4.0) -> Tensor:
-    """Joints (J, 2) xy px as Gaussian maps (J, H, W) with peak 1 at image size; a missing joint (x < 0) is all zero."""
+    """Joints (J, 2) xy px as Gaussian maps (J, H, W) with peak 1 at image size; a missing joint (x < 0) is all zero.
+
+    Raises:
+        ValueError: a place that is NaN.
+    """
+    if np.isnan(joints).any():
+        raise ValueError(f"joint {np.isnan(joints).any(axis=1).argmax()} is at NaN; a missing one is at x < 0.")
     height, width = size
     x = torch.arange(width) - torch.as_tensor(joints[:, 0], dtype=torch.float32)[:, None]  # (J, W)
     y = torch.arange(height) - torch.as_tensor(joints[:, 1], dtype=torch.float32)[:, None]  # (J, H)
@@ -85,12 +101,22 @@ def decode_keypoints(maps: Tensor, size: tuple[int, int]) -> np.ndarray:
     """Joints (J, 2) xy px out of propagated maps (J, h, w), upsampled bilinearly to `size`.
 
     A joint is the mean of the places of its map's 5 largest values, weighted by value; (-1, -1) if the map is all zero.
+
+    Raises:
+        ValueError: values that are NaN or infinite.
     """
-    full = F.interpolate(maps[None], size=tuple(size), mode="bilinear", align_corners=False)[0]  # (J, H, W)
-    values, places = full.flatten(1).topk(5, dim=1)  # (J, 5)
+    full = _upsampled(maps, size)  # (J, H, W)
+    values, places = full.flatten(1).topk(min(5, size[0] * size[1]), dim=1)  # (J, 5)
     values = values.clamp(min=0).double()
     total = values.sum(dim=1)  # (J,)
     xy = torch.stack([places % size[1], places // size[1]], dim=2).double()  # (J, 5, 2)
     mean = (values[:, :, None] * xy).sum(dim=1) / total.clamp(min=1e-12)[:, None]
     mean[total == 0] = -1
     return mean.float().cpu().numpy()
+
+
+def _upsampled(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps (K, h, w) at the size of the picture, (K, H, W)."""
+    if not torch.isfinite(maps).all():
+        raise ValueError("Label maps hold NaN or infinity; so did the features they were carried by.")
+    return F.interpolate(maps[None], size=tuple(size), mode="bilinear", align_corners=False)[0]

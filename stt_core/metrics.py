@@ -107,15 +107,22 @@ def statistics(values: Sequence[float]) -> dict[str, float]:
     """Mean, recall (share of frames above 0.5) and decay (mean of the first quarter minus that of the last).
 
     Quarters share their border frames, as in the official code.
+
+    Raises:
+        ValueError: no value.
     """
     values = np.asarray(values, float)
+    if not len(values):
+        raise ValueError("Of no frame at all there are no statistics.")
     borders = np.round(np.linspace(1, len(values), 5) + 1e-10).astype(int) - 1
     decay = values[: borders[1] + 1].mean() - values[borders[3] : borders[4] + 1].mean()
     return {"Mean": values.mean(), "Recall": (values > 0.5).mean(), "Decay": decay}
 
 
 def davis_totals(objects: Sequence[dict]) -> dict[str, float]:
-    """The official global row: every statistic averaged over objects, and J&F-Mean."""
+    """The official global row: every statistic averaged over objects, and J&F-Mean; ValueError if there is no object."""
+    if not objects:
+        raise ValueError("Of no object at all there are no statistics.")
     names = [f"{measure}-{s}" for measure in "JF" for s in ("Mean", "Recall", "Decay")]
     means = {name: float(np.mean([record[name] for record in objects])) for name in names}
     return {"J&F-Mean": (means["J-Mean"] + means["F-Mean"]) / 2, **means}
@@ -125,12 +132,16 @@ def confusion(predictions: np.ndarray, annotations: np.ndarray, classes: int = 2
     """Pixel counts (classes, classes) of [annotation, prediction], for up to 255 classes; annotated 255 is ignored.
 
     Raises:
-        ValueError: an id that is no class.
+        ValueError: an id that is no class, or shapes that differ.
     """
+    if predictions.shape != annotations.shape:
+        raise ValueError(f"predictions {predictions.shape} and annotations {annotations.shape} must agree.")
     counted = annotations != 255
     truth, guess = annotations[counted], predictions[counted]
-    if max(truth.max(initial=0), guess.max(initial=0)) >= classes:
-        raise ValueError(f"an id of {max(truth.max(), guess.max())} is not one of {classes} classes.")
+    for ids in (truth, guess):
+        for extreme in (ids.min(initial=0), ids.max(initial=0)):
+            if not 0 <= extreme < classes:
+                raise ValueError(f"an id of {extreme} is not one of {classes} classes.")
     pairs = truth.astype(np.uint16) * classes + guess  # of 20 classes, 400
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
@@ -138,34 +149,36 @@ def confusion(predictions: np.ndarray, annotations: np.ndarray, classes: int = 2
 def mean_iou(counts: np.ndarray) -> float:
     """Mean over classes of intersection over union, from pixel counts [annotation, prediction]; 0 to 1.
 
-    A class that is neither annotated nor predicted is skipped.
+    A class that is neither annotated nor predicted is skipped; nan if there is no other.
     """
     union = counts.sum(axis=0) + counts.sum(axis=1) - np.diag(counts)
-    return float((np.diag(counts)[union > 0] / union[union > 0]).mean())
+    return float((np.diag(counts)[union > 0] / union[union > 0]).mean()) if union.any() else np.nan
 
 
 def pck_distances(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Distance of every joint from the truth, as a share of the person's size.
 
     Args:
-        predictions, truth: (T, J, 2) xy px; a predicted joint with x <= 0 is missing.
+        predictions, truth: (T, J, 2) xy px; a predicted joint with x <= 0 or NaN is missing.
 
     Returns:
         (T, J): distance / (0.6 * diagonal of the box around the true joints whose prediction is valid); nan for a
-        missing joint, which is not scored; inf where that box is a point.
+        missing joint, which is not scored; inf where that box is a point, or the prediction at infinity or at a y of NaN.
 
     Raises:
-        ValueError: shapes that differ.
+        ValueError: shapes that differ, or a truth that is NaN or infinite.
     """
     if predictions.shape != truth.shape:
         raise ValueError(f"predictions {predictions.shape} and truth {truth.shape} must agree.")
+    if not np.isfinite(truth).all():
+        raise ValueError("a true joint is at NaN or infinity, which nothing can be measured from.")
     valid = predictions[..., 0] > 0  # (T, J)
     inside = np.where(valid[..., None], truth, np.nan)
     with np.errstate(all="ignore"):
         low, high = np.fmin.reduce(inside, axis=1), np.fmax.reduce(inside, axis=1)  # (T, 2)
         scale = 0.6 * np.hypot(*(high - low).T)  # (T,)
         distances = np.hypot(*np.moveaxis(predictions - truth, -1, 0)) / scale[:, None]
-    return np.where(valid, np.nan_to_num(distances, nan=np.inf), np.nan)
+    return np.where(valid, np.nan_to_num(distances, nan=np.inf, posinf=np.inf), np.nan)
 
 
 def pck(clips: Sequence[np.ndarray], thresholds: Sequence[float] = THRESHOLDS, absent: float = 0.0) -> dict[str, float]:
@@ -173,14 +186,16 @@ def pck(clips: Sequence[np.ndarray], thresholds: Sequence[float] = THRESHOLDS, a
 
     Args:
         clips: distances (T, J) of every clip, see `pck_distances`.
-        absent: share of a joint that is never scored; nan leaves it out of the mean.
+        absent: share of a joint that is never scored; nan leaves it out of the mean, which is nan if no joint is left.
 
     Returns:
         "PCK@a" with the given first frame scored (the method's code, VFS), "PCK@a, frame 0 left out" without (CRW).
     """
     scores = {}
     for first, note in ((True, ""), (False, ", frame 0 left out")):
-        scores |= {f"PCK@{a:g}{note}": float(np.nanmean(pck_per_joint(clips, a, first, absent))) for a in thresholds}
+        for a in thresholds:
+            shares = pck_per_joint(clips, a, first, absent)
+            scores[f"PCK@{a:g}{note}"] = np.nan if np.isnan(shares).all() else float(np.nanmean(shares))
     return scores
 
 
@@ -200,13 +215,15 @@ def pck_per_joint(
 def pck_of_area(
     predictions: np.ndarray, truth: np.ndarray, scored: np.ndarray, areas: np.ndarray, threshold: float = 0.2
 ) -> float:
-    """BADJA's PCK of one sequence: share of the scored joints, all frames but the given first one pooled; 0 to 1.
+    """BADJA's PCK of one sequence: share of the scored joints, all frames but the given first one pooled; 0 to 1, or nan if
+    none is scored there.
 
     Args:
-        predictions, truth: (A, J, 2) xy px; a prediction with x < 0 is missing, which is wrong.
+        predictions, truth: (A, J, 2) xy px; a prediction with x < 0 is missing, which is wrong, as is one at NaN or infinity.
         scored: (A, J) bool.
         areas: (A) px, of the animal. A joint is found if it is closer than `threshold` times its square root.
     """
-    distances = np.hypot(*np.moveaxis(predictions - truth, -1, 0))  # (A, J)
+    with np.errstate(invalid="ignore", over="ignore"):
+        distances = np.hypot(*np.moveaxis(predictions - truth, -1, 0))  # (A, J)
     found = (distances < threshold * np.sqrt(areas)[:, None]) & (predictions[..., 0] >= 0)
-    return float(found[1:][scored[1:]].mean())
+    return float(found[1:][scored[1:]].mean()) if scored[1:].any() else np.nan

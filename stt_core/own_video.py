@@ -1,6 +1,5 @@
 """Objects and points of any video, given in its first frame and followed to its end: masks, tables and a film."""
 
-import csv
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -8,14 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from stt_core import labels
+from stt_core import labels, own_files
 from stt_core.drawing import blended, draw_point
 from stt_core.features import FeatureSource, features_of, resized
-from stt_core.files import InputError, read_json, write_json, written_whole
+from stt_core.files import InputError, read_json, write_json, write_tensors
 from stt_core.fingerprint import code_fingerprint, hash_of
 from stt_core.given import Given, read_objects, read_points
 from stt_core.presets import Inference
@@ -24,10 +22,8 @@ from stt_core.video import Video, open_video, write_video
 from stt_core.weights import file_hash
 
 CODE = ("affinity", "color", "features", "given", "labels", "own_video", "propagation", "resnet", "shortlist", "video")
-CODE += ("datasets", "drawing", "timm_source", "weights")
+CODE += ("checkpoints", "datasets", "drawing", "own_files", "pictures", "timm_source", "weights")
 EVERY = 25  # frames between two saved states: what a killed run loses at most
-OBJECT_COLUMNS = ("frame", "time_s", "object", "area_px", "confidence")
-POINT_COLUMNS = ("frame", "time_s", "name", "x", "y", "confidence")
 
 
 def propagate_video(
@@ -60,8 +56,8 @@ def propagate_video(
         The content of `settings.json`; `frames` is how many there are.
 
     Raises:
-        InputError: an input that cannot be read or does not fit, or an `out` with other things in it. Where the video
-            breaks off, everything up to there stays, with its overlay.
+        InputError: an input that cannot be read or does not fit, or an `out` with other things in it or whose files, of a
+            run that was stopped, are broken. Where the video breaks off, everything up to there stays, with its overlay.
     """
     out, video = Path(out), open_video(path, rate)
     if mask is None and points is None:
@@ -71,7 +67,7 @@ def propagate_video(
     settings = run_settings(source, video, inference, mask, points)
     earlier = _begun(out, settings)
     if "frames" in earlier:
-        _check(video, len(video.files), earlier["files"], out)
+        _check(video, len(video.files), earlier.get("files"), out)
         return earlier
     count, problem = _follow(source, video, Given(ids, names, places), inference, out)
     write_overlay(video, out, count)
@@ -105,6 +101,8 @@ def _begun(out: Path, settings: dict) -> dict:
             raise InputError(f"{out} holds other things than the results of a video; give a new folder.")
         write_json(path, settings)
     earlier = read_json(path)
+    if not isinstance(earlier, dict):
+        raise InputError(f"{path} is not what a followed video leaves; give a new folder, or delete that one.")
     if changed := [name for name in settings if hash_of(earlier.get(name)) != hash_of(settings[name])]:
         raise InputError(
             f"{out} was begun with another {' and '.join(changed)}; give a new folder, or delete that one."
@@ -112,7 +110,7 @@ def _begun(out: Path, settings: dict) -> dict:
     return earlier
 
 
-def _check(video: Video, count: int, files: str, out: Path) -> None:
+def _check(video: Video, count: int, files: object, out: Path) -> None:
     if video.fingerprint(count) != files:
         raise InputError(f"{video.path} has changed since {out} was begun; give a new folder, or delete that one.")
 
@@ -124,9 +122,8 @@ def _follow(
     state, kept = out / "state.pt", inference.num_preceding
     done, known = 0, []  # frames, and the label maps of the last of them but frame 0
     if state.exists():
-        saved = torch.load(state, weights_only=True)
-        _check(video, saved["frames"], saved["files"], out)
-        done, known = saved["frames"], saved["maps"]
+        done, known, files = own_files.read_state(state, kept)
+        _check(video, done, files, out)
     start, first_again = done, max(done - len(known), 1)  # features are large: they are made again, not saved
     times, problem = deque(), None
 
@@ -141,9 +138,8 @@ def _follow(
             problem = error
 
     def save() -> None:
-        with written_whole(state) as temporary:
-            maps = [each.cpu() for each in known]
-            torch.save({"frames": done, "maps": maps, "files": video.fingerprint(done)}, temporary)
+        maps = [each.cpu() for each in known]
+        write_tensors(state, {"frames": done, "maps": maps, "files": video.fingerprint(done)})
 
     features = features_of(source, images(), inference.resize)
     first = next(features, None)
@@ -151,11 +147,17 @@ def _follow(
         raise problem or InputError(f"{video.path} has no frame; give another video.")
     size = resized(np.zeros(video.size, np.uint8), inference.resize).shape
     first_maps = given.maps(video.size, size, first.shape[1:]).to(first)
+    if any(maps.shape != first_maps.shape for maps in known):
+        raise own_files.broken(state)
+    known = [maps.to(first_maps) for maps in known]
     classes = given.classes
     if classes:
-        _cut(out / "masks.csv", OBJECT_COLUMNS, done)
+        own_files.begin(out / "masks.csv", own_files.OBJECT_COLUMNS, done, classes - 1)
+        for path in (_mask(out, number) for number in range(done)):
+            if not path.is_file():
+                raise InputError(f"{path} is missing, but was done; delete {state} to begin the video anew.")
     if given.names:
-        _cut(out / "points.csv", POINT_COLUMNS, done)
+        own_files.begin(out / "points.csv", own_files.POINT_COLUMNS, done, len(given.names))
     stream = _propagated(itertools.chain([first], features), first_maps, start, known, inference)
     try:
         for maps in tqdm(stream, video.path.name, video.count, unit="frame", initial=done, disable=None):
@@ -164,14 +166,16 @@ def _follow(
                 ids = labels.decode_masks(maps[:classes], video.size) if done else given.ids
                 labels.write_mask(_mask(out, done), ids)
                 areas, sure = np.bincount(ids.ravel(), minlength=classes), object_confidence(maps[1:classes])
-                _append(out / "masks.csv", [(*at, k, areas[k], f"{sure[k - 1]:.4f}") for k in range(1, classes)])
+                own_files.append(
+                    out / "masks.csv", [(*at, k, areas[k], f"{sure[k - 1]:.4f}") for k in range(1, classes)]
+                )
             if given.names:
                 places = given.places
                 if done:  # one by one: maps of the video's size are large
                     places = [labels.decode_keypoints(one[None], video.size)[0] for one in maps[classes:]]
                 sure = point_confidence(maps[classes:], first_maps[classes:])
                 rows = zip(given.names, places, sure, strict=True)
-                _append(out / "points.csv", [(*at, name, *_written(xy), f"{c:.4f}") for name, xy, c in rows])
+                own_files.append(out / "points.csv", [(*at, name, *_written(xy), f"{c:.4f}") for name, xy, c in rows])
             done, known = done + 1, [*known, maps][-kept:] if done and kept else []
             if done % EVERY == 0:
                 save()
@@ -213,7 +217,7 @@ def point_confidence(maps: Tensor, first: Tensor) -> list[float]:
 
 def write_overlay(video: Video, out: Path, count: int) -> None:
     """Draw `masks/` and `points.csv`, as far as they are there, over the first `count` frames: `overlay.mp4`."""
-    points = _points_by_frame(out / "points.csv")
+    points = own_files.by_frame(out / "points.csv")
     scale = max(1, round(min(video.size) / 480))
 
     def drawn() -> Iterator[tuple[float, np.ndarray]]:
@@ -230,32 +234,9 @@ def write_overlay(video: Video, out: Path, count: int) -> None:
     write_video(out / "overlay.mp4", drawn(), video.rate)
 
 
-def _points_by_frame(table: Path) -> Iterator[list[dict[str, str]]]:
-    if table.exists():
-        with open(table, newline="", encoding="utf-8") as file:
-            for _, rows in itertools.groupby(csv.DictReader(file), key=lambda row: row["frame"]):
-                yield list(rows)
-
-
 def _written(xy: np.ndarray) -> tuple[str, str]:
     return (f"{xy[0]:.2f}", f"{xy[1]:.2f}") if xy[0] >= 0 else ("", "")
 
 
 def _mask(out: Path, number: int) -> Path:
     return out / "masks" / f"{number:05d}.png"
-
-
-def _cut(path: Path, columns: tuple[str, ...], count: int) -> None:
-    """Begin a table, or leave of an earlier one the rows of the first `count` frames."""
-    with written_whole(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as new:
-        rows = csv.writer(new, lineterminator="\n")
-        rows.writerow(columns)
-        if count:
-            with open(path, newline="", encoding="utf-8") as old:
-                whole = (row for row in csv.reader(old) if len(row) == len(columns) and row[0].isdecimal())
-                rows.writerows(row for row in whole if int(row[0]) < count)
-
-
-def _append(path: Path, rows: Iterable[Iterable]) -> None:
-    with open(path, "a", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)

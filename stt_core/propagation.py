@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterable, Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from stt_core import shortlist
@@ -38,9 +37,9 @@ class Context:
         first_windowed: bool = True,
         first_twice: bool = True,
     ) -> None:
-        if radius < 0 or topk < 1 or not temperature > 0:
+        if radius < 0 or topk < 1 or not 1e-30 <= temperature <= 1e30:  # beyond, float32 has no cosine / temperature
             raise ValueError(
-                f"radius >= 0, topk >= 1, temperature > 0 are needed, not {radius}, {topk}, {temperature}."
+                f"radius >= 0, topk >= 1, temperature > 0 (1e-30 to 1e30) are needed, not {radius}, {topk}, {temperature}."
             )
         if num_preceding < (0 if with_first else 1):
             raise ValueError(f"No context: num_preceding is {num_preceding} and with_first is {with_first}.")
@@ -62,18 +61,27 @@ class Context:
 
     @torch.no_grad()
     def put(self, t: int, features: Tensor, labels: Tensor) -> None:
-        """Take frame `t`, features (C, H, W) and labels (K, H, W), in place of the frame that is no longer looked at."""
+        """Take frame `t`, features (C, H, W) and labels (K, H, W), in place of the frame that is no longer looked at.
+
+        Raises:
+            ValueError: shapes that don't fit together, or (on a CPU) a feature or label that is NaN or infinite.
+        """
         if features.ndim != 3 or labels.ndim != 3 or features.shape[1:] != labels.shape[1:]:
             raise ValueError(
                 f"Features (C, H, W) and first_labels (K, H, W) must be maps of the same size, not "
                 f"{tuple(features.shape)} and {tuple(labels.shape)}."
             )
-        # (K, H, W) -> (H, W, K)
-        self._put(t, self._cells(t, features), labels.to(features.device, torch.float32).permute(1, 2, 0))
+        labels = labels.to(features.device, torch.float32)
+        _check_finite(labels, f"Frame {t} has labels")
+        self._put(t, self._cells(t, features), labels.permute(1, 2, 0))  # (K, H, W) -> (H, W, K)
 
     @torch.no_grad()
     def propagate(self, t: int, features: Tensor) -> Tensor:
-        """Labels (K, H, W) float32 of frame `t` >= 1, features (C, H, W), which then joins the context."""
+        """Labels (K, H, W) float32 of frame `t` >= 1, features (C, H, W), which then joins the context.
+
+        Raises:
+            ValueError: features of another shape than frame 0's, or (on a CPU) one that is NaN or infinite.
+        """
         query = self._cells(t, features)
         first_precedes = t <= self.num_preceding
         used = slice(0 if self.with_first or first_precedes else 1, min(t, self.num_preceding + 1))
@@ -91,8 +99,11 @@ class Context:
     def _cells(self, t: int, features: Tensor) -> Tensor:
         if self.features is not None and features.shape != self.shape:
             raise ValueError(f"Frame {t} has features {tuple(features.shape)}, not {tuple(self.shape)}.")
+        features = features.float()
+        lengths = features.norm(dim=0, keepdim=True)
+        _check_finite(lengths, f"Frame {t} has features")  # a vector's length tells, at a fraction of the cost
         # (C, H, W) -> (H, W, C): channels last, halos are then runs of whole vectors.
-        return F.normalize(features.float(), dim=0).permute(1, 2, 0).contiguous()
+        return (features / lengths.clamp(min=1e-12)).permute(1, 2, 0).contiguous()
 
     def _put(self, t: int, cells: Tensor, labels: Tensor) -> None:
         slots = self.num_preceding + 1  # slot 0 keeps frame 0, the others are a ring
@@ -108,6 +119,15 @@ class Context:
             self.features[slot], self.labels[slot] = cells, labels
             if self.parts is not None:
                 shortlist.split(cells, out=self.parts[slot])
+
+
+def _check_finite(values: Tensor, what: str) -> None:
+    """A NaN would be taken for the most similar cell of all, and spread.
+
+    On a GPU, which would have to be waited for, it does; its labels are NaN then, which the decoders in `labels` refuse.
+    """
+    if values.device.type == "cpu" and not torch.isfinite(values).all():
+        raise ValueError(f"{what} that are NaN, infinite or too large.")
 
 
 def propagate_frames(features: Iterable[Tensor], first_labels: Tensor, **settings) -> Iterator[Tensor]:
@@ -145,12 +165,12 @@ def propagate(
     throughout, also under autocast (on CUDA, TF32 products must be off, which is the default of PyTorch).
 
     Args:
-        features: (T, C, H, W) float of any scale: affinity is cosine.
+        features: (T, C, H, W) float of any scale: affinity is cosine. A vector of zeros is as similar to all others: 0.
         first_labels: (K, H, W) label maps of frame 0, any real values or bool.
         num_preceding: preceding frames in the context; 0 (only frame 0) needs `with_first`.
         radius: half window in cells, >= 0; half the neighbour range of the released code.
         topk: context cells kept per query over all context frames, >= 1.
-        temperature: of the softmax over the kept cosine similarities, > 0.
+        temperature: of the softmax over the kept cosine similarities, 1e-30 to 1e30.
         with_first: keep frame 0 in the context for the whole clip.
         window: "square": |dy| <= radius and |dx| <= radius; "circle": dy^2 + dx^2 < radius^2 (as in CRW and VFS).
         first_windowed: False: a query sees all of frame 0, though only a window of the others (as in CRW).
@@ -160,7 +180,9 @@ def propagate(
         (T, K, H, W) float32 on the features' device; frame 0 is `first_labels`.
 
     Raises:
-        ValueError: shapes that don't fit together, or a setting out of its range.
+        ValueError: shapes that don't fit together, a setting out of its range, or a feature or label that is NaN, infinite
+            or too large (features of 1e19, whose squares float32 cannot hold). On a GPU, which isn't waited for, it spreads
+            as NaN, from that frame on.
     """
     if features.ndim != 4 or not len(features):
         raise ValueError(f"Features must be (T, C, H, W) with at least one frame, not {tuple(features.shape)}.")

@@ -10,7 +10,7 @@ from torch import Tensor
 from stt_core import labels, metrics
 from stt_core.badja import SparseClip, areas
 from stt_core.baselines import Baseline
-from stt_core.datasets import Clip, Sequence, read_image, read_sequence_mask
+from stt_core.datasets import Clip, Sequence, read_frames, read_image, read_sequence_mask
 from stt_core.features import FeatureSource, features_of
 from stt_core.files import InputError, write_json
 from stt_core.overlays import write_sheet
@@ -36,7 +36,7 @@ def carried(
     frames: tuple[Path, ...], first: Tensor, mode: str, source: Source, inference: Inference
 ) -> Iterator[Tensor]:
     """Label maps (K, h, w) of every frame, out of the first one's (K, H, W); `mode` as in `labels.to_grid`."""
-    images = map(read_image, frames)
+    images = read_frames(frames)
     if isinstance(source, Baseline):
         yield from source.carry(images, first, mode)
         return

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stt_core.checkpoints import read_checkpoint
 from stt_core.features import FeatureSource
 from stt_core.files import InputError
 
@@ -60,8 +61,8 @@ def timm_source(weights: str, *, stride: int, device: str = "cpu") -> FeatureSou
         stride: the wanted one, px per cell; see `Dense` for what is taken.
 
     Raises:
-        InputError: timm isn't installed or doesn't know the model, its weights can't be had or do not fit, or it has no
-            dense features of images of any size.
+        InputError: timm isn't installed or doesn't know the model, its weights can't be had, do not fit or are no numbers,
+            or it has no dense features of images of any size.
     """
     try:
         import timm
@@ -93,20 +94,26 @@ def _model(name: str, file: str) -> nn.Module:
 
     if file and not Path(file).is_file():
         raise InputError(f"{file}: no such weights file; give another one in timm:{name}@FILE.")
+    if file:
+        read_checkpoint(file)  # earlier releases of timm would run what a file holds
     if ":" not in name and not timm.is_model(name):
         raise InputError(f'timm has no model {name}; timm.list_models("*vit*") lists what it has.')
     # Without a source, timm looks at the file first, even where the name says a place of its own.
     how = {"pretrained": True, "pretrained_cfg_overlay": {"file": file, "source": ""} if file else None}
     try:
         try:
-            return timm.create_model(name, dynamic_img_size=True, **how)
+            model = timm.create_model(name, dynamic_img_size=True, **how)
         except TypeError:  # only ViTs need to be told that sizes vary; others don't know the word
-            return timm.create_model(name, **how)
+            model = timm.create_model(name, **how)
     except Exception as error:  # of the network, of its cache, of reading, of fitting
         problem, mend = f"weights of timm's {name} can't be had", f"connect once, or give a file: timm:{name}@FILE"
         if file:
             problem, mend = f"{file} does not fit timm's {name}", "give weights of just this model"
         raise InputError(f"{problem} ({_short(error)}); {mend}.") from None
+    for tensor, value in model.state_dict().items():
+        if not torch.isfinite(value).all():
+            raise InputError(f"{file or name} has NaN or infinite values in {tensor}; give other weights.")
+    return model
 
 
 def _hash(model: nn.Module) -> str:

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset, Sampler
 
 from stt_core.decoding import Decoder, reduction
 from stt_core.files import InputError
+from stt_core.pictures import picture_files
 from stt_core.unlabelled import IMAGE_ENDINGS, training_videos
 
 
@@ -73,7 +74,8 @@ class Images(Dataset):
     def __init__(self, root: str | Path, load_size: int = 96, *, seed: int = 0, cache: bool = False) -> None:
         root = Path(root)
         root = root / "train" if (root / "train").is_dir() else root
-        self.paths = sorted(path for path in root.glob("*/*") if path.suffix.lower() in IMAGE_ENDINGS)
+        folders = sorted(f for f in root.iterdir() if not f.name.startswith(".")) if root.is_dir() else []
+        self.paths = [path for folder in folders for path in picture_files(folder, IMAGE_ENDINGS)]
         if not self.paths:
             raise InputError(f"{root} has no images in class folders (<class>/*.JPEG); put ImageNet's layout there.")
         self.load_size, self.seed = load_size, seed

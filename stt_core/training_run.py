@@ -81,9 +81,13 @@ class Run:
             self.fabric.strategy.precision.load_state_dict(state["precision"])  # the scale of 16-bit losses
             self.start, self.rows = int(state["step"]), list(state["rows"])
             self.seconds, self.sessions = float(state["seconds"]), list(state["sessions"])
-        except (InputError, PermissionError, MemoryError):
+            if self.start > self.settings.steps or [row["step"] for row in self.rows] != list(range(self.start)):
+                raise ValueError("rows that aren't those of its steps")
+        except (InputError, MemoryError):
             raise
         except Exception as error:  # broken bytes raise nearly every kind
+            if isinstance(error, OSError) and error.filename is not None:
+                raise  # of the disk, not of what the file holds
             kind = type(error).__name__
             raise InputError(f"{self.checkpoint} cannot be read ({kind}); delete it to start this run anew.") from None
 

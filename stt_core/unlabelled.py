@@ -5,6 +5,7 @@ from pathlib import Path
 from stt_core.datasets import listed
 from stt_core.decoding import VideoFrame, frame_times
 from stt_core.files import InputError, read_json
+from stt_core.pictures import picture_files
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
@@ -26,22 +27,20 @@ def training_videos(root: str | Path) -> list[list[Path | VideoFrame]]:
     if meta.is_file():
         return _youtube_vos(meta)
     if not root.is_dir():
-        raise InputError(f"{root} does not exist; give the folder of the training videos.")
+        state = "is a file" if root.exists() else "does not exist"
+        raise InputError(f"{root} {state}; give the folder of the training videos.")
     frames = root / "JPEGImages" / "480p"
     names = root / "ImageSets" / "2017" / "train.txt"
     if frames.is_dir() and names.is_file():
         videos = [frames / name for name in listed(names)]
     else:
-        found = sorted(path for path in (frames if frames.is_dir() else root).iterdir())
+        found = sorted((frames if frames.is_dir() else root).iterdir())
+        found = [path for path in found if not path.name.startswith(".")]
         videos = [path for path in found if path.is_dir() or path.suffix.lower() in VIDEO_ENDINGS]
     for folder in videos:
         if not folder.exists():
             raise InputError(f"{folder} is listed but missing; unpack it or take it off the list.")
-    return [frame_times(video, EVERY) if video.is_file() else _images(video) for video in videos]
-
-
-def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_ENDINGS)
+    return [frame_times(video, EVERY) if video.is_file() else picture_files(video, IMAGE_ENDINGS) for video in videos]
 
 
 def _youtube_vos(meta: Path) -> list[list[Path]]:
@@ -51,8 +50,13 @@ def _youtube_vos(meta: Path) -> list[list[Path]]:
             video: sorted({frame for thing in entry["objects"].values() for frame in thing["frames"]})
             for video, entry in videos.items()
         }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{meta} is not YouTube-VOS's meta.json (videos > id > objects > frames): {error}.") from None
+        for name in (*names, *(frame for frames in names.values() for frame in frames)):
+            if not name.isprintable() or Path(name).name != name:
+                raise TypeError
+    except (KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"{meta} is not YouTube-VOS's meta.json (videos > id > objects > frames, which are names); restore it."
+        ) from None
     paths = [
         [meta.parent / "JPEGImages" / video / f"{frame}.jpg" for frame in frames]
         for video, frames in sorted(names.items())

@@ -15,6 +15,7 @@ from av.video.reformatter import Colorspace
 from stt_core.datasets import read_image
 from stt_core.files import InputError, written_whole
 from stt_core.fingerprint import hash_of
+from stt_core.pictures import picture_files
 
 SUFFIXES = (".jpg", ".jpeg", ".png")  # of a folder's frames
 CODEC = "libx264" if "libx264" in av.codecs_available else "mpeg4"
@@ -79,7 +80,7 @@ def open_video(path: str | Path, rate: float = 24.0) -> Video:
     """
     path = Path(path)
     if path.is_dir():
-        files = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")]
+        files = picture_files(path, SUFFIXES)
         if not files:
             raise InputError(f"{path} has no {', '.join(SUFFIXES)} frames; give the folder that holds them.")
         files.sort(key=lambda file: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", file.name)])
@@ -167,6 +168,8 @@ def _file_frames(video: Video, skip: Container[int] = ()) -> Iterator[Frame]:
 def _opened(path: Path) -> Iterator[av.VideoStream]:
     try:
         container = av.open(str(path), metadata_errors="replace")
+    except av.error.PermissionError:
+        raise
     except av.error.FFmpegError as error:
         raise InputError(f"{path} cannot be read as a video ({error.strerror}); give another one.") from None
     with container:

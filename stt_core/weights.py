@@ -4,7 +4,6 @@ Whoever trained a ResNet-18 or -50, its file is read in one way: every tensor, h
 name, and the encoder is where, after some prefix, a ResNet's first convolutions stand in one of three namings.
 """
 
-import argparse
 import hashlib
 import io
 import re
@@ -12,12 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from safetensors import safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
+from stt_core.checkpoints import read_checkpoint
 from stt_core.files import InputError, written_whole
 from stt_core.resnet import LAYOUTS, Encoder
 
@@ -43,19 +41,7 @@ PART = re.compile(r"(conv1|bn1|layer[1-4])\.")  # what belongs to an encoder, in
 WRAPPERS = ("module", "_orig_mod")  # of parallel and of compiled models
 PREFERRED = ("encoder_q", "backbone", "teacher_backbone", "teacher")  # of several networks in a file
 NESTING = 6  # levels of dicts; a pickle may hold a dict that holds itself
-
-# What old tools leave beside the tensors (NumPy scalars, parsed arguments): plain values, which run nothing when loaded.
-HARMLESS = [
-    argparse.Namespace,
-    np.ndarray,
-    np.dtype,
-    *{type(np.dtype(code)) for code in "?bBhHiIlLqQefdUS"},
-    *(
-        (function, f"{package}.multiarray.{function.__name__}")
-        for function in (np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0])
-        for package in ("numpy.core", "numpy._core")  # before and after NumPy 2
-    ),
-]
+WIDEST = 16  # of anything that is called a ResNet-18 or -50, as a multiple of the 64 channels of its stem
 
 
 @dataclass(frozen=True)
@@ -125,10 +111,13 @@ def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
 
     Raises:
         InputError: the file is missing, is not a checkpoint, holds no ResNet, or one that an `Encoder` does not match:
-            of another depth, with a part missing, of another shape, or more than an `Encoder` has.
+            of another depth, with a part missing, of another shape, or more than an `Encoder` has; or one whose values
+            are no numbers.
     """
     path = Path(path)
-    content = _content(path)
+    content = read_checkpoint(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}, not a state dict; save model.state_dict().")
     tensors = dict(_tensors(content))
     prefix, naming = _place(path, tensors)
     rules = NAMINGS[naming][1]
@@ -136,6 +125,7 @@ def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
     found = {ours: theirs for ours, theirs in found.items() if PART.match(ours)}
     state = {ours: tensors[theirs] for ours, theirs in found.items()}
     depth, width = _checked(path, state, found)
+    _check_numbers(path, state, found)
     said = content.get("input")
     assumed = str(said) not in ("lab", "rgb")  # other tools may keep anything there
     taken = set(found.values())
@@ -160,47 +150,14 @@ def file_hash(path: str | Path) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
-def _content(path: Path) -> dict:
-    """What a file holds; safetensors as a dict of its tensors, with `input` out of its metadata."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such weights file; train them first or give another --weights.")
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                said = (file.metadata() or {}).get("input")
-                return {"input": said} | {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        with torch.serialization.safe_globals(HARMLESS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # broken bytes raise nearly every kind; PyTorch's text is of no help to a user
-        if objects := _objects(path):
-            raise InputError(
-                f"{path} cannot be read safely, since it holds {objects} beside its tensors; where you trust it, load it "
-                "once with weights_only=False and save its state dict alone with torch.save."
-            ) from None
-        mend = "save a state dict with torch.save or as .safetensors"
-        raise InputError(f"{path} cannot be read as weights ({type(error).__name__}); {mend}.") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__}, not a state dict; save model.state_dict().")
-    return content
-
-
-def _objects(path: Path) -> str:
-    """The kinds of Python objects for which a checkpoint is refused; "" if it isn't for that or they can't be told."""
-    try:
-        with torch.serialization.safe_globals(HARMLESS):
-            names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # not a zip file, or a broken one
-        return ""
-    return ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
-
-
 def _tensors(content: dict, prefix: str = "", nesting: int = NESTING) -> Iterable[tuple[str, Tensor]]:
     """(Dotted name, tensor) of every tensor in nested dicts."""
     for key, value in content.items():
+        name = f"{prefix}{key}"
         if isinstance(value, Tensor):
-            yield f"{prefix}{key}", value
+            yield name, value
         elif isinstance(value, dict) and nesting > 1:
-            yield from _tensors(value, f"{prefix}{key}.", nesting - 1)
+            yield from _tensors(value, f"{name}.", nesting - 1)
 
 
 def _place(path: Path, tensors: dict[str, Tensor]) -> tuple[str, str]:
@@ -236,6 +193,11 @@ def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str]) -> tup
         fitting = "ResNet-18, (2, 2, 2, 2) basic blocks, or ResNet-50, (3, 4, 6, 3) bottlenecks"
         raise InputError(f"{path} holds a ResNet of {blocks} {kind}; give weights of a {fitting}.")
     width = len(state["conv1.weight"]) / 64
+    if width > WIDEST:
+        stem = names["conv1.weight"]
+        raise InputError(
+            f"{path} has {64 * width:g} channels in {stem}, not 64; give weights of a ResNet-18 or ResNet-50."
+        )
     with torch.device("meta"):
         own = Encoder(depth, width).state_dict()
     # Older files, torchvision's own among them, have no batch counts; they are of no use here.
@@ -247,6 +209,26 @@ def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str]) -> tup
             more = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
             raise InputError(f"{path} {problem} {listed[0]}{more}; give weights of a ResNet-18 or ResNet-50.")
     return depth, width
+
+
+def _check_numbers(path: Path, state: dict[str, Tensor], names: dict[str, str]) -> None:
+    for name, value in state.items():
+        if value.layout != torch.strided or value.is_meta:
+            raise InputError(
+                f"{path} has {names[name]} in a form that is not plain; save model.state_dict() on the CPU."
+            )
+        if name.endswith("num_batches_tracked"):
+            continue
+        if not value.is_floating_point():
+            raise InputError(
+                f"{path} has {names[name]} in {value.dtype}; give weights that are floating-point numbers."
+            )
+        numbers = value.float()  # as an encoder holds them
+        if not torch.isfinite(numbers).all() or (name.endswith("running_var") and (numbers < 0).any()):
+            raise InputError(
+                f"{path} has NaN, infinite or impossible values in {names[name]}: its training diverged or the file is "
+                "damaged; give other weights."
+            )
 
 
 def _listed(names: Sequence[str], prefix: str, most: int = 8) -> str:

@@ -437,8 +437,8 @@ def test_points_that_are_refused(tmp_path: Path, text: str, words: str) -> None:
 
 def test_points_that_are_no_table(tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes("name,x,y\nö,1,2\n".encode("latin-1"))
-    for name in ("latin.csv", "none.csv"):
-        with pytest.raises(InputError, match=f"{name} cannot be read as a table"):
+    for name, words in (("latin.csv", "cannot be read as a table"), ("none.csv", "is missing")):
+        with pytest.raises(InputError, match=f"{name} {words}"):
             read_points(tmp_path / name, SIZE)
 
 
@@ -483,7 +483,7 @@ def test_command_line(
         stopped_at(patch, 6)
         code, output, error = stt(monkeypatch, capsys, *run)
     assert (code, output) == (130, "")
-    assert error == "stt: stopped; the same command goes on from here.\n"
+    assert error.startswith("stt: stopped")
     code, output, error = stt(monkeypatch, capsys, *run)
     assert (code, output, error) == (0, f"14 frames\n{out / 'overlay.mp4'}\n", "")
     settings = read_json(out / "settings.json")

@@ -1,10 +1,12 @@
-"""Tiny data sets: noise images, noise videos, a DAVIS of one moving square."""
+"""Tiny data sets: noise images, noise videos, the benchmarks' layouts with one moving square."""
 
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
+from scipy.io import savemat
 
 
 def write_images(root: Path, *, classes: int = 2, each: int = 4, size: int = 40) -> Path:
@@ -51,4 +53,55 @@ def write_davis(root: Path, *, names: tuple[str, ...] = ("square",), frames: int
     lists = root / "ImageSets" / "2017"
     lists.mkdir(parents=True)
     (lists / "val.txt").write_text("\n".join(names) + "\n")
+    return root
+
+
+def write_vip(root: Path, *, names: tuple[str, ...] = ("square",), frames: int = 4) -> Path:
+    """VIP's layout of the videos of `write_davis`; their object is of class 1."""
+    write_davis(root, names=names, frames=frames)
+    (root / "JPEGImages" / "480p").rename(root / "Images")
+    for path in list((root / "Annotations" / "480p").iterdir()):
+        path.rename(root / "Annotations" / path.name)
+    (root / "lists").mkdir()
+    (root / "ImageSets" / "2017" / "val.txt").rename(root / "lists" / "val_videos.txt")
+    for folder in ("JPEGImages", "Annotations/480p", "ImageSets/2017", "ImageSets"):
+        (root / folder).rmdir()
+    return root
+
+
+def write_jhmdb(root: Path, *, names: tuple[str, ...] = ("catch/ball", "wave/hand"), frames: int = 4) -> Path:
+    """JHMDB's layout: 15 joints stand still on noise of 48 x 64 px."""
+    rng = np.random.default_rng(3)
+    lines = []
+    for name in names:
+        images, positions = root / "Rename_Images" / name, root / "joint_positions" / name
+        images.mkdir(parents=True)
+        positions.mkdir(parents=True)
+        image = cv2.resize(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8), (64, 48))
+        for t in range(1, frames + 1):
+            cv2.imwrite(str(images / f"{t:05d}.png"), image)
+        joints = rng.uniform((10, 8), (54, 40), (15, 2)) + 1  # counted from 1
+        savemat(positions / "joint_positions.mat", {"pos_img": np.repeat(joints.T[..., None], frames, axis=2)})
+        lines.append(f"joint_positions/{name}/joint_positions.mat Rename_Images/{name}")
+    (root / "val_list.txt").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def write_badja(root: Path, *, names: tuple[str, ...] = ("bear", "dog"), frames: int = 5) -> Path:
+    """BADJA's layout, on the videos of `write_davis`: four joints of the square in its first, third and last frame."""
+    write_davis(root / "DAVIS", names=names, frames=frames)
+    (root / "joint_annotations").mkdir()
+    for name in names:
+        entries = []
+        for t in (0, 2, frames - 1):
+            corners = [(18, 10 + 4 * t), (18, 20 + 4 * t), (30, 10 + 4 * t), (30, 20 + 4 * t)]  # y, x of 48 x 64 px
+            entries.append(
+                {
+                    "image_path": f"DAVIS/JPEGImages/Full-Resolution/{name}/{t:05d}.jpg",
+                    "segmentation_path": f"DAVIS/Annotations/Full-Resolution/{name}/{t:05d}.png",
+                    "joints": [[y * 1080 / 48, x * 1920 / 64] for y, x in corners],
+                    "visibility": [True] * 4,
+                }
+            )
+        (root / "joint_annotations" / f"{name}.json").write_text(json.dumps(entries))
     return root
