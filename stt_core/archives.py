@@ -1,5 +1,6 @@
 """Archives unpacked safely: looked through before anything is written, bounded in size, whole or not at all."""
 
+import errno
 import gzip
 import re
 import shutil
@@ -67,10 +68,13 @@ def extract(archive: str | Path, folder: str | Path, *, most_bytes: int, nested:
             for member in _members(archive, nested):
                 left -= _write(member, partial, left, bar.update, archive)
         partial.replace(folder)
-    except FileNotFoundError as error:
-        if error.filename == str(archive):
+    except OSError as error:
+        if error.filename == str(archive) and isinstance(error, FileNotFoundError):
             raise InputError(f"{archive} is missing.") from None
-        raise
+        # What the archive holds may make its reader look before its beginning, which has no file's name.
+        if error.filename is not None or error.errno not in (None, errno.EINVAL):
+            raise
+        raise InputError(f"{archive} is broken or cut off ({error}); delete it and get it anew.") from None
     except BROKEN as error:
         if isinstance(error, InputError):
             raise

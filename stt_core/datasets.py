@@ -137,7 +137,7 @@ def jhmdb_clips(root: str | Path, list_file: str = "val_list.txt") -> list[Clip]
             raise InputError(
                 f"{root / list_file}: '{line}' is not '<joint_positions.mat> <frame folder>'; mend the line."
             )
-        positions, folder = (root / part for part in line.split())
+        positions, folder = (root / part for part in _inside(root / list_file, line.split()))
         frames = frame_files(folder, ".png")
         check_steps(frames)
         joints = _joints(positions)

@@ -114,8 +114,7 @@ def _video_frame(frame: VideoFrame, factor: int) -> np.ndarray:
                     size = [-(-extent // factor) for extent in image.shape[:2]]
                     image = np.ascontiguousarray(image)
                     return image if factor == 1 else cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-    except av.error.PermissionError:
-        raise
-    except av.error.FFmpegError:
-        pass
+    except av.error.FFmpegError as error:
+        if isinstance(error, PermissionError) and error.filename:
+            raise  # without a name it is the decoder's own word for broken
     raise InputError(f"{frame} cannot be decoded; restore the video or take it out of the folder.")

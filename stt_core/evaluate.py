@@ -27,7 +27,7 @@ from stt_core.protocols import Source
 # Modules on which a measurement depends.
 CODE = (
     *("affinity", "badja", "baselines", "checkpoints", "color", "datasets", "evaluate", "features", "labels"),
-    *("metrics", "overlays", "pictures", "processes", "propagation", "protocols", "resnet", "shortlist"),
+    *("matlab", "metrics", "overlays", "pictures", "processes", "propagation", "protocols", "resnet", "shortlist"),
     *("timm_source", "weights"),
 )
 PRIVATE = ("key", "counts", "distances")  # of a sequence's record, not for `results.json`

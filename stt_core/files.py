@@ -72,7 +72,10 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o644)  # mkstemp makes it private
         temporary.replace(path)
     except OSError as error:
-        if error.errno and error.filename in (None, name):  # what a user knows: a full disk names nothing, or the temporary file
+        if error.errno and error.filename in (
+            None,
+            name,
+        ):  # what a user knows: a full disk names nothing, or the temporary file
             error.filename = str(path)
         raise
     finally:

@@ -1,4 +1,8 @@
-"""One array of numbers out of a .mat file of MATLAB 5 to 7: SciPy's reader ends the whole process on some broken files."""
+"""One array of numbers out of a .mat file of MATLAB 5 to 7.
+
+SciPy's reader ends the whole process on some broken files: where one byte makes a number's kind an unknown one, or an array
+sparse or complex. To look before whether it would takes as many lines as to read.
+"""
 
 import math
 import struct

@@ -124,8 +124,13 @@ def opened(path: str | Path, what: str = "frame") -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
             yield image
-    except (InputError, MemoryError):
+    except InputError:
         raise
+    except MemoryError:
+        if _whole(np.fromfile(path, np.uint8)):
+            raise
+        # A damaged length, which Pillow asks memory for.
+        raise InputError(f"{path} cannot be decoded as an image; restore this {what}.") from None
     except FileNotFoundError:
         raise InputError(f"{path} is missing; restore this {what}.") from None
     except IsADirectoryError:

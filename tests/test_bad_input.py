@@ -209,7 +209,12 @@ JHMDB_ROWS = (
     Row("jhmdb: text as joints", jhmdb, spoiled(MAT, b"no mat file" * 40), ("no readable pos_img", "restore")),
     Row("jhmdb: joints cut off", jhmdb, spoiled(MAT, half), ("no readable pos_img (cut off)", "restore")),
     # SciPy's reader ends the process on this one.
-    Row("jhmdb: damaged joints", jhmdb, spoiled(MAT, lambda c: c[:132] + b"\xff" * 8 + c[140:]), ("no readable",)),
+    Row(
+        "jhmdb: damaged joints",
+        jhmdb,
+        spoiled(MAT, lambda c: c[:192] + b"\xff" + c[193:]),
+        ("no readable pos_img (broken)", "restore"),
+    ),
     Row("jhmdb: other variable", jhmdb, mat(joints(), "pos_world"), ("there is no pos_img", "restore this file")),
     Row("jhmdb: fewer joints", jhmdb, mat(joints()[:, :13]), ("(2, 13, 4), not (2, 15, frames)",)),
     Row("jhmdb: a matrix", jhmdb, mat(joints()[0]), ("(15, 4), not (2, 15, frames)", "restore")),

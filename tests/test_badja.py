@@ -166,6 +166,11 @@ def without_a_frame(root):
     return r"480p/lion/00003\.jpg is missing, but .*lion\.json has its joints"
 
 
+def without_a_frame_between(root):
+    (root / "DAVIS/JPEGImages/480p/lion/00005.jpg").unlink()
+    return r"480p/lion/00005\.jpg is missing between 00004\.jpg and 00006\.jpg"
+
+
 def without_a_mask(root):
     (root / "DAVIS/Annotations/480p/lion/00003.png").unlink()
     return r"480p/lion/00003\.png is missing, but other masks"
@@ -203,6 +208,7 @@ def with_nothing_to_follow(root):
     [
         without_lists,
         without_a_frame,
+        without_a_frame_between,
         without_a_mask,
         with_no_json,
         with_another_format,

@@ -136,6 +136,39 @@ def test_davis_2016_in_its_own_layout(davis):
         davis_sequences(davis)
 
 
+@pytest.mark.parametrize(
+    "names", [("00000", "00005", "00010"), ("9", "10", "11"), ("00007", "00008"), ("a1", "a2", "a4", "b")]
+)
+def test_frames_in_order_and_without_gap(davis, names):
+    """Of every fifth number, without zeros in front, or named otherwise: 9 comes before 10."""
+    for folder, ending in (("JPEGImages", "jpg"), ("Annotations", "png")):
+        for path in sorted((davis / folder / "480p/swan").iterdir()):
+            path.unlink()
+        for name in names:
+            write_picture(davis / folder / f"480p/swan/{name}.{ending}")
+    swan, _ = davis_sequences(davis)
+    assert tuple(path.stem for path in swan.frames) == tuple(path.stem for path in swan.masks) == names
+
+
+@pytest.mark.parametrize(
+    ("names", "lost"),
+    [
+        (("00000", "00001", "00003"), "00002"),
+        (("00000", "00010", "00015"), "00005"),
+        (("8", "9", "11", "12"), "10"),
+        (("0", "3", "4"), "1"),
+    ],
+)
+def test_a_gap_is_named(davis, names, lost):
+    for folder, ending in (("JPEGImages", "jpg"), ("Annotations", "png")):
+        for path in sorted((davis / folder / "480p/swan").iterdir()):
+            path.unlink()
+        for name in names:
+            write_picture(davis / folder / f"480p/swan/{name}.{ending}")
+    with pytest.raises(InputError, match=rf"JPEGImages/480p/swan/{lost}\.jpg is missing between "):
+        davis_sequences(davis)
+
+
 def davis_without_folder(root):
     return root / "elsewhere", r"elsewhere does not exist"
 

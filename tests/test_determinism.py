@@ -62,5 +62,10 @@ def test_step_two() -> None:
     for local in (LocalDistillation(), LocalDistillation.released(), LocalDistillation(soft=True)):
         found = operations_of_step_two(local)
         assert {"convolution_backward", "upsample_bilinear2d_backward"} <= found
-        assert found & REPLACED <= {"convolution_backward", "upsample_bilinear2d_backward", "scatter_add", "scatter_add_"}
+        assert found & REPLACED <= {
+            "convolution_backward",
+            "upsample_bilinear2d_backward",
+            "scatter_add",
+            "scatter_add_",
+        }
         assert not found & NONE

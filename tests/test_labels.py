@@ -72,12 +72,19 @@ def test_ids_of_a_grey_png(tmp_path):
     np.testing.assert_array_equal(read_mask(tmp_path / "grey.png"), ids)
 
 
+def test_ids_of_one_bit(tmp_path):
+    bits = np.random.default_rng(0).integers(0, 2, (5, 7), dtype=np.uint8)
+    Image.fromarray(bits == 1).save(tmp_path / "bits.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "bits.png"), bits)
+
+
 def test_not_black_is_the_object_in_any_kind_of_png(tmp_path):
     ids = np.array([[0, 1], [4, 255]], np.uint8)
     write_mask(tmp_path / "palette.png", ids)
     cv2.imwrite(str(tmp_path / "grey.png"), ids)
     cv2.imwrite(str(tmp_path / "colour.png"), np.repeat(ids[..., None], 3, axis=2))
-    for name in ("palette", "grey", "colour"):
+    cv2.imwrite(str(tmp_path / "deep.png"), ids.astype(np.uint16))  # 1 of 65535 isn't black, either
+    for name in ("palette", "grey", "colour", "deep"):
         found = read_mask(tmp_path / f"{name}.png", not_black=True)
         np.testing.assert_array_equal(found, [[0, 1], [1, 1]])
 

@@ -1,5 +1,6 @@
 """Arrays out of .mat files, beside SciPy's reader; and files that end the process there."""
 
+import contextlib
 import io
 
 import numpy as np
@@ -73,7 +74,5 @@ def test_cut_off_or_damaged_anywhere(compressed: bool) -> None:
             read_array(content[:length], "pos_img")
     for place in range(len(content)):
         for value in (0, 1, 127, 255):
-            try:
+            with contextlib.suppress(ValueError):
                 read_array(content[:place] + bytes([value]) + content[place + 1 :], "pos_img")
-            except ValueError:
-                pass
