@@ -18,7 +18,19 @@ from stt_core.retention import PAIRS, chosen_clips, coverage, pair_times
 from stt_core.study import Study
 from stt_core.variants import title
 
-CODE = ("across_videos", "color", "datasets", "features", "labels", "resnet", "retention", "weights")
+CODE = (
+    "checkpoints",
+    "matlab",
+    "pictures",
+    "across_videos",
+    "color",
+    "datasets",
+    "features",
+    "labels",
+    "resnet",
+    "retention",
+    "weights",
+)
 KINDS = ("all cells", "part cells")  # among which the most similar one is sought
 PART = 0.5  # a cell belongs to the part (0 is the background) that covers at least this much of it
 

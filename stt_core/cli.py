@@ -80,6 +80,7 @@ def evaluate(
         raise InputError(f"--year belongs to davis and --davis to badja; leave it out for {task}.")
     inference, stride = chosen(task, preset, stride)
     inference = replace(inference, **changes)
+    inference.check()
     of = {"davis": {"split": split, "year": year}, "badja": {"davis": davis}}.get(task, {"split": split})
     with processes.together():
         how = {"depth": depth, "width": width, "input": input, "precision": precision, "device": device}

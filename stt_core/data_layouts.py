@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from scipy.io import loadmat
-
 from stt_core.badja import badja_davis, read_clip
 from stt_core.data_check import Findings, Picture
 from stt_core.decoding import frame_times
 from stt_core.files import InputError, read_json
+from stt_core.matlab import read_array
 from stt_core.unlabelled import IMAGE_ENDINGS, VIDEO_ENDINGS
 
 DAVIS_SEQUENCES = {"train": 60, "val": 30}
@@ -214,8 +213,8 @@ def _joints(path: Path, frames: int, found: Findings) -> None:
         found.problems.append(f"{path} is missing; restore it.")
         return
     try:
-        shape = loadmat(path)["pos_img"].shape
-    except Exception as error:  # SciPy raises many kinds
+        shape = read_array(path.read_bytes(), "pos_img").shape
+    except ValueError as error:
         found.problems.append(f"{path} has no readable pos_img ({error}); restore it.")
         return
     if len(shape) != 3 or shape[:2] != (2, 15) or not shape[2]:

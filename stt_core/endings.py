@@ -1,5 +1,6 @@
 """How a command ends: well, or with one sentence on standard error and an exit code that says whose fault it was."""
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -33,6 +34,8 @@ def one_sentence(name: str = "", *, debug: bool = False) -> Iterator[None]:
         sentence, code = _ending(error)
         if code < 128 or os.environ.get("RANK", "0") == "0":  # of processes that stop together, one says so
             print(f"{begin}{sentence}", file=sys.stderr)
+        for helper in multiprocessing.active_children():  # that decode; some pass over what would end them
+            helper.kill()
         sys.exit(code)
 
 

@@ -37,6 +37,8 @@ class InputError(ValueError):
     """A bad input: one sentence that names the file and the mend. The command line prints it and exits with 2."""
 
     def __init__(self, sentence: str) -> None:
+        # A process that decodes hands its error on with all of its traceback.
+        sentence = sentence.rpartition("InputError: ")[2] if "Original Traceback" in sentence else sentence
         super().__init__(one_line(sentence))
 
 
@@ -101,14 +103,15 @@ def only_writer(folder: str | Path, patience: float = 10.0) -> Iterator[None]:
         InputError: another process is at work in it.
     """
     folder = Path(folder)
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=patience):
             try:
                 yield
             finally:
-                if [entry.name for entry in folder.iterdir()] == [".lock"]:  # an input was refused: leave nothing
-                    shutil.rmtree(folder)
+                if made and [entry.name for entry in folder.iterdir()] == [".lock"]:  # an input was refused
+                    shutil.rmtree(folder, ignore_errors=True)
     except Timeout:
         raise InputError(f"{folder}: another process is at work there; wait for it to end or choose another.") from None
 

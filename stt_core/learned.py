@@ -26,7 +26,21 @@ from stt_core.variants import title
 from stt_core.weights import file_hash
 
 NAMES = ("random", "step_one", "step_two", "neither", "no_global", "no_local", "full")
-CODE = ("color", "correlation", "datasets", "features", "labels", "learned", "losses", "resnet", "retention", "weights")
+CODE = (
+    "checkpoints",
+    "matlab",
+    "pictures",
+    "color",
+    "correlation",
+    "datasets",
+    "features",
+    "labels",
+    "learned",
+    "losses",
+    "resnet",
+    "retention",
+    "weights",
+)
 NEAREST = {"res5": 5, "res4": 10}  # k; at most a third of the map
 SURE = 0.9  # a cell that its commonest id covers less lies on a border
 AGAINST_TEACHER = {"overlap res5": 1, "overlap res4": 1, "CKA res5": 1, "CKA res4": 1, "loss": -1}  # -1: less is nearer

@@ -84,7 +84,7 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[list[str]]:
     """The whole rows of a table: what was killed while it wrote leaves half of one."""
     with open(path, newline="", encoding="utf-8", errors="replace") as file:
         for row in csv.reader(line for line in file if line.endswith("\n")):
-            if len(row) == len(columns) and row[0].isdecimal():
+            if len(row) == len(columns) and re.fullmatch(r"\d{1,9}", row[0]):
                 numbers = [cell for cell, column in zip(row, columns, strict=True) if column != "name"]
                 if all(map(NUMBER.fullmatch, numbers)):
                     yield row

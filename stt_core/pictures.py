@@ -1,5 +1,6 @@
 """Pictures on the disk: where they lie, what they hold, and one sentence for each that cannot be read."""
 
+import errno
 import os
 import zlib
 from collections.abc import Collection, Iterator, Sequence
@@ -136,6 +137,7 @@ def opened(path: str | Path, what: str = "frame") -> Iterator[Image.Image]:
     except IsADirectoryError:
         raise InputError(f"{path} is a folder, not an image; restore this {what}.") from None
     except Exception as error:  # broken bytes raise nearly every kind: SyntaxError, ValueError, zlib.error, …
-        if isinstance(error, OSError) and error.errno:  # Pillow's own have no number
+        # Pillow's own have no number; EINVAL is of a place before the file's beginning, which a damaged one names.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise InputError(f"{path} cannot be decoded as an image; restore this {what}.") from None

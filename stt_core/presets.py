@@ -24,11 +24,20 @@ class Inference:
         sides = self.resize if isinstance(self.resize, tuple) else (self.resize,)
         if any(side is not None and side < 1 for side in sides):
             raise InputError(f"resize is {self.resize}; give 1 px or more.")
-        check_least(self, num_preceding=0 if self.with_first else 1, radius=0, topk=1)
+        check_least(self, num_preceding=0, radius=0, topk=1)
         check_above(self, temperature=0)
+        check_least(self, temperature=1e-30)  # less, and float32 has no cosine / temperature
         check_choice(self, window=("square", "circle"))
         if self.window == "circle" and not self.radius:
             raise InputError("radius is 0, which leaves nothing of a circle; give 1 or more, or the window square.")
+
+    def check(self) -> None:
+        """InputError for settings that don't go together: a slip in a profile or on a command line.
+
+        A `topk` that no query can ever find is one. Propagation itself takes all there are, which a study of it may want.
+        """
+        if not (self.with_first or self.num_preceding):
+            raise InputError("num_preceding is 0 and with_first is off, which leaves no context; give 1 or more.")
         if not (self.first_windowed or self.with_first):
             raise InputError("first_windowed is off, but so is with_first: there is no first frame to be seen whole.")
         most = self.cells * (self.num_preceding + self.with_first)

@@ -59,6 +59,13 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         check_choice(self, stride=tuple(INFERENCE))
+        for field in fields(self):
+            inference = getattr(self, field.name)
+            if isinstance(inference, Inference):
+                try:
+                    inference.check()
+                except InputError as error:
+                    raise InputError(f"{field.name}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -170,11 +177,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert(next(h for h in typing.get_args(hint) if (h is not int) == some), value, where)
     try:
         converted = hint(value) if hint in (int, float) and not isinstance(value, bool) else value
+        whole = hint is not int or (not isinstance(value, bool) and converted == float(value))
     except (TypeError, ValueError, OverflowError):
-        converted = None
+        converted = whole = None
     # YAML reads 1e-3 as a string, so numbers are converted; 3.5 steps are refused. A bool would pass for an int.
-    if hint in (int, float, str, bool) and (
-        not isinstance(converted, hint) or (hint is int and (isinstance(value, bool) or converted != float(value)))
-    ):
+    if hint in (int, float, str, bool) and not (whole and isinstance(converted, hint)):
         raise InputError(f"{where} must be of type {hint.__name__}, not {value!r}.")
     return converted

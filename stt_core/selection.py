@@ -28,7 +28,7 @@ INNER = "inner"  # a control beside them: all cells alike, but for the border th
 CERTAIN = 0.01  # nats: a query with less entropy has all but one cell ruled out
 CODE = (
     *("color", "correlation", "datasets", "held_out", "labels", "losses", "resnet", "selection", "temporal"),
-    *("variants", "weights"),
+    *("checkpoints", "matlab", "pictures", "variants", "weights"),
 )
 
 

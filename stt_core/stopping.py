@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+LAST = 20  # s for the last step
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -72,6 +73,9 @@ def _handled(handler) -> Iterator[None]:
 
 
 def pass_over_signals(*_: object) -> None:
-    """For a process that only helps (one that decodes): the one it helps decides when to stop, and ends it."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    """For a process that only helps (one that decodes): the one it helps decides when to stop, and ends it.
+
+    SIGTERM ends it after all, but no sooner than the step in hand needs it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(LAST))

@@ -27,7 +27,7 @@ from stt_core.weights import file_hash, open_weights, save_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 STEP_ONE_CODE = ("color", "decoding", "norms", "processes", "resnet", "spatial", "train", "training_data", "unlabelled")
-STEP_ONE_CODE += ("weights",)
+STEP_ONE_CODE += ("checkpoints", "pictures", "weights")
 STEP_TWO_CODE = (*STEP_ONE_CODE, "balance", "correlation", "losses", "temporal")
 
 
@@ -119,7 +119,7 @@ class Trainings:
     def _published(self, role: str) -> Path:
         """Weights of step one that the profile names, in our own form, which says its colours."""
         name, colours = (getattr(self.profile.published, field) for field in (role, f"{role}_input"))
-        key = [file_hash(ROOT / name), colours, code_key(["weights"])] if (ROOT / name).is_file() else []
+        key = [file_hash(ROOT / name), colours, code_key(["checkpoints", "weights"])] if (ROOT / name).is_file() else []
 
         def convert(out: Path) -> None:
             found = open_weights(ROOT / name, input=colours)

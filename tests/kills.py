@@ -256,6 +256,8 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=int(np.random.SeedSequence().entropy % 10**6))
     parser.add_argument("--undisturbed", type=Path, help="runs/smoke of an undisturbed run; made if not given")
+    parser.add_argument("--steps", type=int, help="of a training; 60, or 9 for writing")
+    parser.add_argument("--every", type=int, help="steps between two checkpoints; 5, or 3 for writing")
     parser.add_argument("--apart", type=float, default=60, help="notebooks: seconds between two kills, at most")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -271,11 +273,10 @@ def main() -> int:
             print(kill_notebooks(folder / "killed", undisturbed, given.kills, apart=given.apart, seed=given.seed))
         for step in ("spatial", "temporal") if given.what != "notebooks" else ():
             if given.what == "training":
-                print(
-                    step, kill_training(step, folder, given.kills, steps=60, save_every=5, seed=given.seed), flush=True
-                )
+                how = {"steps": given.steps or 60, "save_every": given.every or 5, "seed": given.seed}
+                print(step, kill_training(step, folder, given.kills, **how), flush=True)
             else:
-                events = kill_writing(step, folder, steps=9, save_every=3)
+                events = kill_writing(step, folder, steps=given.steps or 9, save_every=given.every or 3)
                 print(f"{step}: killed at each of {events} writes, renames and deletions", flush=True)
     return 0
 

@@ -23,6 +23,7 @@ PROFILES = {
     "unknown field": ({"spatial": {"stepz": 3}}, "spatial: unknown field stepz"),
     "another type": ({"spatial": {"steps": "many"}}, "spatial: steps must be of type int, not 'many'"),
     "half a step": ({"spatial": {"steps": 2.5}}, "spatial: steps must be of type int"),
+    "more steps than a float can count": ({"spatial": {"steps": 10**400}}, "spatial: steps must be of type int"),
     "no step": ({"spatial": {"steps": 0}}, "spatial: steps is 0; give 1 or more"),
     "no image": ({"spatial": {"batch": 0}}, "spatial: batch is 0; give 2 or more"),
     "no rate": ({"spatial": {"lr": 0.0}}, "spatial: lr is 0.0; give more than 0"),

@@ -54,7 +54,7 @@ def test_loss_is_info_nce(temperature: float) -> None:
 
 def test_accuracy_counts_own_keys_that_rank_first() -> None:
     """Known embeddings: two of three queries are nearest to their own key."""
-    model = moco(queue=2, dim=2, temperature=1.0)
+    model = moco(queue=2, batch=2, dim=2, temperature=1.0)
     model.queue.copy_(torch.tensor([[-1.0, 0.0], [0.0, 1.0]]))
     embeddings = iter(
         [torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, -1.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, -0.8]])]
