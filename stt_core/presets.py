@@ -49,11 +49,12 @@ class Inference:
 
     @property
     def cells(self) -> int:
-        """Of a whole window."""
-        reach = range(-self.radius, self.radius + 1)
+        """Of a whole window, or 31,000 of a large circle's."""
         if self.window == "square":
-            return len(reach) ** 2
-        return sum(dy**2 + dx**2 < self.radius**2 for dy in reach for dx in reach)
+            return (2 * self.radius + 1) ** 2
+        radius = min(self.radius, 100)  # enough for any `topk`; a slip of the pen shall not take minutes
+        reach = range(-radius, radius + 1)
+        return sum(dy**2 + dx**2 < radius**2 for dy in reach for dx in reach)
 
     def propagation(self) -> dict:
         """The arguments of `propagation.propagate_frames`."""
