@@ -20,6 +20,7 @@ from stt_core.datasets import Clip, Sequence, davis_sequences, jhmdb_clips, vip_
 from stt_core.features import FeatureSource
 from stt_core.files import read_json, write_json, write_text
 from stt_core.fingerprint import code_fingerprint, hash_of
+from stt_core.metrics import pooled_offset
 from stt_core.out_of_memory import PROPAGATION, out_of_memory
 from stt_core.presets import Inference
 from stt_core.protocols import Source
@@ -134,6 +135,7 @@ def _evaluate(
     results = {
         "task": task,
         "metrics": totals(done),
+        "offset": pooled_offset([record["offset"] for record in done]),
         "notes": notes or [],
         "sequences": [{k: v for k, v in record.items() if k not in PRIVATE} for record in done],
         "settings": settings,

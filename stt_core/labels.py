@@ -61,8 +61,13 @@ def one_hot(ids: np.ndarray, count: int) -> Tensor:
 
 
 def to_grid(maps: Tensor, grid: tuple[int, int], mode: str) -> Tensor:
-    """Label maps (K, H, W) on the feature grid (K, h, w); `mode` is "nearest" for masks, "bilinear" for keypoints."""
-    return F.interpolate(maps[None], size=tuple(grid), mode=mode)[0]
+    """Label maps (K, H, W) on the feature grid (K, h, w); `mode` is "nearest" for masks, "bilinear" for keypoints.
+
+    A cell takes the label at its centre, where decoding puts it back: of a mask at stride 8, that of pixel 8i + 4
+    (released code).
+    """
+    # PyTorch's own "nearest" reads a cell's first pixel, half a cell above and left of the centre.
+    return F.interpolate(maps[None], size=tuple(grid), mode="nearest-exact" if mode == "nearest" else mode)[0]
 
 
 def decode_masks(maps: Tensor, size: tuple[int, int]) -> np.ndarray:

@@ -52,6 +52,34 @@ def frame_scores(prediction: np.ndarray, annotation: np.ndarray) -> tuple[float,
     return jaccard(*inside), boundary_f(*inside, _tolerance(prediction.shape))
 
 
+def centre(mask: np.ndarray) -> tuple[float, float]:
+    """Centre of mass of a mask (H, W) bool, xy px, the first pixel's centre at 0; nan if it is empty."""
+    moments = cv2.moments(mask.view(np.uint8), binaryImage=True)
+    area = moments["m00"]
+    return (moments["m10"] / area, moments["m01"] / area) if area else (np.nan, np.nan)
+
+
+def mean_offset(predictions: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """How far predictions lie from the truth on average: {"x", "y"} px, positive to the right and below, and "of" how many.
+
+    What is lost or carried astray goes anywhere; an offset that all share is a defect of how places are read or written.
+
+    Args:
+        predictions, truth: (..., 2) xy px: centres of masks, or joints. A pair with a nan doesn't count.
+    """
+    apart = (np.asarray(predictions, float) - np.asarray(truth, float)).reshape(-1, 2)
+    apart = apart[np.isfinite(apart).all(axis=1)]
+    x, y = apart.mean(axis=0).tolist() if len(apart) else (np.nan, np.nan)
+    return {"x": x, "y": y, "of": len(apart)}
+
+
+def pooled_offset(offsets: Sequence[dict[str, float]]) -> dict[str, float]:
+    """`mean_offset` of several sets together."""
+    count = sum(offset["of"] for offset in offsets)
+    sums = {axis: sum(o["of"] * o[axis] for o in offsets if o["of"]) for axis in "xy"}
+    return {axis: total / count if count else np.nan for axis, total in sums.items()} | {"of": count}
+
+
 def _tolerance(shape: tuple[int, ...]) -> int:
     return int(np.ceil(0.008 * np.hypot(*shape)))
 
@@ -74,8 +102,8 @@ def sequence_scores(
         length: T; None = that of `annotations`, which must then have one.
 
     Returns:
-        One dict an object: "name", "J" and "F" (lists over the T - 2 frames), and "J-Mean", "J-Recall", "J-Decay",
-        "F-Mean", "F-Recall", "F-Decay".
+        One dict an object: "name", "J" and "F" (lists over the T - 2 frames), "J-Mean", "J-Recall", "J-Decay",
+        "F-Mean", "F-Recall", "F-Decay", and "offset" (`mean_offset` of its centre).
 
     Raises:
         ValueError: shapes or lengths that differ, or fewer than three frames.
@@ -84,21 +112,26 @@ def sequence_scores(
     if length < 3:
         raise ValueError(f"{name} has {length} frames, but first and last are not scored; give three up.")
     values: list[tuple[list[float], list[float]]] = []  # an object: J and F of the frames
+    centres: list[list[tuple]] = []  # an object: its predicted and true centre in the frames
     for t, (annotation, prediction) in enumerate(zip_longest(annotations, predictions)):
         if np.shape(prediction) != np.shape(annotation):  # () where one has ended
             sizes = f"prediction {np.shape(prediction)} and annotation {np.shape(annotation)}"
             raise ValueError(f"{name}, frame {t}: {sizes} must agree.")
         if t == 0:
             values = [([], []) for _ in range(int(annotation[annotation != 255].max(initial=0)))]
+            centres = [[] for _ in values]
         elif t < length - 1:
             for k, pair in enumerate(values, start=1):
-                for measured, value in zip(pair, frame_scores(prediction == k, annotation == k), strict=True):
+                masks = prediction == k, annotation == k
+                centres[k - 1].append(tuple(map(centre, masks)))
+                for measured, value in zip(pair, frame_scores(*masks), strict=True):
                     measured.append(value)
     scores = []
     for k, pair in enumerate(values, start=1):
         record: dict = {"name": f"{name}_{k}"}
         for measure, measured in zip("JF", pair, strict=True):
             record |= {measure: measured, **{f"{measure}-{s}": v for s, v in statistics(measured).items()}}
+        record["offset"] = mean_offset(*np.moveaxis(centres[k - 1], 1, 0))
         scores.append(record)
     return scores
 

@@ -56,7 +56,8 @@ def write_sheet(
         image = read_image(frames[times[a]])
         scale = WIDTH / image.shape[1]
         image = resized(image, (round(image.shape[0] * scale), WIDTH))
-        image = draw_joints(image, predictions[a] * scale, truth[a] * scale)
+        # Pixel centres are whole numbers in both sizes; a missing joint stays at x < 0.
+        image = draw_joints(image, *((joints[a] + 0.5) * scale - 0.5 for joints in (predictions, truth)))
         for x, y, shade in ((7, 17, 0), (6, 16, 255)):  # a shadow, so that it reads on any ground
             cv2.putText(image, frames[times[a]].stem, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, [shade] * 3)
         pictures.append(image)

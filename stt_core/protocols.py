@@ -56,16 +56,22 @@ def davis_sequence(sequence: Sequence, source: Source, inference: Inference, out
     if not given.any():
         raise InputError(f"{sequence.masks[0]} has no object to follow; give its first frame a mask.")
     predictions = _masks(sequence, given, source, inference, out)
-    return {"objects": metrics.sequence_scores(sequence.name, predictions, _annotations(sequence), length)}
+    objects = metrics.sequence_scores(sequence.name, predictions, _annotations(sequence), length)
+    return {"objects": objects, "offset": metrics.pooled_offset([record["offset"] for record in objects])}
 
 
 def vip_sequence(sequence: Sequence, source: Source, inference: Inference, out: Path) -> dict:
     """Pixel counts [annotation, prediction] of all frames, and the video's own mIoU."""
-    counts = np.zeros((VIP_CLASSES, VIP_CLASSES), int)
+    counts, offsets = np.zeros((VIP_CLASSES, VIP_CLASSES), int), []
     predictions = _masks(sequence, _given(sequence), source, inference, out)
     for ids, prediction in zip(_annotations(sequence, VIP_CLASSES), predictions, strict=True):
         counts += metrics.confusion(prediction, ids, VIP_CLASSES)
-    return {"metrics": {"mIoU": metrics.mean_iou(counts)}, "counts": counts.tolist()}
+        parts, counted = [k for k in np.unique(ids) if k not in (0, 255)], ids != 255
+        offsets.append(
+            metrics.mean_offset(*([metrics.centre((each == k) & counted) for k in parts] for each in (prediction, ids)))
+        )
+    offset = metrics.pooled_offset(offsets[1:])  # the first frame's parts are given
+    return {"metrics": {"mIoU": metrics.mean_iou(counts)}, "offset": offset, "counts": counts.tolist()}
 
 
 def jhmdb_clip(clip: Clip, source: Source, inference: Inference, out: Path) -> dict:
@@ -75,7 +81,8 @@ def jhmdb_clip(clip: Clip, source: Source, inference: Inference, out: Path) -> d
     write_json(joints, predictions.round(2).tolist())
     write_sheet(sheet, clip.frames, tuple(range(len(clip.frames))), predictions, clip.joints)
     distances = metrics.pck_distances(predictions, clip.joints)  # (T, J), nan where a joint is not scored
-    return {"metrics": metrics.pck([distances]), "distances": distances.tolist()}
+    offset = _joint_offset(predictions, clip.joints, distances)
+    return {"metrics": metrics.pck([distances]), "offset": offset, "distances": distances.tolist()}
 
 
 def badja_clip(clip: SparseClip, source: Source, inference: Inference, out: Path) -> dict:
@@ -96,7 +103,13 @@ def badja_clip(clip: SparseClip, source: Source, inference: Inference, out: Path
     scores = metrics.pck([distances], BADJA_THRESHOLDS, absent=np.nan)
     if clip.masks:
         scores[BADJA_RULE] = metrics.pck_of_area(asked, clip.joints, scored, sizes)
-    return {"metrics": scores, "distances": distances.tolist()}
+    offset = _joint_offset(asked, clip.joints, distances)
+    return {"metrics": scores, "offset": offset, "distances": distances.tolist()}
+
+
+def _joint_offset(predictions: np.ndarray, truth: np.ndarray, distances: np.ndarray) -> dict[str, float]:
+    """`metrics.mean_offset` of the joints (T, J, 2) that are scored, the given first frame's left out."""
+    return metrics.mean_offset(predictions[1:], np.where(np.isnan(distances[1:, :, None]), np.nan, truth[1:]))
 
 
 def davis_totals(records: list[dict]) -> dict[str, float]:

@@ -121,7 +121,7 @@ def local_figure(study: Study, pair: HeldOut, level: dict[str, Tensor]) -> Figur
         drawn = axis.imshow(row, cmap="viridis", vmin=0, vmax=top)
     figure.colorbar(drawn, ax=axes[4], label="probability", shrink=0.75)
     stride, (y, x) = LEVELS["res4"], divmod(query, width)
-    _point(axes[0], ((x + 0.5) * stride, (y + 0.5) * stride))
+    _point(axes[0], ((x + 0.5) * stride - 0.5, (y + 0.5) * stride - 0.5))
     for axis in (axes[1], *axes[3:]):
         _point(axis, (x, y), size=5)
     return figure
@@ -195,10 +195,10 @@ def propagation_figure(study: Study, weights: str) -> Figure:
         image = datasets.read_image(sequence.frames[t])
         axis.imshow(image if axis is axes[-2] else blended(image, found[t]))
         for y, x, v in by_frame.get(t, ()) if axis not in axes[-2:] else ():
-            place = ((x + 0.5) * pixels[1], (y + 0.5) * pixels[0])
+            place = ((x + 0.5) * pixels[1] - 0.5, (y + 0.5) * pixels[0] - 0.5)
             axis.scatter(*place, s=900 * v, facecolor="none", edgecolor=WHITE, linewidth=2.4)
             axis.scatter(*place, s=900 * v, facecolor="none", edgecolor=ORANGE, linewidth=1.4)
-    centre = ((column + 0.5) * pixels[1], (row + 0.5) * pixels[0])
+    centre = ((column + 0.5) * pixels[1] - 0.5, (row + 0.5) * pixels[0] - 0.5)
     _point(axes[-2], centre)
     reach = (2 * inference.radius + 1) * pixels[1], (2 * inference.radius + 1) * pixels[0]
     corner = centre[0] - reach[0] / 2, centre[1] - reach[1] / 2

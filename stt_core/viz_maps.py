@@ -249,7 +249,9 @@ def _patch(clip: Cells, cell: int) -> np.ndarray:
     t, row, column = clip.places[cell].tolist()
     image = datasets.read_image(clip.sequence.frames[t])
     half = max(4, round(PATCH * min(image.shape[:2])))
-    y, x = (round((i + 0.5) * size / n) for i, size, n in zip((row, column), image.shape[:2], clip.grid, strict=True))
+    y, x = (
+        round((i + 0.5) * size / n - 0.5) for i, size, n in zip((row, column), image.shape[:2], clip.grid, strict=True)
+    )
     patch = cv2.copyMakeBorder(image, half, half, half, half, cv2.BORDER_REPLICATE)[y : y + 2 * half, x : x + 2 * half]
     patch = cv2.resize(patch, (96, 96), interpolation=cv2.INTER_CUBIC)
     for width, shade in ((3, 0), (1, 255)):

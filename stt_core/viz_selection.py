@@ -53,7 +53,7 @@ def examples(study: Study, weights: Path, count: int = 2) -> list[Example]:
         earlier, later = pair.views(settings.size).permute(0, 2, 3, 1).contiguous().numpy()
         ids = read_sequence_mask(pair.sequence, pair.t)
         ids = cv2.resize(
-            np.where(ids == 255, 0, ids).astype(np.uint8), later.shape[1::-1], interpolation=cv2.INTER_NEAREST
+            np.where(ids == 255, 0, ids).astype(np.uint8), later.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT
         )
         order = level["entropy"].flatten().argsort()
         query = order[int(0.9 * (len(order) - 1))]  # an uncertain one: the others' rows are a single cell

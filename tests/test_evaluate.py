@@ -108,6 +108,16 @@ def png(folder, name):
     return np.stack([read_mask(path) for path in sorted((folder / name).glob("*.png"))])
 
 
+def test_the_offset_of_what_is_left_behind_is_known(davis, vip, jhmdb, tmp_path):
+    """First labels stay while all moves by STEP px a frame: DAVIS scores frames 1 to 4, the others 1 to 5."""
+    source = label_source("copy")
+    of_davis = evaluate_davis(source, davis, tmp_path / "davis-out", INFERENCE)["offset"]
+    of_vip = evaluate_vip(source, vip, tmp_path / "vip-out", INFERENCE)["offset"]
+    of_jhmdb = evaluate_jhmdb(source, jhmdb, tmp_path / "jhmdb-out", INFERENCE)["offset"]
+    for offset, x, count in ((of_davis, -2.5 * STEP, 12), (of_vip, -3 * STEP, 10), (of_jhmdb, -3 * STEP, 75)):
+        assert offset == {"x": pytest.approx(x, abs=0.05), "y": pytest.approx(0, abs=0.05), "of": count}
+
+
 # DAVIS
 
 

@@ -19,8 +19,11 @@ from stt_core.labels import (
     to_grid,
     write_mask,
 )
+from stt_core.propagation import propagate
 
-DAVIS = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "davis" / "Annotations" / "480p"
+SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
+DAVIS = SHARED / "data" / "davis" / "Annotations" / "480p"
+GOLDEN = SHARED / "golden" / "masks.npz"
 
 
 def naive_bilinear(image, size):
@@ -114,14 +117,50 @@ def test_one_hot_has_background_first_and_leaves_void_out():
     np.testing.assert_array_equal(maps.numpy(), expected)
 
 
-@pytest.mark.parametrize(("size", "grid"), [((12, 20), (3, 5)), ((13, 17), (4, 5)), ((9, 9), (9, 9))])
-def test_masks_to_grid_is_nearest(size, grid):
+@pytest.mark.parametrize(
+    ("size", "grid"), [((12, 20), (3, 5)), ((13, 17), (4, 5)), ((9, 9), (9, 9)), ((480, 854), (60, 107))]
+)
+def test_a_cell_of_a_mask_has_the_id_at_its_centre(size, grid):
     ids = np.random.default_rng(size).integers(0, 3, size, dtype=np.uint8)
     expected = np.zeros((3, *grid))
     for i in range(grid[0]):
         for j in range(grid[1]):
-            expected[ids[i * size[0] // grid[0], j * size[1] // grid[1]], i, j] = 1
+            y, x = (2 * i + 1) * size[0] // (2 * grid[0]), (2 * j + 1) * size[1] // (2 * grid[1])
+            expected[ids[y, x], i, j] = 1
     np.testing.assert_array_equal(to_grid(one_hot(ids, 2), grid, "nearest").numpy(), expected)
+
+
+@pytest.mark.parametrize("stride", [8, 4])
+@pytest.mark.parametrize("size", [(240, 320), (237, 421), (181, 179)])
+def test_a_mask_that_identity_features_carry_stays_where_it_is(size, stride):
+    """Every cell's feature is its own place and nothing moves, so the mask must not, either.
+
+    But for half a pixel: an even stride has no pixel in the middle, so the one after it is read.
+    """
+    y, x = np.mgrid[: size[0], : size[1]]
+    grid = tuple(-(-side // stride) for side in size)
+    features = torch.eye(grid[0] * grid[1]).view(-1, *grid).expand(3, -1, -1, -1)
+    offsets = []
+    for middle in np.random.default_rng(stride).uniform(60, np.subtract(size, 60), (40, 2)):
+        ids = ((y - middle[0]) ** 2 + (x - middle[1]) ** 2 < 40**2).astype(np.uint8)
+        maps = to_grid(one_hot(ids, 1), grid, "nearest")
+        carried = maps if len(offsets) else propagate(features, maps, radius=1, topk=1)[-1]  # once: it is the same
+        np.testing.assert_allclose(carried, maps, atol=1e-6)
+        offsets.append(np.argwhere(decode_masks(carried, size)).mean(axis=0) - np.argwhere(ids).mean(axis=0))
+    assert np.abs(np.mean(offsets, axis=0)).max() < 0.75
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="no ../shared/golden/masks.npz")
+@pytest.mark.parametrize("clip", ["three", "odd", "fine"])
+def test_the_whole_way_of_a_mask_equals_golden_values(clip):
+    with np.load(GOLDEN) as golden:
+        parts = ("first_ids", "features", "grid_ids", "predicted_ids", "config")
+        first, features, grid_ids, predicted, (_, radius) = (golden[f"{clip}__{name}"] for name in parts)
+    maps = to_grid(one_hot(first, int(first.max())), features.shape[2:], "nearest")
+    np.testing.assert_array_equal(maps.argmax(dim=0).numpy(), grid_ids)
+    carried = propagate(torch.from_numpy(features).float(), maps, radius=int(radius))
+    found = np.stack([first, *(decode_masks(frame, first.shape) for frame in carried[1:])])
+    assert (found != predicted).mean() <= 1e-6
 
 
 @pytest.mark.parametrize(("grid", "size"), [((3, 4), (11, 13)), ((5, 3), (20, 12)), ((4, 4), (4, 4))])

@@ -12,15 +12,18 @@ from stt_core.labels import read_mask
 from stt_core.metrics import (
     boundary,
     boundary_f,
+    centre,
     confusion,
     davis_totals,
     frame_scores,
     jaccard,
     mean_iou,
+    mean_offset,
     pck,
     pck_distances,
     pck_of_area,
     pck_per_joint,
+    pooled_offset,
     sequence_scores,
     statistics,
 )
@@ -160,6 +163,20 @@ def test_sequence_scores_objects_void_and_dropped_frames():
     assert two["J-Recall"] == pytest.approx(2 / 3)
     predictions[2, 0, :] = 1  # a prediction on void is wrong
     assert sequence_scores("swan", predictions, annotations)[0]["J"][1] == 16 / 28
+
+
+def test_centres_and_offsets():
+    mask = np.zeros((9, 12), bool)
+    mask[2:5, 3:5] = True
+    assert centre(mask) == (3.5, 3.0)
+    assert centre(mask[:3].T.copy()) == (2.0, 3.5)
+    assert np.isnan(centre(np.zeros((3, 3), bool))).all()
+    one = mean_offset(np.array([[3, 1], [0, 0], [np.nan, np.nan]]), np.array([[1, 2], [0, 4], [7, 7]]))
+    assert one == {"x": 1.0, "y": -2.5, "of": 2}
+    nothing = mean_offset(np.full((1, 2), np.nan), np.ones((1, 2)))
+    assert nothing["of"] == 0
+    assert pooled_offset([one, nothing, {"x": 4.0, "y": 0.5, "of": 1}]) == {"x": 2.0, "y": -1.5, "of": 3}
+    assert np.isnan(pooled_offset([nothing])["x"])
 
 
 def test_objects_are_those_of_the_first_annotation():

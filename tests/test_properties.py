@@ -603,10 +603,9 @@ def test_ids_to_maps_and_to_the_grid_and_back(ids, count, grid):
     for k in {0, min(1, count), count}:
         np.testing.assert_array_equal(maps[k].numpy(), [[float(i == k) for i in row] for row in ids.tolist()])
     small = labels.to_grid(maps, grid, "nearest").numpy()
-    for i, j in itertools.product(*map(range, grid)):  # the pixel at the upper left corner of the cell
-        np.testing.assert_array_equal(
-            small[:, i, j], maps[:, i * ids.shape[0] // grid[0], j * ids.shape[1] // grid[1]].numpy()
-        )
+    for i, j in itertools.product(*map(range, grid)):  # the pixel at the centre of the cell
+        y, x = ((2 * k + 1) * side // (2 * cells) for k, side, cells in zip((i, j), ids.shape, grid, strict=True))
+        np.testing.assert_array_equal(small[:, i, j], maps[:, y, x].numpy())
     there = np.where(ids <= count, ids, 0)
     if (ids <= count).all() and len(
         np.unique(there)
