@@ -23,6 +23,12 @@ def totals(results: dict[str, dict]) -> pd.DataFrame:
     return pd.DataFrame({name: result["metrics"] for name, result in results.items()}).T.mul(100)
 
 
+def offsets(results: dict[str, dict]) -> pd.DataFrame:
+    """One row a method: how far to the right and below its masks or joints lie of the truth on average, in px, and of how many."""
+    rows = {name: result["offset"] for name, result in results.items()}
+    return pd.DataFrame(rows).T.set_axis(["right, px", "below, px", "of"], axis=1).astype({"of": int})
+
+
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
     """A table for a page: numbers with one decimal, nothing where there is none, "open" for an infinite bound."""
 
