@@ -22,7 +22,8 @@ from PIL import Image
 
 from stt_core.captions import KEY
 from stt_core.endings import one_sentence
-from stt_core.files import InputError, read_json, write_json, write_text
+from stt_core.errors import InputError
+from stt_core.files import read_json, write_json, write_text
 from stt_core.fingerprint import hash_of
 from stt_core.pairing import PATTERN
 

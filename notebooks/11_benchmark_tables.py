@@ -19,7 +19,8 @@ import pandas as pd
 
 from stt_core import report, tables, viz
 from stt_core.captions import show
-from stt_core.study import ROOT, Study
+from stt_core.study import Study
+from stt_core.trainings import ROOT
 from stt_core.variants import HEADLINE, VARIANTS, title
 
 pd.set_option("display.max_rows", None)

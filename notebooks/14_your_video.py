@@ -32,13 +32,14 @@ import pandas as pd
 from IPython.display import Video
 
 from stt_core import viz
+from stt_core.baselines import dense_source
 from stt_core.captions import show
-from stt_core.features import feature_source
 from stt_core.fingerprint import hash_of
 from stt_core.given import inner_points
 from stt_core.labels import read_mask
 from stt_core.own_video import propagate_video, run_settings
-from stt_core.study import ROOT, Study
+from stt_core.study import Study
+from stt_core.trainings import ROOT
 from stt_core.video import open_video
 
 viz.style()
@@ -55,7 +56,7 @@ else:
     pd.DataFrame(picked, columns=["name", "x", "y"]).to_csv(first["points"], index=False)
 inference = replace(inference, resize=resize or inference.resize)
 own = weights if weights in ("lab", "random") else str(ROOT / weights if weights else study.weights("full"))
-source = feature_source(own, stride=study.profile.evaluation.stride)
+source = dense_source(own, stride=study.profile.evaluation.stride)
 
 # %% [markdown]
 # ## Propagation

@@ -14,23 +14,11 @@ from stt_core.features import resized
 from stt_core.files import read_json, write_json
 from stt_core.fingerprint import code_key, folder_fingerprint
 from stt_core.learned import identity, stored_at
+from stt_core.pictures import read_image
 from stt_core.retention import PAIRS, chosen_clips, coverage, pair_times
 from stt_core.study import Study
 from stt_core.variants import title
 
-CODE = (
-    "checkpoints",
-    "matlab",
-    "pictures",
-    "across_videos",
-    "color",
-    "datasets",
-    "features",
-    "labels",
-    "resnet",
-    "retention",
-    "weights",
-)
 KINDS = ("all cells", "part cells")  # among which the most similar one is sought
 PART = 0.5  # a cell belongs to the part (0 is the background) that covers at least this much of it
 
@@ -54,7 +42,7 @@ def part_cells(study: Study, weights: str, frames: int = PAIRS) -> list[Cells]:
     for sequence in chosen_clips(study, "vip"):
         some = []
         for t in pair_times(len(sequence.frames))[:frames]:
-            image = resized(datasets.read_image(sequence.frames[t]), study.profile.evaluation.vip.resize)
+            image = resized(read_image(sequence.frames[t]), study.profile.evaluation.vip.resize)
             maps = F.normalize(source(image).cpu(), dim=0)
             ids = datasets.read_sequence_mask(sequence, t)
             share, part = coverage(ids, maps.shape[1:]).max(dim=0)  # (h, w)
@@ -112,7 +100,7 @@ def across_videos(study: Study, sources: dict[str, str]) -> pd.DataFrame:
         study.profile.evaluation.stride,
         asdict(inference),
         folder_fingerprint(study.folder("vip")),
-        code_key(CODE),
+        code_key(__name__),
     ]
     for name, weights in sources.items():
 

@@ -16,7 +16,7 @@ from typing import IO
 
 from tqdm import tqdm
 
-from stt_core.files import InputError
+from stt_core.errors import InputError
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
 CHUNK = 1 << 20  # bytes

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from stt_core.datasets import image_size, in_picture, official_folder
-from stt_core.files import InputError, read_json
+from stt_core.datasets import in_picture, official_folder
+from stt_core.errors import InputError
+from stt_core.files import read_json
 from stt_core.labels import read_mask
-from stt_core.pictures import check_steps, frame_files, picture_files
+from stt_core.pictures import check_steps, frame_files, image_size, picture_files
 
 SIZE = (1920, 1080)  # width, height: of DAVIS's full resolution, in whose pixels the joints of its videos are given
 

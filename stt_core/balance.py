@@ -13,8 +13,9 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
+from stt_core.pairs import FramePairs
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
-from stt_core.training_data import EpochBatches, FramePairs
+from stt_core.train import EpochBatches
 
 PAPER_SIZE = 256  # px; the paper's crops
 PAPER_RADII = {"radius_fine": 12, "radius_coarse": 6}  # cells

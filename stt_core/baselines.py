@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stt_core.features import FeatureSource, feature_source
+from stt_core.processes import chosen_device
+from stt_core.timm_source import timm_source
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,18 @@ class Baseline:
 
 
 def label_source(weights: str, **how) -> FeatureSource | Baseline:
-    """The baseline "copy" or "flow", or `features.feature_source(weights, **how)`."""
+    """The baseline "copy" or "flow", or `dense_source(weights, **how)`."""
     carriers = {"copy": copied, "flow": flowed}
     if weights in carriers:
         return Baseline(weights, weights, carriers[weights])
+    return dense_source(weights, **how)
+
+
+def dense_source(weights: str, **how) -> FeatureSource:
+    """`features.feature_source(weights, **how)`, or of "timm:NAME" and "timm:NAME@FILE" `timm_source.timm_source`."""
+    if weights.startswith("timm:"):
+        device = chosen_device(how.get("device", "auto"))
+        return timm_source(weights, stride=how.get("stride", 8), device=device)
     return feature_source(weights, **how)
 
 

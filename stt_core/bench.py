@@ -20,7 +20,7 @@ from torch import Tensor
 
 from stt_core import shortlist
 from stt_core.affinity import affinity, apply_affinity
-from stt_core.files import InputError
+from stt_core.errors import InputError
 from stt_core.memory import memory
 from stt_core.metrics import frame_scores
 from stt_core.propagation import PARTS

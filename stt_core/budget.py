@@ -7,14 +7,14 @@ from functools import cached_property
 
 import pandas as pd
 
+from stt_core.checkpoints import open_weights
 from stt_core.costs import Cost, affinity_flops, frame_ops, one_stage_cost, spatial_cost, temporal_cost
-from stt_core.files import InputError
+from stt_core.errors import InputError
 from stt_core.gpus import REACHED, Gpu, seconds
 from stt_core.profile import Profile
 from stt_core.resnet import Encoder
 from stt_core.trainings import ROOT
 from stt_core.variants import HEADLINE, VARIANTS, variant_settings
-from stt_core.weights import open_weights
 
 # Benchmarks at the sizes that their frames mostly have: (height, width) in px, and frames where they are known.
 FRAMES = {"davis": ((480, 854), 1999), "vip": ((560, 560), None), "jhmdb": ((320, 320), None)}

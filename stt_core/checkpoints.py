@@ -1,15 +1,24 @@
 """What a weights file holds, read without running anything in it."""
 
 import argparse
+import hashlib
+import io
+import re
 import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors import safe_open
+from safetensors.torch import save as safetensors_bytes
+from torch import Tensor
 
-from stt_core.files import InputError
+from stt_core.errors import InputError
+from stt_core.files import written_whole
+from stt_core.resnet import LAYOUTS, Encoder
 
 # What old tools leave beside the tensors (NumPy scalars, parsed arguments): plain values, which run nothing when loaded.
 HARMLESS = [
@@ -65,3 +74,236 @@ def _objects(path: Path) -> str:
     except Exception:  # not a zip file, or a broken one
         return ""
     return ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
+
+
+# Naming -> two tensors of any ResNet, and what turns the names after the prefix into torchvision's.
+NAMINGS = {
+    "torchvision": (("conv1.weight", "layer1.0.conv1.weight"), {}),
+    "mmcv": (
+        ("conv1.conv.weight", "layer1.0.conv1.conv.weight"),
+        {
+            r"\bconv(\d)\.conv\.": r"conv\1.",
+            r"\bconv(\d)\.bn\.": r"bn\1.",
+            r"\bdownsample\.conv\.": "downsample.0.",
+            r"\bdownsample\.bn\.": "downsample.1.",
+        },
+    ),
+    # The children of torchvision's model, in their order, as lightly has them; 2 and 3 are ReLU and pooling.
+    "nn.Sequential": (
+        ("0.weight", "4.0.conv1.weight"),
+        {r"^0\.": "conv1.", r"^1\.": "bn1."} | {rf"^{3 + stage}\.": f"layer{stage}." for stage in (1, 2, 3, 4)},
+    ),
+}
+
+
+PART = re.compile(r"(conv1|bn1|layer[1-4])\.")  # what belongs to an encoder, in torchvision's names
+
+
+WRAPPERS = ("module", "_orig_mod")  # of parallel and of compiled models
+
+
+PREFERRED = ("encoder_q", "backbone", "teacher_backbone", "teacher")  # of several networks in a file
+
+
+NESTING = 6  # levels of dicts; a pickle may hold a dict that holds itself
+
+
+WIDEST = 16  # of anything that is called a ResNet-18 or -50, as a multiple of the 64 channels of its stem
+
+
+@dataclass(frozen=True)
+class Weights:
+    """An encoder as it was found in a file.
+
+    Attributes:
+        path: the file.
+        state: name -> tensor, all that an `Encoder` of `depth` and `width` has (batch counts may lack), in torchvision's
+            names.
+        input: "lab" or "rgb", the colours it was trained on; `assumed` where the file does not say.
+        naming, prefix: how the file names it: one of `NAMINGS`, after a dotted prefix ("" for none).
+        left: names of the file's other tensors.
+    """
+
+    path: Path
+    state: dict[str, Tensor]
+    depth: int
+    width: float
+    input: str
+    assumed: bool
+    naming: str
+    prefix: str
+    left: tuple[str, ...]
+
+    @property
+    def note(self) -> str:
+        """One line: what was matched and what was left, such as "w.pth: torchvision names, 120 tensors matched, …"."""
+        where = f" after {self.prefix}" if self.prefix else ""
+        colours = f"{self.input} input{' assumed' if self.assumed else ''}"
+        left = f"; left: {_listed(self.left, self.prefix)}" if self.left else ""
+        return f"{self.path.name}: {self.naming} names{where}, {len(self.state)} tensors matched, {colours}{left}"
+
+    def encoder(self, strides: Sequence[int], pool: str) -> Encoder:
+        """The encoder in eval mode, with these strides and stem pooling."""
+        encoder = Encoder(self.depth, self.width, strides, pool)
+        encoder.load_state_dict(self.state)
+        return encoder.eval()
+
+
+def save_weights(path: str | Path, encoder: Encoder, *, input: str) -> None:
+    """Write an encoder's weights, whole or not at all; as safetensors where the path ends in `.safetensors`.
+
+    Args:
+        input: "lab" or "rgb", the colours the encoder was trained on.
+    """
+    state = {name: value.detach().cpu().clone() for name, value in encoder.state_dict().items()}
+    if Path(path).suffix == ".safetensors":
+        content = safetensors_bytes({name: value.contiguous() for name, value in state.items()}, {"input": input})
+    else:
+        stream = io.BytesIO()  # torch.save writes a file's own, temporary name into it: equal weights would differ
+        torch.save({"state_dict": state, "input": input}, stream)
+        content = stream.getvalue()
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
+    """Find a ResNet-18 or -50 of any width in a checkpoint, `.safetensors` or what torch.save wrote.
+
+    It may lie at any level (`state_dict`, `teacher`, …) and after any prefix, in torchvision's names (MoCo, DetCo, DINO,
+    ours), in mmcv's (the released checkpoints) or as an nn.Sequential of its parts (lightly). Of several networks that
+    with the shortest prefix is taken, of equally short ones encoder_q, backbone, teacher first; all else is left.
+
+    Args:
+        input: the colours to assume where the file does not say: ours do, and safetensors whose metadata has `input`.
+
+    Raises:
+        InputError: the file is missing, is not a checkpoint, holds no ResNet, or one that an `Encoder` does not match:
+            of another depth, with a part missing, of another shape, or more than an `Encoder` has; or one whose values
+            are no numbers.
+    """
+    path = Path(path)
+    content = read_checkpoint(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}, not a state dict; save model.state_dict().")
+    tensors = dict(_tensors(content))
+    prefix, naming = _place(path, tensors)
+    rules = NAMINGS[naming][1]
+    found = {_renamed(name[len(prefix) :], rules): name for name in tensors if name.startswith(prefix)}
+    found = {ours: theirs for ours, theirs in found.items() if PART.match(ours)}
+    state = {ours: tensors[theirs] for ours, theirs in found.items()}
+    depth, width = _checked(path, state, found)
+    _check_numbers(path, state, found)
+    said = content.get("input")
+    assumed = str(said) not in ("lab", "rgb")  # other tools may keep anything there
+    taken = set(found.values())
+    left = tuple(name for name in tensors if name not in taken)
+    return Weights(path, state, depth, width, input if assumed else said, assumed, naming, prefix.rstrip("."), left)
+
+
+def read_weights(path: str | Path, *, input: str = "rgb") -> tuple[dict[str, Tensor], str]:
+    """State of an `Encoder` and its colours, "lab" or "rgb", out of a file; see `open_weights`."""
+    weights = open_weights(path, input=input)
+    return weights.state, weights.input
+
+
+def load_encoder(path: str | Path, *, strides, pool: str, input: str = "rgb") -> tuple[Encoder, str]:
+    """The encoder of a file in eval mode, with these strides and stem pooling, and its colours; see `open_weights`."""
+    weights = open_weights(path, input=input)
+    return weights.encoder(strides, pool), weights.input
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file, shortened to 16 hexadecimal digits."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+
+
+def _tensors(content: dict, prefix: str = "", nesting: int = NESTING) -> Iterable[tuple[str, Tensor]]:
+    """(Dotted name, tensor) of every tensor in nested dicts."""
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Tensor):
+            yield name, value
+        elif isinstance(value, dict) and nesting > 1:
+            yield from _tensors(value, f"{name}.", nesting - 1)
+
+
+def _place(path: Path, tensors: dict[str, Tensor]) -> tuple[str, str]:
+    """Prefix, with its last dot, and naming of the encoder to take."""
+    stems = {name for name, tensor in tensors.items() if tensor.ndim == 4 and len(tensor)}
+    places = []
+    for naming, ((stem, block), _) in NAMINGS.items():
+        prefixes = [name.removesuffix(block) for name in tensors if f".{name}".endswith(f".{block}")]
+        places += [(prefix, naming) for prefix in prefixes if prefix + stem in stems]
+    if not places:
+        names = "names of torchvision (conv1.weight, layer1.0.conv1.weight, …), mmcv or nn.Sequential"
+        raise InputError(f"{path} holds no ResNet in {names}; give the weights of a ResNet-18 or ResNet-50.")
+    return min(places, key=lambda place: _rank(place[0]))
+
+
+def _rank(prefix: str) -> tuple:
+    parts = [part for part in prefix.split(".") if part and part not in WRAPPERS]
+    return len(parts), *(word not in parts for word in PREFERRED)
+
+
+def _renamed(name: str, rules: dict[str, str]) -> str:
+    for pattern, replacement in rules.items():
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str]) -> tuple[int, float]:
+    """Depth and width of the encoder that the state, in torchvision's names, fills; `names` are the file's own."""
+    kind, depth = ("bottlenecks", 50) if "layer1.0.conv3.weight" in state else ("basic blocks", 18)
+    stages = [{name.split(".")[1] for name in state if name.startswith(f"layer{stage}.")} for stage in (1, 2, 3, 4)]
+    blocks = tuple(map(len, stages))
+    if blocks != LAYOUTS[depth][1]:
+        fitting = "ResNet-18, (2, 2, 2, 2) basic blocks, or ResNet-50, (3, 4, 6, 3) bottlenecks"
+        raise InputError(f"{path} holds a ResNet of {blocks} {kind}; give weights of a {fitting}.")
+    width = len(state["conv1.weight"]) / 64
+    if width > WIDEST:
+        stem = names["conv1.weight"]
+        raise InputError(
+            f"{path} has {64 * width:g} channels in {stem}, not 64; give weights of a ResNet-18 or ResNet-50."
+        )
+    with torch.device("meta"):
+        own = Encoder(depth, width).state_dict()
+    # Older files, torchvision's own among them, have no batch counts; they are of no use here.
+    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+    surplus = [names[name] for name in state if name not in own]
+    wrong = [names[name] for name in state if name in own and own[name].shape != state[name].shape]
+    for problem, listed in (("lacks", missing), (f"has, beyond a ResNet-{depth},", surplus), ("misfits in", wrong)):
+        if listed:
+            more = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
+            raise InputError(f"{path} {problem} {listed[0]}{more}; give weights of a ResNet-18 or ResNet-50.")
+    return depth, width
+
+
+def _check_numbers(path: Path, state: dict[str, Tensor], names: dict[str, str]) -> None:
+    for name, value in state.items():
+        if value.layout != torch.strided or value.is_meta:
+            raise InputError(
+                f"{path} has {names[name]} in a form that is not plain; save model.state_dict() on the CPU."
+            )
+        if name.endswith("num_batches_tracked"):
+            continue
+        if not value.is_floating_point():
+            raise InputError(
+                f"{path} has {names[name]} in {value.dtype}; give weights that are floating-point numbers."
+            )
+        numbers = value.float()  # as an encoder holds them
+        if not torch.isfinite(numbers).all() or (name.endswith("running_var") and (numbers < 0).any()):
+            raise InputError(
+                f"{path} has NaN, infinite or impossible values in {names[name]}: its training diverged or the file is "
+                "damaged; give other weights."
+            )
+
+
+def _listed(names: Sequence[str], prefix: str, most: int = 8) -> str:
+    """Names, those of one branch beside the prefix or after it taken together where there are more than two."""
+    trunk, groups = [part for part in prefix.split(".") if part], {}
+    for name in names:
+        parts = name.split(".")
+        shared = next((i for i, part in enumerate(trunk) if i >= len(parts) or part != parts[i]), len(trunk))
+        groups.setdefault(".".join(parts[: shared + 1]), []).append(name)
+    shown = [", ".join(group) if len(group) < 3 else f"{key}.* ({len(group)})" for key, group in groups.items()]
+    return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")

@@ -10,7 +10,8 @@ import tyro
 
 from stt_core.data_commands import data
 from stt_core.endings import DEBUG, one_sentence
-from stt_core.files import InputError, only_writer
+from stt_core.errors import InputError
+from stt_core.files import only_writer
 from stt_core.plan_command import plan
 from stt_core.train_command import train
 
@@ -136,7 +137,7 @@ def propagate(
             about a hundredth.
         device: cuda, cpu, or auto for what there is.
     """
-    from stt_core.features import feature_source
+    from stt_core.baselines import dense_source
     from stt_core.own_video import propagate_video
     from stt_core.presets import chosen
 
@@ -144,7 +145,7 @@ def propagate(
     _check_least(rate=(rate, 1 / 1000), width=(width, 1 / 64))
     inference = inference if resize is None else replace(inference, resize=resize)
     how = {"depth": depth, "width": width, "input": input, "precision": precision, "device": device}
-    source = feature_source(weights, stride=stride, **how)
+    source = dense_source(weights, stride=stride, **how)
     with only_writer(out):
         results = propagate_video(source, video, out, inference, mask=mask, points=points, rate=rate)
     if source.note:

@@ -11,7 +11,8 @@ from stt_core import tables
 from stt_core.files import read_json
 from stt_core.fingerprint import hash_of
 from stt_core.intervals import summary
-from stt_core.study import ROOT, Study
+from stt_core.study import Study
+from stt_core.trainings import ROOT
 from stt_core.variants import BASELINES, HEADLINE, VARIANTS, title
 
 REFERENCE = ROOT / "results" / "reference"  # <profile>/<variant>.json, see `reference`

@@ -13,15 +13,15 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor, nn
 
-from stt_core.files import InputError
+from stt_core.checkpoints import save_weights
+from stt_core.errors import InputError
 from stt_core.meter import Op, metered
 from stt_core.one_stage import OneStage, OneStageSettings
-from stt_core.presets import Inference
+from stt_core.propagation import Inference
 from stt_core.recompute import recompute as recomputed
 from stt_core.resnet import INFERENCE, STANDARD, folded, random_encoder
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
-from stt_core.weights import save_weights
 
 AUTOCAST = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.bfloat16}  # float16 is of the same size
 FLOAT = 4  # bytes; weights and what the optimizer keeps are of 32 bits in every precision

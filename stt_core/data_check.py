@@ -11,10 +11,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from stt_core.datasets import image_size, listed, read_image
 from stt_core.decoding import Decoder, VideoFrame
-from stt_core.files import InputError
+from stt_core.errors import InputError
+from stt_core.files import listed
 from stt_core.labels import read_mask
+from stt_core.pictures import image_size, read_image
 
 AT_ONCE = 4096  # pictures handed to the threads, so that a million of them needs no memory
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from stt_core.files import InputError
+from stt_core.errors import InputError
 
 if TYPE_CHECKING:  # it takes seconds to import, and stt --help has no use for it
     from stt_core.data_check import Checked

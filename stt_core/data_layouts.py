@@ -6,9 +6,10 @@ from pathlib import Path
 from stt_core.badja import badja_davis, read_clip
 from stt_core.data_check import Findings, Picture
 from stt_core.decoding import frame_times
-from stt_core.files import InputError, read_json
+from stt_core.errors import InputError
+from stt_core.files import read_json
 from stt_core.matlab import read_array
-from stt_core.unlabelled import IMAGE_ENDINGS, VIDEO_ENDINGS
+from stt_core.pairs import IMAGE_ENDINGS, VIDEO_ENDINGS
 
 DAVIS_SEQUENCES = {"train": 60, "val": 30}
 IMAGENETTE_IMAGES = {"train": 9469, "val": 3925}

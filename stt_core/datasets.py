@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from stt_core.files import InputError
+from stt_core.errors import InputError
+from stt_core.files import listed
 from stt_core.labels import read_mask
 from stt_core.matlab import read_array
-from stt_core.pictures import check_steps, decoded, frame_files, opened, picture_files
+from stt_core.pictures import check_steps, frame_files, image_size, picture_files, read_image
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,6 @@ class Clip:
     name: str
     frames: tuple[Path, ...]
     joints: np.ndarray
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB.
-
-    Raises:
-        InputError: the file is missing or cannot be decoded, or is a JPEG that was cut off.
-    """
-    return cv2.cvtColor(decoded(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 def read_frames(paths: Iterable[Path]) -> Iterator[np.ndarray]:
@@ -67,12 +58,6 @@ def read_sequence_mask(sequence: Sequence, t: int) -> np.ndarray:
         sizes = "x".join(map(str, mask.shape[::-1])), "x".join(map(str, size))
         raise InputError(f"{sequence.masks[t]} is {sizes[0]} px but its frame is {sizes[1]}; they must agree.")
     return ((mask > 0) & (mask != 255)).astype(np.uint8) if sequence.annotation == "merged" else mask
-
-
-def image_size(path: str | Path) -> tuple[int, int]:
-    """(width, height) out of an image's header; InputError if it has none."""
-    with opened(path) as image:
-        return image.size
 
 
 def davis_sequences(
@@ -191,22 +176,6 @@ def find_folder(root: str | Path, names: Iterable[str], what: str) -> Path:
     raise InputError(
         f"{root} has no {what} folder; it should be called {' or '.join(names) or 'something (none named)'}."
     )
-
-
-def listed(path: Path) -> list[str]:
-    """Lines of a list file, blank ones left out; InputError if it is missing, empty or no text."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # a mark that some editors put at the start isn't part of a name
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; it should list the sequences, one a line.") from None
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise InputError(f"{path} is not text in UTF-8; it should list the sequences, one a line.")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
-        raise InputError(f"{path} lists nothing; it should list the sequences, one a line.")
-    return lines
 
 
 def official_folder(root: str | Path, what: str) -> Path:

@@ -7,7 +7,7 @@ import av
 import cv2
 import numpy as np
 
-from stt_core.files import InputError
+from stt_core.errors import InputError
 from stt_core.pictures import decoded, opened
 
 # libjpeg scales while it decodes: half the size takes a third of the time.

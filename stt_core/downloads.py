@@ -10,8 +10,9 @@ from filelock import FileLock, Timeout
 from stt_core.archives import extract
 from stt_core.data_check import Checked, check
 from stt_core.data_sets import SETS, Archive, DataSet, published
+from stt_core.errors import InputError
 from stt_core.fetching import PAUSES, Resuming, fetch, record, recorded, verify
-from stt_core.files import InputError, write_text
+from stt_core.files import write_text
 
 ARCHIVES = "archives"
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stt_core.files import InputError, in_words, one_line
+from stt_core.errors import InputError, in_words, one_line
 from stt_core.stopping import Stopped, stopped_by_signals
 
 OURS, THEIRS = 1, 2

@@ -17,20 +17,14 @@ from tqdm import tqdm
 from stt_core import processes, protocols
 from stt_core.badja import SparseClip, badja_clips
 from stt_core.datasets import Clip, Sequence, davis_sequences, jhmdb_clips, vip_sequences
+from stt_core.errors import PROPAGATION, out_of_memory
 from stt_core.features import FeatureSource
 from stt_core.files import read_json, write_json, write_text
 from stt_core.fingerprint import code_fingerprint, hash_of
 from stt_core.metrics import pooled_offset
-from stt_core.out_of_memory import PROPAGATION, out_of_memory
-from stt_core.presets import Inference
+from stt_core.propagation import Inference
 from stt_core.protocols import Source
 
-# Modules on which a measurement depends.
-CODE = (
-    *("affinity", "badja", "baselines", "checkpoints", "color", "datasets", "evaluate", "features", "labels"),
-    *("matlab", "metrics", "overlays", "pictures", "processes", "propagation", "protocols", "resnet", "shortlist"),
-    *("timm_source", "weights"),
-)
 PRIVATE = ("key", "counts", "distances")  # of a sequence's record, not for `results.json`
 
 
@@ -111,7 +105,7 @@ def _evaluate(
     out = Path(out)
     applied = asdict(inference) if isinstance(source, FeatureSource) else {}
     settings = {"task": task, **of, "stride": source.stride, **applied}
-    code = code_fingerprint(CODE)
+    code = code_fingerprint(__name__)
 
     def record_of(sequence: Sequence | Clip | SparseClip) -> dict:
         part = out / "sequences" / f"{sequence.name.replace('/', '--')}.json"

@@ -23,8 +23,8 @@ from tqdm import tqdm
 from stt_core import datasets, labels
 from stt_core.features import FeatureSource, feature_source, features_of, resized
 from stt_core.files import write_text
-from stt_core.presets import Inference
-from stt_core.propagation import propagate_frames
+from stt_core.pictures import read_image
+from stt_core.propagation import Inference, propagate_frames
 from stt_core.retention import central_pixel
 from stt_core.study import Study
 from stt_core.variants import title
@@ -90,13 +90,13 @@ def followed(
         Features (T, C, h, w) of the shown frames, L2-normalised; tracks (T, P, 2) xy px of the frames' size, in frame 0
         the points themselves, (-1, -1) where nothing is left of a point.
     """
-    size = datasets.read_image(frames[0]).shape[:2]
+    size = read_image(frames[0]).shape[:2]
     places, kept, tracks = points.places(size), [], []
     given = (labels.keypoints_to_maps(some, size) for some in np.array_split(places, len(places) // 64 + 1))
     first = torch.cat([labels.to_grid(maps, points.grid, "bilinear") for maps in given])  # in parts, for memory
 
     def seen() -> Iterator[Tensor]:
-        for t, features in enumerate(features_of(source, map(datasets.read_image, frames), inference.resize)):
+        for t, features in enumerate(features_of(source, map(read_image, frames), inference.resize)):
             if t in shown:
                 kept.append(F.normalize(features, dim=0).cpu())
             yield features
@@ -217,7 +217,7 @@ def write_explorer(study: Study, folder: Path) -> pd.DataFrame:
     sequences, entries, rows = study.sequences("davis"), [], []
     names = ["index"]
     for clip in tqdm([sequences[i] for i in evenly(CLIPS, len(sequences))], "explorer", unit="clip", disable=None):
-        image = datasets.read_image(clip.frames[0])
+        image = read_image(clip.frames[0])
         points = points_of(sources[VARIANTS[0]](resized(image, inference.resize)).shape[1:])
         room = FEATURES // (DIMENSIONS * points.grid[0] * points.grid[1])
         shown = evenly(int(np.clip(room, *FRAMES)), len(clip.frames))
@@ -250,7 +250,7 @@ def first_point(clip: datasets.Sequence, points: Points) -> int:
 
 def jpeg(frame: Path) -> str:
     """A frame, `LONGEST` px at most, as JPEG in base64."""
-    image = datasets.read_image(frame)
+    image = read_image(frame)
     scale = min(1, LONGEST / max(image.shape[:2]))
     small = resized(image, tuple(round(length * scale) for length in image.shape[:2]))
     return base64.b64encode(cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1]).decode()

@@ -1,4 +1,4 @@
-"""Where dense features come from: trained weights, random weights, a timm model, or the Lab image itself."""
+"""Where dense features come from: trained weights, random weights, or the Lab image itself."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stt_core.checkpoints import file_hash, open_weights
 from stt_core.color import normalize_rgb, rgb_to_lab
-from stt_core.device import chosen_device
-from stt_core.files import InputError
+from stt_core.errors import InputError
+from stt_core.processes import chosen_device
 from stt_core.resnet import INFERENCE, folded, random_encoder
-from stt_core.weights import file_hash, open_weights
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,15 @@ def feature_source(
 
     Args:
         weights: "lab" (the Lab image as its own feature, every cell the `stride` x `stride` pixels it covers),
-            "random" (an untrained encoder of `depth`, `width`, `seed`), "timm:NAME" or "timm:NAME@FILE" (see
-            `timm_source`), or a path (see `weights.open_weights`).
-        stride: 8 or 4; res4 of the encoder with the strides of paper section 3. Of a timm model the wanted stride.
+            "random" (an untrained encoder of `depth`, `width`, `seed`), or a path (see `checkpoints.open_weights`).
+        stride: 8 or 4; res4 of the encoder with the strides of paper section 3.
         input: colours of a weights file that does not say; Lab for "random".
         precision: of the encoder's convolutions, "float32" or "bfloat16": faster where the processor has units for it, at
             features that differ by about a hundredth.
         device: "cuda", "cpu", or "auto" for what there is.
 
     Raises:
-        InputError: the weights file is missing or does not fit; a timm model is unknown, not to be had, or not dense; CUDA
-            is asked for where there is none.
+        InputError: the weights file is missing or does not fit; CUDA is asked for where there is none.
         ValueError: the stride is neither 8 nor 4, or the precision another one.
     """
     if stride not in INFERENCE:
@@ -79,10 +77,6 @@ def feature_source(
     device = chosen_device(device)
     if weights == "lab":
         return FeatureSource(weights, weights, stride, partial(_lab_patches, stride=stride))
-    if weights.startswith("timm:"):
-        from stt_core.timm_source import timm_source  # an extra that few have, and seconds to import
-
-        return timm_source(weights, stride=stride, device=device)
     strides, pool = INFERENCE[stride]
     note = ""
     if weights == "random":

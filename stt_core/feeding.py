@@ -17,10 +17,11 @@ import torch
 
 from stt_core.budget import HOUR, Job
 from stt_core.gpus import REACHED, Gpu, seconds
+from stt_core.images import Images
+from stt_core.pairs import FramePairs
 from stt_core.spatial import SpatialSettings
 from stt_core.temporal import TemporalSettings
 from stt_core.textures import photograph
-from stt_core.training_data import FramePairs, Images
 
 COLOUR = ("astronaut", "chelsea", "coffee", "retina", "rocket")  # of the photographs
 IMAGE_SIZE = (375, 500)  # height, width in px: what most of ImageNet has

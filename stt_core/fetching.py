@@ -10,7 +10,8 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from stt_core.files import InputError, read_json, write_json, write_text
+from stt_core.errors import InputError
+from stt_core.files import read_json, write_json, write_text
 
 SUMS = "SHA256SUMS"
 PAUSES = (1.0, 3.0, 10.0, 30.0)  # seconds before the second, third … try

@@ -1,7 +1,6 @@
 """Files written whole or not at all, one writer a folder, and the one error a user sees for a bad input."""
 
 import contextlib
-import errno
 import io
 import json
 import os
@@ -13,48 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-LONGEST = 600
-FULL = "the disk is full; free some space and give the same command again, what is done is kept"
-FORBIDDEN = "you have no right to it; change that (chmod) or choose another"
-MENDS = {
-    errno.ENOSPC: FULL,
-    errno.EDQUOT: FULL,
-    errno.EROFS: "it lies on a file system that can only be read; write to another folder",
-    errno.EACCES: FORBIDDEN,
-    errno.EPERM: FORBIDDEN,
-    errno.ENOENT: "it does not exist; check its name",
-    errno.EEXIST: "a file is where a folder should be; choose another name or move the file away",
-    errno.ENOTDIR: "a file is where a folder should be; choose another name or move the file away",
-    errno.EISDIR: "it is a folder, not a file; give a file",
-    errno.ELOOP: "its symbolic links lead in a circle; mend them",
-    errno.ENAMETOOLONG: "its name is too long; choose a shorter one",
-    errno.EMFILE: "too many files are open; allow more of them (ulimit -n 4096)",
-    errno.EFBIG: "it would be larger than files may be here; raise that limit (ulimit -f) or write elsewhere",
-}
-
-
-class InputError(ValueError):
-    """A bad input: one sentence that names the file and the mend. The command line prints it and exits with 2."""
-
-    def __init__(self, sentence: str) -> None:
-        # A process that decodes hands its error on with all of its traceback.
-        sentence = sentence.rpartition("InputError: ")[2] if "Original Traceback" in sentence else sentence
-        super().__init__(one_line(sentence))
-
-
-def one_line(text: str) -> str:
-    """A text as one line of at most `LONGEST` letters, its middle left out: files may have any name."""
-    text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 3 :]}"
-
-
-def in_words(error: OSError) -> str:
-    """One sentence with the file and, where the kind is known, the mend."""
-    name = error.filename if error.filename is not None else error.filename2
-    mend = MENDS.get(error.errno)
-    if name is None or mend is None:
-        return one_line(str(error))
-    return one_line(f"{os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else name}: {mend}.")
+from stt_core.errors import InputError
 
 
 @contextlib.contextmanager
@@ -157,3 +115,19 @@ def read_json(path: str | Path) -> dict:
         RecursionError,
     ) as error:  # no UTF-8, no JSON, a number of thousands of digits, a tower of lists
         raise InputError(f"{path} is not valid JSON ({error}): restore it or delete it and run again.") from None
+
+
+def listed(path: Path) -> list[str]:
+    """Lines of a list file, blank ones left out; InputError if it is missing, empty or no text."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # a mark that some editors put at the start isn't part of a name
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; it should list the sequences, one a line.") from None
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise InputError(f"{path} is not text in UTF-8; it should list the sequences, one a line.")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise InputError(f"{path} lists nothing; it should list the sequences, one a line.")
+    return lines

@@ -5,16 +5,18 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, is_dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stt_core.files import InputError
+from stt_core.errors import InputError
 
 PACKAGES = ("torch", "torchvision", "kornia", "numpy", "opencv-python-headless")
+ROOT = Path(__file__).resolve().parents[1]
+OURS = ("stt_core", "stt_study")
 SMALL = 64 * 1024  # bytes; below this a file's content counts, above it its time stamp
 MANY = 100_000  # files; in a folder of more (ImageNet) no content is read
 DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -40,41 +42,59 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"cannot hash {value!r}")
 
 
-def code_fingerprint(modules: Iterable[str], folder: Path = Path(__file__).parent) -> str:
-    """Hash of what the named modules do: comments, docstrings and layout don't count.
+def code_fingerprint(*modules: str | Path, root: Path = ROOT) -> str:
+    """Hash of what the named modules do, and all that they import from us, followed through.
+
+    Imports inside functions count; comments, docstrings and layout don't.
 
     Args:
-        modules: names such as "losses", without the package; what they import isn't followed.
-        folder: where their files are.
+        modules: dotted names, such as "stt_core.losses", usually a module's own `__name__`; or the path of a page's text.
+        root: the folder that our packages lie in.
 
     Raises:
         InputError: there is no such module, or it isn't Python.
     """
-    return hash_of([(name, _meaning(Path(folder) / f"{name}.py")) for name in sorted(modules)])
+    found: dict[str, str] = {}
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        name = str(module)
+        if name not in found:
+            path = module if isinstance(module, Path) else _file(name, root)
+            if path is None:
+                raise InputError(f"{name} is no module below {root}, so its code has no fingerprint.")
+            try:
+                found[name], imported = _tree(path.read_text(encoding="utf-8"))
+            except SyntaxError as error:
+                raise InputError(f"{path}, line {error.lineno}, is not valid Python: {error.msg}.") from None
+            # What a statement names is a module, or something in one.
+            waiting += {inner if _file(inner, root) else outer for outer, inner in imported}
+    return hash_of(sorted(found.items()))
 
 
-def code_key(modules: Iterable[str]) -> list[str]:
-    """What computed an artefact: the named modules, and the packages under them."""
-    return [code_fingerprint(modules), *(version(name) for name in PACKAGES)]
+def code_key(*modules: str | Path) -> list[str]:
+    """What computed an artefact: `code_fingerprint` of the modules, and the packages under them."""
+    return [code_fingerprint(*modules), *(version(name) for name in PACKAGES)]
 
 
-def _meaning(path: Path) -> str:
-    try:
-        return _tree(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing, so its code has no fingerprint.") from None
-    except SyntaxError as error:
-        raise InputError(f"{path}, line {error.lineno}, is not valid Python: {error.msg}.") from None
+def _file(module: str, root: Path) -> Path | None:
+    path = root / module.replace(".", "/")
+    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
 
 
 @cache  # a page of many results asks hundreds of times
-def _tree(source: str) -> str:
-    """A module's syntax tree as text, without docstrings."""
+def _tree(source: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """A module's syntax tree as text, without docstrings, and its imports from us: (a.b, a.b.c) for `from a.b import c`."""
     tree = ast.parse(source)
+    imported = []
     for node in ast.walk(tree):
         if isinstance(node, DEFINITIONS) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    return ast.dump(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in OURS:
+            imported += [(node.module, f"{node.module}.{alias.name}") for alias in node.names]
+        if isinstance(node, ast.Import):
+            imported += [(alias.name, alias.name) for alias in node.names if alias.name.split(".")[0] in OURS]
+    return ast.dump(tree), tuple(imported)
 
 
 def folder_fingerprint(path: str | Path) -> str:

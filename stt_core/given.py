@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stt_core import labels
-from stt_core.files import InputError
+from stt_core.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from stt_core import tables, viz
 from stt_core.comparison import REFERENCE
 from stt_core.files import read_json, write_text, written_whole
 from stt_core.report import TASKS
-from stt_core.study import ROOT, Study
+from stt_core.study import Study
 from stt_core.tables import MAIN
+from stt_core.trainings import ROOT
 from stt_core.variants import BASELINES, HEADLINE
 
 BEGIN, END = "<!-- results: made by python -m stt_core.glance -->", "<!-- end of results -->"

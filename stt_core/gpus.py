@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.models import resnet50
 
-from stt_core.files import InputError
+from stt_core.errors import InputError
 from stt_core.meter import Op, metered
 
 # An assumption. What NVIDIA measured of a ResNet-50 (`calibration`) lies near the upper end; the lower one leaves room for

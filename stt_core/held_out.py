@@ -13,17 +13,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from stt_core.checkpoints import load_encoder
 from stt_core.color import LAB_SCALE, drop_channel, rgb_to_lab
 from stt_core.correlation import correlation
-from stt_core.datasets import Sequence, read_image, read_sequence_mask
+from stt_core.datasets import Sequence, read_sequence_mask
 from stt_core.decoding import VideoFrame
-from stt_core.files import InputError, read_json
+from stt_core.errors import InputError
+from stt_core.files import read_json
 from stt_core.labels import one_hot
 from stt_core.losses import entropy_map
+from stt_core.pictures import read_image
 from stt_core.resnet import STUDENT, Encoder
 from stt_core.study import Study
 from stt_core.temporal import LEVELS, TemporalSettings
-from stt_core.weights import load_encoder
 
 SCORES = ("entropy", "neg_log")  # see `losses.entropy_map`
 REGIONS = ("background", "inside objects", "object borders", "uncovered background", "partly hidden objects")

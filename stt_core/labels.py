@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from stt_core.files import InputError, written_whole
+from stt_core.errors import InputError
+from stt_core.files import written_whole
 from stt_core.pictures import opened
 
 

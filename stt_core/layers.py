@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stt_core.checkpoints import open_weights
 from stt_core.color import normalize_rgb, rgb_to_lab
 from stt_core.features import feature_source
 from stt_core.resnet import INFERENCE, STAGES, folded, random_encoder
-from stt_core.weights import open_weights
 
 
 def encoder_of(

@@ -12,35 +12,20 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from stt_core import datasets, retention
+from stt_core.checkpoints import file_hash
 from stt_core.correlation import correlation
 from stt_core.files import read_json, write_json
 from stt_core.fingerprint import code_key, folder_fingerprint, hash_of
 from stt_core.intervals import bootstrap_interval, summary, verdict
 from stt_core.losses import entropy_map, global_distillation_loss
-from stt_core.presets import Inference
+from stt_core.propagation import Inference
 from stt_core.resnet import STANDARD
 from stt_core.retention import Look, chosen_clips, coverage, looks, pair_times
 from stt_core.study import Study
 from stt_core.temporal import TemporalSettings
 from stt_core.variants import title
-from stt_core.weights import file_hash
 
 NAMES = ("random", "step_one", "step_two", "neither", "no_global", "no_local", "full")
-CODE = (
-    "checkpoints",
-    "matlab",
-    "pictures",
-    "color",
-    "correlation",
-    "datasets",
-    "features",
-    "labels",
-    "learned",
-    "losses",
-    "resnet",
-    "retention",
-    "weights",
-)
 NEAREST = {"res5": 5, "res4": 10}  # k; at most a third of the map
 SURE = 0.9  # a cell that its commonest id covers less lies on a border
 AGAINST_TEACHER = {"overlap res5": 1, "overlap res4": 1, "CKA res5": 1, "CKA res4": 1, "loss": -1}  # -1: less is nearer
@@ -139,7 +124,7 @@ def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") 
     training, inference = study.profile.temporal, getattr(study.profile.evaluation, task)
     root, teaching, rows = study.folder(task), str(study.teacher), []
     seen = [training.size, training.radius_coarse, training.teacher_temperature, asdict(inference)]
-    common = [seen, study.profile.evaluation.stride, file_hash(teaching), folder_fingerprint(root), code_key(CODE)]
+    common = [seen, study.profile.evaluation.stride, file_hash(teaching), folder_fingerprint(root), code_key(__name__)]
     events = read_json(root / "events.json") if (root / "events.json").is_file() else {}
     teacher = cache(lambda: looks(study, teaching, task, STANDARD))  # opened once, and only if anything is missing
     for name, weights in sources.items():

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stt_core.correlation import correlation, full_precision, local_volume, pool_correlation
-from stt_core.files import InputError
+from stt_core.errors import InputError
 
 COLOUR_SCALE = 20  # of colours before the smooth-L1 loss
 SOFT_BORDER = 3  # cells at the border that soft weights ignore

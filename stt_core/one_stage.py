@@ -8,15 +8,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from stt_core import processes
-from stt_core.files import InputError
-from stt_core.out_of_memory import TRAINING, out_of_memory
+from stt_core.errors import TRAINING, InputError, out_of_memory
+from stt_core.images import Images
+from stt_core.pairs import FramePairs
+from stt_core.processes import ALONE, Scale, start
 from stt_core.ranges import check_above, check_least
-from stt_core.scale import ALONE, Scale, start
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.stopping import pass_over_signals
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
-from stt_core.train import set_rate
-from stt_core.training_data import EpochBatches, FramePairs, Images
+from stt_core.train import EpochBatches, set_rate
 from stt_core.training_run import Run
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stt_core.datasets import read_image
 from stt_core.features import resized
 from stt_core.files import write_bytes
+from stt_core.pictures import read_image
 
 COLUMNS, ROWS, WIDTH = 3, 2, 320  # of a contact sheet; width of its pictures in px
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stt_core.files import InputError, written_whole
+from stt_core.errors import InputError
+from stt_core.files import written_whole
 
 OBJECT_COLUMNS = ("frame", "time_s", "object", "area_px", "confidence")
 POINT_COLUMNS = ("frame", "time_s", "name", "x", "y", "confidence")

@@ -11,18 +11,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from stt_core import labels, own_files
+from stt_core.checkpoints import file_hash
 from stt_core.drawing import blended, draw_point
+from stt_core.errors import InputError
 from stt_core.features import FeatureSource, features_of, resized
-from stt_core.files import InputError, read_json, write_json, write_tensors
+from stt_core.files import read_json, write_json, write_tensors
 from stt_core.fingerprint import code_fingerprint, hash_of
 from stt_core.given import Given, read_objects, read_points
-from stt_core.presets import Inference
-from stt_core.propagation import Context
+from stt_core.propagation import Context, Inference
 from stt_core.video import Video, open_video, write_video
-from stt_core.weights import file_hash
 
-CODE = ("affinity", "color", "features", "given", "labels", "own_video", "propagation", "resnet", "shortlist", "video")
-CODE += ("checkpoints", "datasets", "drawing", "own_files", "pictures", "timm_source", "weights")
 EVERY = 25  # frames between two saved states: what a killed run loses at most
 
 
@@ -89,7 +87,7 @@ def run_settings(
         "weights": source.identity,
         "stride": source.stride,
         "propagation": asdict(inference),
-        "code": code_fingerprint(CODE),
+        "code": code_fingerprint(__name__),
     }
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import jupytext
 import nbformat
 
-from stt_core.files import InputError, write_text
+from stt_core.errors import InputError
+from stt_core.files import write_text
 
 KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 PATTERN = "[0-9][0-9]_*"  # names of notebooks, without suffix

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from stt_core.files import InputError
+from stt_core.errors import InputError
 
 PNG = b"\x89PNG\r\n\x1a\n"  # how such a file begins
 
@@ -141,3 +141,18 @@ def opened(path: str | Path, what: str = "frame") -> Iterator[Image.Image]:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise InputError(f"{path} cannot be decoded as an image; restore this {what}.") from None
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """(H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: the file is missing or cannot be decoded, or is a JPEG that was cut off.
+    """
+    return cv2.cvtColor(decoded(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(width, height) out of an image's header; InputError if it has none."""
+    with opened(path) as image:
+        return image.size

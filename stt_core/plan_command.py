@@ -39,7 +39,7 @@ def plan(
         runs: where that is noted, in a folder of the profile's name.
     """
     from stt_core.budget import Budget, as_ranges, assumed, brief, evaluation_table, rounded, step_table, time_table
-    from stt_core.files import InputError
+    from stt_core.errors import InputError
     from stt_core.gpus import LAUNCH, REACHED
     from stt_core.gpus import gpu as of_name
     from stt_core.profile import load_profile

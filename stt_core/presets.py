@@ -1,65 +1,9 @@
 """Settings of label propagation, by name: the paper's for each benchmark, other methods' protocols (paper section 3)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from stt_core.files import InputError
-from stt_core.ranges import check_above, check_choice, check_least
-
-
-@dataclass(frozen=True)
-class Inference:
-    """Settings of label propagation. The defaults are the paper's on DAVIS-2017 at stride 8."""
-
-    resize: int | tuple[int, int] | None = 480  # short side, or (height, width), in px; None = as it is
-    num_preceding: int = 20  # frames
-    radius: int = 12  # cells, neighbour range // 2
-    topk: int = 10
-    temperature: float = 0.07
-    with_first: bool = True  # frame 0 stays in the context
-    window: str = "square"  # |dy|, |dx| <= radius; or "circle": dy^2 + dx^2 < radius^2
-    first_windowed: bool = True  # False: a query sees all of frame 0, though only a window of the others
-    first_twice: bool = True  # frame 0 counts twice while it is among the preceding frames
-
-    def __post_init__(self) -> None:
-        sides = self.resize if isinstance(self.resize, tuple) else (self.resize,)
-        if any(side is not None and side < 1 for side in sides):
-            raise InputError(f"resize is {self.resize}; give 1 px or more.")
-        check_least(self, num_preceding=0, radius=0, topk=1)
-        check_above(self, temperature=0)
-        check_least(self, temperature=1e-30)  # less, and float32 has no cosine / temperature
-        check_choice(self, window=("square", "circle"))
-        if self.window == "circle" and not self.radius:
-            raise InputError("radius is 0, which leaves nothing of a circle; give 1 or more, or the window square.")
-
-    def check(self) -> None:
-        """InputError for settings that don't go together: a slip in a profile or on a command line.
-
-        A `topk` that no query can ever find is one. Propagation itself takes all there are, which a study of it may want.
-        """
-        if not (self.with_first or self.num_preceding):
-            raise InputError("num_preceding is 0 and with_first is off, which leaves no context; give 1 or more.")
-        if not (self.first_windowed or self.with_first):
-            raise InputError("first_windowed is off, but so is with_first: there is no first frame to be seen whole.")
-        most = self.cells * (self.num_preceding + self.with_first)
-        if self.first_windowed and self.topk > most:
-            raise InputError(
-                f"topk is {self.topk}, but the windows of all context frames hold no more than {most} cells; lower it, or "
-                "give a larger radius or num_preceding."
-            )
-
-    @property
-    def cells(self) -> int:
-        """Of a whole window, or 31,000 of a large circle's."""
-        if self.window == "square":
-            return (2 * self.radius + 1) ** 2
-        radius = min(self.radius, 100)  # enough for any `topk`; a slip of the pen shall not take minutes
-        reach = range(-radius, radius + 1)
-        return sum(dy**2 + dx**2 < radius**2 for dy in reach for dx in reach)
-
-    def propagation(self) -> dict:
-        """The arguments of `propagation.propagate_frames`."""
-        return {name: value for name, value in vars(self).items() if name != "resize"}
-
+from stt_core.errors import InputError
+from stt_core.propagation import Inference
 
 _DAVIS = Inference()
 PRESETS = {

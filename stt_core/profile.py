@@ -9,11 +9,12 @@ from typing import Any
 import yaml
 
 from stt_core.bench import BenchSettings
-from stt_core.files import InputError
-from stt_core.presets import PRESETS, Inference
+from stt_core.errors import InputError
+from stt_core.presets import PRESETS
+from stt_core.processes import Scale
+from stt_core.propagation import Inference
 from stt_core.ranges import check_above, check_choice, check_least
 from stt_core.resnet import INFERENCE
-from stt_core.scale import Scale
 from stt_core.spatial import SpatialSettings
 from stt_core.synthetic import World
 from stt_core.temporal import TemporalSettings

@@ -10,12 +10,13 @@ from torch import Tensor
 from stt_core import labels, metrics
 from stt_core.badja import SparseClip, areas
 from stt_core.baselines import Baseline
-from stt_core.datasets import Clip, Sequence, read_frames, read_image, read_sequence_mask
+from stt_core.datasets import Clip, Sequence, read_frames, read_sequence_mask
+from stt_core.errors import InputError
 from stt_core.features import FeatureSource, features_of
-from stt_core.files import InputError, write_json
+from stt_core.files import write_json
 from stt_core.overlays import write_sheet
-from stt_core.presets import Inference
-from stt_core.propagation import propagate_frames
+from stt_core.pictures import read_image
+from stt_core.propagation import Inference, propagate_frames
 
 VIP_CLASSES = 20  # with background
 BADJA_THRESHOLDS = (0.1, 0.2)  # of JHMDB's PCK

@@ -1,13 +1,12 @@
 """What made a result: commit, versions, machine."""
 
+import importlib.metadata
 import os
 import platform
 import subprocess
 from pathlib import Path
 
 import torch
-
-from stt_core.schedule import versions
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,3 +43,20 @@ def processor() -> str:
             return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+VERSIONED = ("torch", "torchvision", "lightning-fabric", "kornia", "numpy", "scipy", "pandas", "pillow")
+
+
+VERSIONED += ("opencv-python-headless", "scikit-image", "av", "matplotlib", "seaborn", "ipykernel", "papermill")
+
+
+def versions() -> dict[str, str]:
+    """Python's and the packages' versions on which results may depend."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "none"
+    return found

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from stt_core.files import InputError
+from stt_core.errors import InputError
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")  # as Lightning Fabric names them
 

@@ -14,9 +14,9 @@ from scipy.stats import t
 
 from stt_core import learned, report
 from stt_core.comparison import REFERENCE, condensed, events_of, own, settings_hash, stored
-from stt_core.files import InputError, read_json, write_json
-from stt_core.provenance import processor, provenance
-from stt_core.schedule import versions
+from stt_core.errors import InputError
+from stt_core.files import read_json, write_json
+from stt_core.provenance import processor, provenance, versions
 from stt_core.study import Study
 from stt_core.variants import BASELINES, HEADLINE, NO_ENCODER, VARIANTS, title
 

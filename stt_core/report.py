@@ -8,7 +8,8 @@ import pandas as pd
 from stt_core import comparison, tables
 from stt_core.intervals import verdict
 from stt_core.presets import PRESETS
-from stt_core.study import ROOT, Study
+from stt_core.study import Study
+from stt_core.trainings import ROOT
 from stt_core.variants import NO_ENCODER, title
 
 # The benchmark whose layout each has.

@@ -14,12 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stt_core import datasets
+from stt_core.checkpoints import load_encoder
 from stt_core.color import normalize_rgb, rgb_to_lab
 from stt_core.features import feature_source, resized
 from stt_core.labels import one_hot
+from stt_core.pictures import read_image
 from stt_core.resnet import STUDENT, random_encoder
 from stt_core.study import Study
-from stt_core.weights import load_encoder
 
 MOST = 12  # clips
 PAIRS = 2  # of neighbouring frames, a clip
@@ -135,7 +136,7 @@ def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], st
     @lru_cache(KEPT)
     @torch.no_grad()
     def look(path: Path) -> dict[str, Tensor]:
-        image = datasets.read_image(path)
+        image = read_image(path)
         rgb = torch.from_numpy(resized(image, (size, size))).permute(2, 0, 1)[None].float() / 255  # (1, 3, H, W)
         maps = encoder(prepare(rgb), ("res4", "res5"))
         return {"res5": maps["res5"][0], "coarse": maps["res4"][0], "res4": source(resized(image, resize)).cpu()}

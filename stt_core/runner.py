@@ -22,9 +22,11 @@ import yaml
 from filelock import FileLock, Timeout
 
 from stt_core.endings import DEBUG, OURS, THEIRS, one_sentence
-from stt_core.files import InputError, write_json, write_text
+from stt_core.errors import InputError
+from stt_core.files import write_json, write_text
 from stt_core.progress import Progress
-from stt_core.schedule import LIBRARY, Notebook, forecast, grid, plan, select, versions
+from stt_core.provenance import versions
+from stt_core.schedule import LIBRARY, Notebook, forecast, grid, plan, select
 
 BLAME = f"{InputError.__name__}: "  # how the last line of a traceback begins where the input is at fault
 PATIENCE = 30  # s, for a step of a training and its checkpoint

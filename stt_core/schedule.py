@@ -1,7 +1,5 @@
 """Which notebooks there are, with which parameters they run, in which order, and which are fresh."""
 
-import importlib.metadata
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,30 +7,14 @@ from typing import Any
 
 import yaml
 
-from stt_core.files import InputError, read_json
+from stt_core.errors import InputError
+from stt_core.files import read_json
 from stt_core.fingerprint import code_fingerprint, folder_fingerprint, hash_of
 from stt_core.pairing import PATTERN, declared_parameters, read_source
 from stt_core.progress import clock
+from stt_core.provenance import versions
 
 LIBRARY = Path(__file__).parent
-# Modules that no notebook's output depends on.
-NOT_RESULTS = {
-    "__main__",
-    "runner",
-    "schedule",
-    "execute",
-    "pairing",
-    "progress",
-    "cli",
-    "plan_command",
-    "train_command",
-    "endings",
-    "reference",
-    "glance",
-}
-NOT_RESULTS |= {"archives", "data_check", "data_commands", "data_layouts", "data_sets", "downloads", "fetching", "jobs"}
-VERSIONED = ("torch", "torchvision", "lightning-fabric", "kornia", "numpy", "scipy", "pandas", "pillow")
-VERSIONED += ("opencv-python-headless", "scikit-image", "av", "matplotlib", "seaborn", "ipykernel", "papermill")
 
 
 @dataclass(frozen=True)
@@ -97,17 +79,6 @@ def _read_yaml(path: Path) -> dict | None:
     return values
 
 
-def versions() -> dict[str, str]:
-    """Python's and the packages' versions on which results may depend."""
-    found = {"python": platform.python_version()}
-    for name in VERSIONED:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "none"
-    return found
-
-
 def plan(root: Path, profile: str, overrides: Sequence[tuple[str, Any]] = ()) -> list[Notebook]:
     """Every notebook of the repository, in an order in which each comes after those it waits for.
 
@@ -139,7 +110,7 @@ def plan(root: Path, profile: str, overrides: Sequence[tuple[str, Any]] = ()) ->
         if unknown := sorted(set(parameters) - known):
             raise InputError(f"{name} has no parameter {unknown[0]}; it has {', '.join(sorted(known))}.")
         before = tuple(after.get(name, []))
-        key = hash_of([source.read_text(encoding="utf-8"), common, [planned[b].key for b in before]])
+        key = hash_of([*_written(source), common, [planned[b].key for b in before]])
         out = root / "runs" / profile / "notebooks" / name
         planned[name] = Notebook(name, source, out, parameters, before, name in alone, key)
     return list(planned.values())
@@ -157,7 +128,7 @@ def grid(root: Path, profile: str, seeds: int, overrides: Sequence[tuple[str, An
 
     parameters = read_parameters(root, profile, overrides)
     source = root / "notebooks" / "grid_cell.py"
-    content, common = source.read_text(encoding="utf-8"), _common(root, parameters)
+    content, common = _written(source), _common(root, parameters)
     first = int(parameters.get("seed", 0))
     cells = []
     for seed in range(first, first + seeds):
@@ -166,18 +137,22 @@ def grid(root: Path, profile: str, seeds: int, overrides: Sequence[tuple[str, An
             name = f"{variant}-seed{seed}"
             after = () if variant == "step_one" else (f"step_one-seed{seed}",)
             out = root / "runs" / profile / "grid" / name
-            cells.append(Notebook(name, source, out, own, after, False, hash_of([content, own, common])))
+            cells.append(Notebook(name, source, out, own, after, False, hash_of([*content, own, common])))
     return cells
+
+
+def _written(source: Path) -> list[str]:
+    """A notebook's text, and what all that it imports from us does."""
+    return [source.read_text(encoding="utf-8"), code_fingerprint(source)]
 
 
 def _common(root: Path, parameters: dict[str, Any]) -> list:
     """What every notebook's output depends on, besides its own source and what it shows beside this run."""
-    library = code_fingerprint(sorted({path.stem for path in LIBRARY.glob("*.py")} - NOT_RESULTS))
-    # Without a data folder the notebooks make their own, which follows from library and parameters.
+    # Without a data folder the notebooks make their own, which follows from code and parameters.
     settings = parameters.get("settings") or {}
     folders = [parameters.get("data") or settings.get("data"), *settings.get("real", [])]
     data = [folder_fingerprint(root / folder) for folder in folders if folder]
-    return [parameters, library, versions(), data]
+    return [parameters, versions(), data]
 
 
 def select(notebooks: list[Notebook], only: list[str]) -> list[Notebook]:

@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 from torch.nn import functional as F
 
+from stt_core.checkpoints import file_hash
 from stt_core.correlation import pool_correlation, window_mask
 from stt_core.files import read_json, write_json
 from stt_core.fingerprint import code_key, folder_fingerprint, hash_of
@@ -21,15 +22,10 @@ from stt_core.losses import SOFT_BORDER, LocalDistillation, local_distillation_l
 from stt_core.study import Study
 from stt_core.temporal import LEVELS, TemporalSettings
 from stt_core.variants import VARIANTS
-from stt_core.weights import file_hash
 
 NAMES = ("full", "quarter", "neg_log", "rows", "soft", "released", "released_soft")  # in `variants`; "full" is the text
 INNER = "inner"  # a control beside them: all cells alike, but for the border that soft weights leave out
 CERTAIN = 0.01  # nats: a query with less entropy has all but one cell ruled out
-CODE = (
-    *("color", "correlation", "datasets", "held_out", "labels", "losses", "resnet", "selection", "temporal"),
-    *("checkpoints", "matlab", "pictures", "variants", "weights"),
-)
 
 
 def selection_weights(scores: dict[str, Tensor], local: LocalDistillation) -> Tensor:
@@ -129,7 +125,7 @@ def measure(study: Study, weights: Path, most: int = 48) -> dict[str, pd.DataFra
     """
     settings = study.profile.temporal
     prints = [file_hash(weights), split_of(study), folder_fingerprint(study.folder("davis"))]
-    path = study.out / "selection" / f"{hash_of([asdict(settings), most, prints, code_key(CODE)])}.json"
+    path = study.out / "selection" / f"{hash_of([asdict(settings), most, prints, code_key(__name__)])}.json"
     stored = read_json(study.make(path, lambda out: write_json(out, _measured(study, weights, most))))
     return {name: pd.DataFrame(rows) for name, rows in stored.items()}
 

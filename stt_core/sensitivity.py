@@ -10,19 +10,20 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from stt_core import datasets, evaluate, labels, metrics
+from stt_core import datasets, labels, metrics
+from stt_core.errors import InputError
 from stt_core.features import feature_source, resized
-from stt_core.files import InputError, read_json, write_json
+from stt_core.files import read_json, write_json
 from stt_core.fingerprint import code_key, folder_fingerprint, hash_of
 from stt_core.held_out import split_of
 from stt_core.intervals import bootstrap_interval
 from stt_core.layers import encoder_of
+from stt_core.pictures import read_image
 from stt_core.settings_around import LAYERS, Setting, settings_around
 from stt_core.study import Study
 from stt_core.together import Together
 from stt_core.variants import NO_ENCODER, title
 
-CODE = (*evaluate.CODE, "layers", "sensitivity", "together")
 MOST = 6  # sequences
 
 
@@ -60,7 +61,7 @@ def scores(
     together = {key: Together([settings[i].inference for i in some], length) for key, some in inputs.items()}
     sums = np.zeros((len(settings), 2))  # of J and F
     for t, path in enumerate(sequence.frames):
-        image = resized(datasets.read_image(path), settings[0].inference.resize)
+        image = resized(read_image(path), settings[0].inference.resize)
         features = {(s, name): maps for s, encode in encoders.items() for name, maps in encode(image).items()}
         if t == 0:
             for key, propagation in together.items():
@@ -116,7 +117,7 @@ def sensitivity(study: Study, name: str, axes: Sequence[str] | None = None) -> p
     split, sequences = clips(study)
     identity = feature_source(weights, stride=own.stride, **opening).identity
     names = [sequence.name for sequence in sequences]
-    prints = [folder_fingerprint(study.folder("davis")), code_key(CODE)]
+    prints = [folder_fingerprint(study.folder("davis")), code_key(__name__)]
     path = study.out / "sensitivity" / f"{name}-{hash_of([identity, opening, settings, split, names, prints])}.json"
 
     def measure(out: Path) -> None:

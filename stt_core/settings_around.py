@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from stt_core.presets import Inference
+from stt_core.propagation import Inference
 from stt_core.resnet import INFERENCE
 
 NUMBERS = {

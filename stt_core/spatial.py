@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from stt_core import processes
 from stt_core.color import normalize_rgb, rgb_to_lab
-from stt_core.files import InputError
+from stt_core.errors import InputError
 from stt_core.norms import part_of_batch
 from stt_core.ranges import PRECISIONS, check_above, check_choice, check_least
 from stt_core.resnet import LAYOUTS, STANDARD, Encoder

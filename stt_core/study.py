@@ -15,7 +15,7 @@ from stt_core.datasets import davis_sequences, jhmdb_clips, vip_sequences
 from stt_core.features import feature_source
 from stt_core.files import read_json, write_json
 from stt_core.fingerprint import code_key, folder_fingerprint, hash_of
-from stt_core.presets import Inference
+from stt_core.propagation import Inference
 from stt_core.provenance import processor
 from stt_core.stereo import stereo_matches, stereo_scores
 from stt_core.trainings import ROOT, Trainings
@@ -26,7 +26,6 @@ OFFICIAL = {"davis": ("DAVIS-2017", 30), "vip": ("VIP", 50), "jhmdb": ("JHMDB", 
 OFFICIAL["real"] = OFFICIAL["davis"]
 # Folders in a data set's layout that hold another's data.
 STAND_INS = {"vip-camvid": "CamVid (not VIP, but in its layout)"}
-BENCH_CODE = ("affinity", "bench", "memory", "metrics", "propagation", "references", "resnet", "shortlist")
 
 
 class Study(Trainings):
@@ -56,7 +55,7 @@ class Study(Trainings):
         root = self.folder(task)
         folders = [root, *(badja_davis(root) if task == "badja" else ())]
         prints = [folder_fingerprint(folder) for folder in folders]
-        key = [source.identity, source.stride, asdict(inference), split, prints, code_key(evaluate.CODE)]
+        key = [source.identity, source.stride, asdict(inference), split, prints, code_key(evaluate.__name__)]
         trained = Path(weights).name == "weights.pth"
         name = Path(weights).parent.name.rsplit("-", 1)[0] if trained else Path(weights).stem
         out = self.out / "results" / f"{task}-{split}-{name}-{hash_of(key)}"
@@ -82,7 +81,7 @@ class Study(Trainings):
 
     def bench(self) -> dict:
         """Times, growth and memory of the parts, measured on this machine; see `bench.run_bench`."""
-        key = [asdict(self.profile.bench), processor(), torch.get_num_threads(), code_key(BENCH_CODE)]
+        key = [asdict(self.profile.bench), processor(), torch.get_num_threads(), code_key(bench.__name__)]
         path = self.out / "bench" / f"{hash_of(key)}.json"
         return read_json(
             self.make(path, lambda out: write_json(out, bench.run_bench(self.profile.bench, lambda text: None)))

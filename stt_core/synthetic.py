@@ -14,12 +14,10 @@ from pathlib import Path
 import cv2
 from filelock import FileLock
 
-from stt_core.files import InputError, read_json, write_json, write_text
+from stt_core.errors import InputError
+from stt_core.files import read_json, write_json, write_text
 from stt_core.fingerprint import code_fingerprint
 from stt_core.layouts import davis_video, image_class, jhmdb_video, train_video, vip_video
-
-# What draws: a world made by other code is made anew.
-RENDERER = ("casting", "creatures", "layouts", "plans", "scenes", "synthetic", "textures")
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def _write(root: Path, world: World, progress: Callable[[int, int], None] | None
 
 
 def _stamp(world: World) -> dict:
-    return {"renderer": code_fingerprint(RENDERER), **asdict(world)}
+    return {"renderer": code_fingerprint(__name__), **asdict(world)}
 
 
 def _make(root: Path, world: World, progress: Callable[[int, int], None] | None) -> None:

@@ -7,12 +7,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from stt_core.checkpoints import load_encoder
 from stt_core.color import drop_channel, normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation
 from stt_core.held_out import BATCH, held_out
 from stt_core.resnet import STANDARD, STUDENT
 from stt_core.study import Study
-from stt_core.weights import load_encoder
 
 
 def targets(study: Study, students: dict[str, Path], most: int = 64) -> pd.DataFrame:

@@ -14,13 +14,15 @@ from torch.utils.data import Dataset
 
 from stt_core.budget import Budget
 from stt_core.costs import Cost, random_teacher
-from stt_core.files import InputError, read_json
+from stt_core.errors import InputError
+from stt_core.files import read_json
+from stt_core.processes import Scale
 from stt_core.provenance import processor
-from stt_core.scale import Scale
 from stt_core.spatial import SpatialSettings
 from stt_core.study import Study
 from stt_core.temporal import TemporalSettings
-from stt_core.train import train_spatial, train_temporal
+from stt_core.train_spatial import train_spatial
+from stt_core.train_temporal import train_temporal
 
 # Of a measured step on a processor; a larger share of a batch is measured on a part of it. A GPU takes the whole.
 MOST_FLOPS = 2e11

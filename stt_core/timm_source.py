@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stt_core.checkpoints import read_checkpoint
+from stt_core.errors import InputError
 from stt_core.features import FeatureSource
-from stt_core.files import InputError
 
 PROBE = (96, 160)  # px: of no model's own shape
 

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from stt_core.affinity import affinity, apply_affinity
-from stt_core.presets import Inference
-from stt_core.propagation import Context
+from stt_core.propagation import Context, Inference
 
 
 class _Shared(Context):

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from stt_core.files import InputError, only_writer
+from stt_core.errors import InputError
+from stt_core.files import only_writer
 
 if TYPE_CHECKING:  # seconds to import
-    from stt_core.scale import Scale
+    from stt_core.processes import Scale
     from stt_core.study import Study
 
 
@@ -52,7 +53,7 @@ def train(
     """
     from stt_core import processes
     from stt_core.study import Study
-    from stt_core.train import train_spatial
+    from stt_core.train_spatial import train_spatial
 
     study = Study(profile, seed=seed, data=str(Path(data).resolve()) if data else "")
     own = study.profile.scale
@@ -80,7 +81,7 @@ def _temporal(
     study: "Study", out: Path, variant: str, initial: Path | None, teacher: Path | None, scale: "Scale"
 ) -> Path:
     from stt_core.balance import carried_weights
-    from stt_core.train import train_temporal
+    from stt_core.train_temporal import train_temporal
     from stt_core.variants import VARIANTS, variant_settings
 
     if variant not in VARIANTS or VARIANTS[variant].steps in ("one", "summed") or variant == "forget":

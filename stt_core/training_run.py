@@ -15,12 +15,13 @@ from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from stt_core import processes
-from stt_core.files import InputError, clear_unfinished, write_json, write_tensors, written_whole
+from stt_core.checkpoints import save_weights
+from stt_core.errors import InputError
+from stt_core.files import clear_unfinished, write_json, write_tensors, written_whole
 from stt_core.norms import average_statistics
 from stt_core.provenance import provenance
 from stt_core.resnet import Encoder
 from stt_core.stopping import Asked, Stopped, asked_to_stop
-from stt_core.weights import save_weights
 
 
 class Run:

@@ -12,23 +12,23 @@ from filelock import FileLock
 
 from stt_core import synthetic
 from stt_core.balance import carried_weights, forget_weight
+from stt_core.checkpoints import file_hash, open_weights, save_weights
 from stt_core.datasets import find_folder
-from stt_core.files import InputError, read_json, write_json
+from stt_core.errors import InputError
+from stt_core.files import read_json, write_json
 from stt_core.fingerprint import code_key, folder_fingerprint, hash_of
+from stt_core.images import Images
 from stt_core.one_stage import OneStageSettings, train_one_stage
+from stt_core.pairs import FramePairs
+from stt_core.processes import spread
 from stt_core.profile import Profile, load_profile
 from stt_core.resnet import STANDARD
-from stt_core.scale import spread
 from stt_core.temporal import TemporalSettings
-from stt_core.train import train_spatial, train_temporal
-from stt_core.training_data import FramePairs, Images
+from stt_core.train_spatial import train_spatial
+from stt_core.train_temporal import train_temporal
 from stt_core.variants import VARIANTS, variant_settings
-from stt_core.weights import file_hash, open_weights, save_weights
 
 ROOT = Path(__file__).resolve().parents[1]
-STEP_ONE_CODE = ("color", "decoding", "norms", "processes", "resnet", "spatial", "train", "training_data", "unlabelled")
-STEP_ONE_CODE += ("checkpoints", "pictures", "weights")
-STEP_TWO_CODE = (*STEP_ONE_CODE, "balance", "correlation", "losses", "temporal")
 
 
 class Trainings:
@@ -100,7 +100,7 @@ class Trainings:
     def spatial(self, input: str = "lab") -> Path:
         """Step-one weights for "lab" or "rgb" input."""
         settings = replace(self.profile.spatial, input=input, seed=self.seed)
-        key = [asdict(settings), self.fingerprint("images"), code_key(STEP_ONE_CODE)]
+        key = [asdict(settings), self.fingerprint("images"), code_key(train_spatial.__module__)]
 
         def train(out: Path) -> None:
             self._spread(train_spatial, settings, self.images(settings.load_size), out, kinds=["images"])
@@ -119,7 +119,7 @@ class Trainings:
     def _published(self, role: str) -> Path:
         """Weights of step one that the profile names, in our own form, which says its colours."""
         name, colours = (getattr(self.profile.published, field) for field in (role, f"{role}_input"))
-        key = [file_hash(ROOT / name), colours, code_key(["checkpoints", "weights"])] if (ROOT / name).is_file() else []
+        key = [file_hash(ROOT / name), colours, code_key(open_weights.__module__)] if (ROOT / name).is_file() else []
 
         def convert(out: Path) -> None:
             found = open_weights(ROOT / name, input=colours)
@@ -187,7 +187,7 @@ class Trainings:
         temporal = replace(temporal, accumulate=1)
         steps = max(spatial.steps, temporal.steps)  # no less of either than two steps give
         settings = OneStageSettings(spatial, temporal, steps, temporal.warmup, temporal.lr, self.seed)
-        key = [asdict(settings), self.fingerprint("images"), self._pairs_key(), code_key(["one_stage"])]
+        key = [asdict(settings), self.fingerprint("images"), self._pairs_key(), code_key(train_one_stage.__module__)]
 
         def train(out: Path) -> None:
             images, pairs, scale = self.images(spatial.load_size), self.pairs(temporal.size), self.profile.scale
@@ -217,7 +217,12 @@ class Trainings:
         spread(scale.processes, train, settings, data, out, scale=scale, origin=origin, **starts)
 
     def _pairs_key(self) -> list:
-        return [self.profile.max_gap, self.profile.aspect, self.fingerprint("videos"), code_key(STEP_TWO_CODE)]
+        return [
+            self.profile.max_gap,
+            self.profile.aspect,
+            self.fingerprint("videos"),
+            code_key(train_temporal.__module__, carried_weights.__module__),
+        ]
 
     def trained(self, name: str, key: list, train: Callable[[Path], Any]) -> Path:
         """The weights in the folder that `key` names, trained if they are missing."""

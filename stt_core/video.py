@@ -12,10 +12,10 @@ import av
 import numpy as np
 from av.video.reformatter import Colorspace
 
-from stt_core.datasets import read_image
-from stt_core.files import InputError, written_whole
+from stt_core.errors import InputError
+from stt_core.files import written_whole
 from stt_core.fingerprint import hash_of
-from stt_core.pictures import picture_files
+from stt_core.pictures import picture_files, read_image
 
 SUFFIXES = (".jpg", ".jpeg", ".png")  # of a folder's frames
 CODEC = "libx264" if "libx264" in av.codecs_available else "mpeg4"

@@ -11,9 +11,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from stt_core.datasets import read_image, read_sequence_mask
+from stt_core.datasets import read_sequence_mask
 from stt_core.drawing import blended
 from stt_core.labels import read_mask
+from stt_core.pictures import read_image
 
 PALETTE_NAME = "colorblind"
 

@@ -18,14 +18,15 @@ from stt_core.color import LAB_SCALE, rgb_to_lab
 from stt_core.correlation import correlation, pool_correlation
 from stt_core.drawing import blended
 from stt_core.held_out import HeldOut, batches
+from stt_core.images import Images
 from stt_core.losses import selection_mask
+from stt_core.pictures import read_image
 from stt_core.propagation import Context
 from stt_core.resnet import STANDARD
 from stt_core.retention import cell_of, central_pixel, looks, pair_times
 from stt_core.spatial import two_views
 from stt_core.study import Study
 from stt_core.temporal import LEVELS
-from stt_core.training_data import Images
 from stt_core.viz_selection import veiled
 
 ORANGE, WHITE = "#de8f05", "white"
@@ -192,7 +193,7 @@ def propagation_figure(study: Study, weights: str) -> Figure:
     figure, axes = _panels([*titles, f"frame {last} asks", f"frame {last}, labelled"])
     pixels = first.shape[0] / grid[0], first.shape[1] / grid[1]
     for axis, t in zip(axes, [*shown, last], strict=True):
-        image = datasets.read_image(sequence.frames[t])
+        image = read_image(sequence.frames[t])
         axis.imshow(image if axis is axes[-2] else blended(image, found[t]))
         for y, x, v in by_frame.get(t, ()) if axis not in axes[-2:] else ():
             place = ((x + 0.5) * pixels[1] - 0.5, (y + 0.5) * pixels[0] - 0.5)

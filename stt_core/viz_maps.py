@@ -20,6 +20,7 @@ from stt_core import datasets
 from stt_core.across_videos import KINDS, Cells, nearest_cells, part_cells
 from stt_core.given import inner_points
 from stt_core.losses import entropy_map
+from stt_core.pictures import read_image
 from stt_core.retention import Look, cell_of, central_pixel, chosen_clips, coverage, looks, pair_times, point_map
 from stt_core.study import Study
 from stt_core.variants import title
@@ -84,7 +85,7 @@ def point_examples(study: Study, students: dict[str, Look], task: str = "davis",
             maps[name] = point_map(here, cell, there, inference.temperature)
             kept = point_map(here, cell, there, inference.temperature, inference.topk)
             notes[name] = f"{(maps[name] * inside).sum():.0%}, top {inference.topk}: {(kept * inside).sum():.0%}"
-        images = [datasets.read_image(clip.frames[i]) for i in (0, t)]
+        images = [read_image(clip.frames[i]) for i in (0, t)]
         ids = [(mask == k).astype(np.uint8) for mask in (first, now)]
         found.append(MapExample(f"{clip.name}, frame {t}", *images, *ids, point, star, maps, notes))
     return found
@@ -98,7 +99,7 @@ def entropy_examples(study: Study, students: dict[str, Look], task: str = "davis
         for name, see in students.items():
             later, earlier = (see(clip.frames[i])["coarse"][None] for i in (t, t - 1))
             maps[name] = entropy_map(later, earlier, study.profile.temporal.radius_coarse)[0]
-        images = [datasets.read_image(clip.frames[i]) for i in (t - 1, t)]
+        images = [read_image(clip.frames[i]) for i in (t - 1, t)]
         ids = [np.where((m := datasets.read_sequence_mask(clip, i)) == 255, 0, m) for i in (t - 1, t)]
         notes = {name: f"mean {values.mean():.2f} nats" for name, values in maps.items()}
         found.append(MapExample(f"{clip.name}, frame {t}", *images, *ids, None, None, maps, notes))
@@ -247,7 +248,7 @@ def _parts_figure(cells: dict[str, list[Cells]], i: int, query: int, columns: in
 def _patch(clip: Cells, cell: int) -> np.ndarray:
     """The surroundings of a cell, cut out of its frame, with a mark on the cell."""
     t, row, column = clip.places[cell].tolist()
-    image = datasets.read_image(clip.sequence.frames[t])
+    image = read_image(clip.sequence.frames[t])
     half = max(4, round(PATCH * min(image.shape[:2])))
     y, x = (
         round((i + 0.5) * size / n - 0.5) for i, size, n in zip((row, column), image.shape[:2], clip.grid, strict=True)

@@ -34,7 +34,7 @@ import torch
 from fuzz_targets import READERS, Reader
 from mutations import spoiled
 
-from stt_core.files import InputError, in_words
+from stt_core.errors import InputError, in_words
 
 BATCH = 50  # cases of one process
 PATIENCE = 20.0  # s for one case

@@ -21,10 +21,14 @@ from PIL import Image
 from scipy.io import savemat
 from writers import write_davis
 
-from stt_core import archives, badja, datasets, decoding, files, given, labels, own_files, profile, unlabelled, video
+from stt_core import archives, badja, datasets, decoding, files, given, labels, own_files, profile, video
+from stt_core import pairs as unlabelled
+from stt_core.checkpoints import open_weights, save_weights
+from stt_core.errors import InputError
+from stt_core.files import listed
+from stt_core.pictures import image_size, read_image
 from stt_core.resnet import random_encoder
 from stt_core.training_run import Run
-from stt_core.weights import open_weights, save_weights
 
 SIZE = (48, 64)  # height, width of pictures
 RNG = np.random.default_rng(0)
@@ -60,7 +64,7 @@ def _masks(folder: Path) -> list[Path]:
 def _read_mask(root: Path, path: Path) -> np.ndarray:
     found = [_refusal(lambda white=white: labels.read_mask(path, not_black=white)) for white in (True, False)]
     for ids in found:
-        assert isinstance(ids, files.InputError) or (ids.dtype == np.uint8 and ids.ndim == 2)
+        assert isinstance(ids, InputError) or (ids.dtype == np.uint8 and ids.ndim == 2)
     return _raised(found)
 
 
@@ -77,14 +81,14 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _read_picture(root: Path, path: Path) -> np.ndarray:
-    image = datasets.read_image(path)
+    image = read_image(path)
     assert image.dtype == np.uint8
     assert image.ndim == 3
     return image
 
 
 def _read_size(root: Path, path: Path) -> tuple[int, int]:
-    size = datasets.image_size(path)
+    size = image_size(path)
     assert min(size) > 0
     return size
 
@@ -336,13 +340,13 @@ def _refusal(read: Callable[[], Any]) -> Any:
     """What is read, or the sentence against it: a file is read in several ways, each in its own turn."""
     try:
         return read()
-    except files.InputError as error:
+    except InputError as error:
         return error
 
 
 def _raised(found: list) -> Any:
     for value in found:
-        if isinstance(value, files.InputError):
+        if isinstance(value, InputError):
             raise value
     return found
 
@@ -351,7 +355,7 @@ READERS = (
     Reader("read_mask", _masks, _read_mask),
     Reader("read_image", _pictures, _read_picture),
     Reader("image_size", _pictures, _read_size),
-    Reader("listed", _davis, lambda root, path: datasets.listed(path)),
+    Reader("listed", _davis, lambda root, path: listed(path)),
     Reader("davis_sequences", _davis, _read_davis),
     Reader("vip_sequences", _vip, lambda root, path: datasets.vip_sequences(root)),
     Reader("jhmdb_clips", _jhmdb, _read_jhmdb),

@@ -29,12 +29,14 @@ import torch
 from same_results import differences
 from writers import write_images, write_videos
 
+from stt_core.checkpoints import save_weights
+from stt_core.images import Images
+from stt_core.pairs import FramePairs
 from stt_core.resnet import random_encoder
 from stt_core.spatial import SpatialSettings
 from stt_core.temporal import TemporalSettings
-from stt_core.train import train_spatial, train_temporal
-from stt_core.training_data import FramePairs, Images
-from stt_core.weights import save_weights
+from stt_core.train_spatial import train_spatial
+from stt_core.train_temporal import train_temporal
 
 REPOSITORY = Path(__file__).parents[1]
 SPATIAL = SpatialSettings(

@@ -17,7 +17,8 @@ from writers import write_davis
 
 from stt_core.evaluate import evaluate_davis
 from stt_core.features import feature_source
-from stt_core.presets import PRESETS, Inference
+from stt_core.presets import PRESETS
+from stt_core.propagation import Inference
 
 SMALL = Inference(resize=96, num_preceding=4, radius=3, topk=5)
 

@@ -14,7 +14,7 @@ from data_server import tarred, zipped
 
 from stt_core import archives
 from stt_core.archives import extract
-from stt_core.files import InputError
+from stt_core.errors import InputError
 
 FILES = {"set/a.txt": b"alpha", "set/deep/b.bin": bytes(range(256)) * 40, "set/empty": b""}
 

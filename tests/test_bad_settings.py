@@ -11,9 +11,9 @@ import pytest
 import yaml
 from writers import write_davis
 
-from stt_core import cli, evaluate, files
-from stt_core.files import InputError, in_words, write_bytes
-from stt_core.out_of_memory import out_of_memory
+from stt_core import cli, files, protocols
+from stt_core.errors import FULL, InputError, in_words, out_of_memory
+from stt_core.files import write_bytes
 
 SPATIAL = {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 2, "queue": 5, "dim": 8, "lr": 1e-3}
 TEMPORAL = {"width": 0.125, "size": 64, "batch": 2, "steps": 2, "radius_fine": 3, "radius_coarse": 2}
@@ -207,7 +207,7 @@ def test_out_that_may_not_be_written(stt, davis: tuple, tmp_path: Path) -> None:
 
 def test_memory_that_runs_out(stt, davis: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
-    original = evaluate.protocols.davis_sequence
+    original = protocols.davis_sequence
 
     def hungry(sequence, *arguments) -> dict:
         if sequence.name == "second":
@@ -217,7 +217,7 @@ def test_memory_that_runs_out(stt, davis: tuple, tmp_path: Path, monkeypatch: py
         return original(sequence, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(evaluate.protocols, "davis_sequence", hungry)
+        patch.setattr(protocols, "davis_sequence", hungry)
         result = stt(*davis, "--out", out)
     answered(result, "memory ran out; lower --resize or --num-preceding")
     before = records(out)
@@ -261,7 +261,7 @@ def broken(*_: object) -> None:
 
 
 def test_a_defect_of_ours_is_code_1(stt, davis: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluate.protocols, "davis_sequence", broken)
+    monkeypatch.setattr(protocols, "davis_sequence", broken)
     code, output, error = stt(*davis, "--out", tmp_path / "out")
     assert (code, output) == (1, "")
     assert error.startswith("stt: this is a defect of the program, not of its input: KeyError: ")
@@ -302,4 +302,4 @@ def test_errors_of_the_system_in_words(tmp_path: Path) -> None:
     # A full disk names no file by itself; what is written whole does.
     with pytest.raises(OSError) as error, files.written_whole(tmp_path / "x.json"):  # noqa: PT011
         Path("/dev/full").write_bytes(bytes(10_000))
-    assert in_words(error.value) == f"{tmp_path / 'x.json'}: {files.FULL}."
+    assert in_words(error.value) == f"{tmp_path / 'x.json'}: {FULL}."

@@ -9,11 +9,11 @@ from PIL import Image
 
 from stt_core.badja import areas, badja_clips, badja_davis
 from stt_core.baselines import label_source
-from stt_core.datasets import read_image
+from stt_core.errors import InputError
 from stt_core.evaluate import evaluate_badja
-from stt_core.files import InputError
 from stt_core.labels import read_mask
-from stt_core.presets import Inference
+from stt_core.pictures import read_image
+from stt_core.propagation import Inference
 
 DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 SIZE = (192, 108)  # width, height of the frames: a tenth of the size that joints are given for

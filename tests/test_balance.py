@@ -9,10 +9,11 @@ import torch
 
 from stt_core import balance
 from stt_core.balance import carried_weights, forget_weight, gradient_norms
+from stt_core.checkpoints import save_weights
+from stt_core.pairs import FramePairs
 from stt_core.resnet import random_encoder
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
-from stt_core.training_data import EpochBatches, FramePairs
-from stt_core.weights import save_weights
+from stt_core.train import EpochBatches
 
 Pairs = Callable[[int], FramePairs]
 SETTINGS = TemporalSettings(width=0.125, size=64, batch=2, radius_fine=3, radius_coarse=2)

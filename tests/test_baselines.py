@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from stt_core.baselines import Baseline, composed, copied, flowed, label_source, sampled
-from stt_core.datasets import read_image
 from stt_core.features import FeatureSource
+from stt_core.pictures import read_image
 
 HEIGHT, WIDTH, FRAMES, STEP = 96, 128, 8, (3, 2)  # px a frame to the right and down
 

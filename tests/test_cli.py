@@ -11,8 +11,11 @@ import pytest
 import torch
 import yaml
 
-from stt_core import cli, train
+from stt_core import cli
 from stt_core.cli import main
+from stt_core.train_command import train
+from stt_core.train_spatial import train_spatial
+from stt_core.training_run import Run
 from stt_core.variants import VARIANTS
 
 TINY = {
@@ -240,13 +243,13 @@ def test_train_both_steps_and_evaluate(stt, data_folder: Path, tmp_path: Path, p
 def test_seed_and_colours_reach_the_training(
     stt, data_folder: Path, tmp_path: Path, profile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seeds, original = [], train.train_spatial
+    seeds, original = [], train_spatial
 
     def spy(settings, images, *arguments, **keywords) -> Path:
         seeds.append((settings.seed, images.seed))
         return original(settings, images, *arguments, **keywords)
 
-    monkeypatch.setattr(train, "train_spatial", spy)
+    monkeypatch.setattr("stt_core.train_spatial.train_spatial", spy)
     spatial = ("train", "spatial", "--profile", profile, "--data", data_folder)
     for name, options in {"a": (), "b": (), "seed": ("--seed", 1), "rgb": ("--input", "rgb")}.items():
         assert stt(*spatial, "--out", tmp_path / name, *options)[0] == 0
@@ -286,7 +289,7 @@ def test_variants_that_are_none(stt, data_folder: Path, profile: Path) -> None:
 
 
 def test_the_help_lists_every_variant() -> None:
-    (line,) = re.findall(r"variant: step two: (.*)", cli.train.__doc__)
+    (line,) = re.findall(r"variant: step two: (.*)", train.__doc__)
     names = {name for name, variant in VARIANTS.items() if variant.steps in ("two", "both")} - {"forget"}
     assert set(re.findall(r"[\w.]*\w", line)) - {"from", "scratch:"} == names
 
@@ -305,9 +308,9 @@ def test_stopped_and_continued(
     def spatial(name: str) -> tuple[int, str, str]:
         return stt("train", "spatial", "--profile", profile, "--data", data_folder, "--out", tmp_path / name)
 
-    monkeypatch.setitem(train.train_spatial.__wrapped__.__kwdefaults__, "save_every", 1)
+    monkeypatch.setitem(train_spatial.__wrapped__.__kwdefaults__, "save_every", 1)
     assert spatial("whole")[0] == 0
-    log = train.Run.log
+    log = Run.log
 
     def stopping(self, step: int, rate: float, **values: torch.Tensor) -> None:
         if step == 1:
@@ -315,7 +318,7 @@ def test_stopped_and_continued(
         log(self, step, rate, **values)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.Run, "log", stopping)
+        patch.setattr(Run, "log", stopping)
         code, output, error = spatial("stopped")
     assert (code, output) == (130, "")
     assert "goes on" in error

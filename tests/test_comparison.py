@@ -7,7 +7,8 @@ import pytest
 
 from stt_core import claims, comparison, reference
 from stt_core.comparison import AFTER, CLEAR, Measured, condensed, differences, together
-from stt_core.files import InputError, write_json
+from stt_core.errors import InputError
+from stt_core.files import write_json
 
 TASK = "davis"
 

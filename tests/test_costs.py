@@ -12,11 +12,11 @@ from torchvision.models import resnet18
 
 from stt_core import budget, costs, gpus
 from stt_core.cli import main
-from stt_core.files import InputError
+from stt_core.errors import InputError
 from stt_core.gpus import GPUS, LAUNCH, Gpu
 from stt_core.meter import Op, metered
-from stt_core.presets import Inference
 from stt_core.profile import load_profile
+from stt_core.propagation import Inference
 from stt_core.spatial import SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.throughput import Measured, RandomItems, fitting, measure

@@ -14,7 +14,7 @@ from stt_core import data_check
 from stt_core.cli import main
 from stt_core.data_check import check
 from stt_core.datasets import davis_sequences, read_sequence_mask
-from stt_core.files import InputError
+from stt_core.errors import InputError
 from stt_core.video import write_video
 
 

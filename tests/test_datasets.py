@@ -9,19 +9,14 @@ from PIL import Image
 from scipy.io import savemat
 
 from stt_core.baselines import label_source
-from stt_core.datasets import (
-    davis_sequences,
-    find_folder,
-    jhmdb_clips,
-    listed,
-    read_image,
-    read_sequence_mask,
-    vip_sequences,
-)
+from stt_core.datasets import davis_sequences, find_folder, jhmdb_clips, read_sequence_mask, vip_sequences
+from stt_core.errors import InputError
 from stt_core.evaluate import evaluate_jhmdb
-from stt_core.files import InputError, read_json
-from stt_core.presets import Inference
-from stt_core.training_data import FramePairs, Images
+from stt_core.files import listed, read_json
+from stt_core.images import Images
+from stt_core.pairs import FramePairs
+from stt_core.pictures import read_image
+from stt_core.propagation import Inference
 
 DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 real = pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from stt_core.decoding import Decoder, VideoFrame, frame_times, reduction
-from stt_core.files import InputError
-from stt_core.training_data import FramePairs, Images
-from stt_core.unlabelled import EVERY, training_videos
+from stt_core.errors import InputError
+from stt_core.images import Images
+from stt_core.pairs import EVERY, FramePairs, training_videos
 from stt_core.video import write_video
 
 
@@ -79,7 +79,7 @@ def test_large_images_and_frames_look_the_same_reduced(tmp_path: Path, monkeypat
     for found in (reduced, full):
         images, pairs = Images(tmp_path / "images", 128), FramePairs(tmp_path / "videos", size=128)
         found += [images[3, 0].float(), *(pairs[epoch, 0].float() for epoch in range(4))]
-        monkeypatch.setattr("stt_core.training_data.reduction", lambda extent, needed: 1)
+        monkeypatch.setattr("stt_core.pairs.reduction", lambda extent, needed: 1)
     for small, large in zip(reduced, full, strict=True):
         assert small.shape == large.shape
         assert 0 < (small - large).abs().mean() < 3  # crops begin at whole pixels

@@ -24,11 +24,13 @@ from data_server import (
 from stt_core import data_sets, fetching
 from stt_core.cli import main
 from stt_core.data_sets import SETS, published
-from stt_core.datasets import davis_sequences, jhmdb_clips, read_image, read_sequence_mask, vip_sequences
+from stt_core.datasets import davis_sequences, jhmdb_clips, read_sequence_mask, vip_sequences
 from stt_core.downloads import get
+from stt_core.errors import InputError
 from stt_core.fetching import PIECE, Resuming, fetch
-from stt_core.files import InputError
-from stt_core.training_data import FramePairs, Images
+from stt_core.images import Images
+from stt_core.pairs import FramePairs
+from stt_core.pictures import read_image
 
 NOISE = np.random.default_rng(0).integers(0, 256, 500_000, dtype=np.uint8).tobytes()
 

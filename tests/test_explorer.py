@@ -14,15 +14,15 @@ import torch
 from PIL import Image
 
 from stt_core import explorer
-from stt_core.datasets import read_image
+from stt_core.checkpoints import save_weights
 from stt_core.explorer import Points, evenly, points_of, reduced, restored, write_explorer
 from stt_core.features import feature_source, resized
 from stt_core.labels import decode_keypoints, keypoints_to_maps, to_grid
+from stt_core.pictures import read_image
 from stt_core.propagation import propagate
 from stt_core.resnet import random_encoder
 from stt_core.study import Study
 from stt_core.variants import title
-from stt_core.weights import save_weights
 
 STATIC = Path(__file__).parents[1] / "book" / "_static"
 GRID, SIZE = (12, 16), (48, 64)  # cells, and px of the frames

@@ -11,11 +11,12 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from stt_core.baselines import dense_source
+from stt_core.checkpoints import save_weights
 from stt_core.color import rgb_to_lab
+from stt_core.errors import InputError
 from stt_core.features import feature_source
-from stt_core.files import InputError
 from stt_core.resnet import Encoder
-from stt_core.weights import save_weights
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
 MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
@@ -203,7 +204,7 @@ def test_vit_gives_its_patch_tokens(tmp_path: Path) -> None:
     image = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
     with torch.inference_mode():
         tokens = model.forward_features(normalised(model, image))[0, model.num_prefix_tokens :]  # (N, C)
-    source = feature_source(spec)
+    source = dense_source(spec)
     patch = model.patch_embed.patch_size[0]
     assert source.stride == patch
     expected = tokens.T.reshape(-1, height // patch, width // patch)
@@ -216,7 +217,7 @@ def test_vit_gives_its_patch_tokens(tmp_path: Path) -> None:
 
 def test_vit_takes_any_size(tmp_path: Path) -> None:
     _, spec = made_by_timm(tmp_path, "vit_tiny_patch16_224")
-    source = feature_source(spec)
+    source = dense_source(spec)
     for height, width in ((33, 100), (240, 176)):
         image = np.zeros((height, width, 3), np.uint8)
         assert source(image).shape[1:] == (-(-height // source.stride), -(-width // source.stride))
@@ -225,7 +226,7 @@ def test_vit_takes_any_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("wanted", "stage"), [(8, 2), (4, 1)])
 def test_resnet_gives_the_map_of_the_wanted_stride(tmp_path: Path, wanted: int, stage: int) -> None:
     model, spec = made_by_timm(tmp_path, "test_resnet")
-    source = feature_source(spec, stride=wanted)
+    source = dense_source(spec, stride=wanted)
     assert source.stride == wanted
     with torch.inference_mode():
         x = model.maxpool(model.act1(model.bn1(model.conv1(normalised(model, IMAGE)))))
@@ -239,8 +240,8 @@ def test_timm_identities(tmp_path: Path) -> None:
     _, spec = made_by_timm(tmp_path, "test_resnet")
     _, changed = made_by_timm(tmp_path, "test_resnet", seed=1)
     _, vit = made_by_timm(tmp_path, "test_vit")
-    assert feature_source(spec).identity == feature_source(spec).identity
-    assert len({feature_source(one).identity for one in (spec, changed, vit)}) == 3
+    assert dense_source(spec).identity == dense_source(spec).identity
+    assert len({dense_source(one).identity for one in (spec, changed, vit)}) == 3
 
 
 def without(part: str):
@@ -260,7 +261,7 @@ def test_timm_file_that_does_not_fit(tmp_path: Path, change, said: str) -> None:
 
 def refusal(spec: str) -> str:
     with pytest.raises(InputError) as caught:
-        feature_source(spec)
+        dense_source(spec)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

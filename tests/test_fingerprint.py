@@ -1,16 +1,27 @@
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from stt_core.files import InputError
-from stt_core.fingerprint import code_fingerprint, folder_fingerprint, hash_of
+from stt_core import bench
+from stt_core.datasets import jhmdb_clips
+from stt_core.errors import InputError
+from stt_core.fingerprint import OURS, ROOT, code_fingerprint, folder_fingerprint, hash_of
+from stt_core.provenance import provenance
+from stt_core.train_spatial import train_spatial
+from stt_core.train_temporal import train_temporal
+from stt_core.training_run import Run
 
 
 def test_code_fingerprint_sees_code_alone(tmp_path):
+    (tmp_path / "stt_core").mkdir()
+
     def fingerprint(text):
-        (tmp_path / "module.py").write_text(text)
-        return code_fingerprint(["module"], tmp_path)
+        (tmp_path / "stt_core" / "module.py").write_text(text)
+        return code_fingerprint("stt_core.module", root=tmp_path)
 
     plain = fingerprint("def f(x):\n    return x + 1\n")
     assert (
@@ -20,8 +31,53 @@ def test_code_fingerprint_sees_code_alone(tmp_path):
     assert fingerprint("def f(x):\n    return x + 2\n") != plain
     assert fingerprint("def f(x):\n    'a'\n    y = 'b'\n") == fingerprint("def f(x):\n    y = 'b'\n")
     assert fingerprint("def f(x):\n    y = 'c'\n") != fingerprint("def f(x):\n    y = 'b'\n")
-    with pytest.raises(InputError, match=r"other\.py is missing"):
-        code_fingerprint(["other"], tmp_path)
+    with pytest.raises(InputError, match=r"stt_core\.other is no module"):
+        code_fingerprint("stt_core.other", root=tmp_path)
+    with pytest.raises(InputError, match=r"module\.py, line 1, is not valid Python"):
+        fingerprint("def f(:\n")
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """A module's code key, in a copy of our packages in which other modules have one more line."""
+    for package in OURS:
+        if (ROOT / package).is_dir():
+            shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def key(module, *others):
+        for other in others:
+            with open(tmp_path / f"{other.replace('.', '/')}.py", "a") as file:
+                file.write("\nMORE = 1\n")
+        return code_fingerprint(module, root=tmp_path)
+
+    return key
+
+
+@pytest.mark.parametrize("module", [train_spatial.__module__, train_temporal.__module__])
+def test_all_that_a_training_uses_is_in_its_key(edited, module):
+    """Every module of ours that a fresh process has in memory once it has imported the training's."""
+    code = f"import sys, {module}; print(*(name for name in sys.modules if name.startswith('stt_')))"
+    used = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    used = {name for name in used if (ROOT / f"{name.replace('.', '/')}.py").is_file()}
+    assert {module, Run.__module__, InputError.__module__, provenance.__module__} <= used
+    keys = {edited(module)}
+    for name in used:
+        keys.add(edited(module, name))
+    assert len(keys) == len(used) + 1
+    before = edited(module)
+    assert edited(module, jhmdb_clips.__module__, bench.__name__) == before
+
+
+def test_imports_inside_functions_are_followed(tmp_path):
+    (tmp_path / "stt_core").mkdir()
+    (tmp_path / "stt_core" / "a.py").write_text("def f():\n    from stt_core import b\n    import stt_core.c\n")
+    (tmp_path / "page.py").write_text("from stt_core.a import f\n")
+    keys = set()
+    for b, c in ((1, 1), (2, 1), (1, 2)):
+        (tmp_path / "stt_core" / "b.py").write_text(f"x = {b}\n")
+        (tmp_path / "stt_core" / "c.py").write_text(f"x = {c}\n")
+        keys |= {code_fingerprint("stt_core.a", root=tmp_path), code_fingerprint(tmp_path / "page.py", root=tmp_path)}
+    assert len(keys) == 6
 
 
 def test_folder_fingerprint(tmp_path):

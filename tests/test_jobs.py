@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from stt_core.budget import Budget
-from stt_core.files import InputError, write_json
+from stt_core.errors import InputError
+from stt_core.files import write_json
 from stt_core.gpus import REACHED, gpu
 from stt_core.jobs import UNKNOWN, jobs, table
 from stt_core.profile import load_profile

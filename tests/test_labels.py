@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stt_core.files import InputError
+from stt_core.errors import InputError
 from stt_core.labels import (
     PALETTE,
     decode_keypoints,

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from stt_core.correlation import correlation, local_volume
-from stt_core.files import InputError
+from stt_core.errors import InputError
 from stt_core.losses import (
     LocalDistillation,
     entropy_map,

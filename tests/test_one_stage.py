@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from stt_core.files import InputError
+from stt_core.checkpoints import load_encoder
+from stt_core.errors import InputError
+from stt_core.images import Images
 from stt_core.one_stage import OneStage, OneStageSettings, train_one_stage
+from stt_core.pairs import FramePairs
 from stt_core.resnet import STANDARD
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
-from stt_core.training_data import FramePairs, Images
-from stt_core.weights import load_encoder
 
 SPATIAL = SpatialSettings(width=0.125, size=32, load_size=40, batch=2, steps=5, queue=5, momentum=0.9, dim=8)
 TEMPORAL = TemporalSettings(width=0.125, size=64, batch=2, radius_fine=3, radius_coarse=2, weight_global=0.0)

@@ -14,13 +14,13 @@ from PIL import Image
 
 from stt_core import cli, own_video
 from stt_core.drawing import blended
+from stt_core.errors import InputError
 from stt_core.features import feature_source
-from stt_core.files import InputError, read_json
+from stt_core.files import read_json
 from stt_core.given import Given, inner_points, read_objects, read_points
 from stt_core.labels import PALETTE
 from stt_core.own_video import object_confidence, point_confidence, propagate_video
-from stt_core.presets import Inference
-from stt_core.propagation import Context
+from stt_core.propagation import Context, Inference
 from stt_core.video import Video, write_video
 
 SIZE = (60, 84)  # height, width; features are made at 48 x 67, so that nothing fits by chance
@@ -143,7 +143,7 @@ def stopped_at(monkeypatch: pytest.MonkeyPatch, count: int) -> list[int]:
             made.append(len(made))
             yield features
 
-    original = own_video.features_of
+    original = features_of
     monkeypatch.setattr(own_video, "features_of", features_of)
     return made
 
@@ -207,7 +207,7 @@ def test_state_is_saved_on_the_way(
             seen[t] = torch.load(state, weights_only=True)["frames"] if state.exists() else 0
             yield features
 
-    original = own_video.features_of
+    original = features_of
     monkeypatch.setattr(own_video, "features_of", features_of)
     propagate_video(SOURCE, folder, tmp_path / "out", INFERENCE, **given)
     assert [seen[t] for t in (2, 6, 10, 13)] == [0, 4, 8, 12]

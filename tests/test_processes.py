@@ -11,20 +11,22 @@ from torch import Tensor, nn
 from writers import write_davis
 
 from stt_core import norms, processes
+from stt_core.checkpoints import save_weights
+from stt_core.errors import InputError
 from stt_core.evaluate import evaluate_davis
 from stt_core.features import feature_source
-from stt_core.files import InputError
+from stt_core.images import Images
 from stt_core.norms import SyncedNorm, part_of_batch, synchronise, unrecorded
-from stt_core.presets import Inference
-from stt_core.processes import averaged, gathered
+from stt_core.pairs import FramePairs
+from stt_core.processes import Scale, averaged, gathered, spread
+from stt_core.propagation import Inference
 from stt_core.recompute import recompute
 from stt_core.resnet import STUDENT, random_encoder
-from stt_core.scale import Scale, spread
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import TemporalSettings
-from stt_core.train import train_spatial, train_temporal
-from stt_core.training_data import EpochBatches, FramePairs, Images
-from stt_core.weights import save_weights
+from stt_core.train import EpochBatches
+from stt_core.train_spatial import train_spatial
+from stt_core.train_temporal import train_temporal
 
 # In float64: in float32 these tiny networks blow up any rounding, as they do a change of a weight by 1e-7, tenfold a step.
 SPATIAL = SpatialSettings(

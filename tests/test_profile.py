@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stt_core.files import InputError
+from stt_core.errors import InputError
 from stt_core.profile import PROFILES, load_profile
 from stt_core.spatial import SpatialSettings
 from stt_core.temporal import TemporalSettings

@@ -12,10 +12,11 @@ import torch
 
 from stt_core import across_videos, learned, retention
 from stt_core.across_videos import Cells, nearest_cells, part_record
+from stt_core.checkpoints import save_weights
 from stt_core.datasets import Sequence
 from stt_core.files import read_json
 from stt_core.losses import global_distillation_loss
-from stt_core.presets import Inference
+from stt_core.propagation import Inference
 from stt_core.resnet import random_encoder
 from stt_core.retention import (
     cell_of,
@@ -30,7 +31,6 @@ from stt_core.retention import (
 from stt_core.study import Study
 from stt_core.temporal import TemporalSettings
 from stt_core.variants import title
-from stt_core.weights import save_weights
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -189,7 +189,7 @@ def test_a_better_feature_has_more_mass_in_its_object(study: Study) -> None:
     (clip,) = study.sequences("davis")
 
     def colours(path: Path) -> dict[str, torch.Tensor]:
-        from stt_core.datasets import read_image
+        from stt_core.pictures import read_image
 
         lab = torch.from_numpy(read_image(path)[::4, ::4].copy()).permute(2, 0, 1).float() - 128
         return {"res4": lab, "res5": lab[:, ::2, ::2], "coarse": lab[:, ::2, ::2] / 100}

@@ -11,7 +11,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from stt_core.files import InputError, write_json
+from stt_core.errors import InputError
+from stt_core.files import write_json
 from stt_core.pairing import check, declared_parameters, read_source, sync
 from stt_core.progress import Progress, clock
 from stt_core.schedule import forecast, grid, plan, read_parameters, select

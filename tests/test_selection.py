@@ -13,6 +13,8 @@ from PIL import Image
 from scipy.stats import rankdata
 
 from stt_core import held_out, selection, viz_selection
+from stt_core.checkpoints import save_weights
+from stt_core.color import drop_channel, rgb_to_lab
 from stt_core.correlation import correlation, pool_correlation, window_mask
 from stt_core.held_out import BATCH, label_error, levels, regions
 from stt_core.losses import LocalDistillation, entropy_map, local_distillation_loss, reconstruction_loss
@@ -20,7 +22,6 @@ from stt_core.resnet import STUDENT, random_encoder
 from stt_core.selection import effective_share, loss_figures, overlap, rank_correlation, reachable, selection_weights
 from stt_core.study import Study
 from stt_core.temporal import TemporalSettings
-from stt_core.weights import save_weights
 
 SETTINGS = {
     "temporal": {"size": 64, "batch": 2, "width": 0.125, "radius_fine": 4, "radius_coarse": 2},
@@ -205,9 +206,9 @@ def test_a_level_is_what_training_sees():
     views = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 2, 3, 64, 64), dtype=np.uint8))
     found = list(levels(encoder, views, 2, settings))
     assert [tuple(level["fine"].shape) for level in found] == [(1, 256, 256)] * 2
-    lab = held_out.rgb_to_lab(views.float() / 255)
+    lab = rgb_to_lab(views.float() / 255)
     with torch.no_grad():
-        features = encoder(held_out.drop_channel(lab.transpose(0, 1).flatten(0, 1), 2), ("res4",))["res4"]
+        features = encoder(drop_channel(lab.transpose(0, 1).flatten(0, 1), 2), ("res4",))["res4"]
     for b, level in enumerate(found):
         torch.testing.assert_close(level["reference"][0], features[b])  # of batch statistics: both pairs together
         torch.testing.assert_close(level["query"][0], features[2 + b])

@@ -9,19 +9,20 @@ import torch
 
 from stt_core import sensitivity as sensitivity_module
 from stt_core import shortlist
-from stt_core.datasets import read_image
+from stt_core.affinity import affinity
+from stt_core.checkpoints import save_weights
+from stt_core.errors import InputError
 from stt_core.features import feature_source
-from stt_core.files import InputError, read_json
+from stt_core.files import read_json
 from stt_core.labels import decode_masks
 from stt_core.layers import encoder_of
-from stt_core.presets import Inference
-from stt_core.propagation import propagate
+from stt_core.pictures import read_image
+from stt_core.propagation import Inference, propagate
 from stt_core.resnet import INFERENCE, random_encoder
 from stt_core.sensitivity import decode_plain, largest_changes, means, sensitivity
 from stt_core.settings_around import SEARCHLESS, Setting, settings_around
 from stt_core.study import Study
 from stt_core.together import propagate_many
-from stt_core.weights import save_weights
 
 BASE = Inference(num_preceding=3, radius=2, topk=6, temperature=0.07)
 SETTINGS = [
@@ -77,7 +78,7 @@ def test_one_search_serves_those_that_see_the_same(monkeypatch: pytest.MonkeyPat
     from stt_core import together
 
     searches = []
-    real = together.affinity
+    real = affinity
     monkeypatch.setattr(together, "affinity", lambda *a, **k: (searches.append(k["topk"]), real(*a, **k))[1])
     settings = [replace(BASE, topk=k, temperature=t, first_twice=b) for k in (1, 9) for t in (0.1, 1) for b in (0, 1)]
     features, first = clip(frames=3)

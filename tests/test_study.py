@@ -3,20 +3,22 @@
 import shutil
 import threading
 import time
+from functools import wraps
 from pathlib import Path
 
 import pytest
 import torch
 
-from stt_core import fingerprint, report, study, trainings
-from stt_core.files import InputError, read_json, write_json
+from stt_core import fingerprint, report, trainings
+from stt_core.checkpoints import open_weights, save_weights
+from stt_core.errors import InputError
+from stt_core.files import read_json, write_json
 from stt_core.losses import LocalDistillation
 from stt_core.presets import PRESETS
 from stt_core.profile import load_profile
 from stt_core.resnet import random_encoder
 from stt_core.study import Study
-from stt_core.variants import VARIANTS, title, variant_settings
-from stt_core.weights import open_weights, save_weights
+from stt_core.variants import BASELINES, VARIANTS, title, variant_settings
 
 SETTINGS = {
     "spatial": {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 2, "queue": 5, "lr": 1e-3},
@@ -33,6 +35,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     calls = []
 
     def stub(step: str):
+        @wraps(getattr(trainings, f"train_{step.replace(' ', '_')}"))
         def train(settings, items, out: Path, **how) -> Path:
             calls.append((step, settings, how))
             out.mkdir(parents=True, exist_ok=True)
@@ -45,6 +48,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     monkeypatch.setattr(trainings, "train_temporal", stub("temporal"))
     monkeypatch.setattr(trainings, "forget_weight", lambda settings, pairs, initial, weight_global: weight_global / 5)
 
+    @wraps(trainings.train_one_stage)
     def train_one_stage(settings, images, pairs, out: Path, **how) -> Path:
         return stub("one stage")(settings, (images, pairs), out, **how)
 
@@ -191,7 +195,7 @@ def test_every_variant_has_its_own_weights(make, trained: list) -> None:
     it = make()
     paths = {name: it.weights(name) for name in VARIANTS}
     assert len(set(paths.values())) == len(VARIANTS)
-    assert len({title(name) for name in [*VARIANTS, *study.BASELINES]}) == len(VARIANTS) + len(study.BASELINES)
+    assert len({title(name) for name in [*VARIANTS, *BASELINES]}) == len(VARIANTS) + len(BASELINES)
 
 
 def test_carried_weights_go_into_every_variant_in_proportion() -> None:
@@ -215,7 +219,7 @@ def test_balance_is_measured_once_and_used(make, trained: list, monkeypatch: pyt
         measured.append((settings.size, pairs(32).size, initial, teacher))
         return {"weights": {"local": 10.0, "global": 5.0}}
 
-    monkeypatch.setattr(trainings, "carried_weights", carried)
+    monkeypatch.setattr(trainings, "carried_weights", wraps(trainings.carried_weights)(carried))
     it = make(carry_weights=True)
     for variant in ("full", "no_global", "full"):
         it.weights(variant)
@@ -267,7 +271,7 @@ def test_changed_data_and_code_train_anew(
     assert make(data=data).weights("full") != full
     (data / "imagenet" / "train" / "class0" / "0.JPEG").unlink()
     assert make(data=data).spatial() != spatial
-    monkeypatch.setattr(fingerprint, "code_fingerprint", lambda modules: f"other {sorted(modules)}")
+    monkeypatch.setattr(fingerprint, "code_fingerprint", lambda *modules: f"other {modules}")
     assert make().spatial() != spatial
 
 
@@ -282,7 +286,7 @@ def test_two_at_once_train_once(make, trained: list, monkeypatch: pytest.MonkeyP
         running[0] -= 1
         return path
 
-    monkeypatch.setattr(trainings, "train_spatial", slow)
+    monkeypatch.setattr(trainings, "train_spatial", wraps(train)(slow))
     paths = []
     threads = [threading.Thread(target=lambda: paths.append(make().spatial())) for _ in range(4)]
     for thread in threads:
@@ -298,6 +302,7 @@ def test_two_at_once_train_once(make, trained: list, monkeypatch: pytest.MonkeyP
 def test_a_training_that_fails_leaves_nothing_that_looks_done(
     make, trained: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    @wraps(trainings.train_spatial)
     def failing(*_, **__) -> None:
         raise InputError("the loss is nan")
 
@@ -332,7 +337,7 @@ def test_measured_once(make, trained: list, monkeypatch: pytest.MonkeyPatch) -> 
         write_json(out / "results.json", {"metrics": {"J&F-Mean": 0.5}, "call": len(calls)})
         return {}
 
-    monkeypatch.setattr(study.evaluate, "evaluate_davis", evaluate)
+    monkeypatch.setattr("stt_core.evaluate.evaluate_davis", evaluate)
     it = make(evaluation={"davis": {"resize": 48, "radius": 3}})
     first = it.measure("davis", "lab")
     assert first["metrics"] == {"J&F-Mean": 0.5}

@@ -14,7 +14,7 @@ from scipy.io import loadmat
 from stt_core import layouts, synthetic, textures
 from stt_core.casting import look, scene
 from stt_core.creatures import draw, make_creature
-from stt_core.files import InputError
+from stt_core.errors import InputError
 from stt_core.plans import JOINTS, VIP, Bone
 from stt_core.scenes import CODES, Track, render
 from stt_core.synthetic import World, is_complete, write_world

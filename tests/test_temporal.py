@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from stt_core import losses, temporal
+from stt_core.checkpoints import save_weights
 from stt_core.color import normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation
-from stt_core.files import InputError
+from stt_core.errors import InputError
 from stt_core.losses import LocalDistillation
 from stt_core.resnet import STANDARD, Encoder, random_encoder
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
-from stt_core.weights import save_weights
 
 SETTINGS = TemporalSettings(width=0.125, size=64, batch=2, radius_fine=3, radius_coarse=2)
 

@@ -11,15 +11,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from stt_core import train, training_run
-from stt_core.files import InputError
+from stt_core import training_run
+from stt_core.checkpoints import load_encoder, save_weights
+from stt_core.errors import InputError
+from stt_core.images import Images
+from stt_core.pairs import FramePairs
+from stt_core.processes import Scale
 from stt_core.resnet import STANDARD, random_encoder
-from stt_core.scale import Scale
-from stt_core.spatial import SpatialSettings
+from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
-from stt_core.train import cosine_rate, train_spatial, train_temporal
-from stt_core.training_data import FramePairs, Images
-from stt_core.weights import load_encoder, save_weights
+from stt_core.train import cosine_rate
+from stt_core.train_spatial import train_spatial
+from stt_core.train_temporal import train_temporal
+from stt_core.training_run import Run
 
 SPATIAL = SpatialSettings(
     width=0.125, size=32, load_size=40, batch=2, steps=7, warmup=2, lr=0.05, queue=5, momentum=0.9, dim=8, seed=3
@@ -245,7 +249,7 @@ def test_a_write_that_fails_leaves_the_earlier_checkpoint(
 @pytest.mark.parametrize(("step", "value"), [("spatial", math.nan), ("temporal", math.inf)])
 def test_loss_that_is_not_finite(run, step: str, value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     count = [0]
-    kind = {"spatial": train.MoCo, "temporal": SpatialThenTemporal}[step]
+    kind = {"spatial": MoCo, "temporal": SpatialThenTemporal}[step]
     method = {"spatial": "contrast", "temporal": "forward"}[step]
     forward = getattr(kind, method)
 
@@ -276,7 +280,7 @@ def test_tensorboard_gets_every_step_once(data_folder: Path, tmp_path: Path) -> 
     images = Images(data_folder / "imagenet", 40, seed=3)
     how = {"scale": Scale(tensorboard=True), "save_every": 3}
     train_spatial(SPATIAL, images, tmp_path / "whole", **how)
-    run = train.Run.log
+    run = Run.log
 
     def stopping(self, step: int, rate: float, **values: Tensor) -> None:
         run(self, step, rate, **values)
@@ -284,7 +288,7 @@ def test_tensorboard_gets_every_step_once(data_folder: Path, tmp_path: Path) -> 
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train.Run, "log", stopping)
+        patch.setattr(Run, "log", stopping)
         with pytest.raises(KeyboardInterrupt):
             train_spatial(SPATIAL, images, tmp_path / "stopped", **how)
     train_spatial(SPATIAL, images, tmp_path / "stopped", **how)

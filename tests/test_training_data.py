@@ -9,8 +9,10 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from stt_core.files import InputError
-from stt_core.training_data import EpochBatches, FramePairs, Images
+from stt_core.errors import InputError
+from stt_core.images import Images
+from stt_core.pairs import FramePairs
+from stt_core.train import EpochBatches
 
 
 def write_pixels(path, pixels):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stt_core import video as module
-from stt_core.files import InputError
+from stt_core.errors import InputError
 from stt_core.video import open_video, write_video
 
 RNG = np.random.default_rng(0)

@@ -17,9 +17,9 @@ import torchvision
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from stt_core.files import InputError
+from stt_core.checkpoints import file_hash, load_encoder, open_weights, read_weights, save_weights
+from stt_core.errors import InputError
 from stt_core.resnet import STANDARD, Encoder, random_encoder
-from stt_core.weights import file_hash, load_encoder, open_weights, read_weights, save_weights
 
 LAYOUT = {"strides": STANDARD[0], "pool": STANDARD[1]}
 
