@@ -18,7 +18,7 @@ LOCK ?=
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.done
-RUN := $(BIN)/python -m stt_core.runner --profile $(PROFILE) --jobs $(JOBS) -p seed $(SEED) $(if $(DATA),-p data "'$(DATA)'") $(ARGS)
+RUN := $(BIN)/python -m stt_study.engine.runner --profile $(PROFILE) --jobs $(JOBS) -p seed $(SEED) $(if $(DATA),-p data "'$(DATA)'") $(ARGS)
 
 # Runs a command while no other `make` does so: the file's lock is free as soon as its process is gone, however it went.
 ALONE := import fcntl, os, sys; lock = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR); fcntl.flock(lock, fcntl.LOCK_EX); \
@@ -47,7 +47,7 @@ ablations: $(READY)  ## train every variant with SEEDS seeds (hours), then the p
 	@$(BIN)/python book/build.py --profile $(PROFILE)
 
 verify: $(READY)  ## compare a run's figures with the reference results; train what is missing
-	@$(BIN)/python -m stt_core.reference verify --profile $(PROFILE) --seed $(SEED) $(if $(DATA),--data "$(DATA)")
+	@$(BIN)/python -m stt_study.results.reference verify --profile $(PROFILE) --seed $(SEED) $(if $(DATA),--data "$(DATA)")
 
 notebook: $(READY)  ## run one, fresh or not: NB=06_ablation_no_global ARGS="-p name value"
 	@test -n "$(NB)" || { echo 'Say which: make notebook NB=03 ARGS="-p seed 1"'; exit 2; }
@@ -73,22 +73,22 @@ data: $(READY)  ## download and check: SET=davis|imagenette|jhmdb|vip|youtube-vo
 test: check $(VENV)/.cluster  ## everything that CI runs: checks, tests, the whole pipeline on little data
 	@$(BIN)/python -m pytest
 	@$(MAKE) --no-print-directory reproduce PROFILE=smoke DATA= SEED=0
-	@STT_RUN=runs/smoke $(BIN)/python -m pytest tests/test_kills.py -k again
-	@STT_BOOK=runs/smoke/book/html $(BIN)/python -m pytest tests/browser
+	@STT_RUN=runs/smoke $(BIN)/python -m pytest tests/study/test_kills.py -k again
+	@STT_BOOK=runs/smoke/book/html $(BIN)/python -m pytest tests/book/browser
 
 check: $(READY)  ## lint, format, and whether notebooks and their sources agree
 	@$(BIN)/ruff check --extend-exclude '*.ipynb' .
 	@$(BIN)/ruff format --check --extend-exclude '*.ipynb' .
-	@$(BIN)/python -m stt_core.pairing check notebooks
-	@$(BIN)/python -m stt_core.glance --check
+	@$(BIN)/python -m stt_study.engine.pairing check notebooks
+	@$(BIN)/python -m stt_study.results.glance --check
 
 format: $(READY)  ## mend what `make check` can mend
 	@$(BIN)/ruff check --fix --extend-exclude '*.ipynb' .
 	@$(BIN)/ruff format --extend-exclude '*.ipynb' .
-	@$(BIN)/python -m stt_core.pairing sync notebooks
+	@$(BIN)/python -m stt_study.engine.pairing sync notebooks
 
 sync: $(READY)  ## after editing a notebook: make its text and its .ipynb agree
-	@$(BIN)/python -m stt_core.pairing sync notebooks
+	@$(BIN)/python -m stt_study.engine.pairing sync notebooks
 
 lock: $(READY)  ## write requirements.lock: the versions in the environment as it is
 	@$(BIN)/python -m pip freeze --disable-pip-version-check --exclude-editable | grep -v ' @ ' > requirements.lock.new

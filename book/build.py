@@ -20,12 +20,12 @@ import nbformat
 from filelock import FileLock
 from PIL import Image
 
-from stt_core.captions import KEY
-from stt_core.endings import one_sentence
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json, write_text
-from stt_core.fingerprint import hash_of
-from stt_core.pairing import PATTERN
+from stt_study.engine.pairing import PATTERN
+from stt_study.exit_codes import one_sentence
+from stt_study.figures.captions import KEY
+from stt_study.fingerprint import hash_of
 
 MATHJAX = ("startup.js", "core.js", "input/tex-base.js", "input/tex/extensions/ams.js", "output/chtml.js")
 MATHJAX += ("output/chtml/fonts/tex.js", "output/chtml/fonts/woff-v2", "a11y/assistive-mml.js")
@@ -59,7 +59,7 @@ def pages(root: Path) -> list[Path]:
 def key(root: Path, notebooks: dict[Path, dict]) -> str:
     """Hash of all that the book shows, and of what renders it."""
     explorer = sorted((next(iter(notebooks)).parents[1] / "explorer").glob("*.js"))
-    files = [*pages(root), *sorted((root / "stt_core").glob("*.py")), *notebooks, *explorer]
+    files = [*pages(root), *sorted((root / "stt_core").rglob("*.py")), *notebooks, *explorer]
     texts = [(str(path.relative_to(root)), path.read_bytes().hex()) for path in files]
     return hash_of([texts, list(notebooks.values()), [version(package) for package in PACKAGES]])
 
@@ -112,7 +112,7 @@ def page(path: Path, record: dict) -> nbformat.NotebookNode:
 
 
 def numbered(cells: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Cells with every captioned output (see `stt_core.captions`) taken out into a cell of its own, which Sphinx numbers."""
+    """Cells with every captioned output (see `stt_study.figures.captions`) taken out into a cell of its own, which Sphinx numbers."""
     result = []
     for cell in cells:
         captioned = [o for o in cell.get("outputs", []) if KEY in o.get("metadata", {})]
@@ -173,8 +173,8 @@ def stage(root: Path, profile: str, notebooks: dict[Path, dict], source: Path) -
     """Fill `source` with everything that Sphinx reads."""
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(root / "book", source, ignore=shutil.ignore_patterns("__pycache__", "build.py"))
-    for path in sorted((root / "stt_core").glob("*.py")):
-        write_text(source / "stt_core" / path.name, without_docstrings(path.read_text(encoding="utf-8")))
+    for path in sorted((root / "stt_core").rglob("*.py")):
+        write_text(source / path.relative_to(root), without_docstrings(path.read_text(encoding="utf-8")))
     (source / "notebook-sources").mkdir()
     for path, record in notebooks.items():
         text = nbformat.writes(page(path, record))

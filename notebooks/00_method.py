@@ -20,9 +20,10 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from stt_core import viz, viz_ideas
-from stt_core.captions import show
-from stt_core.study import Study
+from stt_study.figures import ideas as viz_ideas
+from stt_study.figures import viz
+from stt_study.figures.captions import show
+from stt_study.study import Study
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
@@ -275,9 +276,9 @@ show(
 # "Paper" is measured on the same videos and from the same weights, with frames of 256 px and windows of 12 and 6 cells;
 # "here" with the profile's own. At the paper's geometry the rule gives back 1000 and 50.
 #
-# ```{literalinclude} /stt_core/balance.py
+# ```{literalinclude} /stt_study/balance.py
 # :pyobject: carried_weights
-# :caption: "`stt_core/balance.py`: the weights for this geometry, equation {eq}`eq-carried`"
+# :caption: "`stt_study/balance.py`: the weights for this geometry, equation {eq}`eq-carried`"
 # ```
 
 # %% [markdown]

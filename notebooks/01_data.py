@@ -20,15 +20,15 @@ import numpy as np
 import pandas as pd
 from skimage.data import stereo_motorcycle
 
-from stt_core import viz
-from stt_core.captions import show
-from stt_core.drawing import blended
 from stt_core.files import read_json
-from stt_core.images import Images
 from stt_core.labels import read_mask
-from stt_core.pairs import FramePairs
 from stt_core.pictures import read_image
-from stt_core.study import Study
+from stt_core.training.images import Images
+from stt_core.training.pairs import FramePairs
+from stt_study.figures import viz
+from stt_study.figures.captions import show
+from stt_study.figures.drawing import blended
+from stt_study.study import Study
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)

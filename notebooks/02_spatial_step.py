@@ -22,9 +22,9 @@ from dataclasses import asdict
 import pandas as pd
 from skimage.data import stereo_motorcycle
 
-from stt_core import viz
-from stt_core.captions import show
-from stt_core.study import Study
+from stt_study.figures import viz
+from stt_study.figures.captions import show
+from stt_study.study import Study
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)

@@ -17,9 +17,10 @@ from pathlib import Path
 
 from IPython.display import Image
 
-from stt_core import tables, viz
-from stt_core.captions import show
-from stt_core.study import Study
+from stt_study.figures import viz
+from stt_study.figures.captions import show
+from stt_study.results import tables
+from stt_study.study import Study
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)

@@ -15,10 +15,12 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_core import report, tables, teacher, viz
-from stt_core.captions import show
-from stt_core.study import Study
-from stt_core.variants import title
+from stt_study.analysis import teacher
+from stt_study.figures import viz
+from stt_study.figures.captions import show
+from stt_study.results import report, tables
+from stt_study.study import Study
+from stt_study.variants import title
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
@@ -51,7 +53,7 @@ show(
 
 # %% [markdown]
 # A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % bootstrap interval over both
-# (`stt_core.intervals`); sequences of DAVIS count by their objects, as in its own mean, videos and clips of the other tasks alike, while
+# (`stt_study.results.bootstrap`); sequences of DAVIS count by their objects, as in its own mean, videos and clips of the other tasks alike, while
 # their tables pool all frames. With one seed the interval covers the choice of sequences alone; *single seeds* has the lowest and
 # the highest mean of one seed. *better* names the one for which the interval and every seed speak. *origin* says
 # whether this run measured both or, where it doesn't train one of them, the reference results are shown.

@@ -29,9 +29,12 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_core import held_out, report, selection, viz, viz_selection
-from stt_core.captions import show
-from stt_core.study import Study
+from stt_study.analysis import held_out, selection
+from stt_study.figures import selection as viz_selection
+from stt_study.figures import viz
+from stt_study.figures.captions import show
+from stt_study.results import report
+from stt_study.study import Study
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)

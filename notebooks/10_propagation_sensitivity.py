@@ -26,11 +26,12 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_core import sensitivity, viz
-from stt_core.captions import show
-from stt_core.settings_around import SEARCHLESS
-from stt_core.study import Study
-from stt_core.viz_sensitivity import sensitivity_figure
+from stt_study.analysis import sensitivity
+from stt_study.analysis.settings_around import SEARCHLESS
+from stt_study.figures import viz
+from stt_study.figures.captions import show
+from stt_study.figures.sensitivity import sensitivity_figure
+from stt_study.study import Study
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)

@@ -17,11 +17,12 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_core import report, tables, viz
-from stt_core.captions import show
-from stt_core.study import Study
-from stt_core.trainings import ROOT
-from stt_core.variants import HEADLINE, VARIANTS, title
+from stt_study.figures import viz
+from stt_study.figures.captions import show
+from stt_study.results import report, tables
+from stt_study.study import Study
+from stt_study.trainings import ROOT
+from stt_study.variants import HEADLINE, VARIANTS, title
 
 pd.set_option("display.max_rows", None)
 viz.style()

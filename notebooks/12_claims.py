@@ -25,10 +25,11 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from stt_core import comparison, report, viz
-from stt_core.captions import show
-from stt_core.claims import ONE_MODEL, beside, claims
-from stt_core.study import Study
+from stt_study.figures import viz
+from stt_study.figures.captions import show
+from stt_study.results import comparison, report
+from stt_study.results.claims import ONE_MODEL, beside, claims
+from stt_study.study import Study
 
 viz.style()
 

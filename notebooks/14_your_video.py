@@ -31,16 +31,16 @@ import numpy as np
 import pandas as pd
 from IPython.display import Video
 
-from stt_core import viz
-from stt_core.baselines import dense_source
-from stt_core.captions import show
-from stt_core.fingerprint import hash_of
-from stt_core.given import inner_points
 from stt_core.labels import read_mask
-from stt_core.own_video import propagate_video, run_settings
-from stt_core.study import Study
-from stt_core.trainings import ROOT
-from stt_core.video import open_video
+from stt_study.benchmarks.label_sources import dense_source
+from stt_study.figures import viz
+from stt_study.figures.captions import show
+from stt_study.fingerprint import hash_of
+from stt_study.study import Study
+from stt_study.trainings import ROOT
+from stt_study.video.follow import propagate_video, run_settings
+from stt_study.video.frames import open_video
+from stt_study.video.given import inner_points
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)

@@ -14,10 +14,12 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from stt_core import across_videos, learned, viz, viz_maps
-from stt_core.captions import show
-from stt_core.study import Study
-from stt_core.variants import title
+from stt_study.analysis import across_videos, learned
+from stt_study.figures import maps as viz_maps
+from stt_study.figures import viz
+from stt_study.figures.captions import show
+from stt_study.study import Study
+from stt_study.variants import title
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)

@@ -21,9 +21,9 @@ runs = ""
 # %% tags=["hide-input"]
 from IPython.display import HTML
 
-from stt_core import explorer
-from stt_core.captions import show
-from stt_core.study import Study
+from stt_study.figures import explorer
+from stt_study.figures.captions import show
+from stt_study.study import Study
 
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
 folder = study.out / "explorer"

@@ -19,10 +19,12 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from stt_core import budget, feeding, gpus, throughput, viz, viz_scale
-from stt_core.captions import show
-from stt_core.profile import load_profile
-from stt_core.study import Study
+from stt_study.figures import scale as viz_scale
+from stt_study.figures import viz
+from stt_study.figures.captions import show
+from stt_study.profile import load_profile
+from stt_study.speed import budget, feeding, gpus, throughput
+from stt_study.study import Study
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)

@@ -15,9 +15,10 @@ variant = "full"
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_core import report, tables, viz
-from stt_core.study import Study
-from stt_core.variants import title
+from stt_study.figures import viz
+from stt_study.results import report, tables
+from stt_study.study import Study
+from stt_study.variants import title
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)

@@ -16,9 +16,9 @@ from safetensors import safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
+from stt_core.encoder import LAYOUTS, Encoder
 from stt_core.errors import InputError
 from stt_core.files import written_whole
-from stt_core.resnet import LAYOUTS, Encoder
 
 # What old tools leave beside the tensors (NumPy scalars, parsed arguments): plain values, which run nothing when loaded.
 HARMLESS = [

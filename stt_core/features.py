@@ -12,9 +12,9 @@ from torch import Tensor
 
 from stt_core.checkpoints import file_hash, open_weights
 from stt_core.color import normalize_rgb, rgb_to_lab
+from stt_core.distributed import chosen_device
+from stt_core.encoder import INFERENCE, folded, random_encoder
 from stt_core.errors import InputError
-from stt_core.processes import chosen_device
-from stt_core.resnet import INFERENCE, folded, random_encoder
 
 
 @dataclass(frozen=True)

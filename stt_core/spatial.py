@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stt_core import processes
+from stt_core import distributed as processes
+from stt_core.batch_norm import part_of_batch
 from stt_core.color import normalize_rgb, rgb_to_lab
+from stt_core.encoder import LAYOUTS, STANDARD, Encoder
 from stt_core.errors import InputError
-from stt_core.norms import part_of_batch
 from stt_core.ranges import PRECISIONS, check_above, check_choice, check_least
-from stt_core.resnet import LAYOUTS, STANDARD, Encoder
 
 
 @dataclass(frozen=True)

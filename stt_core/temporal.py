@@ -10,6 +10,7 @@ from torch.func import functional_call
 from stt_core.checkpoints import load_encoder, read_weights
 from stt_core.color import drop_channel, normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation
+from stt_core.encoder import LAYOUTS, STANDARD, STUDENT, Encoder
 from stt_core.errors import InputError
 from stt_core.losses import (
     LocalDistillation,
@@ -19,7 +20,6 @@ from stt_core.losses import (
     without_forgetting_loss,
 )
 from stt_core.ranges import PRECISIONS, check_above, check_choice, check_least
-from stt_core.resnet import LAYOUTS, STANDARD, STUDENT, Encoder
 
 LEVELS = {"res3": 4, "res4": 8}  # the pyramid: stage -> stride of the student, px
 

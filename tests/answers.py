@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from stt_core.cli import main
+from stt_study.cli import main
 
 NOBODY = 65534  # a user whom permissions hold, as they don't hold root
 LOCK = ".lock"  # left by a command that wrote to the folder, and of no size

@@ -1,6 +1,6 @@
 "use strict";
 /* The correspondence explorer: a point of a clip's first frame, its affinity over a later frame, where it is tracked.
-   Data are scripts (see stt_core/explorer.py), each of which calls sttExplorer.put with its file's name. */
+   Data are scripts (see stt_study/figures/explorer.py), each of which calls sttExplorer.put with its file's name. */
 (() => {
   const LONGEST = 640; // canvas px of a frame's longer side; the style sheet scales it
   const PAUSE = 700; // ms a frame, when playing

@@ -1,5 +1,0 @@
-"""`python -m stt_core`, which is `stt`; for `torchrun -m stt_core`."""
-
-from stt_core.cli import main
-
-main()

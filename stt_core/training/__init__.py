@@ -1,0 +1,1 @@
+"""Training: both steps' loops, a run's folder, and the unlabelled data."""

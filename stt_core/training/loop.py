@@ -1,0 +1,105 @@
+"""The two training loops, one visible loop each: resumable, logged, on one process or many."""
+
+import logging
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from stt_core import distributed as processes
+from stt_core.distributed import Scale
+from stt_core.errors import InputError
+from stt_core.signals import pass_over_signals
+from stt_core.training.recompute import recompute
+
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision of every run
+
+
+def cosine_rate(step: int, *, lr: float, steps: int, warmup: int = 0, floor: float = 1e-3) -> float:
+    """Learning rate at `step`: linear warm-up, then a cosine from `lr` to `floor * lr` (paper section 2)."""
+    if step < warmup:
+        return lr * (step + 1) / warmup
+    progress = (step - warmup) / max(1, steps - warmup)
+    return lr * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def set_rate(optimizer: torch.optim.Optimizer, step: int, settings: Any) -> float:
+    """Set every group's learning rate for `step` and return it."""
+    rate = cosine_rate(step, lr=settings.lr, steps=settings.steps, warmup=settings.warmup)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    return rate
+
+
+def check_division(batch: int, number: int, name: str) -> None:
+    if batch % number:
+        raise InputError(f"a batch of {batch} can't be divided by {number} ({name}); choose another batch or number.")
+
+
+def apply_scale(encoder: torch.nn.Module, scale: Scale) -> None:
+    if scale.recompute:
+        recompute(encoder)
+    if scale.compile:
+        encoder.compile()
+
+
+def batches_of(dataset: Dataset, settings: Any, start: int, workers: int, parts: int = 1) -> DataLoader:
+    if len(dataset) == 0:
+        raise InputError("the training set is empty.")
+    share = {"rank": processes.rank(), "ranks": processes.count(), "parts": parts}
+    sampler = EpochBatches(len(dataset), settings.batch, settings.steps, start=start, seed=settings.seed, **share)
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=pass_over_signals,
+    )
+
+
+class EpochBatches(Sampler):
+    """Batches of (epoch, index), `steps` of them: every epoch its own permutation, its last, short batch left out.
+
+    A sampler that starts at step n yields what one that starts at 0 yields from its n-th batch on. Processes that share
+    a batch get their shares of the same one.
+
+    Args:
+        length: items of the data set. A batch larger than that wraps around.
+        batch_size: of all processes together.
+        start: first step.
+        rank, ranks: which of how many processes; each gets its share of every batch.
+        parts: the batch is cut into so many, one after another, before each part is shared among the processes.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        steps: int,
+        *,
+        start: int = 0,
+        seed: int = 0,
+        rank: int = 0,
+        ranks: int = 1,
+        parts: int = 1,
+    ) -> None:
+        self.length, self.batch_size, self.steps, self.start, self.seed = length, batch_size, steps, start, seed
+        # (parts, ranks, items) -> this process's places in a batch
+        self.own = np.arange(batch_size).reshape(parts, ranks, -1)[:, rank].ravel()
+
+    def __len__(self) -> int:
+        return max(0, self.steps - self.start)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        per_epoch = max(1, self.length // self.batch_size)
+        order, ordered = None, -1
+        for step in range(self.start, self.steps):
+            epoch, batch = divmod(step, per_epoch)
+            if epoch != ordered:
+                order = np.random.default_rng((self.seed, epoch)).permutation(self.length)
+                order, ordered = np.resize(order, max(self.length, self.batch_size)), epoch
+            chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size][self.own]
+            yield [(epoch, int(index)) for index in chosen]

@@ -1,0 +1,155 @@
+"""Pairs of frames of unlabelled videos for step two, addressed so that workers and resuming change nothing."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from stt_core.errors import InputError
+from stt_core.files import listed, read_json
+from stt_core.pictures import picture_files
+from stt_core.training.decoding import Decoder, VideoFrame, frame_times, reduction
+
+
+class FramePairs(Dataset):
+    """Two frames of one video, cut out alike (paper section 2).
+
+    Args:
+        root: as `unlabelled.training_videos` reads it.
+        size: px of both sides of what is returned.
+        max_gap: the second frame is 1 to `max_gap` listed frames later.
+        area: share of the frame that a crop covers. aspect: its width over its height.
+        cache: keep decoded frames in memory.
+
+    Raises:
+        InputError: no video with two frames is found, the list is broken, or a frame cannot be decoded.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        size: int = 256,
+        max_gap: int = 1,
+        area: tuple[float, float] = (0.6, 1.0),
+        aspect: tuple[float, float] = (1.5, 2.0),
+        seed: int = 0,
+        cache: bool = False,
+    ) -> None:
+        self.videos = training_videos(root)
+        self.items = [(v, t) for v, frames in enumerate(self.videos) for t in range(len(frames) - 1)]
+        if not self.items:
+            raise InputError(f"{root} has no video of two frames or more; put folders of frames or video files there.")
+        self.size, self.max_gap, self.area, self.aspect, self.seed = size, max_gap, area, aspect, seed
+        self.decoder = Decoder(cache)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, address: tuple[int, int]) -> Tensor:
+        """(2, 3, size, size) uint8 RGB of the pair at (epoch, index): reference (earlier), query (later)."""
+        epoch, index = address
+        video, first = self.items[index]
+        frames = self.videos[video]
+        rng = np.random.default_rng((self.seed, epoch, index))
+        last = min(first + self.max_gap, len(frames) - 1)
+        second = int(rng.integers(first + 1, last + 1))
+        pair = frames[first], frames[second]
+        size, other = (self.decoder.size(frame) for frame in pair)
+        if size != other:
+            raise InputError(f"{pair[1]} differs in size from {pair[0]}; frames of a video must agree.")
+        crop = _crop(*size, self.area, self.aspect, rng)
+        flip = rng.random() < 0.5
+        factor = reduction(min(crop[2:]), self.size)
+        views = []
+        for frame in pair:
+            image = self.decoder(frame, factor)
+            # The crop's place in the image as decoded; as it is where nothing was reduced.
+            top, left, height, width = (round(extent / factor) for extent in crop)
+            part = image[top : top + height, left : left + width]
+            mode = cv2.INTER_AREA if min(height, width) > self.size else cv2.INTER_LINEAR
+            view = cv2.resize(part, (self.size, self.size), interpolation=mode)
+            views.append(view[:, ::-1] if flip else view)
+        return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2)  # (2, H, W, 3) -> (2, 3, H, W)
+
+
+def _crop(
+    height: int, width: int, area: tuple[float, float], aspect: tuple[float, float], rng: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """Top, left, height, width of a random resized crop; where none fits, the largest central one of legal aspect."""
+    for _ in range(10):
+        wanted = height * width * rng.uniform(*area)
+        ratio = np.exp(rng.uniform(*np.log(aspect)))
+        h, w = round((wanted / ratio) ** 0.5), round((wanted * ratio) ** 0.5)
+        if 0 < h <= height and 0 < w <= width:
+            return int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1)), h, w
+    ratio = float(np.clip(width / height, *aspect))
+    h, w = min(height, round(width / ratio)), min(width, round(height * ratio))
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+
+
+VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
+
+
+EVERY = 5  # frames of a video file: YouTube-VOS lists every fifth
+
+
+def training_videos(root: str | Path) -> list[list[Path | VideoFrame]]:
+    """The frames of every video, in order.
+
+    Videos are, whichever is found first: `root/train/meta.json` (YouTube-VOS: the frames listed for its objects),
+    `root/JPEGImages/480p` (DAVIS: the sequences of `ImageSets/2017/train.txt`, all if there is no such list), or all
+    frame folders and video files in `root`, of which every fifth frame is taken.
+
+    Raises:
+        InputError: a missing folder, a broken list, a listed video that is missing, a video that can't be read.
+    """
+    root = Path(root)
+    meta = root / "train" / "meta.json"
+    if meta.is_file():
+        return _youtube_vos(meta)
+    if not root.is_dir():
+        state = "is a file" if root.exists() else "does not exist"
+        raise InputError(f"{root} {state}; give the folder of the training videos.")
+    frames = root / "JPEGImages" / "480p"
+    names = root / "ImageSets" / "2017" / "train.txt"
+    if frames.is_dir() and names.is_file():
+        videos = [frames / name for name in listed(names)]
+    else:
+        found = sorted((frames if frames.is_dir() else root).iterdir())
+        found = [path for path in found if not path.name.startswith(".")]
+        videos = [path for path in found if path.is_dir() or path.suffix.lower() in VIDEO_ENDINGS]
+    for folder in videos:
+        if not folder.exists():
+            raise InputError(f"{folder} is listed but missing; unpack it or take it off the list.")
+    return [frame_times(video, EVERY) if video.is_file() else picture_files(video, IMAGE_ENDINGS) for video in videos]
+
+
+def _youtube_vos(meta: Path) -> list[list[Path]]:
+    try:
+        videos = read_json(meta)["videos"]
+        names = {
+            video: sorted({frame for thing in entry["objects"].values() for frame in thing["frames"]})
+            for video, entry in videos.items()
+        }
+        for name in (*names, *(frame for frames in names.values() for frame in frames)):
+            if not name.isprintable() or Path(name).name != name:
+                raise TypeError
+    except (KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"{meta} is not YouTube-VOS's meta.json (videos > id > objects > frames, which are names); restore it."
+        ) from None
+    paths = [
+        [meta.parent / "JPEGImages" / video / f"{frame}.jpg" for frame in frames]
+        for video, frames in sorted(names.items())
+    ]
+    for path in (frames[0] for frames in paths if frames):
+        if not path.is_file():
+            raise InputError(f"{path} is listed in {meta} but missing; unpack JPEGImages beside it.")
+    return paths

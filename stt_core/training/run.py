@@ -1,0 +1,189 @@
+"""A training run's folder: where it goes on, what it logs, what it leaves."""
+
+import csv
+import math
+import signal
+import time
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from tqdm import tqdm
+
+from stt_core import distributed as processes
+from stt_core.batch_norm import average_statistics
+from stt_core.checkpoints import save_weights
+from stt_core.encoder import Encoder
+from stt_core.errors import InputError
+from stt_core.files import clear_unfinished, write_json, write_tensors, written_whole
+from stt_core.provenance import provenance
+from stt_core.signals import Asked, Stopped, asked_to_stop
+
+
+class Run:
+    """One training: its steps, resumed where a checkpoint is found, and its files, which the first process writes.
+
+    Args:
+        out: the folder. `metrics.csv` (a row a step), `run.json` (settings, and what each session ran with: commit,
+            versions, machine, processes, data), `weights.pth` at the end and, until then, `checkpoint.pt`.
+        settings: a frozen dataclass; a checkpoint of other ones is refused.
+        model, optimizer: as they are saved, before they are wrapped for several processes.
+        save_every: steps from one checkpoint to the next.
+        origin: what the data are, such as fingerprints of their folders; for `run.json`.
+        tensorboard: write events, too.
+
+    Raises:
+        InputError: the checkpoint is broken or of other settings; TensorBoard isn't installed.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        settings: Any,
+        model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        fabric: Fabric,
+        save_every: int,
+        *,
+        origin: dict | None = None,
+        tensorboard: bool = False,
+    ) -> None:
+        self.out, self.settings, self.model, self.optimizer, self.fabric = out, settings, model, optimizer, fabric
+        self.save_every, self.start, self.rows, self.seconds, self.stop = save_every, 0, [], 0.0, 0
+        self.sessions: list[dict] = []
+        self.asked = Asked()
+        self.checkpoint = out / "checkpoint.pt"
+        self.writes = processes.rank() == 0
+        out.mkdir(parents=True, exist_ok=True)
+        # To its type and device before a checkpoint is loaded: the optimizer's state follows the weights then, not later.
+        fabric.strategy.precision.convert_module(model).to(fabric.device)
+        if self.checkpoint.exists():
+            self._restore()
+        if self.writes:  # a killed run may have been writing
+            for path in (self.checkpoint, out / "weights.pth", out / "metrics.csv", out / "run.json"):
+                clear_unfinished(path)
+        session = {"from step": self.start, **provenance(), "processes": processes.count(), "data": origin or {}}
+        self.sessions.append(session)
+        self.events = _events(out, self.start) if tensorboard and self.writes else None
+
+    def _restore(self) -> None:
+        try:
+            state = self._read()
+            if state["settings"] != asdict(self.settings):
+                raise InputError(
+                    f"{self.checkpoint} is of a run with other settings; delete it or choose another --out."
+                )
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.fabric.strategy.precision.load_state_dict(state["precision"])  # the scale of 16-bit losses
+            self.start, self.rows = int(state["step"]), list(state["rows"])
+            self.seconds, self.sessions = float(state["seconds"]), list(state["sessions"])
+            if self.start > self.settings.steps or [row["step"] for row in self.rows] != list(range(self.start)):
+                raise ValueError("rows that aren't those of its steps")
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:  # broken bytes raise nearly every kind
+            if isinstance(error, OSError) and error.filename is not None:
+                raise  # of the disk, not of what the file holds
+            kind = type(error).__name__
+            raise InputError(f"{self.checkpoint} cannot be read ({kind}); delete it to start this run anew.") from None
+
+    def _read(self) -> dict:
+        with zipfile.ZipFile(self.checkpoint) as members:
+            if damaged := members.testzip():  # PyTorch itself doesn't look at the sums
+                raise ValueError(damaged)
+        return torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+
+    def steps(self, batches: Iterable) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield (step, batch) with progress; checkpoint after every `save_every` steps that were run.
+
+        Raises:
+            Stopped: SIGTERM or Ctrl-C came, and the step in hand is done and saved.
+        """
+        self.model.train()
+        begun, before, total = time.perf_counter(), self.seconds, self.settings.steps
+        hidden = None if self.writes else True  # None: shown on a terminal
+        bar = tqdm(batches, initial=self.start, total=total, desc=self.out.name, disable=hidden)
+        with asked_to_stop() as self.asked:
+            for step, batch in enumerate(bar, start=self.start):
+                # Reseeded at every step, so that a resumed run draws what an uninterrupted one would.
+                torch.manual_seed(self.settings.seed * 1_000_003 + step)
+                yield step, batch
+                done, self.seconds = step + 1, before + time.perf_counter() - begun
+                bar.set_postfix(loss=f"{self.rows[-1]['loss']:.3f}")
+                stop = self.stop and done < total
+                if stop or done % self.save_every == 0:
+                    self.save(done)
+                if stop:
+                    bar.close()
+                    raise Stopped(self.stop, f"stopped after {done} of {total} steps")
+
+    def log(self, step: int, rate: float, **values: torch.Tensor) -> None:
+        """Take down a step: its learning rate, and scalars (of this process's share; their mean over processes)."""
+        values = {name: value.detach().float() for name, value in values.items()}
+        self.stop = self.asked.number
+        if processes.count() > 1:
+            # A signal may reach one process a step before the others: all stop where the first has heard of it.
+            stop = torch.tensor(float(self.stop), device=self.fabric.device)
+            *means, stop = processes.averaged(torch.stack([*values.values(), stop]))
+            values, self.stop = dict(zip(values, means, strict=True)), (self.stop or signal.SIGTERM) if stop else 0
+        row = {name: value.item() for name, value in values.items()}
+        if not math.isfinite(row["loss"]):
+            raise InputError(
+                f"{self.out}: the loss is {row['loss']} at step {step}; lower lr or use precision 32-true."
+            )
+        self.rows.append({"step": step, **row, "lr": rate})
+        if self.events:
+            for name, value in (*row.items(), ("lr", rate)):
+                self.events.add_scalar(name, value, step)
+
+    def save(self, step: int) -> None:
+        """Write a checkpoint from which the run goes on after `step` steps."""
+        average_statistics(self.model)
+        if self.writes:
+            state = {
+                "step": step,
+                "settings": asdict(self.settings),
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "precision": self.fabric.strategy.precision.state_dict(),
+                "rows": self.rows,
+                "seconds": self.seconds,
+                "sessions": self.sessions,
+            }
+            write_tensors(self.checkpoint, state)
+            self.write_records()
+
+    def write_records(self) -> None:
+        """`metrics.csv` and `run.json` of what was run so far."""
+        with written_whole(self.out / "metrics.csv") as temporary, open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
+            writer.writeheader()
+            writer.writerows(self.rows)
+        record = {"settings": asdict(self.settings), "seconds": self.seconds, "sessions": self.sessions}
+        write_json(self.out / "run.json", record)
+        if self.events:
+            self.events.flush()
+
+    def finish(self, encoder: Encoder, input: str) -> Path:
+        """Write records and weights, drop the checkpoint, return the weights' path."""
+        average_statistics(self.model)
+        path = self.out / "weights.pth"
+        if self.writes:
+            self.write_records()
+            save_weights(path, encoder, input=input)
+            self.checkpoint.unlink(missing_ok=True)
+        processes.wait()
+        return path
+
+
+def _events(out: Path, start: int):
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InputError("TensorBoard isn't installed: pip install 'stt-core[logs]', or set tensorboard off.") from None
+    return SummaryWriter(str(out / "events"), purge_step=start)  # what a killed run logged beyond start is dropped

@@ -1,0 +1,68 @@
+"""Step two: the training loop (paper section 2). Resumable, logged, on one process or many."""
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+
+from stt_core import distributed as processes
+from stt_core.batch_norm import part_of_batch, synchronise
+from stt_core.distributed import ALONE, Scale, start
+from stt_core.errors import TRAINING, out_of_memory
+from stt_core.temporal import SpatialThenTemporal, TemporalSettings
+from stt_core.training.loop import apply_scale, batches_of, check_division, set_rate
+from stt_core.training.pairs import FramePairs
+from stt_core.training.run import Run
+
+
+@out_of_memory(TRAINING.format(step="temporal"))
+def train_temporal(
+    settings: TemporalSettings,
+    pairs: FramePairs,
+    out: str | Path,
+    *,
+    initial: str | Path | None,
+    teacher: str | Path | None,
+    scale: Scale = ALONE,
+    save_every: int = 50,
+    origin: dict | None = None,
+) -> Path:
+    """Step two: train on frame pairs; files as in `train_spatial`.
+
+    Batch statistics are those of all processes together (SyncBN, paper section 2), so that their number changes nothing but
+    rounding. With `accumulate`, each part of the batch has its own, as on a device that holds no more.
+
+    Args:
+        initial: weights the student starts from; None = from scratch.
+        teacher: weights of the frozen encoder; None is allowed where the global weight is 0.
+
+    Returns:
+        The path of `weights.pth`: the student, torchvision's names.
+    """
+    fabric = start(settings.precision, scale)
+    parts = settings.accumulate
+    check_division(settings.batch, parts * processes.count(), "temporal.accumulate times processes")
+    torch.manual_seed(settings.seed)
+    model = SpatialThenTemporal(settings, initial, teacher)
+    optimizer = torch.optim.Adam(model.student.parameters(), settings.lr, betas=(0.9, 0.999))
+    run = Run(Path(out), settings, model, optimizer, fabric, save_every, origin=origin, tensorboard=scale.tensorboard)
+    synchronise(model.student, fabric.device)
+    apply_scale(model.student, scale)
+    student = model.student
+    model, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
+    for step, batch in run.steps(batches_of(pairs, settings, run.start, scale.workers, parts)):
+        rate = set_rate(optimizer, step, settings)
+        channel = 1 + int(torch.randint(2, ()))  # a or b, one for the whole batch
+        optimizer.zero_grad()
+        totals: dict[str, torch.Tensor] = {}
+        for part, pairs_of_part in enumerate(batch.to(fabric.device).chunk(parts)):
+            with fabric.no_backward_sync(model, enabled=part + 1 < parts) if parts > 1 else nullcontext():
+                with part_of_batch(student, part, parts):
+                    losses = model(pairs_of_part, channel)
+                loss = sum(losses.values())
+                fabric.backward(loss / parts)
+            for name, value in {"loss": loss, **losses}.items():
+                totals[name] = totals.get(name, 0) + value.detach() / parts
+        optimizer.step()
+        run.log(step, rate, **totals)
+    return run.finish(student, "lab")

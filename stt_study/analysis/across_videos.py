@@ -1,0 +1,114 @@
+"""Whether features tell which part of a creature they see: the most similar cells of other videos, and their parts."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stt_core.features import resized
+from stt_core.files import read_json, write_json
+from stt_core.pictures import read_image
+from stt_study.analysis.learned import identity, stored_at
+from stt_study.analysis.retention import PAIRS, chosen_clips, coverage, pair_times
+from stt_study.benchmarks import datasets
+from stt_study.benchmarks.label_sources import label_source
+from stt_study.fingerprint import code_key, folder_fingerprint
+from stt_study.study import Study
+from stt_study.variants import title
+
+KINDS = ("all cells", "part cells")  # among which the most similar one is sought
+PART = 0.5  # a cell belongs to the part (0 is the background) that covers at least this much of it
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Labelled cells of one clip: features (n, C) of length 1, parts (n,), places (n, 3): frame number, row, column."""
+
+    sequence: datasets.Sequence
+    features: Tensor
+    parts: Tensor
+    places: Tensor
+    grid: tuple[int, int]
+
+
+def part_cells(study: Study, weights: str, frames: int = PAIRS) -> list[Cells]:
+    """The cells of the VIP task's clips as label propagation sees them, `frames` of each; mixed ones are left out."""
+    found = []
+    opening = {"depth": study.profile.spatial.depth, "width": study.profile.spatial.width, "seed": study.seed}
+    source = label_source(weights, stride=study.profile.evaluation.stride, **opening)
+    for sequence in chosen_clips(study, "vip"):
+        some = []
+        for t in pair_times(len(sequence.frames))[:frames]:
+            image = resized(read_image(sequence.frames[t]), study.profile.evaluation.vip.resize)
+            maps = F.normalize(source(image).cpu(), dim=0)
+            ids = datasets.read_sequence_mask(sequence, t)
+            share, part = coverage(ids, maps.shape[1:]).max(dim=0)  # (h, w)
+            void = F.interpolate(torch.from_numpy(ids == 255)[None, None].float(), size=maps.shape[1:], mode="area")
+            owned = (share >= PART) & (void[0, 0] == 0)
+            places = F.pad(owned.nonzero(), (1, 0), value=t)  # (n, 2) -> (n, 3)
+            some.append((maps[:, owned].T, part[owned], places))  # (C, n) -> (n, C)
+        found.append(Cells(sequence, *map(torch.cat, zip(*some, strict=True)), tuple(maps.shape[1:])))
+    return found
+
+
+def nearest_cells(queries: Tensor, other: Cells) -> dict[str, Tensor]:
+    """Kind of `KINDS` -> index (n,) into another clip's cells of the one most similar to each query (n, C).
+
+    "part cells" has none of the background; the clip must have a part.
+    """
+    similarity = queries @ other.features.T  # (n, C) @ (C, m)
+    every = similarity.argmax(dim=1)
+    return dict(zip(KINDS, (every, similarity.masked_fill_(other.parts == 0, -torch.inf).argmax(dim=1)), strict=True))
+
+
+def part_record(i: int, cells: list[Cells]) -> dict[str, float]:
+    """How often the most similar cell of another clip has the same part, over clip `i`'s parts and the other clips.
+
+    A clip counts only for parts that it has. "all cells": background may be found; "part cells": it may not. "chance,
+    …": a cell drawn by lot. nan if no other clip has any of the parts.
+    """
+    own = cells[i].parts > 0
+    queries, parts = cells[i].features[own], cells[i].parts[own]
+    found: dict[str, list[Tensor]] = {kind: [] for kind in KINDS + tuple(f"chance, {kind}" for kind in KINDS)}
+    for other in cells[:i] + cells[i + 1 :]:
+        there = torch.isin(parts, other.parts)
+        if not there.any():
+            continue
+        counts = torch.bincount(other.parts, minlength=int(parts.max()) + 1)[parts[there]].double()  # (n,)
+        for kind, index in nearest_cells(queries[there], other).items():
+            found[kind].append((other.parts[index] == parts[there]).double())
+            found[f"chance, {kind}"].append(
+                counts / ((other.parts > 0).sum() if kind == KINDS[1] else len(other.parts))
+            )
+    return {kind: torch.cat(some).mean().item() if some else float("nan") for kind, some in found.items()}
+
+
+def across_videos(study: Study, sources: dict[str, str]) -> pd.DataFrame:
+    """`part_record` on the VIP task's clips; measured where missing.
+
+    Args:
+        sources: names of variants or baselines -> what `Study.source` gives for them.
+
+    Returns:
+        One row a variant and clip: "variant", "sequence", and the shares.
+    """
+    inference, rows = study.profile.evaluation.vip, []
+    common = [
+        study.profile.evaluation.stride,
+        asdict(inference),
+        folder_fingerprint(study.folder("vip")),
+        code_key(__name__),
+    ]
+    for name, weights in sources.items():
+
+        def measure(out: Path, weights: str = weights) -> None:
+            cells = part_cells(study, weights)
+            write_json(out, {own.sequence.name: part_record(i, cells) for i, own in enumerate(cells)})
+
+        path = stored_at(study, "vip", name, [identity(study, weights), *common])
+        stored = read_json(study.make(path, measure))
+        rows += [{"variant": title(name), "sequence": clip, **record} for clip, record in stored.items()]
+    return pd.DataFrame(rows)

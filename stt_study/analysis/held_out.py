@@ -1,0 +1,179 @@
+"""Held-out pairs of frames with their masks, and what the local distillation sees of them.
+
+The student runs as in training: one colour channel dropped, statistics of the batch.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from stt_core.checkpoints import load_encoder
+from stt_core.color import LAB_SCALE, drop_channel, rgb_to_lab
+from stt_core.correlation import correlation
+from stt_core.encoder import STUDENT, Encoder
+from stt_core.errors import InputError
+from stt_core.files import read_json
+from stt_core.labels import one_hot
+from stt_core.losses import entropy_map
+from stt_core.pictures import read_image
+from stt_core.temporal import LEVELS, TemporalSettings
+from stt_core.training.decoding import VideoFrame
+from stt_study.benchmarks.datasets import Sequence, read_sequence_mask
+from stt_study.study import Study
+
+SCORES = ("entropy", "neg_log")  # see `losses.entropy_map`
+REGIONS = ("background", "inside objects", "object borders", "uncovered background", "partly hidden objects")
+PURE = 0.9  # a cell that its commonest id covers less lies on a border
+UNCOVERED = 0.25  # of a cell: by so much its background grew since the earlier frame
+BATCH = 8  # pairs at most
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Two neighbouring frames of a clip; `t` is the later one, the query; `hidden`: the ids partly occluded in it."""
+
+    sequence: Sequence
+    t: int
+    hidden: tuple[int, ...] | None  # None: the data don't say
+
+    @property
+    def name(self) -> str:
+        """Such as "val-02 00013", the later frame."""
+        return f"{self.sequence.name} {self.sequence.frames[self.t].stem}"
+
+    def views(self, size: int) -> Tensor:
+        """(2, 3, size, size) uint8 RGB: the whole earlier and later frame, squeezed into a square as in training."""
+        images = [read_image(self.sequence.frames[i]) for i in (self.t - 1, self.t)]
+        mode = cv2.INTER_AREA if min(images[0].shape[:2]) > size else cv2.INTER_LINEAR
+        views = np.stack([cv2.resize(image, (size, size), interpolation=mode) for image in images])
+        return torch.from_numpy(views).permute(0, 3, 1, 2)  # (2, H, W, 3) -> (2, 3, H, W)
+
+    def labels(self, cells: int) -> tuple[Tensor, Tensor]:
+        """(K + 1, cells, cells) of the earlier and of the later frame: what share of a cell every id covers."""
+        ids = [read_sequence_mask(self.sequence, i) for i in (self.t - 1, self.t)]
+        ids = [np.where(i == 255, 0, i) for i in ids]  # void
+        count = int(max(i.max() for i in ids))
+        maps = torch.stack([one_hot(i, count) for i in ids])  # (2, K + 1, H, W)
+        earlier, later = F.interpolate(maps, size=(cells, cells), mode="area")
+        return earlier, later
+
+
+def held_out(study: Study, most: int) -> list[HeldOut]:
+    """Pairs of neighbouring frames of the DAVIS task's "train" list, or of "val" where that is missing or trained on.
+
+    Returns:
+        At most `most`, evenly spread over the clips and mixed, so that a batch has many clips in it.
+
+    Raises:
+        InputError: neither list is there.
+    """
+    root = study.folder("davis")
+    sequences = study.sequences("davis", split_of(study))
+    events = read_json(root / "events.json") if (root / "events.json").is_file() else None
+    pairs = []
+    for sequence in sequences:
+        listed = None if events is None else events.get(sequence.name, {}).get("occlusions", {})
+        for t in range(1, len(sequence.frames)):
+            stem = sequence.frames[t].stem
+            hidden = None if listed is None else tuple(int(i) for i, stems in listed.items() if stem in stems)
+            pairs.append(HeldOut(sequence, t, hidden))
+    chosen = np.unique(np.linspace(0, len(pairs) - 1, min(most, len(pairs))).round().astype(int))
+    return [pairs[i] for i in np.random.default_rng(0).permutation(chosen)]
+
+
+def split_of(study: Study) -> str:
+    """The list that the pairs come from: "train", the validation clips of the shipped world, or "val"."""
+    videos = study.pairs(study.profile.temporal.size, cache=False).videos
+    trained = {
+        frames[0].path.stem if isinstance(frames[0], VideoFrame) else frames[0].parent.name
+        for frames in videos
+        if frames
+    }
+    try:
+        names = {sequence.name for sequence in study.sequences("davis", "train")}
+    except InputError:
+        return "val"
+    return "val" if names & trained else "train"
+
+
+def regions(earlier: Tensor, later: Tensor, hidden: tuple[int, ...] | None) -> dict[str, Tensor]:
+    """Where a query lies, from the labels of both frames; the first three share out the map, the others are part of it.
+
+    Args:
+        earlier, later: (K + 1, H, W), see `HeldOut.labels`.
+        hidden: ids of partly occluded objects; None leaves that region out.
+
+    Returns:
+        Some of `REGIONS` -> (H, W) bool.
+    """
+    share, owner = later.max(dim=0)
+    border = share < PURE
+    found = [~border & (owner == 0), ~border & (owner > 0), border, later[0] - earlier[0] >= UNCOVERED]
+    if hidden is not None:
+        found.append(torch.isin(owner, torch.tensor(hidden, dtype=owner.dtype)))
+    return dict(zip(REGIONS, found, strict=False))
+
+
+def label_error(coarse: Tensor, earlier: Tensor, later: Tensor) -> Tensor:
+    """The share of each query's pixels that gets a wrong id if ids are copied by the coarse correlation.
+
+    Args:
+        coarse: (1, N, N) with N = H W.
+        earlier, later: (K + 1, H, W), see `HeldOut.labels`.
+
+    Returns:
+        (H, W) in [0, 1].
+    """
+    copied = (coarse[0] @ earlier.flatten(1).T).T.view_as(later)  # (N, K + 1) -> (K + 1, H, W)
+    return 0.5 * (copied - later).abs().sum(dim=0)
+
+
+def levels(encoder: Encoder, views: Tensor, channel: int, settings: TemporalSettings) -> Iterator[dict[str, Tensor]]:
+    """What the local distillation sees of each pair, a pair at a time.
+
+    Args:
+        encoder: in training mode, with the student's strides.
+        views: (B, 2, 3, H, W) uint8 RGB. channel: 1 or 2, the Lab channel dropped.
+
+    Yields:
+        "fine" (1, 4 N, 4 N) and "coarse" (1, N, N) correlations, "query" and "reference" (1, C, h, w), the scores' maps
+        "entropy" and "neg_log" (1, h, w), and "colour" (h, w): mean error of the dropped channel, in units of Lab,
+        where the coarse correlation rebuilds it.
+    """
+    lab = rgb_to_lab(views.transpose(0, 1).flatten(0, 1).float() / 255)  # (2 B, 3, H, W): references, then queries
+    with torch.no_grad():
+        features = encoder(drop_channel(lab, channel), tuple(LEVELS))
+    stride = LEVELS["res4"]
+    for b in range(len(views)):
+        # (2 B, C, h, w) -> (1, C, h, w) twice
+        pair = {name: (f[b : b + 1], f[len(views) + b :][:1]) for name, f in features.items()}
+        reference, query = pair["res4"]
+        found = {"reference": reference, "query": query}
+        found["fine"] = correlation(*pair["res3"][::-1], radius=settings.radius_fine)
+        found["coarse"] = correlation(query, reference, radius=settings.radius_coarse)
+        found |= {score: entropy_map(query, reference, settings.radius_coarse, score) for score in SCORES}
+        hidden, true = lab[b, channel], lab[len(views) + b, channel]
+        rebuilt = found["coarse"][0] @ hidden[::stride, ::stride].reshape(-1, 1)  # (N, 1)
+        rebuilt = F.interpolate(rebuilt.view(1, 1, *query.shape[2:]), size=true.shape, mode="bilinear")[0]
+        error = LAB_SCALE[channel] * (rebuilt - true).abs()
+        yield found | {"colour": F.avg_pool2d(error, stride)[0]}
+
+
+def batches(study: Study, weights: Path, most: int) -> Iterator[tuple[HeldOut, dict[str, Tensor]]]:
+    """Held-out pairs and their `levels` under an encoder; channels a and b are dropped in turn, batch by batch."""
+    settings = study.profile.temporal
+    strides, pool = STUDENT
+    encoder = load_encoder(weights, strides=strides, pool=pool)[0].train()
+    size = min(settings.batch, BATCH)
+    pairs = held_out(study, most)
+    pairs = pairs[: max(len(pairs) // size, 1) * size]  # whole batches
+    for i in range(0, len(pairs), size):
+        some = pairs[i : i + size]
+        views = torch.stack([pair.views(settings.size) for pair in some])
+        yield from zip(some, levels(encoder, views, 1 + i // size % 2, settings), strict=True)

@@ -1,0 +1,232 @@
+"""`retention`'s measures over the labelled test clips, stored and as tables."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from tqdm import tqdm
+
+from stt_core.checkpoints import file_hash
+from stt_core.correlation import correlation
+from stt_core.encoder import STANDARD
+from stt_core.files import read_json, write_json
+from stt_core.losses import entropy_map, global_distillation_loss
+from stt_core.propagation import Inference
+from stt_core.temporal import TemporalSettings
+from stt_study.analysis import retention
+from stt_study.analysis.retention import Look, chosen_clips, coverage, looks, pair_times
+from stt_study.benchmarks import datasets
+from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
+from stt_study.results.bootstrap import bootstrap_interval, summary, verdict
+from stt_study.study import Study
+from stt_study.variants import title
+
+NAMES = ("random", "step_one", "step_two", "neither", "no_global", "no_local", "full")
+NEAREST = {"res5": 5, "res4": 10}  # k; at most a third of the map
+SURE = 0.9  # a cell that its commonest id covers less lies on a border
+AGAINST_TEACHER = {"overlap res5": 1, "overlap res4": 1, "CKA res5": 1, "CKA res4": 1, "loss": -1}  # -1: less is nearer
+CHANCE = {"overlap res5": "chance res5", "overlap res4": "chance res4", "loss": "flat loss"} | {
+    "mass": "area",
+    "top-k mass": "area",
+    "all cells": "chance, all cells",
+    "part cells": "chance, part cells",
+}
+"""Measure -> the column that says what it is by chance."""
+
+
+def clip_record(
+    sequence: datasets.Sequence,
+    teacher: Look,
+    student: Look,
+    training: TemporalSettings,
+    inference: Inference,
+    hidden: dict[str, list[str]] | None = None,
+) -> dict[str, float]:
+    """All measures of one student on one clip, means over its pairs; nan where the clip has no such thing.
+
+    Args:
+        teacher, student: see `looks`.
+        hidden: id -> names of the frames in which that object is partly hidden, where the data say so.
+
+    Returns:
+        Of the teacher's structure: "overlap", "CKA" and "chance" of "res5" and "res4", "loss" (that of global
+        distillation, weight 1), "flat loss" (of a student that sees no difference between cells). Of `point_map` from
+        frame 0: "mass" and "top-k mass" in the right object, "area" of it (all in shares of 1). Entropy in nats:
+        "entropy background", "… objects", "… borders", "… hidden".
+    """
+    found: dict[str, list[float]] = {}
+    times = pair_times(len(sequence.frames))
+    shown = [(sequence.frames[t - 1], sequence.frames[t]) for t in times]
+    for t, (earlier, later) in zip(times, shown, strict=True):
+        maps = {stage: [see(f)[stage] for see in (teacher, student) for f in (later, earlier)] for stage in NEAREST}
+        values = {}
+        for stage, k in NEAREST.items():
+            # The loss compares plain products, label propagation cosines.
+            of = maps[stage] if stage == "res5" else [F.normalize(m, dim=0) for m in maps[stage]]
+            cells = of[0][0].numel()
+            k = max(1, min(k, cells // 3))
+            rows = [retention.nearest(*of[i : i + 2], k) for i in (0, 2)]
+            values |= {f"overlap {stage}": retention.neighbour_overlap(*rows), f"chance {stage}": k / cells}
+        taught, own = (tuple(m[None] for m in maps["res5"][i : i + 2]) for i in (0, 2))  # each (query, reference)
+        values["loss"] = global_distillation_loss(*own, *taught, training.teacher_temperature).item()
+        target = correlation(*taught, temperature=training.teacher_temperature)
+        values["flat loss"] = (target - 1 / target.shape[2]).square().mean().item()
+        values |= _points(sequence, student, t, inference) | _entropies(sequence, student, t, training, hidden)
+        for name, value in values.items():
+            found.setdefault(name, []).append(value)
+    for stage in NEAREST:
+        frames = dict.fromkeys(f for pair in shown for f in pair)
+        cells = [torch.cat([see(f)[stage].flatten(1).T for f in frames]) for see in (teacher, student)]  # (N, C) each
+        found[f"CKA {stage}"] = [retention.linear_cka(*cells)]
+    return {name: float(pd.Series(values).mean()) for name, values in found.items()}  # without nan
+
+
+def _points(sequence: datasets.Sequence, student: Look, t: int, inference: Inference) -> dict[str, float]:
+    """Means over the objects of frame 0 that frame `t` shows, too."""
+    first, now = (datasets.read_sequence_mask(sequence, i) for i in (0, t))
+    here, there = (student(sequence.frames[i])["res4"] for i in (0, t))
+    rows = []
+    for k in sorted({*np.unique(first).tolist()} & {*np.unique(now).tolist()} - {0, 255}):
+        cell = retention.cell_of(retention.central_pixel(first == k), first.shape, here.shape[1:])
+        inside = coverage((now == k).astype(np.uint8), there.shape[1:])[1]
+        maps = [retention.point_map(here, cell, there, inference.temperature, n) for n in (None, inference.topk)]
+        rows.append([*((m * inside).sum().item() for m in maps), inside.mean().item()])
+    means = np.mean(rows, axis=0) if rows else [np.nan] * 3
+    return dict(zip(("mass", "top-k mass", "area"), map(float, means), strict=True))
+
+
+def _entropies(
+    sequence: datasets.Sequence, student: Look, t: int, training: TemporalSettings, hidden: dict | None
+) -> dict[str, float]:
+    maps = [student(sequence.frames[i])["coarse"][None] for i in (t, t - 1)]
+    entropy = entropy_map(*maps, training.radius_coarse)[0]
+    share, owner = coverage(datasets.read_sequence_mask(sequence, t), entropy.shape).max(dim=0)
+    ids = [int(k) for k, stems in (hidden or {}).items() if sequence.frames[t].stem in stems]
+    sure = share >= SURE
+    regions = {"background": sure & (owner == 0), "objects": sure & (owner > 0), "borders": ~sure}
+    regions["hidden"] = torch.isin(owner, torch.tensor(ids, dtype=owner.dtype))
+    return {f"entropy {region}": entropy[where].mean().item() for region, where in regions.items()}
+
+
+def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") -> pd.DataFrame:
+    """`clip_record` of encoders on the test clips of "davis" or "real"; measured where missing.
+
+    Args:
+        sources: names of variants or "random" -> what `Study.source` gives for them.
+
+    Returns:
+        One row a variant and clip: "variant" (its title), "sequence", and the measures.
+    """
+    training, inference = study.profile.temporal, getattr(study.profile.evaluation, task)
+    root, teaching, rows = study.folder(task), str(study.teacher), []
+    seen = [training.size, training.radius_coarse, training.teacher_temperature, asdict(inference)]
+    common = [seen, study.profile.evaluation.stride, file_hash(teaching), folder_fingerprint(root), code_key(__name__)]
+    events = read_json(root / "events.json") if (root / "events.json").is_file() else {}
+    teacher = cache(lambda: looks(study, teaching, task, STANDARD))  # opened once, and only if anything is missing
+    for name, weights in sources.items():
+
+        def measure(out: Path, name: str = name, weights: str = weights) -> None:
+            student, found = looks(study, weights, task), {}
+            for clip in tqdm(chosen_clips(study, task), desc=f"retention {name}", disable=None):
+                hidden = events.get(clip.name, {}).get("occlusions")
+                found[clip.name] = clip_record(clip, teacher(), student, training, inference, hidden)
+            write_json(out, found)
+
+        path = stored_at(study, task, name, [identity(study, weights), *common])
+        stored = read_json(study.make(path, measure))
+        rows += [{"variant": title(name), "sequence": clip, **record} for clip, record in stored.items()]
+    return pd.DataFrame(rows)
+
+
+def identity(study: Study, weights: str) -> str:
+    """What tells two sources of `Study.source` apart."""
+    spatial = study.profile.spatial
+    return f"random-{spatial.depth}-{spatial.width:g}-{study.seed}" if weights == "random" else file_hash(weights)
+
+
+def stored_at(study: Study, task: str, name: str, key: list) -> Path:
+    """Where what was measured of a variant lies."""
+    return study.out / "retention" / f"{task}-{name}-seed{study.seed}-{hash_of(key)}.json"
+
+
+def summaries(table: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
+    """Mean over clips and its 95 % bootstrap interval (`intervals`); clips without the measure are left out.
+
+    Args:
+        table: one row a variant and clip.
+
+    Returns:
+        One row a variant and measure, order kept: "variant", "measure", "mean", "low", "high", "chance" (mean of its
+        column of `CHANCE`; 0 for CKA; nan where there is none), "clips". Bounds are nan where there is no
+        interval: with fewer than three clips, or where all clips agree.
+    """
+    rows = []
+    for variant, some in table.groupby("variant", sort=False):
+        for measure in measures:
+            values = some[measure].dropna().to_numpy()
+            bounds = bootstrap_interval(values[None]) if len(values) > 2 else (-np.inf, np.inf)
+            low, high = (float(b) if np.isfinite(b) else np.nan for b in bounds)
+            chance = 0.0 if measure.startswith("CKA") else some[CHANCE[measure]].mean() if measure in CHANCE else np.nan
+            mean = float(values.mean()) if len(values) else np.nan
+            row = {"variant": variant, "measure": measure, "mean": mean, "low": low, "high": high}
+            rows.append(row | {"chance": chance, "clips": len(values)})
+    return pd.DataFrame(rows)
+
+
+def as_table(summary_rows: pd.DataFrame, digits: dict[str, int] | int = 2) -> pd.DataFrame:
+    """`summaries` as one row a variant, one column a measure, in the form "mean [low, high]"; chance as the last row.
+
+    Chance is the mean over the variants where it depends on them.
+    """
+
+    def shown(row: pd.Series) -> str:
+        n = digits if isinstance(digits, int) else digits.get(row.measure, 2)
+        if np.isnan(row["mean"]):
+            return ""
+        bounds = "" if np.isnan(row.low) else f" [{row.low:.{n}f}, {row.high:.{n}f}]"
+        return f"{row['mean']:.{n}f}{bounds}"
+
+    text = summary_rows.assign(text=summary_rows.apply(shown, axis=1))
+    wide = text.pivot(index="variant", columns="measure", values="text")
+    wide = wide.loc[list(dict.fromkeys(text.variant)), list(dict.fromkeys(text.measure))]
+    chance = text.groupby("measure").chance.mean()
+    places = {m: digits if isinstance(digits, int) else digits.get(m, 2) for m in wide}
+    wide.loc["by chance"] = ["" if np.isnan(chance[m]) else f"{chance[m]:.{places[m]}f}" for m in wide]
+    return wide.rename_axis(index=None, columns=None)
+
+
+def nearer(study: Study, task: str = "davis", full: str = "full", other: str = "no_global") -> dict[str, np.ndarray]:
+    """Measure of `AGAINST_TEACHER` -> first minus second (seeds, clips), in the measure's own unit, over the study's seeds."""
+    wide = []
+    for seed in study.seeds:
+        run = study.with_seed(seed)
+        table = against_teacher(run, {name: run.source(name) for name in (full, other)}, task)
+        wide.append(table.pivot(index="sequence", columns="variant"))
+    own, theirs = title(full), title(other)
+    return {m: np.stack([(w[m][own] - w[m][theirs]).to_numpy() for w in wide]) for m in AGAINST_TEACHER}
+
+
+def retained(study: Study, task: str = "davis", full: str = "full", other: str = "no_global") -> pd.DataFrame:
+    """Is the first nearer to the teacher than the second: paired by clip, over the study's seeds.
+
+    Returns:
+        One row a measure of `AGAINST_TEACHER`: "difference" (first minus second), "low", "high" (95 %), "seeds", "first
+        is nearer on" (clips out of all, by the mean over seeds), "nearer to the teacher" (a title, or "undecided" where
+        the interval holds zero).
+    """
+    rows = []
+    for measure, differences in nearer(study, task, full, other).items():
+        sign = AGAINST_TEACHER[measure]
+        row = summary(differences)
+        won = {"supported": title(full), "contradicted": title(other)}
+        winner = won.get(verdict(summary(sign * differences)), "undecided")
+        better = int((sign * differences.mean(axis=0) > 0).sum())
+        of = {name: row[name] for name in ("difference", "low", "high", "seeds")}
+        clips = f"{better} of {row['sequences']}"
+        rows.append({"measure": measure, **of, "first is nearer on": clips, "nearer to the teacher": winner})
+    return pd.DataFrame(rows).set_index("measure")

@@ -1,0 +1,156 @@
+"""What each loss did to the representation: how much of the teacher's structure is left, where correlation lands.
+
+The teacher is the frozen step-one encoder. Networks run in eval mode on whole frames with no channel dropped, as they
+are used after training.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stt_core.checkpoints import load_encoder
+from stt_core.color import normalize_rgb, rgb_to_lab
+from stt_core.encoder import STUDENT, random_encoder
+from stt_core.features import feature_source, resized
+from stt_core.labels import one_hot
+from stt_core.pictures import read_image
+from stt_study.benchmarks import datasets
+from stt_study.study import Study
+
+MOST = 12  # clips
+PAIRS = 2  # of neighbouring frames, a clip
+KEPT = 64  # frames whose maps are kept, so that the teacher's serve all students
+Look = Callable[[Path], dict[str, Tensor]]
+
+
+def nearest(query: Tensor, reference: Tensor, k: int, chunk: int = 1024) -> Tensor:
+    """Indices (Hq Wq, k) of the reference cells with the largest dot products, for every query cell.
+
+    Args:
+        query, reference: (C, Hq, Wq) and (C, Hr, Wr); normalise them for cosine.
+        k: at most Hr Wr.
+    """
+    cells, others = query.flatten(1).T, reference.flatten(1)  # (Nq, C), (C, Nr)
+    return torch.cat([(some @ others).topk(k, dim=1).indices for some in cells.split(chunk)])
+
+
+def neighbour_overlap(one: Tensor, other: Tensor) -> float:
+    """Share, 0 to 1, of the neighbours in `one` (N, k) that are in the same row of `other` (N, k); chance is k / Nr."""
+    return (one[:, :, None] == other[:, None]).any(dim=2).double().mean().item()
+
+
+def linear_cka(x: Tensor, y: Tensor, *, debiased: bool = True) -> float:
+    """Linear centred kernel alignment of two representations of the same cells, without any (N, N) matrix.
+
+    Args:
+        x, y: (N, C) and (N, D) features of N >= 4 cells.
+        debiased: with the unbiased estimate of HSIC (Song et al. 2012): unrelated features give 0 on average, whatever
+            N, C and D, where the plain measure comes near 1 once C and D exceed N.
+
+    Returns:
+        At most 1, which means equal up to rotation and scale; plain: at least 0. nan if either is constant.
+    """
+    x, y = ((f - f.mean(dim=0)).double() for f in (x, y))
+    if debiased:
+        cross, own_x, own_y = _unbiased_hsic(x, y), _unbiased_hsic(x, x), _unbiased_hsic(y, y)
+        scale = max(own_x, 0.0) * max(own_y, 0.0)
+    else:
+        cross, scale = (x.T @ y).square().sum(), (x.T @ x).square().sum() * (y.T @ y).square().sum()
+    return float(cross / scale**0.5) if scale > 0 else float("nan")
+
+
+def _unbiased_hsic(x: Tensor, y: Tensor) -> Tensor:
+    """HSIC of two linear kernels whose diagonals are left out, (N, C) and (N, D), centred to lose no digits."""
+    n = len(x)
+    own_x, own_y = x.square().sum(dim=1), y.square().sum(dim=1)  # the kernels' diagonals
+    rows_x, rows_y = x @ x.sum(dim=0) - own_x, y @ y.sum(dim=0) - own_y  # sums of their rows
+    product = (x.T @ y).square().sum() - own_x @ own_y
+    both = rows_x.sum() * rows_y.sum() / ((n - 1) * (n - 2))
+    return (product + both - 2 * (rows_x @ rows_y) / (n - 2)) / (n * (n - 3))
+
+
+def point_map(
+    features: Tensor, cell: tuple[int, int], later: Tensor, temperature: float, k: int | None = None
+) -> Tensor:
+    """Where a cell of one frame is found in a later one: softmax of cosine similarity, as label propagation weighs it.
+
+    Args:
+        features, later: (C, H, W), of any scale.
+        cell: (row, column).
+        k: only the k most similar cells count, as in propagation; None: all.
+
+    Returns:
+        (H, W), sums to 1.
+    """
+    query, later = F.normalize(features[:, cell[0], cell[1]], dim=0), F.normalize(later, dim=0)
+    similarity = torch.einsum("c,chw->hw", query, later)
+    if k is not None and k < similarity.numel():
+        similarity = similarity.masked_fill(similarity < similarity.flatten().topk(k).values[-1], -torch.inf)
+    return (similarity / temperature).flatten().softmax(dim=0).view_as(similarity)
+
+
+def central_pixel(inside: np.ndarray) -> tuple[int, int]:
+    """(x, y) px of the pixel of a region (H, W) bool that is nearest to the region's centre of mass."""
+    places = np.argwhere(inside)  # (n, 2) of y, x; the centre itself may lie beside a bent object
+    y, x = places[((places - places.mean(axis=0)) ** 2).sum(axis=1).argmin()]
+    return int(x), int(y)
+
+
+def cell_of(xy: tuple[int, int], size: Sequence[int], grid: Sequence[int]) -> tuple[int, int]:
+    """(row, column) of the cell of a grid (h, w) that holds a pixel of an image of size (H, W)."""
+    return xy[1] * grid[0] // size[0], xy[0] * grid[1] // size[1]
+
+
+def coverage(ids: np.ndarray, grid: Sequence[int]) -> Tensor:
+    """(K + 1, h, w): what share of each cell every id of a mask (H, W) covers; void (255) counts as background."""
+    ids = np.where(ids == 255, 0, ids)
+    return F.interpolate(one_hot(ids, int(ids.max()))[None], size=tuple(grid), mode="area")[0]
+
+
+def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], str] = STUDENT) -> Look:
+    """How a network sees a frame (its path): maps (C, h, w), kept for later calls.
+
+    "res5" and "coarse" (res4) are of the frame squeezed into a training crop, as the losses see it; "res4" is what
+    label propagation takes in `task`.
+
+    Args:
+        weights: as `Study.source` gives them, of an encoder.
+        layout: strides and pooling of the first two: `resnet.STUDENT`, or `STANDARD` for the teacher.
+    """
+    spatial, size = study.profile.spatial, study.profile.temporal.size
+    of = {"strides": layout[0], "pool": layout[1]}
+    if weights == "random":
+        encoder, colours = random_encoder(spatial.depth, spatial.width, study.seed, **of).eval(), "lab"
+    else:
+        encoder, colours = load_encoder(weights, **of)
+    prepare = rgb_to_lab if colours == "lab" else normalize_rgb
+    opening = {"depth": spatial.depth, "width": spatial.width, "seed": study.seed}
+    source = feature_source(weights, stride=study.profile.evaluation.stride, **opening)
+    resize = getattr(study.profile.evaluation, task).resize
+
+    @lru_cache(KEPT)
+    @torch.no_grad()
+    def look(path: Path) -> dict[str, Tensor]:
+        image = read_image(path)
+        rgb = torch.from_numpy(resized(image, (size, size))).permute(2, 0, 1)[None].float() / 255  # (1, 3, H, W)
+        maps = encoder(prepare(rgb), ("res4", "res5"))
+        return {"res5": maps["res5"][0], "coarse": maps["res4"][0], "res4": source(resized(image, resize)).cpu()}
+
+    return look
+
+
+def chosen_clips(study: Study, task: str) -> list[datasets.Sequence]:
+    """Up to `MOST` labelled test sequences of "davis", "real" or "vip", evenly spread over the list."""
+    sequences = study.sequences(task)
+    picked = np.linspace(0, len(sequences) - 1, min(MOST, len(sequences))).round().astype(int)
+    return [sequences[i] for i in picked]
+
+
+def pair_times(length: int) -> list[int]:
+    """Numbers of the later frames of up to `PAIRS` pairs of neighbours, evenly inside a video of so many frames."""
+    return sorted({max(1, round(length * (i + 1) / (PAIRS + 1))) for i in range(PAIRS)} & set(range(1, length)))

@@ -1,0 +1,175 @@
+"""What the released code's differences from the text do to the local distillation: which queries, which loss.
+
+Measured on held-out pairs of frames, with the student as training runs it: one colour channel dropped, statistics of
+the batch. A selection is a map of weights in [0, 1] over the queries; a mask is one of 0 and 1.
+"""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor
+from torch.nn import functional as F
+
+from stt_core.checkpoints import file_hash
+from stt_core.correlation import pool_correlation, window_mask
+from stt_core.files import read_json, write_json
+from stt_core.losses import SOFT_BORDER, LocalDistillation, local_distillation_loss, selection_mask, soft_weights
+from stt_core.temporal import LEVELS, TemporalSettings
+from stt_study.analysis.held_out import SCORES, batches, label_error, regions, split_of
+from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
+from stt_study.study import Study
+from stt_study.variants import VARIANTS
+
+NAMES = ("full", "quarter", "neg_log", "rows", "soft", "released", "released_soft")  # in `variants`; "full" is the text
+INNER = "inner"  # a control beside them: all cells alike, but for the border that soft weights leave out
+CERTAIN = 0.01  # nats: a query with less entropy has all but one cell ruled out
+
+
+def selection_weights(scores: dict[str, Tensor], local: LocalDistillation) -> Tensor:
+    """The weights that `local` gives to queries, (B, H, W) in [0, 1]; `scores`: each of `SCORES` -> (B, H, W)."""
+    chosen = scores[local.score]
+    return soft_weights(chosen) if local.soft else selection_mask(chosen, local.share, local.selection).to(chosen.dtype)
+
+
+def variants(temporal: TemporalSettings) -> dict[str, LocalDistillation]:
+    """The settings of each of `NAMES`; soft weights only where the map is larger than their border."""
+    found = {name: replace(temporal.local, **dict(VARIANTS[name].local)) for name in NAMES}
+    large = temporal.size // LEVELS["res4"] > 2 * SOFT_BORDER
+    return {name: local for name, local in found.items() if large or not local.soft}
+
+
+def effective_share(weights: Tensor) -> float:
+    """(sum w)^2 / (N sum w^2): of a mask the share that is kept, of equal weights 1, whatever their scale."""
+    return float(weights.sum() ** 2 / (weights.numel() * weights.square().sum()).clamp(min=1e-12))
+
+
+def overlap(a: Tensor, b: Tensor) -> float:
+    """Sum of the smaller over sum of the larger weights: of masks the intersection over union."""
+    return float(torch.minimum(a, b).sum() / torch.maximum(a, b).sum().clamp(min=1e-12))
+
+
+def reachable(target: Tensor, window: Tensor) -> Tensor:
+    """Of all rows that a windowed softmax can give, those nearest to the target: what the row lacks is spread evenly.
+
+    Args:
+        target: (B, N, N) with rows that sum to at most 1.
+        window: (N, N) bool, where a row may be above 0.
+
+    Returns:
+        (B, N, N) with rows that sum to 1.
+    """
+    inside = target * window
+    return inside + window * ((1 - inside.sum(dim=2)) / window.sum(dim=1))[:, :, None]
+
+
+def rank_correlation(a: Tensor, b: Tensor) -> float:
+    """Spearman's, nan where one of them is constant."""
+    if a.min() == a.max() or b.min() == b.max():
+        return float("nan")
+    return float(spearmanr(a.flatten(), b.flatten()).statistic)
+
+
+def loss_figures(level: dict[str, Tensor], local: LocalDistillation, weights: Tensor, radius: int) -> dict:
+    """The loss of one pair, unweighted, and its gradient.
+
+    Args:
+        level: of one pair, see `held_out.levels`.
+        weights: (h, w), what `local` gives to the queries.
+        radius: cells, of the coarse level's window.
+
+    Returns:
+        "loss"; "floor", the least that any coarse correlation can reach at these weights; "matched", the loss of one
+        whose rows are the fine correlation's, pooled; norms of the "gradient" with respect to the coarse correlation
+        and of what of it passes the "softmax"; "logits" (N, N), the latter.
+    """
+    coarse = level["coarse"].clone().requires_grad_()
+    loss = local_distillation_loss(level["fine"], coarse, level["query"], level["reference"], local, radius=radius)
+    (gradient,) = torch.autograd.grad(loss, coarse)
+    # A softmax passes on c (g - sum c g): what is alike in a whole row has no effect.
+    passed = level["coarse"] * (gradient - (level["coarse"] * gradient).sum(dim=2, keepdim=True))
+    height, width = level["query"].shape[2:]
+    grid = 2 * height, 2 * width
+    target = pool_correlation(level["fine"], *grid, rows=local.target_rows)
+    rows = {
+        "floor": reachable(target, window_mask(height, width, radius)),
+        "matched": pool_correlation(level["fine"], *grid),
+    }
+    errors = {
+        name: _mean((row - target).square().mean(dim=2).flatten(), weights.flatten()) for name, row in rows.items()
+    }
+    figures = {"loss": loss.detach(), **errors, "gradient": gradient.norm(), "softmax": passed.norm()}
+    return {name: float(value) for name, value in figures.items()} | {"logits": passed[0].detach()}
+
+
+def measure(study: Study, weights: Path, most: int = 48) -> dict[str, pd.DataFrame]:
+    """What every variant selects and what its loss is, for one encoder; measured once and kept.
+
+    Args:
+        weights: of a Lab encoder of the profile's depth and width.
+        most: pairs at most; whole batches of them are taken.
+
+    Returns:
+        "pairs": one row a pair: `pair`, the scores' rank correlations with each other and with both errors, quantiles
+        of the entropy in nats, the share of queries below `CERTAIN`, and the share of the map in each of `REGIONS`.
+        "variants": one row a pair and variant (or `INNER`, which has no loss): `variant`, `kept` (effective share),
+        "colour kept" and "colour left" (mean error over selected and left-out queries, units of Lab), "label kept" and
+        "label left" (0 to 1), "in REGION" (share of the selection), "with NAME" (`overlap`), and `loss_figures`, with
+        `cosine` of the gradient past the softmax with the text's. "profiles": `variant`, `axis` ("row" or "column"),
+        `place` (cell) and `kept`, the mean weight there.
+
+    Raises:
+        InputError: there are no such data, or a frame or mask is broken.
+    """
+    settings = study.profile.temporal
+    prints = [file_hash(weights), split_of(study), folder_fingerprint(study.folder("davis"))]
+    path = study.out / "selection" / f"{hash_of([asdict(settings), most, prints, code_key(__name__)])}.json"
+    stored = read_json(study.make(path, lambda out: write_json(out, _measured(study, weights, most))))
+    return {name: pd.DataFrame(rows) for name, rows in stored.items()}
+
+
+def _measured(study: Study, weights: Path, most: int) -> dict[str, list[dict]]:
+    settings, rows, pairs, totals = study.profile.temporal, [], [], {}
+    for pair, level in batches(study, weights, most):
+        earlier, later = pair.labels(level["query"].shape[3])
+        where = regions(earlier, later, pair.hidden)
+        errors = {"colour": level["colour"], "label": label_error(level["coarse"], earlier, later)}
+        ranks = {f"{score} with {e}": rank_correlation(level[score][0], errors[e]) for score in SCORES for e in errors}
+        low, median, high = level["entropy"].quantile(torch.tensor([0.1, 0.5, 0.9])).tolist()
+        ranks |= {"entropy 10 %": low, "entropy 50 %": median, "entropy 90 %": high}
+        ranks["certain"] = float((level["entropy"] < CERTAIN).float().mean())
+        ranks["entropy with neg_log"] = rank_correlation(level["entropy"], level["neg_log"])
+        pairs.append(
+            {"pair": pair.name, **ranks, **{region: float(there.float().mean()) for region, there in where.items()}}
+        )
+        chosen = {key: (local, selection_weights(level, local)[0]) for key, local in variants(settings).items()}
+        if any(local.soft for local, _ in chosen.values()):
+            chosen[INNER] = None, soft_weights(torch.ones_like(level["entropy"]))[0]
+        text = None
+        for key, (local, w) in chosen.items():
+            row = {"pair": pair.name, "variant": key, "kept": effective_share(w)}
+            for error, values in errors.items():
+                row |= {f"{error} kept": _mean(values, w), f"{error} left": _mean(values, 1 - w)}
+            row |= {f"in {region}": _mean(there.float(), w) for region, there in where.items()}
+            row |= {f"with {other}": overlap(w, v) for other, (_, v) in chosen.items()}
+            if local:  # else the control, which is no loss of anyone's
+                figures = loss_figures(level, local, w, settings.radius_coarse)
+                logits = figures.pop("logits").flatten()
+                text = logits if text is None else text  # `NAMES` begins with it
+                row |= figures | {"cosine": float(F.cosine_similarity(logits, text, dim=0))}
+            rows.append(row)
+            for axis, kept in (("row", w.mean(dim=1)), ("column", w.mean(dim=0))):
+                totals[key, axis] = totals.get((key, axis), 0) + kept
+    profiles = [
+        {"variant": key, "axis": axis, "place": place, "kept": float(kept) / len(pairs)}
+        for (key, axis), total in totals.items()
+        for place, kept in enumerate(total)
+    ]
+    return {"pairs": pairs, "variants": rows, "profiles": profiles}
+
+
+def _mean(values: Tensor, weights: Tensor) -> float:
+    """Weighted mean; nan where nothing weighs."""
+    return float((values * weights).sum() / weights.sum())

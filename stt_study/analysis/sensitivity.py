@@ -1,0 +1,178 @@
+"""How much a result depends on the settings of label propagation, one at a time, on video object segmentation."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from stt_core import labels
+from stt_core.errors import InputError
+from stt_core.features import feature_source, resized
+from stt_core.files import read_json, write_json
+from stt_core.pictures import read_image
+from stt_study.analysis.held_out import split_of
+from stt_study.analysis.layers import encoder_of
+from stt_study.analysis.settings_around import LAYERS, Setting, settings_around
+from stt_study.analysis.together import Together
+from stt_study.benchmarks import datasets, metrics
+from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
+from stt_study.results.bootstrap import bootstrap_interval
+from stt_study.study import Study
+from stt_study.variants import NO_ENCODER, title
+
+MOST = 6  # sequences
+
+
+def decode_plain(maps: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """`labels.decode_masks` without its normalisation: maps (K, h, w) upsampled bilinearly, argmax; (H, W) uint8."""
+    full = F.interpolate(maps[None], size=tuple(size), mode="bilinear", align_corners=False)[0]  # (K, H, W)
+    return full.max(dim=0).indices.to(torch.uint8).cpu().numpy()
+
+
+def scores(
+    sequence: datasets.Sequence, encoders: dict[int, Callable[[np.ndarray], dict[str, Tensor]]], settings: list[Setting]
+) -> list[dict[str, float]]:
+    """J&F-Mean of a sequence under each setting, all sequence's objects averaged, a frame at a time.
+
+    Args:
+        encoders: stride -> as `encoder_of` gives it, with the settings' layers.
+        settings: with the same `resize`.
+
+    Returns:
+        One dict a setting: "objects" (their number), "J&F" (0 to 1).
+
+    Raises:
+        InputError: fewer than three frames, or a first mask without an object.
+    """
+    length, given = len(sequence.frames), datasets.read_sequence_mask(sequence, 0)
+    given = np.where(given == 255, 0, given)
+    count = int(given.max())
+    if length < 3 or not count:
+        raise InputError(
+            f"{sequence.frames[0].parent} needs three frames and an object in the first mask to be scored."
+        )
+    inputs: dict[tuple[int, str], list[int]] = {}
+    for i, setting in enumerate(settings):
+        inputs.setdefault((setting.stride, setting.layer), []).append(i)
+    together = {key: Together([settings[i].inference for i in some], length) for key, some in inputs.items()}
+    sums = np.zeros((len(settings), 2))  # of J and F
+    for t, path in enumerate(sequence.frames):
+        image = resized(read_image(path), settings[0].inference.resize)
+        features = {(s, name): maps for s, encode in encoders.items() for name, maps in encode(image).items()}
+        if t == 0:
+            for key, propagation in together.items():
+                maps = labels.to_grid(labels.one_hot(given, count), features[key].shape[1:], "nearest")
+                propagation.put(0, features[key], maps)
+            continue
+        ids = datasets.read_sequence_mask(sequence, t) if t < length - 1 else None  # the last frame isn't scored
+        for key, some in inputs.items() if ids is not None else ():
+            decoded: dict[tuple, list[float]] = {}
+            for i, maps in zip(some, together[key].propagate(t, features[key]), strict=True):
+                decode = labels.decode_masks if settings[i].normalise else decode_plain
+                seen = (settings[i].normalise, id(maps))
+                if seen not in decoded:
+                    masks = decode(maps, ids.shape)
+                    decoded[seen] = [metrics.frame_scores(masks == k, ids == k) for k in range(1, count + 1)]
+                sums[i] += np.sum(decoded[seen], axis=0)
+    return [{"objects": count, "J&F": float(score)} for score in sums.mean(axis=1) / (count * (length - 2))]
+
+
+def clips(study: Study) -> tuple[str, list[datasets.Sequence]]:
+    """The list that settings are looked at on (see `held_out.split_of`), and up to `MOST` of its sequences, evenly chosen.
+
+    Raises:
+        InputError: there are no such sequences.
+    """
+    split = split_of(study)
+    sequences = study.sequences("davis", split)
+    chosen = np.linspace(0, len(sequences) - 1, min(MOST, len(sequences))).round().astype(int)
+    return split, [sequences[i] for i in chosen]
+
+
+def sensitivity(study: Study, name: str, axes: Sequence[str] | None = None) -> pd.DataFrame:
+    """J&F-Mean of a variant or baseline on `clips`, one setting at a time changed from the profile's; stored.
+
+    Args:
+        axes: some of those of `settings_around`; None: all. Those of `SEARCHLESS` take little longer than one setting.
+
+    Returns:
+        One row an axis, value and sequence: "variant" (its title), "axis", "value", "own" (whether the profile's),
+        "sequence", "objects" (their number), "J&F" (0 to 1).
+
+    Raises:
+        ValueError: "copy" and "flow" propagate nothing.
+    """
+    if name in ("copy", "flow"):
+        raise ValueError(f"{name} has no settings of propagation.")
+    weights, spatial = study.source(name), study.profile.spatial
+    own = Setting(study.profile.evaluation.davis, study.profile.evaluation.stride)
+    around = settings_around(own, ("res4",) if name in NO_ENCODER else LAYERS)
+    around = {axis: values for axis, values in around.items() if axes is None or axis in axes}
+    settings = list(dict.fromkeys(setting for values in around.values() for setting in values.values()))
+    opening = {"depth": spatial.depth, "width": spatial.width, "seed": study.seed}
+    split, sequences = clips(study)
+    identity = feature_source(weights, stride=own.stride, **opening).identity
+    names = [sequence.name for sequence in sequences]
+    prints = [folder_fingerprint(study.folder("davis")), code_key(__name__)]
+    path = study.out / "sensitivity" / f"{name}-{hash_of([identity, opening, settings, split, names, prints])}.json"
+
+    def measure(out: Path) -> None:
+        layers: dict[int, list[str]] = {}
+        for setting in settings:
+            layers[setting.stride] = [*dict.fromkeys([*layers.get(setting.stride, []), setting.layer])]
+        encoders = {stride: encoder_of(weights, stride, some, **opening) for stride, some in layers.items()}
+        bar = tqdm(sequences, desc=f"sensitivity {name}", disable=None)
+        write_json(out, {sequence.name: scores(sequence, encoders, settings) for sequence in bar})
+
+    stored, rows = read_json(study.make(path, measure)), []
+    for axis, values in around.items():
+        # Strides are compared with fewer preceding frames, so there the profile's stride stands for the profile.
+        for value, setting in values.items():
+            mine = value == own.stride if axis.startswith("stride") else setting == own
+            row = {"variant": title(name), "axis": axis, "value": value, "own": mine}
+            rows += [{**row, "sequence": s, **stored[s][settings.index(setting)]} for s in names]
+    return pd.DataFrame(rows)
+
+
+def means(table: pd.DataFrame) -> pd.DataFrame:
+    """J&F-Mean, all objects counting alike as in DAVIS's own table: one row a variant, axis and value, order kept."""
+    weighted = table.assign(sum=table["J&F"] * table.objects)
+    grouped = weighted.groupby(["variant", "axis", "value", "own"], sort=False)[["sum", "objects"]].sum()
+    return grouped.assign(**{"J&F-Mean": grouped["sum"] / grouped.objects}).drop(columns="sum").reset_index()
+
+
+def largest_changes(table: pd.DataFrame) -> pd.DataFrame:
+    """How far each axis moves J&F-Mean from the profile's own value: one row a variant and axis, in points.
+
+    Returns:
+        "own" (value), "J&F-Mean" (in percent), "best of" (how many values), "best" (value), "gain", "worst" (value), "loss";
+        gain and loss as text with their 95 % bootstrap intervals over clips, "" where the own value is the best or the worst. The
+        best of several values gains something by chance alone. Sorted by the larger of gain and loss, largest first.
+    """
+    rows = []
+    for (variant, axis), values in means(table).groupby(["variant", "axis"], sort=False):
+        own = values[values.own].iloc[0]
+        best, worst = (values.loc[values["J&F-Mean"].agg(which)] for which in ("idxmax", "idxmin"))
+        some = table[(table.variant == variant) & (table.axis == axis)]
+        scores = some.pivot(index="sequence", columns="value", values="J&F")
+        objects = some.groupby("sequence").objects.first().loc[scores.index].to_numpy(float)
+
+        def change(to: pd.Series, own: pd.Series = own, scores: pd.DataFrame = scores, n: np.ndarray = objects) -> str:
+            if to.value == own.value:
+                return ""
+            differences = 100 * (scores[to.value] - scores[own.value]).to_numpy()
+            low, high = bootstrap_interval(differences[None], n)
+            bounds = f" [{low:.1f}, {high:.1f}]" if np.isfinite(low) else ""
+            return f"{np.average(differences, weights=n):+.1f}{bounds}"
+
+        row = {"variant": variant, "axis": axis, "own": own.value, "J&F-Mean": 100 * own["J&F-Mean"]}
+        row |= {"best of": len(values), "best": best.value, "gain": change(best)}
+        row |= {"worst": worst.value, "loss": change(worst)}
+        row["moved"] = max(best["J&F-Mean"] - own["J&F-Mean"], own["J&F-Mean"] - worst["J&F-Mean"])
+        rows.append(row)
+    return pd.DataFrame(rows).sort_values("moved", ascending=False, kind="stable").drop(columns="moved")

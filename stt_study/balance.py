@@ -1,0 +1,89 @@
+"""Carrying the paper's loss weights to a smaller geometry, by the gradient's shares.
+
+A mean-squared error between softmax maps over N references shrinks with N, so 1000 and 50, chosen at 256 px, weigh more
+on smaller maps. The rule: on the same pairs and the same starting weights, measure the gradient of every term with
+respect to the student at the paper's geometry (256 px, radius 12 and 6) and at the run's own; choose the small run's
+weights so that each distillation's gradient keeps the ratio to the reconstruction's that it has at the paper's.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader
+
+from stt_core.temporal import SpatialThenTemporal, TemporalSettings
+from stt_core.training.loop import EpochBatches
+from stt_core.training.pairs import FramePairs
+
+PAPER_SIZE = 256  # px; the paper's crops
+PAPER_RADII = {"radius_fine": 12, "radius_coarse": 6}  # cells
+PAPER_WEIGHTS = {"local": 1000.0, "global": 50.0}
+
+
+def gradient_norms(
+    settings: TemporalSettings, pairs: FramePairs, initial: Path, teacher: Path, batches: int = 4
+) -> dict[str, float]:
+    """Mean norm, over batches, of each term's gradient with respect to the student, all weights 1.
+
+    Args:
+        settings: geometry, depth and width; its weights are ignored, but for whether `weight_forget` is 0.
+        pairs: training pairs of `settings.size`.
+        initial, teacher: step-one weights.
+
+    Returns:
+        "reconstruction" (both levels together), "local", "global" (and "forget") -> gradient norm.
+    """
+    units = {"weight_fine": 1.0, "weight_coarse": 1.0, "weight_local": 1.0, "weight_global": 1.0}
+    units["weight_forget"] = float(bool(settings.weight_forget))
+    model = SpatialThenTemporal(replace(settings, **units), initial, teacher).train()
+    sampler = EpochBatches(len(pairs), min(settings.batch, 8), batches, seed=settings.seed)
+    parameters = list(model.student.parameters())
+    totals = dict.fromkeys(("reconstruction", "local", "global", "forget"), 0.0)
+    for step, batch in enumerate(DataLoader(pairs, batch_sampler=sampler)):
+        losses = model(batch, 1 + step % 2)  # both channels in turn
+        losses["reconstruction"] = losses.pop("fine") + losses.pop("coarse")
+        for name, loss in losses.items():
+            gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+            squared = sum(g.square().sum() for g in gradients if g is not None)
+            totals[name] += squared.sqrt().item() / batches
+    return {name: total for name, total in totals.items() if total or name != "forget"}
+
+
+def carried_weights(
+    settings: TemporalSettings, pairs: Callable[[int], FramePairs], initial: Path, teacher: Path
+) -> dict[str, dict[str, float]]:
+    """The distillations' weights for `settings`' geometry.
+
+    Args:
+        pairs: the training pairs at a size in px.
+        initial, teacher: step-one weights.
+
+    Returns:
+        "paper" and "here": gradient norms at either geometry, all weights 1. "ratio": weighted norm of each
+        distillation over the reconstruction's at the paper's geometry and weights, which is what is carried over.
+        "weights": the weights that give the same ratio here. At the paper's geometry they are 1000 and 50.
+    """
+    paper = replace(settings, size=PAPER_SIZE, **PAPER_RADII)
+    at_paper = gradient_norms(paper, pairs(paper.size), initial, teacher)
+    same = (settings.size, settings.radius_fine, settings.radius_coarse) == (PAPER_SIZE, *PAPER_RADII.values())
+    here = at_paper if same else gradient_norms(settings, pairs(settings.size), initial, teacher)
+    ratio = {name: PAPER_WEIGHTS[name] * at_paper[name] / at_paper["reconstruction"] for name in PAPER_WEIGHTS}
+    weights = {name: ratio[name] * here["reconstruction"] / here[name] for name in PAPER_WEIGHTS}
+    return {"paper": at_paper, "here": here, "ratio": ratio, "weights": weights}
+
+
+def forget_weight(
+    settings: TemporalSettings, pairs: Callable[[int], FramePairs], initial: Path, weight_global: float
+) -> float:
+    """The weight at which learning without forgetting pulls as hard as the global distillation that it replaces.
+
+    The paper gives none. At this weight its gradient at the start of training has the norm of the global loss's.
+
+    Args:
+        initial: weights of the student and, frozen, of the teacher.
+        weight_global: of the global distillation in the full method, in this geometry.
+    """
+    norms = gradient_norms(replace(settings, weight_forget=1.0), pairs(settings.size), initial, initial)
+    return weight_global * norms["global"] / norms["forget"]

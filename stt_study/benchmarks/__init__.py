@@ -1,0 +1,1 @@
+"""The benchmarks: readers of the official layouts, protocols, measures, and runs of them."""

@@ -1,0 +1,90 @@
+"""What any features must beat: labels carried without any, by standing still or by dense optical flow."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stt_core.distributed import chosen_device
+from stt_core.features import FeatureSource, feature_source
+from stt_study.benchmarks.timm_source import timm_source
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A way to carry labels from frame to frame that needs no features.
+
+    Attributes:
+        weights, identity: its name, as a `FeatureSource` has them.
+        carry: images (H, W, 3) uint8 RGB, the first one's maps (K, H, W), "nearest" (masks) or "bilinear" (keypoints)
+            -> maps (K, H, W) of every image.
+    """
+
+    weights: str
+    identity: str
+    carry: Callable[[Iterable[np.ndarray], Tensor, str], Iterator[Tensor]]
+    stride: int = 1
+    device: str = "cpu"
+    note: str = ""
+
+
+def label_source(weights: str, **how) -> FeatureSource | Baseline:
+    """The baseline "copy" or "flow", or `dense_source(weights, **how)`."""
+    carriers = {"copy": copied, "flow": flowed}
+    if weights in carriers:
+        return Baseline(weights, weights, carriers[weights])
+    return dense_source(weights, **how)
+
+
+def dense_source(weights: str, **how) -> FeatureSource:
+    """`features.feature_source(weights, **how)`, or of "timm:NAME" and "timm:NAME@FILE" `timm_source.timm_source`."""
+    if weights.startswith("timm:"):
+        device = chosen_device(how.get("device", "auto"))
+        return timm_source(weights, stride=how.get("stride", 8), device=device)
+    return feature_source(weights, **how)
+
+
+def copied(images: Iterable[np.ndarray], first: Tensor, mode: str) -> Iterator[Tensor]:
+    """The first maps, for every image."""
+    for _ in images:
+        yield first
+
+
+def flowed(images: Iterable[np.ndarray], first: Tensor, mode: str) -> Iterator[Tensor]:
+    """The first maps moved by optical flow (OpenCV's DIS, medium preset).
+
+    The flow from each frame back to the one before it is composed into the place in frame 0 that each pixel comes from,
+    and the first maps are sampled there once, so that they don't blur. What comes from outside the picture is taken
+    from its border.
+    """
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    before = places = None
+    for image in images:
+        now = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        if places is None:
+            rows, columns = torch.meshgrid(*(torch.arange(n).float() for n in now.shape), indexing="ij")
+            places = torch.stack([columns, rows])  # (2, H, W): xy
+        else:
+            places = composed(places, torch.from_numpy(flow.calc(now, before, None)).permute(2, 0, 1))
+        before = now
+        yield sampled(first, places, mode)
+
+
+def composed(places: Tensor, back: Tensor) -> Tensor:
+    """Places (2, H, W) xy px in frame 0 of the pixels of frame t, from those of frame t - 1 and the flow `back` to it.
+
+    Pixel p of frame t is p + back(p) in frame t - 1, where `places` is read bilinearly.
+    """
+    rows, columns = torch.meshgrid(*(torch.arange(n) for n in places.shape[1:]), indexing="ij")
+    return sampled(places, back + torch.stack([columns, rows]), "bilinear")
+
+
+def sampled(maps: Tensor, places: Tensor, mode: str) -> Tensor:
+    """Maps (K, H, W) read at places (2, H, W) xy px, "nearest" or "bilinear"; outside of them, their border."""
+    last = torch.tensor([[[maps.shape[2] - 1]], [[maps.shape[1] - 1]]]).clamp(min=1)
+    grid = (2 * places / last - 1).permute(1, 2, 0)  # (2, H, W) -> (H, W, 2) in [-1, 1]
+    return F.grid_sample(maps[None], grid[None], mode=mode, padding_mode="border", align_corners=True)[0]

@@ -1,0 +1,195 @@
+"""The command line, `stt`: data, training, evaluation, each a function of the library with its arguments."""
+
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from stt_core.errors import InputError
+from stt_core.files import only_writer
+from stt_study.data.commands import data
+from stt_study.exit_codes import DEBUG, one_sentence
+from stt_study.plan_command import plan
+from stt_study.train_command import train
+
+
+def evaluate(
+    task: Annotated[Literal["davis", "vip", "jhmdb", "badja"], tyro.conf.Positional],
+    *,
+    data: Path,
+    weights: str,
+    out: Path,
+    preset: str | None = None,
+    stride: Literal[8, 4] | None = None,
+    split: str = "val",
+    year: Literal["2017", "2016"] = "2017",
+    davis: Path | None = None,
+    resize: int | None = None,
+    num_preceding: int | None = None,
+    radius: int | None = None,
+    topk: int | None = None,
+    temperature: float | None = None,
+    window: Literal["square", "circle"] | None = None,
+    first_windowed: bool | None = None,
+    depth: Literal[18, 50] = 18,
+    width: float = 1.0,
+    input: Literal["rgb", "lab"] = "rgb",
+    precision: Literal["float32", "bfloat16"] = "float32",
+    device: Literal["auto", "cuda", "cpu"] = "auto",
+) -> None:
+    """Propagate labels and measure, under torchrun with all its processes; sequences already in --out are kept.
+
+    Args:
+        task: DAVIS (J and F), VIP (mIoU), JHMDB or BADJA (PCK).
+        data: folder of the data set in its official layout.
+        weights: a weights file, "random" (untrained), "lab" (the Lab image as its own feature) or, without features,
+            "copy" (the first label stays) or "flow" (optical flow moves it).
+        out: folder for results.json, and masks/ or joints/ and overlays/.
+        preset: settings of propagation by name; the paper's for task and stride if not given, e.g. davis_s8. Others:
+            davis_crw, davis_vfs, davis_dino. The options below change single ones.
+        stride: pixels per cell of the features; the preset's, or 8, if not given.
+        split: list of sequences, "val" or another that the folder has; BADJA has none.
+        year: DAVIS: 2016 for all objects as one.
+        davis: BADJA: a DAVIS folder with its frames and masks, beside DAVIS in --data and next to it.
+        resize: short side in px.
+        num_preceding: frames of context beside the first.
+        radius: window in cells.
+        topk: cells of the context that vote.
+        temperature: of the softmax over their affinities.
+        window: square (|dy|, |dx| <= radius) or circle (closer than radius).
+        first_windowed: whether the window holds for the first frame, too.
+        depth: with --weights random: of the ResNet.
+        width: with --weights random: of the ResNet.
+        input: colours of weights that do not say.
+        precision: of the encoder; bfloat16 is faster where the processor has units for it, and its features differ by
+            about a hundredth.
+        device: cuda, cpu, or auto for what there is.
+    """
+    from stt_core import distributed as processes
+    from stt_study.benchmarks import run as module
+    from stt_study.benchmarks.label_sources import label_source
+    from stt_study.benchmarks.presets import chosen
+
+    changes = {"resize": resize, "num_preceding": num_preceding, "radius": radius, "topk": topk}
+    changes |= {"temperature": temperature, "window": window, "first_windowed": first_windowed}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    _check_least(width=(width, 1 / 64))
+    if (davis and task != "badja") or (year != "2017" and task != "davis"):
+        raise InputError(f"--year belongs to davis and --davis to badja; leave it out for {task}.")
+    inference, stride = chosen(task, preset, stride)
+    inference = replace(inference, **changes)
+    inference.check()
+    of = {"davis": {"split": split, "year": year}, "badja": {"davis": davis}}.get(task, {"split": split})
+    with processes.together():
+        how = {"depth": depth, "width": width, "input": input, "precision": precision, "device": device}
+        source = label_source(weights, stride=stride, **how)
+        results = getattr(module, f"evaluate_{task}")(source, data, out, inference, **of)
+        if processes.rank():
+            return  # the first process says it
+    longest = max(map(len, results["metrics"]))
+    for name, value in results["metrics"].items():
+        print(f"{name:>{longest}} {value:.4f}")
+    for note in filter(None, (source.note, *results["notes"])):
+        print(note)
+    print(f"{results['frames']} frames, {results['fps']:.2f} a second")
+    print(out / "results.json")
+
+
+def propagate(
+    video: Annotated[Path, tyro.conf.Positional],
+    *,
+    weights: str,
+    out: Path,
+    mask: Path | None = None,
+    points: Path | None = None,
+    preset: str | None = None,
+    stride: Literal[8, 4] | None = None,
+    resize: int | None = None,
+    rate: float = 24.0,
+    depth: Literal[18, 50] = 18,
+    width: float = 1.0,
+    input: Literal["rgb", "lab"] = "rgb",
+    precision: Literal["float32", "bfloat16"] = "float32",
+    device: Literal["auto", "cuda", "cpu"] = "auto",
+) -> None:
+    """Follow objects and points through a video of your own; a stopped run goes on when the same command is given again.
+
+    Writes masks/00000.png (palette PNGs of the video's size), masks.csv, points.csv and overlay.mp4. Confidence is 0 to 1: of
+    an object, the mean share of the vote in its cells; of a point, what is left of its peak in the first frame.
+
+    Args:
+        video: a video file, or a folder of .jpg or .png frames.
+        weights: a weights file, "random" (untrained) or "lab" (the Lab image as its own feature).
+        out: a new folder for the results.
+        mask: PNG of the first frame's objects: 0 is background, then 1, 2, 3 …; or one object in white (255) on black.
+        points: CSV of points in the first frame, with the header name,x,y; px, the first pixel's centre is 0,0.
+        preset: settings of propagation by name; davis_s8, or davis_s4 for stride 4, if not given.
+        stride: pixels per cell of the features; the preset's, or 8, if not given.
+        resize: short side in px that features are made at; results have the video's own size.
+        rate: frames a second of a folder of frames.
+        depth: with --weights random: of the ResNet.
+        width: with --weights random: of the ResNet.
+        input: colours of weights that do not say.
+        precision: of the encoder; bfloat16 is faster where the processor has units for it, and its features differ by
+            about a hundredth.
+        device: cuda, cpu, or auto for what there is.
+    """
+    from stt_study.benchmarks.label_sources import dense_source
+    from stt_study.benchmarks.presets import chosen
+    from stt_study.video.follow import propagate_video
+
+    inference, stride = chosen("davis", preset, stride)
+    _check_least(rate=(rate, 1 / 1000), width=(width, 1 / 64))
+    inference = inference if resize is None else replace(inference, resize=resize)
+    how = {"depth": depth, "width": width, "input": input, "precision": precision, "device": device}
+    source = dense_source(weights, stride=stride, **how)
+    with only_writer(out):
+        results = propagate_video(source, video, out, inference, mask=mask, points=points, rate=rate)
+    if source.note:
+        print(source.note)
+    print(f"{results['frames']} frames")
+    print(out / "overlay.mp4")
+
+
+def bench(*, out: Path, repeats: int = 5, fine: bool = True) -> None:
+    """Time propagation, encoder and measures beside plain references; minutes, on a machine that does nothing else.
+
+    Args:
+        out: JSON file for all that was measured.
+        repeats: of every time, which is their median.
+        fine: measure stride 4, too, which takes 2 GB of memory.
+    """
+    from stt_core.files import write_json
+    from stt_study.results.tables import machine_text, speed_table
+    from stt_study.speed.bench import BenchSettings, run_bench
+
+    settings = BenchSettings(repeats=repeats)
+    results = run_bench(
+        settings if fine else replace(settings, radius_fine=0), lambda text: print(text, file=sys.stderr)
+    )
+    write_json(out, results)
+    print(machine_text(results["machine"]))
+    print(speed_table(results).to_string())
+    print(out)
+
+
+def _check_least(**options: tuple[float, float]) -> None:
+    """Options (value, least value) that belong to no settings object."""
+    for name, (value, low) in options.items():
+        if not low <= value < math.inf:
+            raise InputError(f"--{name} is {value}; give {low:g} or more.")
+
+
+def main() -> None:
+    """Entry point. A bad input ends with its one sentence on standard error and exit code 2, see `endings`."""
+    given = sys.argv[1:]
+    with one_sentence("stt", debug=DEBUG in given):
+        tyro.extras.subcommand_cli_from_dict(
+            {"data": data, "plan": plan, "train": train, "evaluate": evaluate, "propagate": propagate, "bench": bench},
+            prog="stt",
+            description=f"{DEBUG}, anywhere, shows the traceback where a command fails.",
+            args=[word for word in given if word != DEBUG],
+        )

@@ -1,0 +1,54 @@
+"""How a command ends: well, or with one sentence on standard error and an exit code that says whose fault it was."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from stt_core.errors import InputError, in_words, one_line
+from stt_core.signals import Stopped, stopped_by_signals
+
+OURS, THEIRS = 1, 2
+DEBUG = "--debug"
+
+
+@contextmanager
+def one_sentence(name: str = "", *, debug: bool = False) -> Iterator[None]:
+    """Run a command's block; whatever it raises becomes a sentence, beginning with the command's name, and an exit code.
+
+    2: the input's (or the machine's) fault, which the sentence says how to mend. 1: a defect of this code. 128 and the
+    signal's number: stopped by SIGTERM or Ctrl-C, with everything that was computed kept.
+
+    Args:
+        debug: let the exception through, with its traceback.
+    """
+    begin = f"{name}: " if name else ""
+    try:
+        with stopped_by_signals():
+            yield
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            raise
+        sentence, code = _ending(error)
+        if code < 128 or os.environ.get("RANK", "0") == "0":  # of processes that stop together, one says so
+            print(f"{begin}{sentence}", file=sys.stderr)
+        for helper in multiprocessing.active_children():  # that decode; some pass over what would end them
+            helper.kill()
+        sys.exit(code)
+
+
+def _ending(error: BaseException) -> tuple[str, int]:
+    if isinstance(error, KeyboardInterrupt):
+        stopped = error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
+        return f"{stopped}; the same command goes on from there.", stopped.code
+    if isinstance(error, InputError):
+        return str(error), THEIRS
+    if isinstance(error, OSError):
+        return in_words(error), THEIRS
+    what = one_line(f"{type(error).__name__}: {error}")
+    return (
+        f"this is a defect of the program, not of its input: {what} ({DEBUG} shows where; please report it).",
+        OURS,
+    )

@@ -1,0 +1,257 @@
+"""What the book's correspondence explorer shows: frames, features and tracks of a few clips, packed into small files.
+
+The files are scripts that hand their content to `book/_static/explorer.js`: a page opened from the disk may load
+scripts, but may not fetch data.
+"""
+
+import base64
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from stt_core import labels
+from stt_core.features import FeatureSource, feature_source, features_of, resized
+from stt_core.files import write_text
+from stt_core.pictures import read_image
+from stt_core.propagation import Inference, propagate_frames
+from stt_study.analysis.retention import central_pixel
+from stt_study.benchmarks import datasets
+from stt_study.study import Study
+from stt_study.variants import title
+
+VARIANTS = ("random", "step_one", "step_two", "full")
+CLIPS = 3
+FRAMES = (3, 8)  # of a clip: at least, at most
+POINTS = 1600  # of frame 0 that can be chosen, at most
+DIMENSIONS = 32  # of the stored features
+FEATURES = 830_000  # bytes of features in a file: more cells leave room for fewer frames
+LONGEST = 640  # px, of a stored frame
+TENTHS, LOST, WHOLE = 10, 65535, 65535  # tracks are kept in tenths of a px and shares of 1 in 16 bits
+COLOURS = 64  # of the heat
+HTML = """<div id="explorer" class="explorer" data-folder="{folder}">
+<noscript><p>The explorer needs JavaScript, which is off in this browser; the rest of the page does not.</p></noscript>
+</div>
+<script src="{script}" defer></script>"""
+"""The explorer on a page: `folder` of `write_explorer` and `script`, `explorer.js`, both as seen from the page."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """The cells of frame 0 that can be chosen: where `rows` and `columns` of a feature grid (h, w) meet, row by row."""
+
+    grid: tuple[int, int]
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+
+    @property
+    def cells(self) -> np.ndarray:
+        """(P,): numbers of the cells, row by row."""
+        return (np.array(self.rows)[:, None] * self.grid[1] + np.array(self.columns)).ravel()
+
+    def places(self, size: Sequence[int]) -> np.ndarray:
+        """(P, 2) float32: their centres, xy px of an image of size (H, W); the first pixel's centre is at 0."""
+        y = (np.array(self.rows) + 0.5) * size[0] / self.grid[0] - 0.5
+        x = (np.array(self.columns) + 0.5) * size[1] / self.grid[1] - 0.5
+        return np.stack([np.tile(x, len(y)), np.repeat(y, len(x))], axis=1).astype(np.float32)
+
+
+def points_of(grid: Sequence[int]) -> Points:
+    """Every cell of a grid (h, w), or of every n-th row and column where these would be more than `POINTS`."""
+    step = int(np.ceil(np.sqrt(grid[0] * grid[1] / POINTS)))
+    return Points(tuple(grid), *(tuple(range((step - 1) // 2, length, step)) for length in grid))
+
+
+def evenly(count: int, length: int) -> list[int]:
+    """`count` numbers spread over 0 … `length` - 1, both ends among them; all where there are no more."""
+    return np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int)).tolist()
+
+
+def followed(
+    source: FeatureSource, frames: Sequence[Path], shown: Sequence[int], points: Points, inference: Inference
+) -> tuple[Tensor, np.ndarray]:
+    """What a network sees of the shown frames, and where label propagation carries the points.
+
+    A point is carried through all frames, given and decoded as a joint is in pose tracking (see `labels`).
+
+    Args:
+        frames: the whole clip; shown: numbers of some of its frames in order, 0 first.
+
+    Returns:
+        Features (T, C, h, w) of the shown frames, L2-normalised; tracks (T, P, 2) xy px of the frames' size, in frame 0
+        the points themselves, (-1, -1) where nothing is left of a point.
+    """
+    size = read_image(frames[0]).shape[:2]
+    places, kept, tracks = points.places(size), [], []
+    given = (labels.keypoints_to_maps(some, size) for some in np.array_split(places, len(places) // 64 + 1))
+    first = torch.cat([labels.to_grid(maps, points.grid, "bilinear") for maps in given])  # in parts, for memory
+
+    def seen() -> Iterator[Tensor]:
+        for t, features in enumerate(features_of(source, map(read_image, frames), inference.resize)):
+            if t in shown:
+                kept.append(F.normalize(features, dim=0).cpu())
+            yield features
+
+    for t, maps in enumerate(propagate_frames(seen(), first, **inference.propagation())):
+        if t == 0:
+            tracks.append(places)
+        elif t in shown:
+            tracks.append(np.concatenate([labels.decode_keypoints(some, size) for some in maps.split(64)]))
+    return torch.stack(kept), np.stack(tracks)
+
+
+def cosines(features: Tensor, points: Points) -> Iterator[Tensor]:
+    """(P, h w) of every shown frame: products of the points' features in frame 0 with those of all its cells.
+
+    Args:
+        features: (T, C, h, w), L2-normalised, or `restored`.
+    """
+    queries = features[0].flatten(1).T[points.cells]  # (C, h, w) -> (P, C)
+    return (queries @ frame.flatten(1) for frame in features)
+
+
+def reduced(features: Tensor, dimensions: int = DIMENSIONS) -> tuple[np.ndarray, float]:
+    """Features (T, C, h, w) on their first right singular vectors, in 8 bits.
+
+    Nothing is centred, so that products of the result, times the scale squared, are nearly those of the features.
+
+    Returns:
+        (D, T, h, w) int8 with D <= `dimensions`, and the scale.
+    """
+    cells = features.movedim(1, -1).flatten(0, 2).double()  # (T h w, C)
+    _, vectors = torch.linalg.eigh(cells.T @ cells)  # largest last
+    short = torch.einsum("tchw,cd->dthw", features.double(), vectors.flip(1)[:, :dimensions])
+    scale = short.abs().max().item() / 127
+    return (short / scale).round().to(torch.int8).numpy(), scale
+
+
+def restored(short: np.ndarray, scale: float) -> Tensor:
+    """`reduced` features as the browser takes them: (T, D, h, w) float32."""
+    return torch.from_numpy(short).float().mul(scale).movedim(0, 1)
+
+
+def heat(cosines: Tensor, best: Tensor, share: Tensor, temperature: float) -> Tensor:
+    """Maps as the browser draws them, 1 at the most similar cell: (P, N), of cosines (P, N) that are nearly right.
+
+    Args:
+        best, share: (P,) number of the most similar cell and its part of the true softmax. Errors of the cosines then
+            only move what is left between the other cells.
+    """
+    others = (cosines / temperature).softmax(1).scatter(1, best[:, None], 0)
+    left = others / others.sum(1, keepdim=True).clamp(min=1e-12) * ((1 - share) / share)[:, None]
+    return left.clamp(max=1).scatter(1, best[:, None], 1)
+
+
+def losses(features: Tensor, drawn: Tensor, points: Points, temperature: float) -> dict[str, float]:
+    """What it costs to draw maps from `drawn` (T, D, h, w), not from features (T, C, h, w).
+
+    Returns:
+        Means over points and all frames but the first. "cosine": absolute difference of cosines. "heat": share of a
+        map's heat that falls on other cells, 0 to 1. "best cell": share of points whose most similar cell, were it not
+        stored, would be found within one cell of its place.
+    """
+    rows, width = [], points.grid[1]
+    for true, near in list(zip(cosines(features, points), cosines(drawn, points), strict=True))[1:]:
+        weights, found = (true / temperature).softmax(1), near.argmax(1)
+        share, best = weights.max(1)
+        elsewhere = (heat(near, best, share, temperature) * share[:, None] - weights).abs().sum(1) / 2
+        apart = torch.maximum((best // width - found // width).abs(), (best % width - found % width).abs())
+        rows.append([values.float().mean().item() for values in ((true - near).abs(), elsewhere, apart <= 1)])
+    return dict(zip(("cosine", "heat", "best cell"), np.mean(rows, axis=0).tolist(), strict=True))
+
+
+def seen_by(
+    source: FeatureSource, frames: Sequence[Path], shown: Sequence[int], points: Points, inference: Inference
+) -> tuple[dict, dict[str, float]]:
+    """A file's content for one network and clip, and what packing cost (`losses`).
+
+    "features" and "scale" are `reduced`. The most similar cells aren't safe in these, so "best" (T, P) uint16 has their
+    numbers by the features themselves, and "share" (T, P) their part of the softmax over the frame, times `WHOLE`.
+    "tracks": (T, P, 2) uint16 xy, times `TENTHS`, `LOST` where nothing is left. All numbers are `packed`.
+    """
+    features, tracks = followed(source, frames, shown, points, inference)
+    short, scale = reduced(features)
+    highest = [(values / inference.temperature).softmax(1).max(1) for values in cosines(features, points)]
+    content = {
+        "scale": scale,
+        "features": packed(short),
+        "tracks": packed(np.where(tracks < 0, LOST, (tracks * TENTHS).round()).astype("<u2")),
+        "best": packed(torch.stack([best for _, best in highest]).numpy().astype("<u2")),
+        "share": packed((torch.stack([share for share, _ in highest]) * WHOLE).round().numpy().astype("<u2")),
+    }
+    return content, losses(features, restored(short, scale), points, inference.temperature)
+
+
+def packed(values: np.ndarray) -> str:
+    """Numbers as bytes, deflated, in base64."""
+    return base64.b64encode(zlib.compress(values.tobytes(), 9)).decode()
+
+
+def write_script(path: Path, content: dict) -> None:
+    """Write a script that hands `content` to the page, under the file's name."""
+    text = json.dumps(content, separators=(",", ":"))
+    write_text(path, f"sttExplorer.put({json.dumps(path.stem)}, {text});\n")
+
+
+def write_explorer(study: Study, folder: Path) -> pd.DataFrame:
+    """Compute and write all that the explorer shows, for `CLIPS` clips evenly chosen from the test list.
+
+    `index.js`, a `<clip>.js` with frames and a `<clip>--<variant>.js` for each of `VARIANTS`. Other scripts in the
+    folder, left from an earlier run, are deleted.
+
+    Returns:
+        One row a clip and variant: "clip", "variant" (its title), and `losses`.
+    """
+    inference, spatial = study.profile.evaluation.davis, study.profile.spatial
+    opening = {"stride": study.profile.evaluation.stride, "depth": spatial.depth, "width": spatial.width}
+    sources = {name: feature_source(study.source(name), seed=study.seed, **opening) for name in VARIANTS}
+    sequences, entries, rows = study.sequences("davis"), [], []
+    names = ["index"]
+    for clip in tqdm([sequences[i] for i in evenly(CLIPS, len(sequences))], "explorer", unit="clip", disable=None):
+        image = read_image(clip.frames[0])
+        points = points_of(sources[VARIANTS[0]](resized(image, inference.resize)).shape[1:])
+        room = FEATURES // (DIMENSIONS * points.grid[0] * points.grid[1])
+        shown = evenly(int(np.clip(room, *FRAMES)), len(clip.frames))
+        write_script(folder / f"{clip.name}.js", {"frames": [jpeg(clip.frames[t]) for t in shown]})
+        start = first_point(clip, points)
+        entry = {"name": clip.name, "size": image.shape[1::-1], "length": len(clip.frames), "shown": shown}
+        entries.append(entry | {"start": start} | asdict(points))
+        names.append(clip.name)
+        for name, source in sources.items():
+            content, cost = seen_by(source, clip.frames, shown, points, inference)
+            names.append(f"{clip.name}--{name}")
+            write_script(folder / f"{names[-1]}.js", content)
+            rows.append({"clip": clip.name, "variant": title(name), **cost})
+    colours = (mpl.colormaps["inferno"].resampled(COLOURS)(range(COLOURS))[:, :3] * 255).round().astype(int).tolist()
+    variants = [{"name": name, "title": title(name)} for name in sources]
+    units = {"temperature": inference.temperature, "tenths": TENTHS, "lost": LOST, "whole": WHOLE}
+    write_script(folder / "index.js", {"clips": entries, "variants": variants, "colours": colours} | units)
+    for old in set(folder.glob("*.js")) - {folder / f"{name}.js" for name in names}:
+        old.unlink()
+    return pd.DataFrame(rows)
+
+
+def first_point(clip: datasets.Sequence, points: Points) -> int:
+    """The point chosen at first: in the middle of frame 0's largest object, or of the frame where it has none."""
+    ids = datasets.read_sequence_mask(clip, 0)
+    sizes = np.bincount(ids[ids != 255], minlength=2)[1:]
+    x, y = central_pixel(ids == sizes.argmax() + 1 if sizes.any() else np.ones_like(ids, bool))
+    return int(np.square(points.places(ids.shape) - (x, y)).sum(axis=1).argmin())
+
+
+def jpeg(frame: Path) -> str:
+    """A frame, `LONGEST` px at most, as JPEG in base64."""
+    image = read_image(frame)
+    scale = min(1, LONGEST / max(image.shape[:2]))
+    small = resized(image, tuple(round(length * scale) for length in image.shape[:2]))
+    return base64.b64encode(cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])[1]).decode()

@@ -1,0 +1,111 @@
+"""Both steps at once, from scratch: the contrastive and the temporal losses summed (an ablation of the two steps)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from stt_core import distributed as processes
+from stt_core.distributed import ALONE, Scale, start
+from stt_core.errors import TRAINING, InputError, out_of_memory
+from stt_core.ranges import check_above, check_least
+from stt_core.signals import pass_over_signals
+from stt_core.spatial import MoCo, SpatialSettings
+from stt_core.temporal import SpatialThenTemporal, TemporalSettings
+from stt_core.training.images import Images
+from stt_core.training.loop import EpochBatches, set_rate
+from stt_core.training.pairs import FramePairs
+from stt_core.training.run import Run
+
+
+@dataclass(frozen=True)
+class OneStageSettings:
+    """The settings of both steps as they are, and how long and how fast to train."""
+
+    spatial: SpatialSettings
+    temporal: TemporalSettings  # without global distillation: there is no step one to keep
+    steps: int
+    warmup: int  # steps
+    lr: float
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_least(self, steps=1, warmup=0, seed=0)
+        check_above(self, lr=0)
+
+
+class OneStage(nn.Module):
+    """One set of weights that MoCo trains on images and the temporal losses train on frame pairs.
+
+    The batch normalisations' weights are shared, their running statistics are not: those of the student, which are
+    what is saved, come from videos, as in step two.
+
+    Raises:
+        InputError: the temporal settings ask for a teacher.
+    """
+
+    def __init__(self, settings: OneStageSettings) -> None:
+        super().__init__()
+        if settings.temporal.weight_global or settings.temporal.weight_forget:
+            raise InputError("in one stage there is no step one to keep: set weight_global and weight_forget 0.")
+        self.spatial = MoCo(settings.spatial)
+        self.temporal = SpatialThenTemporal(settings.temporal, None, None)
+        encoder = self.spatial.encoder_q
+        for ours, theirs in zip(self.temporal.student.modules(), encoder.modules(), strict=True):
+            ours._parameters = theirs._parameters  # they differ in strides and pooling, not in weights
+
+    def forward(self, images: Tensor, pairs: Tensor, channel: int) -> dict[str, Tensor]:
+        """Losses of one step: images (B, 3, H, W) and pairs (P, 2, 3, h, w), both uint8 RGB.
+
+        Returns:
+            "contrastive" beside those of `SpatialThenTemporal.forward`.
+        """
+        contrastive, _ = self.spatial(images)
+        return {"contrastive": contrastive, **self.temporal(pairs, channel)}
+
+
+@out_of_memory(TRAINING.format(step="temporal"))
+def train_one_stage(
+    settings: OneStageSettings,
+    images: Images,
+    pairs: FramePairs,
+    out: str | Path,
+    *,
+    scale: Scale = ALONE,
+    save_every: int = 50,
+    origin: dict | None = None,
+) -> Path:
+    """Train on a batch of images and one of frame pairs a step; files as in `train.train_spatial`, Adam as in step two.
+
+    This ablation runs on one process, with batches in one part.
+
+    Returns:
+        The path of `weights.pth`: the student, torchvision's names.
+    """
+    fabric = start(settings.temporal.precision, scale)
+    if (processes.count(), settings.spatial.shards, settings.temporal.accumulate) != (1, 1, 1):
+        raise InputError("both steps at once runs on one process: set spatial.shards and temporal.accumulate 1.")
+    torch.manual_seed(settings.seed)
+    model = OneStage(settings)
+    optimizer = torch.optim.Adam(
+        [p for p in model.parameters() if p.requires_grad], settings.lr, betas=(0.9, 0.999)
+    )  # shared weights are listed once
+    run = Run(Path(out), settings, model, optimizer, fabric, save_every, origin=origin, tensorboard=scale.tensorboard)
+    model, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
+    loaders = []
+    for data, size in ((images, settings.spatial.batch), (pairs, settings.temporal.batch)):
+        sampler = EpochBatches(len(data), size, settings.steps, start=run.start, seed=settings.seed)
+        how = {"num_workers": scale.workers, "worker_init_fn": pass_over_signals}
+        loaders.append(DataLoader(data, batch_sampler=sampler, **how))
+    for step, (image_batch, pair_batch) in run.steps(zip(*loaders, strict=True)):
+        rate = set_rate(optimizer, step, settings)
+        channel = 1 + int(torch.randint(2, ()))  # a or b, one for the whole batch
+        losses = model(image_batch.to(fabric.device), pair_batch.to(fabric.device), channel)
+        loss = sum(losses.values())
+        optimizer.zero_grad()
+        fabric.backward(loss)
+        optimizer.step()
+        run.log(step, rate, loss=loss, **losses)
+    return run.finish(model.temporal.student, "lab")

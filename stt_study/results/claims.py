@@ -1,0 +1,140 @@
+"""The paper's claims, one row each and task: its figures, this study's with intervals, and the verdict by a stated rule."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from stt_study.analysis import learned
+from stt_study.results import comparison, report
+from stt_study.results.bootstrap import summary, verdict
+from stt_study.results.comparison import AFTER, CLEAR
+from stt_study.results.tables import MAIN, with_intervals
+from stt_study.study import Study
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`better` beats `worse` (names of variants or baselines).
+
+    `published`: the methods of `book/published.csv` whose figures are the paper's, "" where it has none.
+    `ours`: not the paper's claim but a comparison that this study adds.
+    `measure`: it isn't about a task's figure but about one of `learned.AGAINST_TEACHER`, times 100.
+    `where`: it isn't about the mean difference but that it is larger after an occlusion than in the clear, and above zero there.
+    """
+
+    text: str
+    better: str
+    worse: str
+    published: tuple[str, str] = ("", "")
+    backbone: str = "ResNet-18"
+    ours: bool = False
+    where: bool = False
+    measure: str = ""
+
+
+SHARES = ("share T = 0.7, from scratch", "share T = {}, from scratch")
+ONE_MODEL = "one model for all tasks beats"
+CLAIMS = (
+    Claim("two steps beat step one alone", "full", "step_one", ("full method", "step one only")),
+    Claim("two steps beat step two alone", "full", "step_two", ("full method", "step two only")),
+    Claim("two steps beat both at once", "full", "one_stage"),
+    Claim("global distillation helps", "full", "no_global", ("full method", "no global distillation")),
+    Claim("it retains spatial features: res5, which it trains", "full", "no_global", measure="overlap res5"),
+    Claim("it retains spatial features: res4, which is used", "full", "no_global", measure="overlap res4"),
+    Claim(
+        "it beats learning without forgetting",
+        "full",
+        "forget",
+        ("full method", "learning without forgetting"),
+        "ResNet-50",
+    ),
+    Claim("local distillation helps", "full", "no_local"),
+    Claim(
+        "local distillation helps, from scratch",
+        "step_two",
+        "scratch",
+        ("+ entropy selection, from scratch", "reconstruction at two levels, from scratch"),
+    ),
+    Claim("it helps most where frames don't continue", "full", "no_local", where=True),
+    Claim(
+        "two pyramid levels beat one",
+        "scratch",
+        "one_level",
+        ("reconstruction at two levels, from scratch", "reconstruction at one level, from scratch"),
+    ),
+    Claim("entropy selection beats all queries", "step_two", "share_1", (SHARES[0], SHARES[1].format("1.0"))),
+    Claim("a share of 0.7 beats 0.4", "step_two", "share_0.4", (SHARES[0], SHARES[1].format("0.4"))),
+    Claim("a share of 0.7 beats 0.1", "step_two", "share_0.1", (SHARES[0], SHARES[1].format("0.1"))),
+    Claim(f"{ONE_MODEL} supervised features", "full", "supervised", ("full method", "supervised ImageNet")),
+    Claim("step one's features beat untrained ones", "step_one", "random", ours=True),
+    Claim("the two distillations together help", "full", "neither", ours=True),
+    Claim("the text beats the code as released", "full", "released", ours=True),
+    *(
+        Claim(f"{ONE_MODEL} {words}", "full", name, ours=True)
+        for name, words in (("copy", "the first label copied"), ("flow", "optical flow"), ("lab", "the image itself"))
+    ),
+)
+
+
+def claims(study: Study) -> pd.DataFrame:
+    """One row a claim, task and origin ("this run", "reference"), those that can't be told left out.
+
+    Returns:
+        Columns: claim, ours, task, paper (its two figures and their difference as text, "" where it has none), those of
+        `intervals.summary`, origin, verdict, files (of the results). This run's row comes before the reference's.
+    """
+    published, rows = report.published().query("stride == '8'"), []
+    for claim in CLAIMS:
+        for task in report.TASKS:
+            fixed = {"claim": claim.text, "ours": claim.ours, "task": task, "paper": _paper(published, claim, task)}
+            for origin, row in _told(study, task, claim).items():
+                rows.append({**fixed, **row, "origin": origin})
+    return pd.DataFrame(rows)
+
+
+def _paper(published: pd.DataFrame, claim: Claim, task: str) -> str:
+    own = published[published.benchmark == report.TASKS[task]]
+    own = own[(own.metric == MAIN[task]) & (own.backbone == claim.backbone)]
+    figures = own.drop_duplicates("method").set_index("method").value
+    # Where the paper has no pair, its authors' later rerun may have one.
+    for suffix, notes in (("", []), (", rerun", ["rerun"])):
+        pair = [figures.get(method + suffix) for method in claim.published]
+        if None not in pair:
+            notes = notes + [claim.backbone] * (claim.backbone != "ResNet-18")
+            better, worse = pair
+            return f"{better:.1f} - {worse:.1f} = {better - worse:+.1f}" + f" ({', '.join(notes)})" * bool(notes)
+    return ""
+
+
+def beside(table: pd.DataFrame) -> pd.DataFrame:
+    """`claims` as text, one row a claim and task: the paper's figures, then what this run says and what the reference says."""
+    index, shown = ["claim", "task"], ["difference", "single seeds", "verdict"]
+    text = with_intervals(table)
+    columns = {("paper", ""): table.groupby(index, sort=False).paper.first()}
+    for origin in (comparison.OWN, comparison.STORED):
+        own = text[text.origin == origin].set_index(index)
+        some = [name for name in shown if name != "single seeds" or (own[name] != "1 seed").any()]
+        columns |= {(origin, name): own[name] for name in some if len(own)}
+    return pd.concat(columns, axis=1).fillna("").rename_axis(index=[None, None])
+
+
+def _told(study: Study, task: str, claim: Claim) -> dict[str, dict]:
+    """Origin -> `intervals.summary`, "verdict" and "files", for those that can tell."""
+    told = {}
+    for origin, results in comparison.by_origin(study, task, (claim.better, claim.worse)).items():
+        better, worse = results[claim.better], results[claim.worse]
+        if claim.where:
+            after, clear = (comparison.differences(better, worse, where) for where in (AFTER, CLEAR))
+            row = summary(after - clear) if after.size else None
+        elif claim.measure and origin == comparison.OWN:
+            has_masks = task in ("davis", "real")
+            found = learned.nearer(study, task, claim.better, claim.worse) if has_masks else {}
+            row = summary(100 * found[claim.measure]) if found else None
+        else:
+            table = comparison.differences(better, worse, claim.measure or None)
+            row = summary(table, None if claim.measure else comparison.weights(better)) if table.size else None
+        if row:
+            told[origin] = {**row, "verdict": verdict(row), "files": [run.path for run in (*better, *worse)]}
+            if claim.where and row["low"] > 0 and after.mean() <= 0:
+                told[origin]["verdict"] = "undecided"  # it hurts less there, which isn't to help
+    return told

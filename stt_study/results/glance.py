@@ -1,0 +1,94 @@
+"""The results at a glance in README.md, out of the reference results: `python -m stt_study.results.glance` writes them there."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from stt_core.files import read_json, write_text, written_whole
+from stt_study.figures import viz
+from stt_study.results import tables
+from stt_study.results.comparison import REFERENCE
+from stt_study.results.report import TASKS
+from stt_study.results.tables import MAIN
+from stt_study.study import Study
+from stt_study.trainings import ROOT
+from stt_study.variants import BASELINES, HEADLINE
+
+BEGIN, END = "<!-- results: made by python -m stt_study.results.glance -->", "<!-- end of results -->"
+
+
+def glance(folder: Path) -> str:
+    """A profile's reference results as a Markdown table: headline ways and baselines, mean over seeds and their spread.
+
+    Args:
+        folder: of `<name>.json` files, see `reference.write`.
+    """
+    rows, data = {}, {}
+    for name in (*HEADLINE, *BASELINES):
+        path = folder / f"{name}.json"
+        if not path.is_file():
+            continue
+        content, cells = read_json(path), {}
+        for task in TASKS:
+            metric = MAIN[task]
+            runs = [
+                seed["tasks"][task]["metrics"][metric] for seed in content["seeds"].values() if task in seed["tasks"]
+            ]
+            if runs:
+                values = 100 * np.array(runs)
+                spread = f" ± {values.std(ddof=1):.1f}" if len(values) > 1 and np.ptp(values) else ""
+                cells[task] = f"{values.mean():.1f}{spread}"
+                data[task] = f"{metric}, {content['data'][task]}"
+        rows[content["title"]] = cells
+    tasks = [task for task in TASKS if task in data]
+    lines = ["| | " + " | ".join(tasks) + " |", "|---" * (len(tasks) + 1) + "|"]
+    lines += [f"| {way} | " + " | ".join(cells.get(task, "") for task in tasks) + " |" for way, cells in rows.items()]
+    return "\n".join([*lines, "", "; ".join(f"{task}: {data[task]}" for task in tasks) + "."])
+
+
+def written(readme: str, folders: list[Path]) -> str:
+    """README with the part between its two marks made anew, a table a profile."""
+    head, _, rest = readme.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    parts = [f"Profile `{folder.name}`:\n\n{glance(folder)}" for folder in folders]
+    return head + BEGIN + "\n\n" + "\n\n".join(parts) + "\n\n" + END + tail
+
+
+def picture(study: Study, out: Path) -> None:
+    """README's picture: a test clip of the run over time, annotated and as three kinds of features carry its first mask.
+
+    It is the clip on which they lie nearest to their own means.
+    """
+    viz.style()
+    results = study.results("davis", ("random", "step_one", "full"))
+    sequence = next(s for s in study.sequences("davis") if s.name == tables.typical(results))
+    with written_whole(out) as path:
+        viz.strips(sequence, results).savefig(path, dpi=90, format="jpeg", pil_kwargs={"quality": 85})
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="stt_study.results.glance", description="Write the results at a glance into README.md."
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="only say whether they are what the reference results give"
+    )
+    parser.add_argument("--picture", metavar="PROFILE", help="draw README's picture anew, out of a run of this profile")
+    given = parser.parse_args()
+    if given.picture:
+        picture(Study(given.picture), ROOT / "book" / "_static" / "strips.jpg")
+    path = ROOT / "README.md"
+    now = path.read_text(encoding="utf-8")
+    new = written(now, sorted(folder for folder in REFERENCE.glob("*") if folder.is_dir()))
+    if given.check and new != now:
+        print("README.md doesn't show the reference results: run python -m stt_study.results.glance", file=sys.stderr)
+        return 1
+    if not given.check:
+        write_text(path, new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""The tables that end the study: differences with intervals, benchmarks, protocols. All from result files."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pandas as pd
+
+from stt_study.benchmarks.presets import PRESETS
+from stt_study.results import comparison, tables
+from stt_study.results.bootstrap import verdict
+from stt_study.study import Study
+from stt_study.trainings import ROOT
+from stt_study.variants import NO_ENCODER, title
+
+# The benchmark whose layout each has.
+TASKS = {"davis": "DAVIS-2017", "vip": "VIP", "jhmdb": "JHMDB", "badja": "BADJA", "real": "DAVIS-2017"}
+PROTOCOLS = {"davis_s8": "this method", "davis_crw": "CRW", "davis_vfs": "VFS", "davis_dino": "DINO"}  # presets
+
+
+def published() -> pd.DataFrame:
+    """Published figures, one row each, in percent; the only figures of the book that were not computed."""
+    return pd.read_csv(ROOT / "book" / "published.csv", dtype={"stride": str})
+
+
+def data_names(study: Study) -> pd.DataFrame:
+    """What each task at hand is measured on."""
+    return pd.Series({task: study.data_name(task) for task in TASKS if study.has(task)}, name="data").to_frame()
+
+
+def differences(study: Study, first: str, others: Iterable[str]) -> pd.DataFrame:
+    """`first` minus each of `others` on every task, in points of the task's headline figure; see `comparison.compared`."""
+    rows = []
+    for other in others:
+        for task in TASKS:
+            if interval := comparison.compared(study, task, first, other):
+                row = {"comparison": f"{title(first)} minus {title(other)}", "task": task}
+                row |= {"figure": tables.MAIN[task], **interval}
+                rows.append(row | {"verdict": verdict(interval)})
+    return pd.DataFrame(rows)
+
+
+def differences_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """`differences` as a page shows them: one row a comparison and task; "better" names the one that the interval favours."""
+    if rows.empty:
+        return rows
+    names = rows.comparison.str.split(" minus ", n=1, expand=True)
+    better = names[0].where(rows.verdict == "supported", names[1].where(rows.verdict == "contradicted", "undecided"))
+    shown = tables.with_intervals(rows).assign(task=rows.task + ", " + rows.figure, better=better)
+    columns = ["difference", "single seeds", "better", "origin"]
+    return shown.set_index(["comparison", "task"])[columns].rename_axis(index=[None, None])
+
+
+def grid_table(study: Study, names: Iterable[str]) -> pd.DataFrame:
+    """One row a way to train, one column a task: the headline figure in percent, mean over seeds with their spread.
+
+    Figures of the reference results are marked "(reference)".
+    """
+    columns, seeds = {}, {}
+    for task in TASKS:
+        table = comparison.means(study, task, names)
+        if table.empty:
+            continue
+        figure = tables.MAIN[task]
+        columns[f"{task}, {figure}"] = {
+            way: f"{row[figure]:.1f}"
+            + (f" ± {row.spread:.1f}" if row.seeds > 1 else "")
+            + " (reference)" * (row.origin == comparison.STORED)
+            for way, row in table.iterrows()
+        }
+        for way, row in table.iterrows():
+            seeds.setdefault(way, set()).add(row.seeds)
+    counts = {way: " or ".join(map(str, sorted(found))) for way, found in seeds.items()}
+    return pd.DataFrame({**columns, "seeds": counts}).fillna("")
+
+
+def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
+    """This run's figures in the columns of `book/published.csv`, in percent, each with the "file" that it is from."""
+    spatial = study.profile.spatial
+    own = f"ResNet-{spatial.depth}" + (f" x{spatial.width:g}" if spatial.width != 1 else "")
+    backbones = {title(name): "" for name in NO_ENCODER} | {title("supervised"): f"ResNet-{spatial.depth}"}
+    rows = []
+    for task, benchmark in TASKS.items():
+        results = study.results(task, names)
+        data = study.data_name(task) if results else ""
+        for method, result in results.items():
+            row = {"benchmark": benchmark, "method": method, "backbone": backbones.get(method, own)}
+            row |= {"source": "this run", "stride": str(result["settings"]["stride"]), "data": data}
+            row |= {"file": result["path"]}
+            rows += [{**row, "metric": name, "value": 100 * value} for name, value in result["metrics"].items()]
+    return pd.DataFrame(rows)
+
+
+def protocols(study: Study, name: str) -> pd.DataFrame:
+    """One model on DAVIS under each of `PROTOCOLS`, at the profile's size and radius: what belongs to the protocol."""
+    own, rows = study.profile.evaluation.davis, []
+    for preset, method in PROTOCOLS.items():
+        inference = replace(PRESETS[preset], resize=own.resize, radius=own.radius)
+        result = study.measure("davis", study.source(name), inference=inference)
+        row = {
+            "protocol": method,
+            "window": inference.window,
+            "frame 0": "windowed" if inference.first_windowed else "whole",
+        }
+        row |= {
+            "preceding": inference.num_preceding,
+            "top-k": inference.topk,
+            "temperature": f"{inference.temperature:g}",
+        }
+        rows.append(row | {m: 100 * result["metrics"][m] for m in ("J&F-Mean", "J-Mean", "F-Mean")})
+    return pd.DataFrame(rows).set_index("protocol")
+
+
+def rate_sweep(study: Study) -> pd.DataFrame:
+    """J&F-Mean on validation clips of baselines without distillation, one row a start, one column a learning rate."""
+    rows: dict[str, dict[str, float]] = {}
+    own = {"neither": study.profile.temporal.lr, "scratch": study.profile.scratch_lr}
+    for rate in study.profile.rates:
+        for name, mine in own.items():
+            changes = {"lr": rate, "steps": study.profile.rate_steps}
+            score = study.measure("davis", str(study.weights(name, **changes)), "train")["metrics"]["J&F-Mean"]
+            mark = " (the profile's)" if rate == mine else ""
+            rows.setdefault(title(name), {})[f"{rate:g}{mark}"] = 100 * score
+    return pd.DataFrame(rows).T

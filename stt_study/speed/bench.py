@@ -1,0 +1,256 @@
+"""How fast: each part beside a plain reference, on the same tensors in the same run (`stt bench`, notebook 13).
+
+The references are the released code's schemes, written after its description: correctness and speed are compared with
+them in one go. Times are medians of interleaved repeats after one that isn't counted.
+"""
+
+import math
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from skimage import data as photographs
+from torch import Tensor
+
+from stt_core import shortlist
+from stt_core.affinity import affinity, apply_affinity
+from stt_core.encoder import INFERENCE, folded, random_encoder
+from stt_core.errors import InputError
+from stt_core.propagation import PARTS
+from stt_core.provenance import processor
+from stt_core.ranges import check_least
+from stt_study.benchmarks.metrics import frame_scores
+from stt_study.speed.memory import memory
+from stt_study.speed.plain import TEMPERATURE, TOPK, official_scheme, released_scheme
+
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """What is measured. The sizes are those of DAVIS at 480p."""
+
+    repeats: int = 5  # half as many at stride 4 and for the growth
+    height: int = 480  # px of the frame; features have a stride-th of it
+    width: int = 854
+    channels: int = 256
+    context: int = 21  # frames
+    radius: int = 12  # cells at stride 8
+    radius_fine: int = 35  # cells at stride 4; 0 leaves stride 4 out
+    chunks: int = 12  # of 32 queries: where the reference takes minutes, it is timed on so many and projected
+    heights: tuple[int, ...] = (24, 36, 48, 60, 72)  # cells: maps over which the growth of the cost is measured
+    radii: tuple[int, ...] = (4, 8, 12, 16, 20)  # cells, likewise, on the middle map
+    videos: tuple[int, ...] = (50, 2000)  # frames of videos whose memory is compared
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_least(
+            self, repeats=1, height=1, width=1, channels=1, context=1, radius=0, radius_fine=0, chunks=1, seed=0
+        )
+        if min(*self.heights, *self.radii, *self.videos, 1) < 1:
+            raise InputError("heights, radii and videos must be lists of numbers above 0.")
+
+
+def run_bench(settings: BenchSettings = BenchSettings(), progress: Callable[[str], None] = print) -> dict:
+    """Measure everything.
+
+    Returns:
+        "machine": what it ran on, with its measured matrix-product rates; "cases": one record a case and way with
+        `seconds` (median), `times`, `error` (largest difference to the first way of the case, the reference) and, for
+        propagation, `work` (operations that the windows need) and `projected` (from a part of the queries); "growth" and
+        "memory": see there.
+    """
+    torch.manual_seed(settings.seed)
+    cases = []
+    for stride, radius in ((8, settings.radius), (4, settings.radius_fine)):
+        for kind, features in (("noise", noise_features), ("photograph", photograph_features)):
+            if radius and (stride == 8 or kind == "photograph"):
+                progress(f"propagation at stride {stride}, {kind}")
+                cases += propagation_case(
+                    f"propagation, stride {stride}, {kind}", features(settings, stride), radius, settings
+                )
+    progress("encoder")
+    cases += encoder_case(settings)
+    progress("J and F")
+    cases += measure_case(settings)
+    progress("growth with the map and with the radius")
+    grown = growth(settings)
+    progress("memory")
+    frame = (settings.height, settings.width, settings.channels)
+    return {
+        "machine": machine(),
+        "settings": asdict(settings),
+        "cases": cases,
+        "growth": grown,
+        "memory": memory(settings.context, frame, (settings.radius, settings.radius_fine), settings.videos),
+    }
+
+
+def machine() -> dict:
+    """What the times depend on; rates in GFLOP/s, of products of 2048 x 2048 matrices."""
+    rates = {}
+    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        a, b = torch.randn(2, 2048, 2048).to(dtype)
+        seconds = interleaved({"product": lambda a=a, b=b: a @ b}, 5)["product"]
+        rates[name] = 2 * 2048**3 / statistics.median(seconds) / 1e9
+    return {
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+        "rates": rates,
+        "bfloat16 matrix units": shortlist.pays(torch.device("cpu"), shortlist.WORTHWHILE),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def interleaved(ways: dict[str, Callable], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each way, taken in turns, after a first round that isn't counted."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for round_ in range(repeats + 1):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            if round_:
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+def propagation_case(name: str, features: Tensor, radius: int, settings: BenchSettings) -> list[dict]:
+    """One frame's propagation, features (S + 1, H, W, C): the released scheme, float32 tiles, the shortlist if it pays."""
+    query, context = features[-1], features[:-1]
+    labels = torch.rand(*context.shape[:3], 4)
+    height, width, channels = query.shape
+    chunks = settings.chunks if radius == settings.radius_fine else None
+    # Exact windows, multiply and add: cells within the radius, clipped at the borders, for every query and frame.
+    window = sum(min(y, radius) + min(height - 1 - y, radius) + 1 for y in range(height))
+    window *= sum(min(x, radius) + min(width - 1 - x, radius) + 1 for x in range(width))
+    work = 2.0 * window * len(context) * channels
+
+    split_size = (*context.shape[:3], shortlist.length(channels))
+    fits = 2 * math.prod(split_size) <= PARTS  # as `Context` decides: split once, then kept for all frames
+    parts = shortlist.split(context, torch.empty(split_size, dtype=torch.bfloat16)) if fits else None
+
+    def ours(rough: bool) -> Tensor:
+        how = {"radius": radius, "topk": TOPK, "temperature": TEMPERATURE, "rough": rough, "parts": parts}
+        indices, weights = affinity(query, context, **how)
+        return apply_affinity(indices, weights, labels)
+
+    ways = {
+        "released scheme": lambda: released_scheme(query, context, labels, radius, chunks),
+        "tiles, float32": lambda: ours(False),
+    }
+    if shortlist.pays(query.device, round(window) * len(context) * channels // (height * width)):
+        ways["tiles, shortlist"] = lambda: ours(True)
+    times = interleaved(ways, (settings.repeats + 1) // 2 if chunks else settings.repeats)  # stride 4 takes minutes
+    expected, gap, cells, count = ways["released scheme"]()
+    clear = gap > 1e-6  # elsewhere rounding may choose another pair, which is as good
+    records = []
+    for way in ways:
+        projected = chunks if way == "released scheme" else None
+        factor = count / chunks if projected else 1.0
+        error = (ways[way]()[cells] - expected).abs().amax(1)[clear].max() if way != "released scheme" else 0.0
+        record = _record(name, way, [factor * t for t in times[way]], float(error))
+        records.append({**record, "projected": bool(projected), "work": work})
+    return records
+
+
+def noise_features(settings: BenchSettings, stride: int) -> Tensor:
+    """(S + 1, H, W, C) vectors of length 1 in random directions: each query's best cells are anywhere in the window."""
+    height, width = -(-settings.height // stride), -(-settings.width // stride)
+    return F.normalize(torch.randn(settings.context + 1, height, width, settings.channels), dim=3)
+
+
+def photograph_features(settings: BenchSettings, stride: int) -> Tensor:
+    """(S + 1, H, W, C) features, by an untrained ResNet-18 of `channels`, of a camera's pan over a photograph."""
+    strides, pool = INFERENCE[stride]
+    encoder = folded(random_encoder(18, settings.channels / 256, settings.seed, strides=strides, pool=pool))
+    picture = cv2.resize(photographs.astronaut(), (settings.width + 8 * settings.context, settings.height))
+    frames = []
+    with torch.no_grad():
+        for t in range(settings.context + 1):
+            frame = torch.from_numpy(np.ascontiguousarray(picture[:, 8 * t : 8 * t + settings.width]))
+            image = frame.permute(2, 0, 1)[None] / 127.5 - 1  # (H, W, 3) -> (1, 3, H, W)
+            frames.append(F.normalize(encoder(image)["res4"][0], dim=0).permute(1, 2, 0))  # (C, h, w) -> (h, w, C)
+    return torch.stack(frames)
+
+
+def growth(settings: BenchSettings) -> list[dict]:
+    """Seconds a frame over heights of the map at the settings' radius, and over radii at the middle height."""
+    heights, middle = settings.heights, settings.heights[len(settings.heights) // 2]
+    sizes = [(h, settings.radius) for h in heights] + [(middle, r) for r in settings.radii if r != settings.radius]
+    records = []
+    for height, radius in sizes:
+        width = round(height * settings.width / settings.height)
+        features = F.normalize(torch.randn(settings.context + 1, height, width, settings.channels), dim=3)
+        labels = torch.rand(settings.context, height, width, 4)
+        ways = {
+            "released scheme": lambda f=features, s=labels, r=radius: released_scheme(
+                f[-1], f[:-1], s, r, settings.chunks
+            ),
+            "tiles": lambda f=features, r=radius: affinity(f[-1], f[:-1], radius=r, topk=TOPK, temperature=TEMPERATURE),
+        }
+        for way, times in interleaved(ways, (settings.repeats + 1) // 2).items():
+            factor = -(-height * width // 32) / settings.chunks if way == "released scheme" else 1.0
+            seconds = factor * statistics.median(times)
+            records.append({"way": way, "cells": height * width, "radius": radius, "seconds": seconds})
+    return records
+
+
+@torch.inference_mode()
+def encoder_case(settings: BenchSettings) -> list[dict]:
+    """ResNet-18 at stride 8 on one frame: as released, which computes res5 and drops it; folded, to res4 only."""
+    strides, pool = INFERENCE[8]
+    encoder = random_encoder(18, settings.channels / 256, settings.seed, strides=strides, pool=pool).eval()
+    fast = folded(encoder).to(memory_format=torch.channels_last)
+    image = torch.rand(1, 3, settings.height, settings.width)
+
+    def rounded() -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return fast(image)["res4"].float()
+
+    ways = {
+        "released scheme": lambda: encoder(image, ("res4", "res5"))["res4"],
+        "to res4": lambda: encoder(image)["res4"],
+        "to res4, folded, channels last": lambda: fast(image.contiguous(memory_format=torch.channels_last))["res4"],
+        "the same in bfloat16": rounded,
+    }
+    return _compared("ResNet-18 to res4, stride 8", ways, settings.repeats)
+
+
+def measure_case(settings: BenchSettings) -> list[dict]:
+    """J and F of an object that covers a twelfth of the frame, against itself, somewhat shifted."""
+    rng = np.random.default_rng(settings.seed)
+    pairs = []
+    for _ in range(20):
+        noise = cv2.GaussianBlur(rng.standard_normal((settings.height, settings.width)), (0, 0), settings.height / 12)
+        across = np.hypot(*np.meshgrid(np.linspace(-1, 1, settings.width), np.linspace(-1, 1, settings.height)))
+        shape = noise / noise.std() - 5 * across  # one uneven blob in the middle
+        mask = shape > np.quantile(shape, 0.92)
+        pairs.append((mask, np.roll(mask, (3, 5), (0, 1))))
+    ways = {
+        "official scheme": lambda: torch.tensor([official_scheme(*pair) for pair in pairs], dtype=torch.float64),
+        "in the box around the masks": lambda: torch.tensor(
+            [frame_scores(*pair) for pair in pairs], dtype=torch.float64
+        ),
+    }
+    records = _compared("J and F of one object", ways, settings.repeats)
+    return [
+        {**record, "seconds": record["seconds"] / len(pairs), "times": [t / len(pairs) for t in record["times"]]}
+        for record in records
+    ]
+
+
+def _compared(case: str, ways: dict[str, Callable[[], Tensor]], repeats: int) -> list[dict]:
+    """The first way is the reference; errors are relative to its largest value."""
+    times = interleaved(ways, repeats)
+    expected = next(iter(ways.values()))()
+    scale = expected.abs().max()
+    return [_record(case, way, times[way], float((run() - expected).abs().max() / scale)) for way, run in ways.items()]
+
+
+def _record(case: str, way: str, times: list[float], error: float) -> dict:
+    return {"case": case, "way": way, "seconds": statistics.median(times), "times": times, "error": error}

@@ -1,0 +1,249 @@
+"""A run of one profile: its data and its trained weights. What is missing is made; nothing is made twice."""
+
+import time
+from collections.abc import Callable
+from copy import copy
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from filelock import FileLock
+
+from stt_core.checkpoints import file_hash, open_weights, save_weights
+from stt_core.distributed import spread
+from stt_core.encoder import STANDARD
+from stt_core.errors import InputError
+from stt_core.files import read_json, write_json
+from stt_core.temporal import TemporalSettings
+from stt_core.training.images import Images
+from stt_core.training.pairs import FramePairs
+from stt_core.training.train_spatial import train_spatial
+from stt_core.training.train_temporal import train_temporal
+from stt_study.balance import carried_weights, forget_weight
+from stt_study.benchmarks.datasets import find_folder
+from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
+from stt_study.one_stage import OneStageSettings, train_one_stage
+from stt_study.profile import Profile, load_profile
+from stt_study.variants import VARIANTS, variant_settings
+from stt_study.world import synthetic
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Trainings:
+    """A run of one profile with one seed.
+
+    Args:
+        profile: a name in `notebooks/profiles`, or a YAML file.
+        seed: of the trainings; the shipped data have their own.
+        data: folder of the data; "" = the profile's.
+        runs: where everything that the run makes goes, in a folder of the profile's name.
+        settings: fields of `Profile` to change, nested as in the file.
+
+    Raises:
+        InputError: an unknown profile or field.
+    """
+
+    def __init__(
+        self, profile: str = "laptop", *, seed: int = 0, data: str = "", runs: str = "", settings: dict | None = None
+    ) -> None:
+        loaded = load_profile(profile, settings)
+        self.profile: Profile = replace(loaded, data=data) if data else loaded
+        self.seed = seed
+        self.out = Path(runs or ROOT / "runs") / self.profile.profile
+        self._prints: dict[str, str] = {}
+
+    @property
+    def seeds(self) -> range:
+        """The seeds that comparisons take: this run's, and as many after it as the profile's `seeds` say."""
+        return range(self.seed, self.seed + self.profile.seeds)
+
+    def with_seed(self, seed: int) -> Self:
+        """The same run with another seed of the trainings."""
+        other = copy(self)
+        other.seed = seed
+        return other
+
+    @cached_property
+    def data(self) -> Path:
+        """The data folder; the shipped world is made on first use."""
+        if self.profile.data:
+            folder = ROOT / self.profile.data  # a relative one is meant from there, wherever a notebook runs
+            if not folder.is_dir():
+                raise InputError(f"the data folder {self.profile.data} does not exist; give DATA=… or unpack it there.")
+            return folder
+        world = self.profile.world
+        folder = ROOT / "data" / ("synthetic" if world == synthetic.World() else f"synthetic-{hash_of(world)}")
+        return synthetic.write_world(folder, world)  # at once if it is there
+
+    def folder(self, kind: str) -> Path:
+        """Folder of "images", "videos", "davis", "vip", "jhmdb" or "badja" below the data folder.
+
+        "real" is a DAVIS folder anywhere the profile's `real` says, whatever the data folder.
+
+        Raises:
+            InputError: there is none.
+        """
+        if kind == "real":
+            return find_folder(ROOT, self.profile.real, "a real DAVIS")
+        return find_folder(self.data, getattr(self.profile.folders, kind), kind)
+
+    def has(self, kind: str) -> bool:
+        """Whether this kind of data is at hand: not everyone has real video, parts or poses."""
+        try:
+            self.folder(kind)
+        except InputError:
+            return False
+        return True
+
+    def spatial(self, input: str = "lab") -> Path:
+        """Step-one weights for "lab" or "rgb" input."""
+        settings = replace(self.profile.spatial, input=input, seed=self.seed)
+        key = [asdict(settings), self.fingerprint("images"), code_key(train_spatial.__module__)]
+
+        def train(out: Path) -> None:
+            self._spread(train_spatial, settings, self.images(settings.load_size), out, kinds=["images"])
+
+        if self.profile.published.student and input == "lab":  # what the student starts from
+            return self._published("student")
+        return self.trained(f"step-one-{input}", key, train)
+
+    @property
+    def teacher(self) -> Path:
+        """Weights of the frozen encoder."""
+        if self.profile.published.teacher:
+            return self._published("teacher")
+        return self.spatial(self.profile.teacher)
+
+    def _published(self, role: str) -> Path:
+        """Weights of step one that the profile names, in our own form, which says its colours."""
+        name, colours = (getattr(self.profile.published, field) for field in (role, f"{role}_input"))
+        key = [file_hash(ROOT / name), colours, code_key(open_weights.__module__)] if (ROOT / name).is_file() else []
+
+        def convert(out: Path) -> None:
+            found = open_weights(ROOT / name, input=colours)
+            own = self.profile.spatial
+            if role == "student" and (found.depth, found.width) != (own.depth, own.width):
+                raise InputError(
+                    f"{name} is a ResNet-{found.depth} of width {found.width:g}; the profile has "
+                    f"ResNet-{own.depth} of width {own.width:g}."
+                )
+            save_weights(out / "weights.pth", found.encoder(*STANDARD), input=found.input)
+            write_json(out / "run.json", {"published": name, "found": found.note})
+
+        return self.trained(f"published-{role}", key, convert)
+
+    def balance(self) -> dict:
+        """How the distillations' weights were carried to this profile's geometry, see `balance.carried_weights`."""
+        settings = replace(self.profile.temporal, seed=self.seed)
+        initial, teacher = self.spatial(), self.teacher
+        key = [asdict(settings), file_hash(initial), file_hash(teacher), self._pairs_key()]
+        path = self.out / "balance" / f"seed{self.seed}-{hash_of(key)}.json"
+        measured = self.make(path, lambda out: write_json(out, carried_weights(settings, self.pairs, initial, teacher)))
+        return read_json(measured)
+
+    def settings(self, variant: str, **changes: Any) -> TemporalSettings:
+        """Step-two settings of a variant of `VARIANTS`; `changes` are fields of `TemporalSettings`."""
+        carried = self.balance()["weights"] if self.profile.carry_weights else None
+        settings = variant_settings(self.profile, variant, self.seed, carried, **changes)
+        if settings.weight_forget:
+            weight = self._forget_weight(settings) * settings.weight_forget
+            settings = replace(settings, weight_forget=weight)
+        return settings
+
+    def _forget_weight(self, settings: TemporalSettings) -> float:
+        in_place_of, initial = self.settings("full").weight_global, self.spatial()
+        key = [asdict(settings), in_place_of, file_hash(initial), self._pairs_key()]
+        path = self.out / "balance" / f"forget-seed{self.seed}-{hash_of(key)}.json"
+
+        def measure(out: Path) -> None:
+            write_json(out, {"weight_forget": forget_weight(settings, self.pairs, initial, in_place_of)})
+
+        return read_json(self.make(path, measure))["weight_forget"]
+
+    def weights(self, variant: str, **changes: Any) -> Path:
+        """Weights of a variant, trained where they are missing; `changes` are fields of `TemporalSettings`."""
+        steps = VARIANTS[variant].steps
+        if steps == "one":
+            return self.spatial()
+        settings = self.settings(variant, **changes)
+        if steps == "summed":
+            return self._one_stage(variant, settings)
+        initial = self.spatial() if steps == "both" else None
+        teacher = self.teacher if settings.weight_global else initial if settings.weight_forget else None
+        starts = [path and file_hash(path) for path in (initial, teacher)]
+        key = [asdict(settings), starts, self._pairs_key()]
+
+        def train(out: Path) -> None:
+            starts = {"initial": initial, "teacher": teacher}
+            self._spread(train_temporal, settings, self.pairs(settings.size), out, kinds=["videos"], **starts)
+
+        return self.trained(variant, key, train)
+
+    def _one_stage(self, variant: str, temporal: TemporalSettings) -> Path:
+        # It runs on one process, in one part.
+        spatial = replace(self.profile.spatial, input="lab", seed=self.seed, shards=1)
+        temporal = replace(temporal, accumulate=1)
+        steps = max(spatial.steps, temporal.steps)  # no less of either than two steps give
+        settings = OneStageSettings(spatial, temporal, steps, temporal.warmup, temporal.lr, self.seed)
+        key = [asdict(settings), self.fingerprint("images"), self._pairs_key(), code_key(train_one_stage.__module__)]
+
+        def train(out: Path) -> None:
+            images, pairs, scale = self.images(spatial.load_size), self.pairs(temporal.size), self.profile.scale
+            origin = {kind: self.fingerprint(kind) for kind in ("images", "videos")}
+            train_one_stage(settings, images, pairs, out, scale=scale, origin=origin)
+
+        return self.trained(variant, key, train)
+
+    def images(self, load_size: int) -> Images:
+        """The training images, their short side of `load_size` px; kept in memory unless other processes decode."""
+        return Images(self.folder("images"), load_size, seed=self.seed, cache=not self.profile.scale.workers)
+
+    def pairs(self, size: int, *, cache: bool | None = None) -> FramePairs:
+        """The training pairs at a size in px; if not said otherwise, kept as `images` are."""
+        gap, aspect = self.profile.max_gap, self.profile.aspect
+        cache = not self.profile.scale.workers if cache is None else cache
+        return FramePairs(self.folder("videos"), size=size, max_gap=gap, aspect=aspect, seed=self.seed, cache=cache)
+
+    def fingerprint(self, kind: str) -> str:
+        """Fingerprint of the folder of a kind of training data, taken once: a large one takes a while."""
+        if kind not in self._prints:
+            self._prints[kind] = folder_fingerprint(self.folder(kind))
+        return self._prints[kind]
+
+    def _spread(self, train: Callable, settings: Any, data: Any, out: Path, *, kinds: list[str], **starts: Any) -> None:
+        scale, origin = self.profile.scale, {kind: self.fingerprint(kind) for kind in kinds}
+        spread(scale.processes, train, settings, data, out, scale=scale, origin=origin, **starts)
+
+    def _pairs_key(self) -> list:
+        return [
+            self.profile.max_gap,
+            self.profile.aspect,
+            self.fingerprint("videos"),
+            code_key(train_temporal.__module__, carried_weights.__module__),
+        ]
+
+    def trained(self, name: str, key: list, train: Callable[[Path], Any]) -> Path:
+        """The weights in the folder that `key` names, trained if they are missing."""
+        profile = self.profile.weights_of or self.profile.profile
+        folder = self.out.parent / profile / "weights" / f"{name}-seed{self.seed}-{hash_of(key)}"
+
+        def timed(path: Path) -> None:
+            begun = time.perf_counter()
+            train(path.parent)
+            write_json(folder / "seconds.json", {"seconds": time.perf_counter() - begun})
+
+        return self.make(folder / "weights.pth", timed)
+
+    def make(self, path: Path, build: Callable[[Path], Any]) -> Path:
+        """`path`, built if it is missing; two processes that want it build it once."""
+        with _lock(path):
+            if not path.exists():
+                build(path)
+        return path
+
+
+def _lock(path: Path) -> FileLock:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path.parent / f".{path.name}.lock")

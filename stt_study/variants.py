@@ -1,0 +1,87 @@
+"""The ways to train that the study compares: the full method, and what is left when a part is switched off."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from stt_core.temporal import TemporalSettings
+from stt_study.balance import PAPER_WEIGHTS
+from stt_study.profile import Profile
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train: what is switched off or exchanged, all else as in the full method."""
+
+    name: str
+    title: str
+    steps: str  # "one", "two" (from scratch), "both", or "summed" (both at once, from scratch)
+    changes: tuple[tuple[str, Any], ...] = ()  # fields of TemporalSettings
+    local: tuple[tuple[str, Any], ...] = ()  # fields of LocalDistillation
+    headline: bool = False  # trained by `make reproduce`; `make ablations` trains all
+
+
+NO_GLOBAL, NO_LOCAL = ("weight_global", 0.0), ("weight_local", 0.0)
+RELEASED = (("target_rows", "quarter"), ("score", "neg_log"))
+
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant("full", "full method", "both", headline=True),
+        Variant("no_global", "no global distillation", "both", (NO_GLOBAL,), headline=True),
+        Variant("no_local", "no local distillation", "both", (NO_LOCAL,), headline=True),
+        Variant("neither", "no distillation", "both", (NO_GLOBAL, NO_LOCAL), headline=True),
+        Variant("forget", "learning without forgetting", "both", (NO_GLOBAL, ("weight_forget", 1.0))),
+        Variant("step_one", "step one only", "one", headline=True),
+        Variant("step_two", "step two only", "two", (NO_GLOBAL,), headline=True),
+        Variant("one_stage", "both steps at once", "summed", (NO_GLOBAL,)),
+        # From scratch, as in the paper's ablation. The share of step_two is 0.7.
+        Variant("one_level", "reconstruction at one level", "two", (NO_GLOBAL, NO_LOCAL, ("weight_fine", 0.0))),
+        Variant("scratch", "reconstruction at two levels", "two", (NO_GLOBAL, NO_LOCAL)),
+        Variant("share_0.1", "step two only, share 0.1", "two", (NO_GLOBAL,), (("share", 0.1),)),
+        Variant("share_0.4", "step two only, share 0.4", "two", (NO_GLOBAL,), (("share", 0.4),)),
+        Variant("share_1", "step two only, all queries", "two", (NO_GLOBAL,), (("share", 1.0),)),
+        # Where the released code leaves the text, one difference at a time and together (see losses).
+        Variant("quarter", "target rows sum to 1/4", "both", (), RELEASED[:1]),
+        Variant("neg_log", "score without p", "both", (), RELEASED[1:]),
+        Variant("rows", "sorted by rows", "both", (), (("selection", "rows"),)),
+        Variant("soft", "soft weights", "both", (), (("soft", True),)),
+        Variant("released", "as released, T = 0.7", "both", (), (*RELEASED, ("selection", "rows")), headline=True),
+        Variant("released_soft", "as released, T = -1", "both", (), (*RELEASED, ("soft", True))),
+    )
+}
+HEADLINE = tuple(name for name, variant in VARIANTS.items() if variant.headline)
+
+BASELINES = {
+    "copy": "first label copied",
+    "flow": "optical flow (DIS)",
+    "lab": "Lab image",
+    "random": "random weights",
+    "supervised": "supervised (torchvision)",
+}
+NO_ENCODER = ("copy", "flow", "lab")  # of the baselines
+
+
+def variant_settings(
+    profile: Profile, variant: str, seed: int, carried: dict[str, float] | None, **changes: Any
+) -> TemporalSettings:
+    """A profile's step-two settings for a variant.
+
+    Args:
+        carried: weights of "local" and "global" for the profile's geometry (see `balance`), None = as in the profile.
+        changes: fields of `TemporalSettings`, applied last.
+    """
+    own = VARIANTS[variant]
+    local = replace(profile.temporal.local, **dict(own.local))
+    settings = replace(profile.temporal, seed=seed, local=local)
+    if carried:  # in proportion, so that a weight of 0 stays one
+        weight_local = carried["local"] * (settings.weight_local / PAPER_WEIGHTS["local"])
+        weight_global = carried["global"] * (settings.weight_global / PAPER_WEIGHTS["global"])
+        settings = replace(settings, weight_local=weight_local, weight_global=weight_global)
+    if own.steps in ("two", "summed"):
+        settings = replace(settings, lr=profile.scratch_lr)
+    return replace(settings, **dict(own.changes) | changes)
+
+
+def title(name: str) -> str:
+    """How tables and figures call a baseline or a variant."""
+    return BASELINES.get(name) or VARIANTS[name].title

@@ -1,0 +1,191 @@
+"""Videos of any kind as RGB frames, one at a time, and back to an mp4: nothing here holds more than a frame."""
+
+import re
+from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.video.reformatter import Colorspace
+
+from stt_core.errors import InputError
+from stt_core.files import written_whole
+from stt_core.pictures import picture_files, read_image
+from stt_study.fingerprint import hash_of
+
+SUFFIXES = (".jpg", ".jpeg", ".png")  # of a folder's frames
+CODEC = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+TICK = Fraction(1, 60_000)  # s; 24, 25, 30, 50, 60 and 30000/1001 frames a second are whole numbers of it
+
+
+class Frame(NamedTuple):
+    """Frame `number`, counted from 0, shown `time` s after frame 0: image (H, W, 3) uint8 RGB, upright."""
+
+    number: int
+    time: float
+    image: np.ndarray
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video file, or a folder of frames.
+
+    Attributes:
+        files: the frames of a folder; () for a video file.
+        size: (height, width) in px, upright.
+        rate: frames a second; of a video with a variable rate, the mean.
+        count: frames, as far as the file says, or None.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    size: tuple[int, int]
+    rate: float
+    count: int | None
+
+    def frames(self, skip: Container[int] = ()) -> Iterator[Frame]:
+        """The frames in order; those whose number is in `skip` are left out, which is quicker than to drop them.
+
+        Raises:
+            InputError: a frame that cannot be decoded or has another size, or a video that ends before it should.
+        """
+        for frame in _folder_frames(self, skip) if self.files else _file_frames(self, skip):
+            if frame.image.shape[:2] != self.size:
+                what = self.files[frame.number] if self.files else f"{self.path}: frame {frame.number}"
+                raise InputError(
+                    f"{what} is {_px(frame.image.shape[:2])}, not {_px(self.size)} as frame 0; cut it there."
+                )
+            yield frame
+
+    def fingerprint(self, count: int) -> str:
+        """Changes with the first `count` frames of a folder, or with a video file as a whole (name, size, time stamp)."""
+        paths = self.files[:count] or (self.path,)
+        return hash_of([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths])
+
+
+def open_video(path: str | Path, rate: float = 24.0) -> Video:
+    """Open whatever FFmpeg decodes, or a folder of .jpg and .png frames in the order of their names (9 before 10).
+
+    A phone's rotation is applied (a mirror image isn't turned back); alpha is dropped; grey and deep colours become RGB.
+
+    Args:
+        rate: frames a second of a folder, which doesn't say.
+
+    Raises:
+        InputError: there is nothing there, or nothing that can be decoded.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = picture_files(path, SUFFIXES)
+        if not files:
+            raise InputError(f"{path} has no {', '.join(SUFFIXES)} frames; give the folder that holds them.")
+        files.sort(key=lambda file: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", file.name)])
+        return Video(path, tuple(files), read_image(files[0]).shape[:2], rate, len(files))
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give a video file or a folder of frames.")
+    with _opened(path) as stream:
+        rate = stream.average_rate or stream.guessed_rate or rate
+        count = stream.frames or round(_length(stream) * rate) or None
+    video = Video(path, (), (0, 0), float(rate), count)
+    first = next(_file_frames(video), None)
+    if first is None:
+        raise InputError(f"{path} has no frames; give another video.")
+    return Video(path, (), first.image.shape[:2], float(rate), count)
+
+
+def write_video(path: str | Path, frames: Iterable[tuple[float, np.ndarray]], rate: float) -> None:
+    """Encode (time in s, image (H, W, 3) uint8 RGB) as an H.264 mp4 (MPEG-4 where H.264 is missing), whole or not at all.
+
+    Each frame keeps its time. H.264 in the form that every player takes has even sides: an odd one is padded by a px.
+
+    Args:
+        rate: frames a second: how long the last frame is shown.
+    """
+    with written_whole(path) as temporary, av.open(str(temporary), "w", options={"movflags": "faststart"}) as container:
+        stream = None
+        ticks = -1
+        for time, image in frames:
+            height, width = image.shape[:2]
+            if stream is None:
+                options = {"crf": "20", "preset": "veryfast"} if CODEC == "libx264" else {}
+                stream = container.add_stream(CODEC, rate=Fraction(rate).limit_denominator(1001), options=options)
+                stream.height, stream.width, stream.pix_fmt = height + height % 2, width + width % 2, "yuv420p"
+                stream.time_base = stream.codec_context.time_base = TICK
+                stream.codec_context.colorspace = Colorspace.ITU601  # players would guess
+                if CODEC == "mpeg4":
+                    stream.bit_rate = int(0.5 * height * width * rate)
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU601)
+            ticks = max(ticks + 1, round(time / TICK))
+            frame.pts, frame.time_base, frame.duration = ticks, TICK, round(1 / (rate * TICK))
+            container.mux(stream.encode(frame))
+        if stream is not None:
+            container.mux(stream.encode(None))
+
+
+def _folder_frames(video: Video, skip: Container[int]) -> Iterator[Frame]:
+    for number, file in enumerate(video.files):
+        if number not in skip:
+            yield Frame(number, number / video.rate, read_image(file))
+
+
+def _file_frames(video: Video, skip: Container[int] = ()) -> Iterator[Frame]:
+    number, start, ends, last = 0, 0.0, 0.0, 0.0
+    with _opened(video.path) as stream:
+        length = _length(stream)
+        try:
+            for frame in stream.container.decode(stream):
+                if frame.is_corrupt:
+                    raise av.error.InvalidDataError(0, "corrupt")
+                seconds = ends if frame.pts is None else float(frame.pts * stream.time_base)
+                start = start if number else seconds
+                last = seconds - start
+                if number not in skip:
+                    image = frame.to_ndarray(format="rgb24")
+                    yield Frame(number, last, np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90))))
+                number += 1
+                ends = seconds + (float(frame.duration * stream.time_base) or 1 / video.rate)
+        except av.error.FFmpegError:
+            raise InputError(
+                f"{video.path} cannot be decoded from frame {number} (at {ends - start:.2f} s) on; "
+                "restore it, or cut it there."
+            ) from None
+        # Where sound or an edited start make a file look longer than its frames, the count of frames contradicts it.
+        missing = number < (stream.frames or number + 1)
+        if missing and ends - min(start, 0.0) + 2 / video.rate < length:
+            raise InputError(
+                f"{video.path} ends after frame {number - 1} (at {last:.2f} s), but should last {length:.2f} s; "
+                "restore the rest of it."
+            )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[av.VideoStream]:
+    try:
+        container = av.open(str(path), metadata_errors="replace")
+    except av.error.PermissionError:
+        raise
+    except av.error.FFmpegError as error:
+        raise InputError(f"{path} cannot be read as a video ({error.strerror}); give another one.") from None
+    with container:
+        stream = container.streams.best("video")
+        if stream is None:
+            raise InputError(f"{path} has no video in it; give another file.")
+        yield stream
+
+
+def _length(stream: av.VideoStream) -> float:
+    """Seconds that the frames should last, or 0 where the file doesn't say."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    parts = re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", ""))  # as Matroska says it
+    return sum(float(part) * unit for part, unit in zip(parts.groups(), (3600, 60, 1), strict=True)) if parts else 0.0
+
+
+def _px(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]} px"

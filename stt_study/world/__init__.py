@@ -1,0 +1,1 @@
+"""The world that ships as code."""

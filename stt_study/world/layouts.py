@@ -1,0 +1,181 @@
+"""One job per class of images or per video of the world made of code: render it and write it in its official layout.
+
+Each job has its own generator, seeded by (world, benchmark, split, number), so a file's bytes depend neither on what
+else is made nor on the order. Each returns what its benchmark's index files need.
+"""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+from scipy.io import savemat
+
+from stt_core.labels import write_mask
+from stt_study.world.casting import Look, look, scene
+from stt_study.world.plans import ACTIONS, JOINTS
+from stt_study.world.scenes import CODES, Frame, Scene, render
+
+BENCHMARKS = ("imagenet", "youtube-vos", "davis", "vip", "jhmdb")
+SPLITS = ("train", "val", "test")
+LISTED = 5  # YouTube-VOS lists every fifth raw frame
+PACE = 2  # raw frames between two frames of a labelled video
+HIDDEN = 0.75  # an object counts as occluded where less than this share of it is visible
+
+
+def generator(seed: int, benchmark: str, split: str, number: int) -> np.random.Generator:
+    """The one source of chance of a job."""
+    return np.random.default_rng([seed, BENCHMARKS.index(benchmark), SPLITS.index(split), number])
+
+
+def image_class(root: Path, seed: int, size: int, number: int, count: int) -> None:
+    """`imagenet/train/<wnid>/<wnid>_<i>.JPEG`: one kind of creature in `count` poses and places."""
+    rng = generator(seed, "imagenet", "train", number)
+    wnid = f"n{number + 1:08d}"
+    kind = look(rng, "train")
+    for i in range(count):
+        frame = render(scene(rng, "train", size, [kind], still=True), 0.0, rng)
+        write_image(root / "imagenet" / "train" / wnid / f"{wnid}_{i}.JPEG", frame.image)
+
+
+def train_video(root: Path, seed: int, size: int, number: int, frames: int) -> tuple[str, dict, dict]:
+    """`youtube-vos/train/JPEGImages/<id>/00000.jpg, 00005.jpg …`, with a cut or a jump in some.
+
+    A cut starts another scene; a jump leaves out 2 to 5 s of the same one.
+
+    Returns:
+        id, its entry of `meta.json`, its entry of `events.json`.
+    """
+    rng = generator(seed, "youtube-vos", "train", number)
+    video = f"{number:010x}"
+    names = [f"{LISTED * i:05d}" for i in range(frames)]
+    break_kind = ("cuts", "jumps", "")[np.searchsorted([0.2, 0.4], rng.random())] if frames > 3 else ""
+    break_at = int(rng.integers(2, frames - 1)) if break_kind else frames
+    events = {"cuts": [], "jumps": [], "occlusions": {}}
+    if break_kind:
+        events[break_kind] = [names[break_at]]
+    objects: dict[str, dict] = {}
+    left_out = 0.0
+    for i, name in enumerate(names):
+        if i == 0 or (i == break_at and break_kind == "cuts"):
+            looks = [look(rng, "train") for _ in range(rng.integers(1, 4))]
+            shot = scene(rng, "train", size, looks)
+            first, begun = len(objects), i
+        elif i == break_at:
+            left_out = float(rng.uniform(50, 125))
+        frame = render(shot, LISTED * (i - begun) + left_out, rng)
+        write_image(root / "youtube-vos" / "train" / "JPEGImages" / video / f"{name}.jpg", frame.image)
+        for label in frame.visible:  # a cut brings new objects
+            objects.setdefault(str(first + label), {"category": "creature", "frames": []})["frames"].append(name)
+        note_occlusions(events, frame, name, first)
+    return video, {"objects": objects}, events
+
+
+def davis_video(root: Path, seed: int, size: int, split: str, number: int, frames: int) -> tuple[str, dict]:
+    """`davis/JPEGImages/480p/SEQ/00000.jpg` and `davis/Annotations/480p/SEQ/00000.png` with 1 to 3 objects.
+
+    Returns:
+        name, its entry of `events.json`.
+    """
+    rng = generator(seed, "davis", split, number)
+    looks = [look(rng, split) for _ in range(1 + number % 3)]
+    if len(looks) > 1 and rng.random() < 0.25:  # two of a kind: only their places tell them apart
+        looks[1] = looks[0]
+    name = f"{split}-{number:02d}"
+    shot = staged(rng, split, size, looks, frames)
+    folder = root / "davis"
+    events = {"cuts": [], "occlusions": {}}
+    for i in range(frames):
+        frame = render(shot, PACE * i, rng)
+        write_image(folder / "JPEGImages" / "480p" / name / f"{i:05d}.jpg", frame.image)
+        write_mask(folder / "Annotations" / "480p" / name / f"{i:05d}.png", frame.objects)
+        note_occlusions(events, frame, f"{i:05d}")
+    return name, events
+
+
+def vip_video(root: Path, seed: int, size: int, split: str, number: int, frames: int) -> tuple[str, dict]:
+    """`vip/Images/<video>/00000.jpg` and `vip/Annotations/<video>/00000.png` with 1 or 2 people in VIP's classes."""
+    rng = generator(seed, "vip", split, number)
+    looks = [look(rng, split, list(ACTIONS)[rng.integers(len(ACTIONS))]) for _ in range(1 + number % 2)]
+    name = f"{split}-{number:02d}"
+    shot = staged(rng, split, size, looks, frames)
+    events = {"cuts": [], "occlusions": {}}
+    for i in range(frames):
+        frame = render(shot, PACE * i, rng)
+        write_image(root / "vip" / "Images" / name / f"{i:05d}.jpg", frame.image)
+        path = root / "vip" / "Annotations" / name / f"{i:05d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(parts(frame, shot)).save(path)
+        note_occlusions(events, frame, f"{i:05d}")
+    return name, events
+
+
+def jhmdb_video(root: Path, seed: int, size: int, split: str, number: int, frames: int) -> tuple[str, dict]:
+    """`Rename_Images/<action>/<clip>/00001.png` and `joint_positions/<action>/<clip>/joint_positions.mat`."""
+    rng = generator(seed, "jhmdb", split, number)
+    action = list(ACTIONS)[number % len(ACTIONS)]
+    name = f"{action}/{split}_{number:02d}"
+    shot = staged(rng, split, size, [look(rng, split, action)], frames)
+    events = {"cuts": [], "occlusions": {}}
+    positions = []
+    for i in range(frames):
+        frame = render(shot, PACE * i, rng)
+        write_image(root / "jhmdb" / "JHMDB" / "Rename_Images" / name / f"{i + 1:05d}.png", frame.image)
+        positions.append(joints(frame, shot))
+        note_occlusions(events, frame, f"{i + 1:05d}")
+    pos_img = np.stack(positions, axis=-1).transpose(1, 0, 2) + 1.0  # (T of (15, 2)) -> (2, 15, T), counted from 1
+    write_mat(root / "jhmdb" / "JHMDB" / "joint_positions" / name / "joint_positions.mat", pos_img)
+    return name, events
+
+
+def staged(rng: np.random.Generator, split: str, size: int, looks: Sequence[Look], frames: int) -> Scene:
+    """A scene whose first frame shows every object well, as a first annotation must, and whose last still shows it."""
+    for _ in range(50):
+        shot = scene(rng, split, size, looks)
+        ends = [render(shot, t, rng) for t in (0.0, PACE * (frames - 1.0))]
+        first, last = (np.bincount(end.objects.ravel(), minlength=len(looks) + 1)[1:] for end in ends)
+        if min(ends[0].visible.values()) > 0.6 and first.min() > 0.015 * size**2 and (last > 0.3 * first).all():
+            return shot
+    raise RuntimeError(f"none of 50 {split} scenes shows all of its {len(looks)} objects from first to last")
+
+
+def parts(frame: Frame, shot: Scene) -> np.ndarray:
+    """VIP classes (H, W) uint8 of what the frame shows."""
+    classes = np.zeros(len(shot.actors) * CODES + 1, np.uint8)
+    for i, actor in enumerate(shot.actors):
+        for j, bone in enumerate(actor.creature.bones):
+            classes[i * CODES + 1 + j] = bone.part
+    return classes[frame.labels]
+
+
+def joints(frame: Frame, shot: Scene, label: int = 1) -> np.ndarray:
+    """JHMDB's joints (15, 2) of a person as x, y in px, pixel centres at whole numbers from 0."""
+    i = next(i for i, actor in enumerate(shot.actors) if actor.label == label)
+    bones = shot.actors[i].creature.bones
+    index = {bone.name: j for j, bone in enumerate(bones)}
+    places = [(index[bone], along, across) for bone, along, across in JOINTS.values()]
+    return np.stack([frame.matrices[i][j] @ (along * bones[j].length, across, 1.0) for j, along, across in places])
+
+
+def note_occlusions(events: dict, frame: Frame, name: str, first: int = 0) -> None:
+    for label, share in frame.visible.items():
+        if share < HIDDEN:
+            events["occlusions"].setdefault(str(first + label), []).append(name)
+
+
+def write_image(path: Path, rgb: np.ndarray) -> None:
+    """(H, W, 3) uint8 RGB as JPEG or PNG, by the path's ending."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = [] if path.suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
+    if not cv2.imwrite(str(path), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options):
+        raise OSError(f"{path} could not be written")
+
+
+def write_mat(path: Path, pos_img: np.ndarray) -> None:
+    """`pos_img` (2, 15, T) as JHMDB's .mat, without the date that scipy puts into the header."""
+    buffer = io.BytesIO()
+    savemat(buffer, {"pos_img": pos_img})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + buffer.getvalue()[116:])

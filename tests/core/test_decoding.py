@@ -1,0 +1,135 @@
+"""Frames for training: reduced while decoding, out of videos, broken ones refused."""
+
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from stt_core.errors import InputError
+from stt_core.training.decoding import Decoder, VideoFrame, frame_times, reduction
+from stt_core.training.images import Images
+from stt_core.training.pairs import EVERY, FramePairs, training_videos
+from stt_study.video.frames import write_video
+
+
+def smooth(height: int, width: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return cv2.resize(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def write_jpeg(path: Path, image: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("extent", "needed", "factor"),
+    [(720, 256, 2), (512, 256, 1), (513, 256, 2), (1025, 256, 4), (9000, 256, 8), (100, 256, 1)],
+)
+def test_reduction_leaves_more_than_needed(extent: int, needed: int, factor: int) -> None:
+    assert reduction(extent, needed) == factor
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4, 8])
+def test_reduced_frames_are_means_of_blocks(tmp_path: Path, factor: int) -> None:
+    image = smooth(96, 160)
+    path = write_jpeg(tmp_path / "a.jpg", image)
+    decoder = Decoder()
+    assert decoder.size(path) == (96, 160)
+    found = decoder(path, factor).astype(float)
+    blocks = image.reshape(96 // factor, factor, 160 // factor, factor, 3).mean(axis=(1, 3))
+    assert found.shape == blocks.shape
+    assert np.abs(found - blocks).mean() < 3  # JPEG's own loss
+
+
+def test_a_camera_s_rotation_note_changes_nothing(tmp_path: Path) -> None:
+    """The header's size and the pixels must agree, as they do for loaders that don't know of EXIF."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    Image.fromarray(smooth(40, 60)).save(tmp_path / "turned.jpg", exif=exif)
+    decoder = Decoder()
+    assert decoder.size(tmp_path / "turned.jpg") == decoder(tmp_path / "turned.jpg").shape[:2] == (40, 60)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 8])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.95])
+def test_cut_off_jpegs_are_refused(tmp_path: Path, factor: int, share: float) -> None:
+    path = write_jpeg(tmp_path / "a.jpg", smooth(96, 160))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=r"a\.jpg cannot be decoded as an image; restore"):
+        Decoder()(path, factor)
+    path.unlink()
+    for read in (Decoder(), Decoder().size):
+        with pytest.raises(InputError, match=r"a\.jpg is missing"):
+            read(path)
+
+
+def test_large_images_and_frames_look_the_same_reduced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes out of a large file hardly differs from what comes out of it decoded in full."""
+    write_jpeg(tmp_path / "images/a/0.jpg", smooth(600, 800))
+    for t in range(2):
+        write_jpeg(tmp_path / f"videos/v/{t}.jpg", smooth(720, 1280, t))
+    reduced, full = [], []
+    for found in (reduced, full):
+        images, pairs = Images(tmp_path / "images", 128), FramePairs(tmp_path / "videos", size=128)
+        found += [images[3, 0].float(), *(pairs[epoch, 0].float() for epoch in range(4))]
+        monkeypatch.setattr("stt_core.training.pairs.reduction", lambda extent, needed: 1)
+    for small, large in zip(reduced, full, strict=True):
+        assert small.shape == large.shape
+        assert 0 < (small - large).abs().mean() < 3  # crops begin at whole pixels
+
+
+def test_frames_of_a_video_are_those_of_a_whole_pass(tmp_path: Path) -> None:
+    images = [np.roll(smooth(48, 64), 3 * t, axis=1) for t in range(23)]
+    path = tmp_path / "clip.mp4"
+    write_video(path, ((t / 25, image) for t, image in enumerate(images)), 25)
+    with av.open(str(path)) as container:
+        whole = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    frames = frame_times(path, 5)
+    assert len(frames) == 5  # 0, 5, 10, 15, 20
+    decoder = Decoder()
+    for place in (3, 0, 4, 1, 2):  # in any order
+        assert np.array_equal(decoder(frames[place]), whole[5 * place])
+    assert decoder.size(frames[0]) == (48, 64)
+    assert decoder(frames[1], 2).shape == (24, 32, 3)
+
+
+def test_a_folder_of_videos_and_frame_folders(tmp_path: Path) -> None:
+    for name in ("b.mp4", "c.avi"):
+        images = [np.roll(smooth(48, 80), 4 * t, axis=1) for t in range(2 * EVERY + 1)]
+        if name.endswith("mp4"):
+            write_video(tmp_path / name, ((t / 25, image) for t, image in enumerate(images)), 25)
+        else:
+            writer = cv2.VideoWriter(str(tmp_path / name), cv2.VideoWriter_fourcc(*"MJPG"), 25, (80, 48))
+            for image in images:
+                writer.write(image[..., ::-1])
+            writer.release()
+    for t in range(2):
+        write_jpeg(tmp_path / f"a/{t}.jpg", smooth(48, 80, t))
+    (tmp_path / "notes.txt").write_text("no video")
+    videos = training_videos(tmp_path)
+    assert [len(frames) for frames in videos] == [2, 3, 3]
+    assert isinstance(videos[1][0], VideoFrame)
+    pairs = FramePairs(tmp_path, size=32)
+    assert len(pairs) == 5
+    cached = FramePairs(tmp_path, size=32, cache=True)
+    for index in range(5):
+        assert pairs[2, index].shape == (2, 3, 32, 32)
+        assert (cached[2, index] == pairs[2, index]).all()
+        assert (cached[2, index] == pairs[2, index]).all()  # from memory
+
+
+def test_broken_videos_are_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no video at all")
+    with pytest.raises(InputError, match=r"broken\.mp4 cannot be read as a video"):
+        FramePairs(tmp_path)
+    path = tmp_path / "broken.mp4"
+    write_video(path, ((t / 25, smooth(48, 64, t)) for t in range(20)), 25)
+    with pytest.raises(InputError, match=r"broken\.mp4 \(frame at 999999\d*\) cannot be decoded"):
+        Decoder()(VideoFrame(path, 999_999_999))

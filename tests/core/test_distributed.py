@@ -1,0 +1,295 @@
+"""Two processes on this machine against one: what they compute together, to the last digits."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from writers import write_davis
+
+from stt_core import batch_norm as norms
+from stt_core import distributed as processes
+from stt_core.batch_norm import SyncedNorm, part_of_batch, synchronise, unrecorded
+from stt_core.checkpoints import save_weights
+from stt_core.distributed import Scale, averaged, gathered, spread
+from stt_core.encoder import STUDENT, random_encoder
+from stt_core.errors import InputError
+from stt_core.features import feature_source
+from stt_core.propagation import Inference
+from stt_core.spatial import MoCo, SpatialSettings
+from stt_core.temporal import TemporalSettings
+from stt_core.training.images import Images
+from stt_core.training.loop import EpochBatches
+from stt_core.training.pairs import FramePairs
+from stt_core.training.recompute import recompute
+from stt_core.training.train_spatial import train_spatial
+from stt_core.training.train_temporal import train_temporal
+from stt_study.benchmarks.run import evaluate_davis
+
+# In float64: in float32 these tiny networks blow up any rounding, as they do a change of a weight by 1e-7, tenfold a step.
+SPATIAL = SpatialSettings(
+    width=0.125,
+    size=64,
+    load_size=72,
+    batch=8,
+    steps=20,
+    warmup=2,
+    lr=0.01,
+    precision="64-true",
+    queue=16,
+    momentum=0.9,
+    dim=8,
+    shards=2,
+)
+TEMPORAL = TemporalSettings(
+    width=0.125,
+    size=64,
+    batch=4,
+    steps=20,
+    warmup=2,
+    lr=1e-4,
+    precision="64-true",
+    radius_fine=3,
+    radius_coarse=2,
+    seed=3,
+)
+
+
+@pytest.fixture(scope="module")
+def initial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "initial.pth"
+    save_weights(path, random_encoder(18, 0.125), input="lab")
+    return path
+
+
+def training(step: str, root: Path, initial: Path, **changes):
+    """`train(out, scale)` for a step, to be run in one process or many."""
+    if step == "spatial":
+        images = Images(root / "imagenet", 72, seed=3)
+        images.paths *= 3  # so that queue and batch are no more than an epoch
+        return train_spatial, (replace(SPATIAL, **changes), images), {}
+    pairs = FramePairs(root / "youtube-vos", size=64, seed=3)
+    return train_temporal, (replace(TEMPORAL, **changes), pairs), {"initial": initial, "teacher": initial}
+
+
+def rows(weights: Path) -> list[dict[str, float]]:
+    with open(weights.parent / "metrics.csv", newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def assert_equal_runs(one: Path, other: Path) -> None:
+    """Losses and weights to 1e-5, of which the trainings moved them a hundred times as much."""
+    for a, b in zip(rows(one), rows(other), strict=True):
+        assert a == pytest.approx(b, rel=1e-5)
+    a, b = (torch.load(path, weights_only=True)["state_dict"] for path in (one, other))
+    for name in a:
+        if a[name].is_floating_point():
+            torch.testing.assert_close(a[name], b[name], rtol=1e-5, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}")
+
+
+@pytest.mark.parametrize(("step", "parts"), [("spatial", 2), ("temporal", 1)])
+def test_two_processes_train_as_one(step: str, parts: int, data_folder: Path, initial: Path, tmp_path: Path) -> None:
+    """20 steps with the same global batch; `parts`: shards of either process, or parts that gradients are accumulated over."""
+    changes = {"shards": 2 * parts} if step == "spatial" else {"accumulate": parts}
+    train, arguments, keywords = training(step, data_folder, initial, **changes)
+    one = train(*arguments, tmp_path / "one", **keywords)
+    two = spread(2, train, *arguments, tmp_path / "two", **keywords)
+    assert_equal_runs(one, two)
+    record = json.loads((tmp_path / "two/run.json").read_text())
+    assert [session["processes"] for session in record["sessions"]] == [2]
+
+
+def _stopped(train, arguments: tuple, keywords: dict, out: Path, stop: int) -> None:
+    """As `train`, but killed in step `stop`."""
+    saved = torch.optim.Adam.step
+    count = [0]
+
+    def step(self, *given, **named):
+        count[0] += 1
+        if count[0] > stop:
+            raise InputError("stopped")
+        return saved(self, *given, **named)
+
+    torch.optim.Adam.step = step
+    train(*arguments, out, **keywords)
+
+
+def test_two_processes_go_on_where_they_were_stopped_and_so_does_one(
+    data_folder: Path, initial: Path, tmp_path: Path
+) -> None:
+    train, arguments, keywords = training("temporal", data_folder, initial, steps=9, accumulate=2)
+    keywords["save_every"] = 4
+    whole = spread(2, train, *arguments, tmp_path / "whole", **keywords)
+    out = tmp_path / "stopped"
+    with pytest.raises(InputError, match="stopped"):
+        spread(2, _stopped, train, arguments, keywords, out, 6)
+    assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 4
+    resumed = train(*arguments, out, **keywords)
+    assert_equal_runs(whole, resumed)
+    record = json.loads((out / "run.json").read_text())
+    assert [(s["from step"], s["processes"]) for s in record["sessions"]] == [(0, 2), (4, 1)]
+
+
+def test_what_cannot_be_divided_is_refused(data_folder: Path, initial: Path, tmp_path: Path) -> None:
+    train, arguments, _ = training("spatial", data_folder, initial, shards=1)
+    with pytest.raises(InputError, match=r"2 processes can't share 1 shards.*spatial\.shards"):
+        spread(2, train, *arguments, tmp_path / "a")
+    for step, changes in (("spatial", {"shards": 3}), ("temporal", {"accumulate": 3})):
+        train, arguments, keywords = training(step, data_folder, initial, **changes)
+        with pytest.raises(InputError, match=r"a batch of . can't be divided by 3"):
+            train(*arguments, tmp_path / "b", **keywords)
+
+
+def _joined(function, *arguments):
+    with processes.together():
+        return function(*arguments)
+
+
+def _normalised(x: Tensor, gradient: Tensor) -> list[Tensor]:
+    """Output, input gradient, weight gradient, running mean and variance of this process's half of x."""
+    layer = nn.Sequential(nn.BatchNorm2d(3))
+    layer[0].weight.data.copy_(torch.tensor([1.0, 2.0, -0.5]))
+    synchronise(layer, torch.device("cpu"))
+    assert isinstance(layer[0], SyncedNorm) == (processes.count() > 1)
+    rank = processes.rank()
+    mine = x.chunk(processes.count())[rank].clone().requires_grad_()
+    out = layer(mine)
+    (out * gradient.chunk(processes.count())[rank]).sum().backward()
+    norm = layer[0]
+    summed = averaged(norm.weight.grad) * processes.count()
+    results = [gathered(out.detach()), gathered(mine.grad), summed, norm.running_mean, norm.running_var]
+    return [result.clone() for result in results] + [norm.num_batches_tracked]
+
+
+def test_synchronised_statistics_are_those_of_the_whole_batch() -> None:
+    """Against PyTorch's own batch normalisation of the whole batch."""
+    generator = torch.Generator().manual_seed(0)
+    x = 5 + 3 * torch.randn(6, 3, 4, 5, generator=generator)
+    gradient = torch.randn(6, 3, 4, 5, generator=generator)
+    alone = _normalised(x, gradient)
+    shared = spread(2, _joined, _normalised, x, gradient)
+    for a, b in zip(alone, shared, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_parts_leave_the_mean_of_their_statistics() -> None:
+    layer = nn.Sequential(nn.BatchNorm2d(2, momentum=0.3))
+    layer[0].running_mean.copy_(torch.tensor([1.0, -2.0]))
+    before, parts = layer[0].running_mean.clone(), [torch.randn(3, 2, 4, 4) + k for k in range(3)]
+    for index, part in enumerate(parts):
+        with part_of_batch(layer, index, 3):
+            layer(part)
+    means = torch.stack([part.mean(dim=(0, 2, 3)) for part in parts])
+    torch.testing.assert_close(layer[0].running_mean, 0.7 * before + 0.3 * means.mean(dim=0))
+    assert layer[0].momentum == 0.3
+
+
+def test_unrecorded_passes_leave_no_trace() -> None:
+    layer = nn.BatchNorm2d(2)
+    layer(torch.randn(3, 2, 4, 4))
+    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    x = torch.randn(3, 2, 4, 4)
+    with unrecorded(layer):
+        out = layer(x)
+    torch.testing.assert_close(out.mean(dim=(0, 2, 3)), torch.zeros(2), atol=1e-6, rtol=0)  # by the batch's statistics
+    assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
+    assert norms.norms(nn.Sequential(layer)) == [layer]
+
+
+def kept_bytes(function) -> tuple[int, Tensor]:
+    """Bytes that a function's graph keeps for the backward pass, each storage once; and its result."""
+    seen = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        seen[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = function()
+    return sum(seen.values()), result
+
+
+def test_recomputing_changes_nothing_but_memory() -> None:
+    encoders, kept = [], []
+    for again in (False, True):
+        encoder = random_encoder(18, 0.25, strides=STUDENT[0], pool=STUDENT[1]).train()
+        if again:
+            recompute(encoder)
+        images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+        size, features = kept_bytes(lambda encoder=encoder, images=images: encoder(images, ("res3", "res5")))
+        sum(value.square().mean() for value in features.values()).backward()
+        encoders.append(encoder)
+        kept.append(size)
+    plain, again = encoders
+    assert plain.state_dict().keys() == again.state_dict().keys()
+    for (name, a), b in zip(plain.state_dict().items(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    for (name, a), b in zip(plain.named_parameters(), again.parameters(), strict=True):
+        assert torch.equal(a.grad, b.grad), name
+    assert kept[1] < 0.5 * kept[0]
+
+
+@pytest.mark.parametrize("step", ["spatial", "temporal"])
+def test_recomputed_training_is_the_same(step: str, data_folder: Path, initial: Path, tmp_path: Path) -> None:
+    train, arguments, keywords = training(step, data_folder, initial, steps=3)
+    usual = train(*arguments, tmp_path / "usual", **keywords)
+    again = train(*arguments, tmp_path / "again", scale=Scale(recompute=True), **keywords)
+    assert rows(usual) == rows(again)
+    assert usual.read_bytes() == again.read_bytes()
+
+
+def test_a_key_is_embedded_among_others_than_its_query() -> None:
+    """Which images were normalised together, seen through an encoder that says so; and keys come back in their order."""
+    torch.manual_seed(0)
+    model = MoCo(replace(SPATIAL, shards=2))
+    groups = []
+
+    def embed(encoder, head, images: Tensor) -> Tensor:
+        numbers = images[:, 0, 0, 0]
+        groups.append([int(number) for number in numbers])
+        return numbers[:, None]
+
+    model.embed = embed
+    views = torch.arange(8.0)[:, None, None, None].expand(8, 3, 2, 2)
+    keys = model.shuffled_keys(views, seed=5)
+    assert keys[:, 0].tolist() == list(range(8))
+    assert sorted(groups[0] + groups[1]) == list(range(8))
+    assert set(groups[0]) not in ({0, 1, 2, 3}, {4, 5, 6, 7})
+    first = groups[0]
+    groups.clear()
+    model.shuffled_keys(views, seed=6)
+    assert groups[0] != first  # drawn anew
+
+
+def test_shards_share_a_batch() -> None:
+    """Processes' shares of every batch, put together, are the batch of one process; parts keep their order."""
+    whole = list(EpochBatches(29, 12, 5, seed=2))
+    for ranks, parts in ((2, 1), (3, 1), (2, 3), (1, 4)):
+        shares = [list(EpochBatches(29, 12, 5, seed=2, rank=r, ranks=ranks, parts=parts)) for r in range(ranks)]
+        for step, batch in enumerate(whole):
+            size = 12 // parts
+            for part in range(parts):
+                length = size // ranks
+                put = [item for share in shares for item in share[step][part * length : (part + 1) * length]]
+                assert put == batch[part * size : (part + 1) * size]
+
+
+def _evaluated(root: Path, out: Path) -> dict:
+    source = feature_source("random", width=0.25)
+    return evaluate_davis(source, root, out, Inference(resize=48, radius=3, num_preceding=2))
+
+
+def test_two_processes_measure_as_one(tmp_path: Path) -> None:
+    root = write_davis(tmp_path / "davis", names=("a", "b", "c"))
+    alone = _evaluated(root, tmp_path / "one")
+    shared = spread(2, _joined, _evaluated, root, tmp_path / "two")
+    for results in (alone, shared):
+        assert [record["name"] for record in results["sequences"]] == ["a", "b", "c"]
+    assert shared["metrics"] == alone["metrics"]
+    for path in sorted((tmp_path / "one").rglob("*.png")):
+        assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
+    written = json.loads((tmp_path / "two/results.json").read_text())
+    assert written["metrics"] == alone["metrics"]

@@ -1,0 +1,133 @@
+"""The encoder against torchvision's own ResNets, and its grids."""
+
+import math
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from stt_core.encoder import INFERENCE, STAGES, STANDARD, STUDENT, Encoder, folded, random_encoder
+
+
+def torchvision_resnet(depth: int) -> nn.Module:
+    """With batch statistics that are not the trivial ones, so that a misplaced norm would show."""
+    torch.manual_seed(depth)
+    model = getattr(torchvision.models, f"resnet{depth}")(weights=None)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.5, 0.5)
+            module.running_mean.uniform_(-0.2, 0.2)
+            module.running_var.uniform_(0.5, 1.5)
+    return model.eval()
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_standard_layout_is_torchvisions(depth: int) -> None:
+    theirs = torchvision_resnet(depth)
+    with torch.device("meta"):  # no time spent on weights that are replaced
+        ours = Encoder(depth, 1.0, *STANDARD).eval()
+    state = {name: value for name, value in theirs.state_dict().items() if not name.startswith("fc.")}
+    ours.load_state_dict(state, assign=True)
+    images = torch.randn(2, 3, 70, 97)
+    with torch.no_grad():
+        x = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(images))))
+        expected = {}
+        for stage, layer in zip(STAGES, (theirs.layer1, theirs.layer2, theirs.layer3, theirs.layer4), strict=True):
+            expected[stage] = x = layer(x)
+        found = ours(images, STAGES)
+    assert list(found) == list(STAGES)
+    for stage in STAGES:
+        torch.testing.assert_close(found[stage], expected[stage])
+        assert ours.out_channels[stage] == expected[stage].shape[1]
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("layout", [STUDENT, INFERENCE[8], INFERENCE[4]])
+def test_every_layout_takes_torchvisions_weights(depth: int, layout: tuple) -> None:
+    with torch.device("meta"):
+        theirs = getattr(torchvision.models, f"resnet{depth}")(weights=None).state_dict()
+        ours = Encoder(depth, 1.0, *layout).state_dict()
+    assert {n: v.shape for n, v in ours.items()} == {n: v.shape for n, v in theirs.items() if not n.startswith("fc.")}
+
+
+def grids(layout: tuple, height: int, width: int) -> dict[str, tuple[int, int]]:
+    encoder = random_encoder(18, 0.0625, strides=layout[0], pool=layout[1]).eval()
+    with torch.no_grad():
+        return {name: tuple(f.shape[2:]) for name, f in encoder(torch.zeros(1, 3, height, width), STAGES).items()}
+
+
+def test_student_grids_are_the_papers() -> None:
+    found = grids(STUDENT, 256, 256)
+    assert (found["res3"], found["res4"], found["res5"]) == ((64, 64), (32, 32), (8, 8))
+    assert grids(STANDARD, 256, 256)["res5"] == (8, 8)
+
+
+@pytest.mark.parametrize("size", [(97, 121), (33, 64), (64, 107)])
+@pytest.mark.parametrize("stride", [8, 4])
+def test_inference_grids_round_up(stride: int, size: tuple[int, int]) -> None:
+    assert grids(INFERENCE[stride], *size)["res4"] == tuple(math.ceil(extent / stride) for extent in size)
+
+
+@pytest.mark.parametrize("size", [(97, 121), (33, 64), (128, 95)])
+def test_student_grids_round_up(size: tuple[int, int]) -> None:
+    found = grids(STUDENT, *size)
+    for stage, stride in {"res2": 2, "res3": 4, "res4": 8, "res5": 32}.items():
+        assert found[stage] == tuple(math.ceil(extent / stride) for extent in size)
+
+
+def test_width_scales_every_stage() -> None:
+    narrow = Encoder(18, 0.25)
+    assert narrow.conv1.out_channels == 16
+    assert narrow.out_channels == {"res2": 16, "res3": 32, "res4": 64, "res5": 128}
+    narrow = Encoder(50, 0.125)
+    assert narrow.out_channels == {"res2": 32, "res3": 64, "res4": 128, "res5": 256}
+    found = narrow(torch.zeros(2, 3, 64, 64), STAGES)
+    assert {name: f.shape[1] for name, f in found.items()} == narrow.out_channels
+
+
+def test_nothing_after_the_last_stage_is_computed() -> None:
+    encoder = Encoder(18, 0.0625)
+    called = []
+    for name in ("layer1", "layer2", "layer3", "layer4"):
+        getattr(encoder, name).register_forward_hook(lambda *_, name=name: called.append(name))
+    assert list(encoder(torch.zeros(1, 3, 32, 32), ("res3",))) == ["res3"]
+    assert called == ["layer1", "layer2"]
+    called.clear()
+    assert set(encoder(torch.zeros(2, 3, 32, 32), ("res5", "res2"))) == {"res2", "res5"}
+    assert called == ["layer1", "layer2", "layer3", "layer4"]
+
+
+def test_unknown_depth_and_stage() -> None:
+    with pytest.raises(ValueError, match="34"):
+        Encoder(34)
+    with pytest.raises(ValueError, match="not in tuple"):
+        Encoder(18, 0.0625)(torch.zeros(1, 3, 32, 32), ("res6",))
+
+
+def test_random_encoder_repeats_and_leaves_the_random_state() -> None:
+    before = torch.random.get_rng_state()
+    first, again, other = (random_encoder(18, 0.0625, seed).state_dict() for seed in (3, 3, 4))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["conv1.weight"], other["conv1.weight"])
+    # the same weights whatever the layout: strides change no shapes, so the draws are the same
+    student = random_encoder(18, 0.0625, 3, strides=STUDENT[0], pool=STUDENT[1]).state_dict()
+    assert all(torch.equal(first[name], student[name]) for name in first)
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_folding_batch_norms_changes_no_feature(depth: int) -> None:
+    encoder = Encoder(depth, 1.0, *STANDARD)
+    encoder.load_state_dict(
+        {k: v for k, v in torchvision_resnet(depth).state_dict().items() if not k.startswith("fc.")}
+    )
+    encoder.eval()
+    images = torch.randn(1, 3, 64, 80)
+    with torch.no_grad():
+        expected, found = encoder(images, STAGES), folded(encoder)(images, STAGES)
+    for stage in STAGES:
+        torch.testing.assert_close(found[stage], expected[stage], rtol=1e-4, atol=1e-4 * expected[stage].abs().max())
+    assert any(isinstance(module, nn.BatchNorm2d) for module in encoder.modules())  # left as it was
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded(encoder).modules())

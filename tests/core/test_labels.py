@@ -1,0 +1,264 @@
+"""Masks and keypoints to maps and back, against loops, hand-computed cases and other readers of the same files."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stt_core.errors import InputError
+from stt_core.labels import (
+    PALETTE,
+    decode_keypoints,
+    decode_masks,
+    keypoints_to_maps,
+    one_hot,
+    read_mask,
+    to_grid,
+    write_mask,
+)
+from stt_core.propagation import propagate
+
+SHARED = Path(__file__).resolve().parents[2] / ".." / "shared"
+DAVIS = SHARED / "data" / "davis" / "Annotations" / "480p"
+GOLDEN = SHARED / "golden" / "masks.npz"
+
+
+def naive_bilinear(image, size):
+    """(h, w) -> (H, W): pixel centres at (i + 0.5) * h / H - 0.5, clamped to the picture."""
+    (height, width), result = image.shape, np.zeros(size)
+    for i in range(size[0]):
+        for j in range(size[1]):
+            y = max(0.0, (i + 0.5) * height / size[0] - 0.5)
+            x = max(0.0, (j + 0.5) * width / size[1] - 0.5)
+            y0, x0 = int(y), int(x)
+            y1, x1 = min(y0 + 1, height - 1), min(x0 + 1, width - 1)
+            top = image[y0, x0] * (1 - (x - x0)) + image[y0, x1] * (x - x0)
+            bottom = image[y1, x0] * (1 - (x - x0)) + image[y1, x1] * (x - x0)
+            result[i, j] = top * (1 - (y - y0)) + bottom * (y - y0)
+    return result
+
+
+def test_palette_has_the_known_colours():
+    known = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 4: (0, 0, 128), 7: (128, 128, 128)}
+    known |= {8: (64, 0, 0), 15: (192, 128, 128), 16: (0, 64, 0), 255: (224, 224, 192)}
+    for index, colour in known.items():
+        assert tuple(PALETTE[index]) == colour, index
+    assert PALETTE.shape == (256, 3)
+    assert PALETTE.dtype == np.uint8
+    assert len(np.unique(PALETTE, axis=0)) == 256
+
+
+@pytest.mark.skipif(not DAVIS.is_dir(), reason="no ../shared/data/davis")
+def test_palette_is_that_of_davis():
+    with Image.open(DAVIS / "blackswan" / "00000.png") as image:
+        colours = np.array(image.getpalette(), np.uint8).reshape(-1, 3)
+    np.testing.assert_array_equal(PALETTE[: len(colours)], colours)
+
+
+def test_masks_are_written_as_palette_and_read_back(tmp_path):
+    ids = np.arange(256, dtype=np.uint8).reshape(8, 32)
+    path = tmp_path / "new" / "00000.png"
+    write_mask(path, ids)
+    np.testing.assert_array_equal(read_mask(path), ids)
+    with Image.open(path) as image:
+        assert image.mode == "P"
+    np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], PALETTE[ids])  # what a viewer shows
+    assert [p.name for p in path.parent.iterdir()] == ["00000.png"]  # nothing temporary stays
+
+
+def test_ids_of_a_grey_png(tmp_path):
+    ids = np.random.default_rng(0).integers(0, 256, (5, 7), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "grey.png"), ids)
+    np.testing.assert_array_equal(read_mask(tmp_path / "grey.png"), ids)
+
+
+def test_ids_of_one_bit(tmp_path):
+    bits = np.random.default_rng(0).integers(0, 2, (5, 7), dtype=np.uint8)
+    Image.fromarray(bits == 1).save(tmp_path / "bits.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "bits.png"), bits)
+
+
+def test_not_black_is_the_object_in_any_kind_of_png(tmp_path):
+    ids = np.array([[0, 1], [4, 255]], np.uint8)
+    write_mask(tmp_path / "palette.png", ids)
+    cv2.imwrite(str(tmp_path / "grey.png"), ids)
+    cv2.imwrite(str(tmp_path / "colour.png"), np.repeat(ids[..., None], 3, axis=2))
+    cv2.imwrite(str(tmp_path / "deep.png"), ids.astype(np.uint16))  # 1 of 65535 isn't black, either
+    for name in ("palette", "grey", "colour", "deep"):
+        found = read_mask(tmp_path / f"{name}.png", not_black=True)
+        np.testing.assert_array_equal(found, [[0, 1], [1, 1]])
+
+
+def test_bad_masks_are_named(tmp_path):
+    colour = tmp_path / "colour.png"
+    cv2.imwrite(str(colour), np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(InputError, match=r"colour\.png is a colour image.*palette"):
+        read_mask(colour)
+    with pytest.raises(InputError, match=r"gone\.png is missing"):
+        read_mask(tmp_path / "gone.png")
+    text = tmp_path / "text.png"
+    text.write_text("no picture")
+    with pytest.raises(InputError, match=r"text\.png cannot be decoded"):
+        read_mask(text)
+    whole, cut = tmp_path / "whole.png", tmp_path / "cut.png"
+    write_mask(whole, np.random.default_rng(0).integers(0, 4, (90, 90), dtype=np.uint8))
+    cut.write_bytes(whole.read_bytes()[:-400])
+    with pytest.raises(InputError, match=r"cut\.png cannot be decoded"):
+        read_mask(cut)
+
+
+def test_one_hot_has_background_first_and_leaves_void_out():
+    maps = one_hot(np.array([[0, 1, 2], [255, 3, 1]], np.uint8), 2)
+    assert maps.dtype == torch.float32
+    expected = [[[1, 0, 0], [0, 0, 0]], [[0, 1, 0], [0, 0, 1]], [[0, 0, 1], [0, 0, 0]]]
+    np.testing.assert_array_equal(maps.numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("size", "grid"), [((12, 20), (3, 5)), ((13, 17), (4, 5)), ((9, 9), (9, 9)), ((480, 854), (60, 107))]
+)
+def test_a_cell_of_a_mask_has_the_id_at_its_centre(size, grid):
+    ids = np.random.default_rng(size).integers(0, 3, size, dtype=np.uint8)
+    expected = np.zeros((3, *grid))
+    for i in range(grid[0]):
+        for j in range(grid[1]):
+            y, x = (2 * i + 1) * size[0] // (2 * grid[0]), (2 * j + 1) * size[1] // (2 * grid[1])
+            expected[ids[y, x], i, j] = 1
+    np.testing.assert_array_equal(to_grid(one_hot(ids, 2), grid, "nearest").numpy(), expected)
+
+
+@pytest.mark.parametrize("stride", [8, 4])
+@pytest.mark.parametrize("size", [(240, 320), (237, 421), (181, 179)])
+def test_a_mask_that_identity_features_carry_stays_where_it_is(size, stride):
+    """Every cell's feature is its own place and nothing moves, so the mask must not, either.
+
+    But for half a pixel: an even stride has no pixel in the middle, so the one after it is read.
+    """
+    y, x = np.mgrid[: size[0], : size[1]]
+    grid = tuple(-(-side // stride) for side in size)
+    features = torch.eye(grid[0] * grid[1]).view(-1, *grid).expand(3, -1, -1, -1)
+    offsets = []
+    for middle in np.random.default_rng(stride).uniform(60, np.subtract(size, 60), (40, 2)):
+        ids = ((y - middle[0]) ** 2 + (x - middle[1]) ** 2 < 40**2).astype(np.uint8)
+        maps = to_grid(one_hot(ids, 1), grid, "nearest")
+        carried = maps if len(offsets) else propagate(features, maps, radius=1, topk=1)[-1]  # once: it is the same
+        np.testing.assert_allclose(carried, maps, atol=1e-6)
+        offsets.append(np.argwhere(decode_masks(carried, size)).mean(axis=0) - np.argwhere(ids).mean(axis=0))
+    assert np.abs(np.mean(offsets, axis=0)).max() < 0.75
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="no ../shared/golden/masks.npz")
+@pytest.mark.parametrize("clip", ["three", "odd", "fine"])
+def test_the_whole_way_of_a_mask_equals_golden_values(clip):
+    with np.load(GOLDEN) as golden:
+        parts = ("first_ids", "features", "grid_ids", "predicted_ids", "config")
+        first, features, grid_ids, predicted, (_, radius) = (golden[f"{clip}__{name}"] for name in parts)
+    maps = to_grid(one_hot(first, int(first.max())), features.shape[2:], "nearest")
+    np.testing.assert_array_equal(maps.argmax(dim=0).numpy(), grid_ids)
+    carried = propagate(torch.from_numpy(features).float(), maps, radius=int(radius))
+    found = np.stack([first, *(decode_masks(frame, first.shape) for frame in carried[1:])])
+    assert (found != predicted).mean() <= 1e-6
+
+
+@pytest.mark.parametrize(("grid", "size"), [((3, 4), (11, 13)), ((5, 3), (20, 12)), ((4, 4), (4, 4))])
+def test_decode_masks_equals_loops(grid, size):
+    maps = (
+        torch.rand(3, *grid, generator=torch.Generator().manual_seed(grid[0]))
+        * torch.tensor([5, 1, 0.2])[:, None, None]
+    )
+    full = np.stack([naive_bilinear(m, size) for m in maps.double().numpy()])  # (K, H, W)
+    for k in range(3):
+        full[k] = (full[k] - full[k].min()) / (full[k].max() - full[k].min())
+    ids = decode_masks(maps, size)
+    assert ids.dtype == np.uint8
+    ordered = np.sort(full, axis=0)
+    clear = ordered[-1] - ordered[-2] > 1e-4  # rounding decides the rest
+    assert clear.mean() > 0.9
+    np.testing.assert_array_equal(ids[clear], full.argmax(axis=0)[clear])
+
+
+def test_every_class_is_normalised_by_itself():
+    """The object's map peaks at 0.3 where the background still has 0.7: normalised, the object wins there."""
+    background = torch.tensor([[1.0, 1.0, 0.7, 1.0]])
+    maps = torch.stack([background, 1 - background])  # (2, 1, 4)
+    np.testing.assert_array_equal(decode_masks(maps, (1, 4)), [[0, 0, 1, 0]])
+
+
+def test_a_lost_object_takes_no_pixel():
+    maps = torch.stack(
+        [torch.tensor([[1.0, 0.8], [0.9, 0.1]]), torch.zeros(2, 2), torch.tensor([[0.0, 0.2], [0.1, 0.9]])]
+    )
+    assert set(np.unique(decode_masks(maps, (8, 8)))) == {0, 2}
+
+
+def test_masks_survive_the_grid():
+    ids = np.zeros((64, 96), np.uint8)
+    ids[8:40, 16:48] = 1
+    ids[24:56, 56:88] = 2
+    decoded = decode_masks(to_grid(one_hot(ids, 2), (8, 12), "nearest"), ids.shape)
+    for k in range(3):
+        assert ((decoded == k) & (ids == k)).sum() / ((decoded == k) | (ids == k)).sum() > 0.9
+
+
+def test_keypoint_maps_are_gaussians():
+    joints = np.array([[3.0, 5.5], [-1.0, -1.0], [0.0, 0.0]], np.float32)
+    maps = keypoints_to_maps(joints, (12, 9), sigma=2.0)
+    assert maps.shape == (3, 12, 9)
+    for y in range(12):
+        for x in range(9):
+            assert maps[0, y, x] == pytest.approx(np.exp(-((x - 3) ** 2 + (y - 5.5) ** 2) / 8), abs=1e-6)
+    assert maps[1].eq(0).all()  # missing
+    assert maps[2, 0, 0] == 1  # a joint on the first pixel is there
+
+
+def test_maps_to_grid_is_bilinear():
+    maps = torch.rand(2, 10, 14, generator=torch.Generator().manual_seed(0))
+    for ours, image in zip(to_grid(maps, (4, 5), "bilinear").numpy(), maps.double().numpy(), strict=True):
+        np.testing.assert_allclose(ours, naive_bilinear(image, (4, 5)), atol=1e-6)
+
+
+def test_keypoints_are_the_weighted_mean_of_the_five_largest():
+    maps = torch.zeros(3, 6, 8)
+    values = {
+        (1, 2): 5.0,
+        (1, 3): 4.0,
+        (2, 2): 3.0,
+        (4, 7): 2.0,
+        (0, 0): 1.0,
+        (5, 5): 0.5,
+    }  # (y, x); the sixth is left out
+    for (y, x), value in values.items():
+        maps[0, y, x] = value
+    maps[2, 3, 6] = 0.25  # four of the five largest are zero and weigh nothing
+    found = decode_keypoints(maps, (6, 8))
+    x = (5 * 2 + 4 * 3 + 3 * 2 + 2 * 7 + 1 * 0) / 15
+    y = (5 * 1 + 4 * 1 + 3 * 2 + 2 * 4 + 1 * 0) / 15
+    np.testing.assert_allclose(found, [[x, y], [-1, -1], [6, 3]], atol=1e-6)
+
+
+def test_keypoints_survive_maps_at_image_size():
+    size = (60, 80)
+    joints = np.random.default_rng(1).uniform(2, (77, 57), (200, 2)).astype(np.float32)
+    joints[::50] = -1
+    found = decode_keypoints(keypoints_to_maps(joints, size), size)
+    np.testing.assert_array_equal(found[::50], np.full((4, 2), -1))
+    assert np.abs(found - joints).max() < 0.5
+    whole = joints.round()[1:50]  # a joint on a pixel comes back exactly: it and its four neighbours weigh it
+    np.testing.assert_allclose(decode_keypoints(keypoints_to_maps(whole, size), size), whole, atol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "grid"), [((240, 320), (40, 40)), ((160, 160), (20, 20))])
+def test_keypoints_survive_the_grid(size, grid):
+    """The grid differs in aspect from the image, too: JHMDB is propagated at 320 x 320."""
+    height, width = size
+    joints = np.random.default_rng(0).uniform((12, 12), (width - 12, height - 12), (15, 2)).astype(np.float32)
+    joints[4] = -1
+    found = decode_keypoints(to_grid(keypoints_to_maps(joints, size), grid, "bilinear"), size)
+    np.testing.assert_array_equal(found[4], [-1, -1])
+    cell = max(height / grid[0], width / grid[1])
+    errors = np.linalg.norm(found - joints, axis=1)
+    assert errors.max() < cell  # never a cell off
+    assert errors.mean() < cell / 2

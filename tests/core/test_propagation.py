@@ -1,0 +1,357 @@
+"""Label propagation against golden values, a double loop in float64, and cases worked out by hand."""
+
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stt_core import affinity as affinity_module
+from stt_core import shortlist
+from stt_core.affinity import affinity, apply_affinity
+from stt_core.propagation import Context, propagate, propagate_frames
+
+GOLDEN = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden" / "propagation.npz"
+
+
+@pytest.fixture(params=[False, True], ids=["float32", "shortlist"], autouse=True)
+def way(request, monkeypatch):
+    """Every test both ways, whatever this processor would choose."""
+    monkeypatch.setattr(shortlist, "pays", lambda device, work: request.param)
+
+
+def seen(dy, dx, radius, window):
+    return math.hypot(dy, dx) < radius if window == "circle" else max(abs(dy), abs(dx)) <= radius
+
+
+def naive(
+    features,
+    first_labels,
+    num_preceding,
+    radius,
+    topk,
+    temperature,
+    with_first=True,
+    window="square",
+    first_windowed=True,
+    first_twice=True,
+):
+    """One query at a time, candidates in a list. Also the smallest gap between the last kept and the first left out."""
+    features = features.double().numpy()
+    features = features / np.linalg.norm(features, axis=1, keepdims=True)
+    frames, _, height, width = features.shape
+    labels = [first_labels.double().numpy()]
+    smallest_gap = np.inf
+    for t in range(1, frames):
+        context = [0] * with_first + list(range(max(0, t - num_preceding), t))
+        context = context if first_twice else sorted(set(context))
+        propagated = np.zeros_like(labels[0])
+        for y, x in itertools.product(range(height), range(width)):
+            candidates = []
+            for place, i, j in itertools.product(range(len(context)), range(height), range(width)):
+                s = context[place]
+                # All of frame 0 is seen once; among the preceding frames it is like the others.
+                if seen(i - y, j - x, radius, window) or (place == 0 and not first_windowed):
+                    candidates.append((features[t, :, y, x] @ features[s, :, i, j], s, i, j))
+            candidates.sort(reverse=True)
+            kept = candidates[:topk]
+            if len(candidates) > topk and candidates[topk][1:] != kept[-1][1:]:  # frame 0 twice is no tie that matters
+                smallest_gap = min(smallest_gap, kept[-1][0] - candidates[topk][0])
+            weights = [math.exp(value / temperature) for value, *_ in kept]
+            for weight, (_, s, i, j) in zip(weights, kept, strict=True):
+                propagated[:, y, x] += weight / sum(weights) * labels[s][:, i, j]
+        labels.append(propagated)
+    return np.stack(labels), smallest_gap
+
+
+def random_clip(seed, frames, channels, height, width, classes):
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(frames, channels, height, width, generator=generator) * 3
+    return features, torch.rand(classes, height, width, generator=generator)
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="the golden values are not here")
+@pytest.mark.parametrize("clip", ["small", "wide", "odd"])
+def test_equals_golden_values(clip):
+    with np.load(GOLDEN) as golden:
+        features, first_labels, expected, config = (
+            golden[f"{clip}__{name}"] for name in ("features", "first_labels", "propagated", "config")
+        )
+    num_preceding, neighbour_range, topk = (int(value) for value in config[:3])
+    result = propagate(
+        torch.from_numpy(features),
+        torch.from_numpy(first_labels),
+        num_preceding=num_preceding,
+        radius=neighbour_range // 2,
+        topk=topk,
+        temperature=float(config[3]),
+    )
+    np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=1e-5)
+
+
+# (T, C, H, W), K, num_preceding, radius, topk, with_first
+CASES = [
+    ((4, 5, 9, 17), 3, 2, 2, 10, True),  # one row and one column beyond a tile: corner tiles of one cell
+    ((3, 4, 19, 35), 2, 20, 1, 5, True),  # several tiles each way
+    ((3, 6, 10, 18), 1, 1, 3, 10, False),
+    ((6, 4, 5, 4), 2, 3, 1, 4, True),  # frame 0 leaves the preceding frames
+    ((6, 4, 5, 4), 2, 3, 1, 4, False),
+    ((4, 4, 9, 17), 2, 2, 0, 10, True),  # radius 0: as many candidates as context frames
+    ((4, 4, 9, 17), 2, 2, 1, 1000, True),  # k larger than window times context
+    ((3, 4, 9, 17), 2, 1, 1, 12, False),  # k larger than the window in the corners only: one frame of 9, 6 or 4 cells
+    ((3, 4, 6, 7), 2, 2, 50, 10, True),  # window larger than the map
+    ((3, 4, 6, 7), 2, 2, 6, 10_000, False),  # everything sees everything
+    ((4, 3, 1, 20), 2, 2, 2, 3, True),  # one row
+    ((4, 3, 11, 1), 2, 2, 2, 3, True),  # one column
+    ((3, 3, 1, 1), 2, 2, 2, 3, True),
+    ((1, 3, 4, 5), 2, 2, 2, 3, True),  # one frame
+    ((4, 4, 5, 6), 2, 0, 1, 3, True),  # frame 0 only
+    ((5, 4, 5, 6), 2, 2, 1, 1, True),  # nearest neighbour
+]
+
+
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_equals_a_double_loop(case):
+    shape, classes, num_preceding, radius, topk, with_first = CASES[case]
+    settings = dict(num_preceding=num_preceding, radius=radius, topk=topk, temperature=0.2, with_first=with_first)
+    features, first_labels = random_clip(case, *shape, classes)
+    expected, gap = naive(features, first_labels, **settings)
+    assert gap > 1e-6, "rounding may decide the top-k of this input: choose another seed"
+    result = propagate(features, first_labels, **settings)
+    assert result.dtype == torch.float32
+    np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=1e-5)
+
+
+# radius, topk, num_preceding, first_windowed
+PROTOCOLS = [
+    ("circle", 3, 10, 2, True),
+    ("circle", 1, 3, 3, False),
+    ("square", 2, 10, 2, False),
+    ("circle", 4, 10, 5, False),
+]
+
+
+@pytest.mark.parametrize(("window", "radius", "topk", "num_preceding", "first_windowed"), PROTOCOLS)
+def test_windows_of_other_methods_equal_a_double_loop(window, radius, topk, num_preceding, first_windowed):
+    settings = dict(window=window, radius=radius, topk=topk, num_preceding=num_preceding, first_windowed=first_windowed)
+    features, first_labels = random_clip(11, 5, 5, 10, 18, 2)
+    expected, gap = naive(features, first_labels, temperature=0.1, **settings)
+    assert gap > 1e-6, "rounding may decide the top-k of this input: choose another seed"
+    result = propagate(features, first_labels, temperature=0.1, **settings)
+    np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=1e-5)
+
+
+def test_frame_0_may_count_once():
+    features, first_labels = random_clip(13, 5, 5, 6, 9, 2)
+    settings = dict(num_preceding=2, radius=2, topk=7, temperature=0.1, first_twice=False)
+    expected, gap = naive(features, first_labels, **settings)
+    assert gap > 1e-6, "rounding may decide the top-k of this input: choose another seed"
+    np.testing.assert_allclose(propagate(features, first_labels, **settings).numpy(), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("with_first", [True, False])
+def test_going_on_from_known_labels_equals_never_having_stopped(with_first):
+    features, first_labels = random_clip(12, 12, 5, 6, 9, 2)
+    settings = dict(num_preceding=3, radius=2, with_first=with_first)
+    expected = propagate(features, first_labels, **settings)
+    for stopped in (1, 2, 4, 5, 9):  # the next frame
+        context = Context(**settings)
+        for t in sorted({0, *range(max(stopped - 3, 0), stopped)}):
+            context.put(t, features[t], expected[t])
+        for t in range(stopped, 12):
+            assert context.propagate(t, features[t]).equal(expected[t])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_equals_a_double_loop_on_random_settings(seed):
+    rng = np.random.default_rng(seed)
+    shape = rng.integers([2, 2, 1, 1, 1], [6, 7, 14, 20, 5]).tolist()  # T, C, H, W, K
+    settings = dict(zip(("num_preceding", "radius", "topk"), rng.integers([1, 0, 1], [5, 4, 14]).tolist(), strict=True))
+    settings |= dict(temperature=rng.uniform(0.05, 0.5), with_first=bool(rng.integers(2)))
+    features, first_labels = random_clip(seed, *shape)
+    expected, gap = naive(features, first_labels, **settings)
+    assert gap > 1e-6, "rounding may decide the top-k of this input: choose another seed"
+    np.testing.assert_allclose(propagate(features, first_labels, **settings).numpy(), expected, rtol=0, atol=1e-5)
+
+
+def test_two_cells_by_hand():
+    """The left cell turns by 60 degrees: cosine 1/2 to itself of before, sqrt(3)/2 to its right neighbour."""
+    features = torch.zeros(2, 2, 1, 2)
+    features[0, :, 0, 0] = torch.tensor([5.0, 0.0])
+    features[0, :, 0, 1] = torch.tensor([0.0, 2.0])
+    features[1, :, 0, 0] = 7 * torch.tensor([0.5, math.sqrt(3) / 2])
+    features[1, :, 0, 1] = torch.tensor([0.0, 0.1])
+    labels = torch.tensor([[[1.0, 0.0]]])
+    share = 1 / (1 + math.exp((math.sqrt(3) / 2 - 0.5) / 0.1))  # softmax of (1/2, sqrt(3)/2) / 0.1, first entry
+    # 4 candidates: the 2 cells of frame 0, each counted twice. With k = 3 the better one counts twice, the other once.
+    result = propagate(features, labels, radius=1, topk=4, temperature=0.1)
+    assert result[1, 0, 0, 0].item() == pytest.approx(share, abs=1e-6)
+    odds = share / (1 - share)
+    result = propagate(features, labels, radius=1, topk=3, temperature=0.1)
+    assert result[1, 0, 0, 0].item() == pytest.approx(odds / (odds + 2), abs=1e-6)
+    assert result[0].equal(labels)
+
+
+def test_a_still_video_keeps_its_labels():
+    features, first_labels = random_clip(0, 1, 16, 12, 21, 3)
+    result = propagate(features.expand(6, -1, -1, -1), first_labels, num_preceding=3, radius=4, temperature=1e-4)
+    torch.testing.assert_close(result, first_labels.expand(6, -1, -1, -1), rtol=0, atol=1e-5)
+
+
+def test_labels_follow_a_moving_pattern():
+    """The whole picture rolls by (1, 2) cells a frame: away from the seam, so do the labels."""
+    features, first_labels = random_clip(1, 1, 16, 14, 30, 2)
+    clip = torch.stack([features[0].roll((t, 2 * t), (1, 2)) for t in range(4)])
+    result = propagate(clip, first_labels, num_preceding=1, radius=2, topk=1, with_first=False)
+    for t in range(4):
+        expected = first_labels.roll((t, 2 * t), (1, 2))
+        torch.testing.assert_close(result[t, :, t:, 2 * t :], expected[:, t:, 2 * t :], rtol=0, atol=1e-6)
+
+
+def test_scale_of_the_features_does_not_matter():
+    features, first_labels = random_clip(2, 4, 8, 10, 19, 2)
+    scale = torch.logspace(-3, 3, 4 * 10 * 19).view(4, 1, 10, 19)
+    torch.testing.assert_close(
+        propagate(features * scale, first_labels, radius=3), propagate(features, first_labels, radius=3)
+    )
+
+
+def test_affinity_stays_in_the_window_and_sums_to_one():
+    generator = torch.Generator().manual_seed(3)
+    query, context = torch.randn(18, 33, 4, generator=generator), torch.randn(3, 18, 33, 4, generator=generator)
+    indices, weights = affinity(query, context, radius=2, topk=30, temperature=0.5)
+    assert indices.shape == weights.shape == (30, 18 * 33)
+    torch.testing.assert_close(weights.sum(0), torch.ones(18 * 33))
+    query_cell = torch.arange(18 * 33)
+    y, x = indices % (18 * 33) // 33, indices % 33
+    inside = ((y - query_cell // 33).abs() <= 2) & ((x - query_cell % 33).abs() <= 2)
+    assert inside[weights > 0].all()
+    # The corner sees 3 frames of 3 x 3 cells: 27 weights, all different cells, and nothing more.
+    assert (weights[:, 0] > 0).sum() == 27
+    assert len(indices[:, 0][weights[:, 0] > 0].unique()) == 27
+
+
+def test_one_affinity_serves_two_label_sets():
+    features, first_labels = random_clip(4, 2, 8, 9, 20, 3)
+    query, context = (
+        torch.nn.functional.normalize(frame, dim=0).permute(1, 2, 0) for frame in (features[1], features[0])
+    )
+    indices, weights = affinity(query, context[None], radius=2, topk=5, temperature=0.1, first_twice=True)
+    for labels in (first_labels, 1 - first_labels[:1]):
+        applied = apply_affinity(indices, weights, labels.permute(1, 2, 0)[None])
+        expected = propagate(features, labels, radius=2, topk=5, temperature=0.1)[1]
+        torch.testing.assert_close(applied.T.reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize("with_first", [True, False])
+def test_a_stream_equals_the_whole(with_first):
+    features, first_labels = random_clip(5, 9, 6, 9, 18, 2)
+    settings = dict(num_preceding=2, radius=2, topk=5, with_first=with_first)
+    whole = propagate(features, first_labels, **settings)
+    streamed = torch.stack(list(propagate_frames(iter(features), first_labels, **settings)))
+    torch.testing.assert_close(streamed, whole)
+
+
+def test_a_stream_is_lazy_and_what_it_yields_is_the_callers():
+    features, first_labels = random_clip(6, 5, 6, 7, 8, 1)
+    endless = (features[t % 5] for t in itertools.count())
+    settings = dict(num_preceding=2, radius=2, topk=5)
+    expected = propagate(features, first_labels, **settings)
+    kept = first_labels.clone()
+    for labels, wanted in zip(propagate_frames(endless, first_labels, **settings), expected, strict=False):
+        torch.testing.assert_close(labels, wanted)
+        labels.zero_()  # spoils neither the later frames nor the input
+    assert first_labels.equal(kept)
+    assert next(endless).equal(features[1])  # zip asked for one frame more than `expected` has, no further
+
+
+def test_masks_low_precision_features_and_autocast():
+    features, first_labels = random_clip(7, 3, 8, 9, 18, 2)
+    mask = first_labels > 0.5
+    half = features.bfloat16()
+    expected = propagate(half.float(), mask.float(), radius=2)
+    torch.testing.assert_close(propagate(half, mask, radius=2), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(propagate(half.float(), mask, radius=2), expected)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_equals_cpu():
+    features, first_labels = random_clip(8, 5, 16, 19, 35, 3)
+    expected = propagate(features, first_labels, radius=4)
+    result = propagate(features.cuda(), first_labels, radius=4)
+    assert result.is_cuda
+    torch.testing.assert_close(result.cpu(), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("features_shape", "labels_shape", "settings", "message"),
+    [
+        ((3, 4, 5, 6), (2, 6, 5), {}, "same size"),
+        ((3, 4, 5, 6), (5, 6), {}, "same size"),
+        ((4, 5, 6), (2, 5, 6), {}, "T, C, H, W"),
+        ((0, 4, 5, 6), (2, 5, 6), {}, "at least one frame"),
+        ((3, 4, 5, 6), (2, 5, 6), {"radius": -1}, "radius"),
+        ((3, 4, 5, 6), (2, 5, 6), {"topk": 0}, "topk"),
+        ((3, 4, 5, 6), (2, 5, 6), {"temperature": 0.0}, "temperature"),
+        ((3, 4, 5, 6), (2, 5, 6), {"num_preceding": -1}, "No context"),
+        ((3, 4, 5, 6), (2, 5, 6), {"num_preceding": 0, "with_first": False}, "No context"),
+    ],
+)
+def test_bad_input_is_refused(features_shape, labels_shape, settings, message):
+    with pytest.raises(ValueError, match=message):
+        propagate(torch.rand(features_shape), torch.rand(labels_shape), **settings)
+
+
+def test_a_frame_of_another_size_is_refused():
+    stream = propagate_frames([torch.rand(3, 4, 5), torch.rand(3, 5, 4)], torch.rand(1, 4, 5))
+    next(stream)
+    with pytest.raises(ValueError, match="Frame 1"):
+        next(stream)
+
+
+@pytest.mark.parametrize("first_windowed", [True, False])
+def test_nothing_is_read_back_from_the_device(first_windowed, monkeypatch):
+    """Tensors without values: whatever asks for one of them (and would make a GPU wait) fails."""
+    monkeypatch.setattr(
+        shortlist, "pays", lambda device, work: False
+    )  # the shortlist does ask; it's for processors alone
+    features, labels = torch.empty(5, 8, 40, 70, device="meta"), torch.empty(3, 40, 70, device="meta")
+    result = propagate(features, labels, num_preceding=2, radius=3, first_windowed=first_windowed)
+    assert result.shape == (5, 3, 40, 70)
+    assert result.device.type == "meta"
+
+
+def test_strips_side_by_side_change_nothing(monkeypatch):
+    generator = torch.Generator().manual_seed(5)
+    query, context = torch.randn(18, 70, 8, generator=generator), torch.randn(3, 18, 70, 8, generator=generator)
+    query, context = torch.nn.functional.normalize(query, dim=2), torch.nn.functional.normalize(context, dim=3)
+    alone = affinity(query, context, radius=2, topk=5, temperature=0.1)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        shared = affinity(query, context, radius=2, topk=5, temperature=0.1)
+        assert torch.get_num_threads() == 3
+        for one, other in zip(alone, shared, strict=True):
+            assert one.equal(other)
+        monkeypatch.setattr(affinity_module, "_top_pairs", lambda *arguments: 1 / 0)
+        monkeypatch.setattr(affinity_module, "_proven_pairs", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):  # what goes wrong in a thread isn't lost
+            affinity(query, context, radius=2, topk=5, temperature=0.1)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_in_inference_mode_with_threads():
+    features, first_labels = random_clip(6, 4, 8, 18, 70, 2)
+    expected = propagate(features, first_labels, radius=2)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        with torch.inference_mode():
+            assert propagate(features, first_labels, radius=2).equal(expected)
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,344 @@
+"""Batches, images and frame pairs: permutations, resuming, and crops measured in pictures that show their coordinates."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from stt_core.errors import InputError
+from stt_core.training.images import Images
+from stt_core.training.loop import EpochBatches
+from stt_core.training.pairs import FramePairs
+
+
+def write_pixels(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, quality=95)
+
+
+def noise(height, width, seed):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def plain(value, height=20, width=32):
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def coordinates(height, width):
+    """Red is x, green is y."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x, y, np.zeros_like(x)], axis=2).astype(np.uint8)
+
+
+# EpochBatches
+
+
+def test_every_epoch_is_a_permutation():
+    batches = list(EpochBatches(12, 4, 30, seed=5))
+    assert len(batches) == len(EpochBatches(12, 4, 30)) == 30
+    orders = set()
+    for epoch in range(10):
+        part = [address for batch in batches[3 * epoch : 3 * epoch + 3] for address in batch]
+        assert {e for e, _ in part} == {epoch}
+        assert sorted(index for _, index in part) == list(range(12))
+        orders.add(tuple(index for _, index in part))
+    assert len(orders) == 10
+
+
+def test_the_short_batch_of_an_epoch_is_left_out():
+    batches = list(EpochBatches(11, 4, 4))
+    assert [len(batch) for batch in batches] == [4] * 4
+    assert [batch[0][0] for batch in batches] == [0, 0, 1, 1]
+    assert len({index for batch in batches[:2] for _, index in batch}) == 8
+
+
+@pytest.mark.parametrize("start", [0, 1, 3, 4, 13, 20, 25])
+def test_resuming_yields_what_was_left(start):
+    whole = list(EpochBatches(11, 3, 20, seed=2))
+    rest = EpochBatches(11, 3, 20, start=start, seed=2)
+    assert list(rest) == whole[start:]
+    assert len(rest) == max(0, 20 - start)
+
+
+def test_seeds_give_other_orders():
+    first, second = (list(EpochBatches(40, 40, 1, seed=seed)) for seed in (0, 1))
+    assert first != second
+
+
+def test_a_batch_larger_than_the_data_wraps():
+    batches = list(EpochBatches(3, 8, 4))
+    assert [len(batch) for batch in batches] == [8] * 4
+    for epoch, batch in enumerate(batches):
+        assert {e for e, _ in batch} == {epoch}
+        assert sorted(Counter(index for _, index in batch).values()) == [2, 3, 3]
+
+
+# Images
+
+
+@pytest.fixture
+def images(tmp_path):
+    sizes = {"n02/b.JPEG": (40, 60), "n01/a.png": (32, 32), "n01/c.jpg": (90, 50), "n02/d.jpeg": (16, 20)}
+    for seed, (name, size) in enumerate(sizes.items()):
+        write_pixels(tmp_path / "train" / name, noise(*size, seed))
+    (tmp_path / "train/n01/notes.txt").write_text("not an image")
+    return tmp_path
+
+
+def test_images_are_found_in_order(images):
+    found = Images(images, 24)
+    names = ["n01/a.png", "n01/c.jpg", "n02/b.JPEG", "n02/d.jpeg"]
+    assert [path.relative_to(images / "train").as_posix() for path in found.paths] == names
+    assert Images(images / "train", 24).paths == found.paths
+    assert len(found) == 4
+    for index in range(4):
+        image = found[0, index]
+        assert image.shape == (3, 24, 24)
+        assert image.dtype == torch.uint8
+
+
+def test_an_image_is_a_random_square_of_the_resized_one(tmp_path):
+    pixels = noise(24, 60, 0)
+    write_pixels(tmp_path / "a/wide.png", pixels)
+    found, lefts = Images(tmp_path, 24), set()
+    for epoch in range(40):
+        image = found[epoch, 0].permute(1, 2, 0).numpy()
+        places = [left for left in range(37) if np.array_equal(image, pixels[:, left : left + 24])]
+        assert len(places) == 1
+        lefts.update(places)
+    assert len(lefts) > 15
+    assert min(lefts) < 9
+    assert max(lefts) > 27
+
+
+def test_the_short_side_is_resized(tmp_path):
+    """A horizontal ramp of 96 x 160 px at 48 px: a square covers 96 of its 160 columns."""
+    ramp = np.broadcast_to(np.arange(160, dtype=np.uint8)[None, :, None], (96, 160, 3)).copy()
+    write_pixels(tmp_path / "a/ramp.png", ramp)
+    image = Images(tmp_path, 48)[3, 0].int()
+    assert image.shape == (3, 48, 48)
+    assert (image[:, :, -1] - image[:, :, 0]).float().mean() == pytest.approx(94, abs=1.5)
+
+
+def test_images_depend_on_the_address_only(images):
+    first, second = Images(images, 24, seed=3), Images(images, 24, seed=3)
+    order = [(0, 1), (7, 2), (0, 2), (7, 1)]
+    expected = {address: first[address] for address in order}
+    for address in reversed(order):
+        assert torch.equal(second[address], expected[address])
+    assert not torch.equal(expected[0, 1], expected[7, 1])
+    assert not torch.equal(Images(images, 24, seed=4)[0, 1], expected[0, 1])
+
+
+def test_cached_images_are_the_same(images):
+    fresh, cached = Images(images, 24), Images(images, 24, cache=True)
+    for epoch in range(3):
+        for index in range(4):
+            assert torch.equal(cached[epoch, index], fresh[epoch, index])
+    for path in fresh.paths:
+        path.unlink()
+    assert cached[9, 2].shape == (3, 24, 24)  # from memory
+
+
+def test_workers_change_nothing(images):
+    def batches(workers):
+        sampler = EpochBatches(4, 2, 3, start=1, seed=1)
+        return list(DataLoader(Images(images, 24), batch_sampler=sampler, num_workers=workers))
+
+    alone, with_workers = batches(0), batches(2)
+    assert len(alone) == len(with_workers) == 2
+    assert all(torch.equal(a, b) for a, b in zip(alone, with_workers, strict=True))
+
+
+def test_bad_images_are_named(images, tmp_path):
+    with pytest.raises(InputError, match=r"nowhere has no images"):
+        Images(tmp_path / "nowhere")
+    (images / "train/n01/c.jpg").write_bytes(b"no picture")
+    found = Images(images, 24)
+    with pytest.raises(InputError, match=r"n01/c\.jpg cannot be decoded"):
+        found[0, 1]
+
+
+# FramePairs: where the frames come from
+
+
+def write_youtube_vos(root, videos):
+    """videos: id -> frames listed for each object; every fifth frame up to 25 is on the disk."""
+    meta = {"videos": {}}
+    for video, things in videos.items():
+        for number in range(0, 30, 5):
+            write_pixels(root / f"train/JPEGImages/{video}/{number:05d}.jpg", plain(number))
+        objects = {
+            str(k + 1): {"category": "ape", "frames": [f"{n:05d}" for n in frames]} for k, frames in enumerate(things)
+        }
+        meta["videos"][video] = {"objects": objects}
+    (root / "train/meta.json").write_text(json.dumps(meta))
+    return root
+
+
+def names(pairs):
+    return [[path.stem for path in frames] for frames in pairs.videos]
+
+
+def test_youtube_vos_uses_the_listed_frames(tmp_path):
+    write_youtube_vos(tmp_path, {"b7": [[0, 5, 10]], "a1": [[15, 20], [5, 15]]})
+    pairs = FramePairs(tmp_path)
+    assert names(pairs) == [["00005", "00015", "00020"], ["00000", "00005", "00010"]]  # a1, b7; 00025 is not listed
+    assert [path.parent.name for frames in pairs.videos for path in frames] == ["a1"] * 3 + ["b7"] * 3
+    assert len(pairs) == 4
+
+
+def test_davis_uses_the_training_list(tmp_path):
+    for name in ("bear", "cow", "dog"):
+        for t in range(3):
+            write_pixels(tmp_path / f"JPEGImages/480p/{name}/{t:05d}.jpg", plain(t))
+    assert len(FramePairs(tmp_path).videos) == 3  # no list: all
+    (tmp_path / "ImageSets/2017").mkdir(parents=True)
+    (tmp_path / "ImageSets/2017/train.txt").write_text("dog\nbear\n")
+    assert [frames[0].parent.name for frames in FramePairs(tmp_path).videos] == ["dog", "bear"]
+    (tmp_path / "ImageSets/2017/train.txt").write_text("dog\nwolf\n")
+    with pytest.raises(InputError, match=r"480p/wolf is listed but missing"):
+        FramePairs(tmp_path)
+
+
+def test_any_folder_of_frame_folders(tmp_path):
+    for name, count in (("b", 3), ("a", 4), ("single", 1)):
+        for t in range(count):
+            write_pixels(tmp_path / f"{name}/frame{t}.png", plain(t))
+    (tmp_path / "a/notes.txt").write_text("not a frame")
+    (tmp_path / "readme.txt").write_text("not a video")
+    pairs = FramePairs(tmp_path)
+    assert names(pairs) == [[f"frame{t}" for t in range(4)], [f"frame{t}" for t in range(3)], ["frame0"]]
+    assert len(pairs) == 3 + 2 + 0
+
+
+# FramePairs: what they are
+
+
+def test_a_pair_is_cut_out_alike(tmp_path):
+    for t in range(3):
+        write_pixels(tmp_path / f"still/{t}.png", noise(50, 90, 0))
+    pairs = FramePairs(tmp_path, size=32)
+    seen = []
+    for epoch in range(6):
+        pair = pairs[epoch, 1]
+        assert pair.shape == (2, 3, 32, 32)
+        assert pair.dtype == torch.uint8
+        assert torch.equal(pair[0], pair[1])
+        seen.append(pair)
+    assert all(not torch.equal(seen[0], other) for other in seen[1:])
+
+
+@pytest.mark.parametrize("max_gap", [1, 3])
+def test_the_query_comes_up_to_max_gap_frames_later(tmp_path, max_gap):
+    for t in range(6):
+        write_pixels(tmp_path / f"a/{t}.png", plain(10 * t))
+        write_pixels(tmp_path / f"b/{t}.png", plain(100 + 10 * t))
+    pairs = FramePairs(tmp_path, size=8, max_gap=max_gap)
+    assert len(pairs) == 10
+    for index in range(10):
+        start, gaps = (100 if index >= 5 else 0) + index % 5 * 10, set()
+        for epoch in range(40):
+            pair = pairs[epoch, index]
+            reference, query = (int(view.unique().item()) for view in pair)  # plain frames stay plain
+            assert reference == start
+            gaps.add((query - reference) // 10)
+        assert gaps == set(range(1, min(max_gap, 5 - index % 5) + 1))  # never beyond the video's end
+
+
+def test_crops_have_the_stated_area_and_aspect(tmp_path):
+    height, width = 140, 240
+    for t in range(2):
+        write_pixels(tmp_path / f"a/{t}.png", coordinates(height, width))
+    pairs = FramePairs(tmp_path, size=64, area=(0.6, 0.9), aspect=(1.5, 2.0))
+    shares, aspects, flips = [], [], []
+    for epoch in range(200):
+        x, y = pairs[epoch, 0][0, :2].float().numpy()  # (2, size, size)
+        # A view's outer cells show the crop's half a cell further in; the slope tells its extent.
+        across = (x[:, 60].mean() - x[:, 4].mean()) * 64 / 56
+        down = (y[60].mean() - y[4].mean()) * 64 / 56
+        flips.append(across < 0)
+        shares.append(abs(across) * down / (height * width))
+        aspects.append(abs(across) / down)
+    assert 0.58 < min(shares) < 0.63
+    assert 0.85 < max(shares) < 0.92
+    assert 1.45 < min(aspects) < 1.56
+    assert 1.9 < max(aspects) < 2.05
+    assert 70 < sum(flips) < 130
+
+
+def test_where_no_crop_fits_the_largest_central_one_is_taken(tmp_path):
+    """A frame of 30 x 200 px (width x height): 1.5 is the narrowest legal aspect, so 30 x 20 px from its middle."""
+    for t in range(2):
+        write_pixels(tmp_path / f"a/{t}.png", coordinates(200, 30))
+    x, y = FramePairs(tmp_path, size=20)[0, 0][0, :2].float().numpy()
+    assert (x.min(), x.max()) == (pytest.approx(0, abs=1), pytest.approx(29, abs=1))
+    np.testing.assert_allclose(y, np.broadcast_to(np.arange(90, 110)[:, None], (20, 20)), atol=1)
+
+
+def test_pairs_depend_on_the_address_only(tmp_path):
+    for t in range(5):
+        write_pixels(tmp_path / f"a/{t}.png", noise(40, 70, t))
+    settings = dict(size=24, max_gap=3, seed=1)
+    fresh, cached = FramePairs(tmp_path, **settings), FramePairs(tmp_path, cache=True, **settings)
+    addresses = [(epoch, index) for epoch in range(4) for index in range(4)]
+    expected = {address: fresh[address] for address in addresses}
+    for address in reversed(addresses):
+        assert torch.equal(cached[address], expected[address])
+    assert not torch.equal(FramePairs(tmp_path, **settings | {"seed": 2})[0, 0], expected[0, 0])
+    for path in fresh.videos[0]:
+        path.unlink()
+    assert torch.equal(cached[2, 3], expected[2, 3])  # from memory
+
+
+# FramePairs: bad inputs
+
+
+def test_bad_video_folders_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere does not exist"):
+        FramePairs(tmp_path / "nowhere")
+    write_pixels(tmp_path / "a/0.png", plain(0))
+    with pytest.raises(InputError, match=r"has no video of two frames"):
+        FramePairs(tmp_path)
+    write_pixels(tmp_path / "a/1.png", plain(0, height=21))
+    with pytest.raises(InputError, match=r"a/1\.png differs in size from .*a/0\.png"):
+        FramePairs(tmp_path)[0, 0]
+    (tmp_path / "a/1.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"a/1\.png cannot be decoded"):
+        FramePairs(tmp_path)[0, 0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{broken",
+        "[]",
+        "{}",
+        '{"videos": ["a"]}',
+        '{"videos": {"a": {}}}',
+        '{"videos": {"a": {"objects": []}}}',
+        '{"videos": {"a": {"objects": {"1": {"frames": 3}}}}}',
+    ],
+)
+def test_broken_meta_json_is_named(tmp_path, content):
+    write_youtube_vos(tmp_path, {"a": [[0, 5]]})
+    assert len(FramePairs(tmp_path)) == 1
+    (tmp_path / "train/meta.json").write_text(content)
+    with pytest.raises(InputError, match=r"meta\.json"):
+        FramePairs(tmp_path)
+
+
+def test_missing_listed_frames_are_named(tmp_path):
+    write_youtube_vos(tmp_path, {"a": [[0, 5, 10]]})
+    (tmp_path / "train/JPEGImages/a/00010.jpg").unlink()
+    pairs = FramePairs(tmp_path, size=8)
+    assert pairs[0, 0].shape == (2, 3, 8, 8)
+    with pytest.raises(InputError, match=r"a/00010\.jpg is missing"):
+        pairs[0, 1]
+    (tmp_path / "train/JPEGImages/a/00000.jpg").unlink()
+    with pytest.raises(InputError, match=r"a/00000\.jpg is listed in .*meta\.json but missing"):
+        FramePairs(tmp_path)

@@ -1,0 +1,124 @@
+"""Loss weights carried to a smaller geometry: unchanged at the paper's own, ratios kept elsewhere."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from stt_core.checkpoints import save_weights
+from stt_core.encoder import random_encoder
+from stt_core.temporal import SpatialThenTemporal, TemporalSettings
+from stt_core.training.loop import EpochBatches
+from stt_core.training.pairs import FramePairs
+from stt_study import balance
+from stt_study.balance import carried_weights, forget_weight, gradient_norms
+
+Pairs = Callable[[int], FramePairs]
+SETTINGS = TemporalSettings(width=0.125, size=64, batch=2, radius_fine=3, radius_coarse=2)
+
+
+@pytest.fixture(autouse=True)
+def small_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """256 px take minutes here: let the paper's geometry be 96 px with radius 5 and 3."""
+    monkeypatch.setattr(balance, "PAPER_SIZE", 96)
+    monkeypatch.setattr(balance, "PAPER_RADII", {"radius_fine": 5, "radius_coarse": 3})
+
+
+@pytest.fixture(scope="module")
+def pairs(data_folder: Path) -> Pairs:
+    return lambda size: FramePairs(data_folder / "youtube-vos", size=size)
+
+
+@pytest.fixture(scope="module")
+def initial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "initial.pth"
+    save_weights(path, random_encoder(18, 0.125), input="lab")
+    return path
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "teacher.pth"
+    save_weights(path, random_encoder(18, 0.125, 1), input="rgb")
+    return path
+
+
+def test_constants_are_the_papers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert balance.PAPER_SIZE == 256
+    assert balance.PAPER_RADII == {"radius_fine": 12, "radius_coarse": 6}
+    assert balance.PAPER_WEIGHTS == {"local": 1000, "global": 50}
+
+
+def test_paper_weights_at_the_papers_geometry(pairs: Pairs, initial: Path, teacher: Path) -> None:
+    settings = replace(SETTINGS, size=96, radius_fine=5, radius_coarse=3)
+    found = carried_weights(settings, pairs, initial, teacher)
+    assert found["weights"] == pytest.approx({"local": 1000, "global": 50})
+    assert found["paper"] == found["here"]
+
+
+def test_paper_weights_at_an_equal_geometry(
+    pairs: Pairs, initial: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows beyond the whole map (24 cells) are one geometry with two names, so both sides are measured."""
+    monkeypatch.setattr(balance, "PAPER_RADII", {"radius_fine": 30, "radius_coarse": 3})
+    settings = replace(SETTINGS, size=96, radius_fine=40, radius_coarse=3)
+    found = carried_weights(settings, pairs, initial, teacher)
+    assert found["weights"] == pytest.approx({"local": 1000, "global": 50}, rel=1e-4)
+
+
+def test_ratio_is_carried(pairs: Pairs, initial: Path, teacher: Path) -> None:
+    """With the weights found, the weighted gradients, measured anew, have the ratio of the paper's geometry."""
+    found = carried_weights(SETTINGS, pairs, initial, teacher)
+    paper = replace(SETTINGS, size=96, radius_fine=5, radius_coarse=3)
+    there = gradient_norms(paper, pairs(96), initial, teacher)
+    here = gradient_norms(SETTINGS, pairs(64), initial, teacher)
+    for name, published in {"local": 1000, "global": 50}.items():
+        ratio = published * there[name] / there["reconstruction"]
+        assert found["ratio"][name] == pytest.approx(ratio, rel=1e-4)
+        assert found["weights"][name] * here[name] / here["reconstruction"] == pytest.approx(ratio, rel=1e-4)
+        assert found["weights"][name] != pytest.approx(published, rel=0.05)  # the geometry matters
+
+
+def test_settings_own_weights_do_not_count(pairs: Pairs, initial: Path, teacher: Path) -> None:
+    plain = gradient_norms(SETTINGS, pairs(64), initial, teacher, batches=1)
+    changed = replace(SETTINGS, weight_fine=0.0, weight_coarse=3.0, weight_local=0.0, weight_global=0.0)
+    assert gradient_norms(changed, pairs(64), initial, teacher, batches=1) == pytest.approx(plain, rel=1e-5)
+
+
+def test_gradient_norms_by_backward(pairs: Pairs, initial: Path, teacher: Path) -> None:
+    """Two batches, every term by its own backward pass through a fresh model."""
+    items = pairs(64)
+    batches = [torch.stack([items[address] for address in batch]) for batch in EpochBatches(len(items), 2, 2)]
+    ones = {f"weight_{name}": 1.0 for name in ("fine", "coarse", "local", "global")}
+    expected = {}
+    for name, terms in {"reconstruction": ("fine", "coarse"), "local": ("local",), "global": ("global",)}.items():
+        norms = []
+        model = SpatialThenTemporal(replace(SETTINGS, **ones), initial, teacher).train()
+        for channel, batch in zip((1, 2), batches, strict=True):
+            model.zero_grad()
+            losses = model(batch, channel)
+            sum(losses[term] for term in terms).backward()
+            norms.append(sum(float(p.grad.square().sum()) for p in model.student.parameters() if p.grad is not None))
+        expected[name] = sum(norm**0.5 for norm in norms) / 2
+    found = gradient_norms(SETTINGS, pairs(64), initial, teacher, batches=2)
+    assert found == pytest.approx(expected, rel=1e-3)
+    assert all(norm > 0 for norm in found.values())
+
+
+def test_learning_without_forgetting_pulls_as_hard_as_what_it_replaces(pairs: Pairs, initial: Path) -> None:
+    weight = forget_weight(SETTINGS, pairs, initial, weight_global=7.0)
+    items, norms = pairs(64), {"global": [], "forget": []}
+    batches = [torch.stack([items[address] for address in batch]) for batch in EpochBatches(len(items), 2, 4)]
+    settings = replace(SETTINGS, weight_global=7.0, weight_forget=weight)
+    model = SpatialThenTemporal(settings, initial, initial).train()
+    for step, batch in enumerate(batches):
+        for name, found in norms.items():
+            model.zero_grad()
+            model(batch, 1 + step % 2)[name].backward()
+            squares = [p.grad.square().sum() for p in model.student.parameters() if p.grad is not None]
+            found.append(float(torch.stack(squares).sum() ** 0.5))
+    assert sum(norms["forget"]) == pytest.approx(sum(norms["global"]), rel=0.01)
+    assert weight > 0

@@ -1,0 +1,117 @@
+"""The bench: its references against loops and the library, its records, and what tables make of them."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from stt_core.affinity import affinity, apply_affinity
+from stt_study.benchmarks.metrics import boundary_f, jaccard
+from stt_study.results.tables import slopes, speed_table
+from stt_study.speed.bench import BenchSettings, interleaved, run_bench
+from stt_study.speed.memory import peak_memory
+from stt_study.speed.plain import TEMPERATURE, TOPK, official_scheme, released_scheme
+
+SMALL = BenchSettings(
+    repeats=1,
+    height=64,
+    width=96,
+    channels=32,
+    context=3,
+    radius=2,
+    radius_fine=3,
+    chunks=2,
+    heights=(6, 8, 10),
+    radii=(2, 3),
+    videos=(3, 5),
+)
+
+
+def clip() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return F.normalize(torch.randn(4, 7, 11, 8, generator=generator), dim=3), torch.rand(
+        3, 7, 11, 2, generator=generator
+    )
+
+
+def test_the_released_scheme_equals_a_loop_over_queries() -> None:
+    cells, labels = clip()
+    found, gap, done, chunks = released_scheme(cells[3], cells[:3], labels, radius=2)
+    assert chunks == math.ceil(77 / 32)
+    assert done.tolist() == list(range(77))
+    for y, x in ((0, 0), (3, 5), (6, 10), (2, 9)):
+        pairs = [
+            (float(cells[3, y, x] @ cells[s, i, j]), labels[s, i, j])
+            for s in range(3)
+            for i in range(max(y - 2, 0), min(y + 3, 7))
+            for j in range(max(x - 2, 0), min(x + 3, 11))
+        ]
+        best = sorted(pairs, key=lambda pair: -pair[0])[:TOPK]
+        total = sum(math.exp(value / TEMPERATURE) for value, _ in best)
+        expected = sum(math.exp(value / TEMPERATURE) / total * label for value, label in best)
+        torch.testing.assert_close(found[y * 11 + x], expected, rtol=0, atol=1e-5)
+        values = sorted((value for value, _ in pairs), reverse=True)
+        assert float(gap[y * 11 + x]) == pytest.approx(values[TOPK - 1] - values[TOPK], abs=1e-6)
+
+
+def test_a_part_of_the_released_scheme_is_that_part_of_the_whole() -> None:
+    cells, labels = clip()
+    whole, _, _, _ = released_scheme(cells[3], cells[:3], labels, radius=2)
+    part, _, done, _ = released_scheme(cells[3], cells[:3], labels, radius=2, chunks=2)
+    assert len(done) == 32 + 13  # the first chunk and the last, shorter one
+    torch.testing.assert_close(part, whole[done])
+    indices, weights = affinity(cells[3], cells[:3], radius=2, topk=TOPK, temperature=TEMPERATURE)
+    torch.testing.assert_close(apply_affinity(indices, weights, labels), whole, rtol=0, atol=1e-5)
+
+
+def test_the_official_scheme_equals_the_measures() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        size = rng.integers(2, 60, 2)
+        masks = [rng.random(size) < rng.choice([0, 0.02, 0.3, 0.9, 1]) for _ in range(2)]
+        assert official_scheme(*masks) == (jaccard(*masks), boundary_f(*masks))
+
+
+def test_ways_take_turns_and_the_first_round_is_not_counted() -> None:
+    calls: list[str] = []
+    times = interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2)
+    assert calls == ["a", "b"] * 3
+    assert {name: len(some) for name, some in times.items()} == {"a": 2, "b": 2}
+
+
+def test_a_small_bench(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stt_study.speed.bench.memory", lambda *sizes: [])  # has a test of its own
+    results = run_bench(SMALL, lambda text: None)
+    table = speed_table(results)
+    errors = table["error"].drop(["released scheme", "official scheme", "the same in bfloat16"], level="way")
+    assert (errors < 1e-5).all()
+    assert table.loc["J and F of one object", "error"].iloc[1] == 0
+    assert set(table[table.timed == "in part"].index) == {("propagation, stride 4, photograph", "released scheme")}
+    # Cells: 8 x 12, within 2 of each other in y and x; 3 frames of 32 channels, a multiplication and an addition each.
+    window = sum(abs(a - b) <= 2 for a in range(8) for b in range(8)) * sum(
+        abs(a - b) <= 2 for a in range(12) for b in range(12)
+    )
+    assert results["cases"][0]["work"] == 2 * 3 * 32 * window
+
+
+def test_exponents_of_growth() -> None:
+    """Made-up times: N^2 times the window for one way, N times its square root for the other."""
+    growth = [
+        {"way": way, "cells": cells, "radius": radius, "seconds": 1e-9 * cells**a * (2 * radius + 1) ** (2 * b)}
+        for way, a, b in (("plain", 2, 1), ("tiles", 1, 0.5))
+        for cells, radius in ((100, 3), (200, 3), (400, 3), (200, 1), (200, 6))
+    ]
+    found = slopes({"growth": growth, "settings": {"radius": 3}})
+    assert found.loc["plain"].tolist() == pytest.approx([2, 1])
+    assert found.loc["tiles"].tolist() == pytest.approx([1, 0.5])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not tell a process's peak memory")
+def test_peak_memory_sees_the_context() -> None:
+    """A context of 21 frames of 16 x 16 x 8192 float32 is 176 MB; ten frames more come and go."""
+    short, long = (peak_memory(1, frames, 16, 16, 8192, 1) for frames in (22, 32))
+    assert short["peak"] - short["before"] > 176
+    assert long["peak"] - short["peak"] < 40

@@ -1,0 +1,222 @@
+"""Comparisons of results made by hand: pairing, occlusions, this run or the reference; claims; verifying."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from stt_core.errors import InputError
+from stt_core.files import write_json
+from stt_study.results import claims, comparison, reference
+from stt_study.results.comparison import AFTER, CLEAR, Measured, condensed, differences, together
+
+TASK = "davis"
+
+
+def run(name, seed=0, origin=comparison.OWN, scores=(0.5, 0.6, 0.7), occlusion=None, nearness=None):
+    sequences = {f"s{i}": score for i, score in enumerate(scores)}
+    metrics, weights = {"J&F-Mean": float(np.mean(scores))}, dict.fromkeys(sequences, 1)
+    return Measured(name, seed, origin, metrics, sequences, occlusion or {}, weights, nearness or {})
+
+
+def davis(**objects):
+    """Results of DAVIS: sequence -> list of objects, each a list of (J, F), one a frame from frame 1 on."""
+    records = [
+        {"name": name, "objects": [{"J": [j for j, _ in o], "F": [f for _, f in o], "J-Mean": np.mean([j for j, _ in o]), "F-Mean": np.mean([f for _, f in o])} for o in many]}
+        for name, many in objects.items()
+    ]  # fmt: skip
+    return {"task": "davis", "metrics": {"J&F-Mean": 0.5}, "sequences": records}
+
+
+def test_condensed_compares_at_the_same_frames():
+    results = davis(
+        a=[
+            [(0.9, 0.7), (0.5, 0.3), (0.2, 0.2)],  # hidden in frame 2
+            [(1.0, 1.0), (1.0, 1.0), (0.4, 0.4)],  # hidden in frame 4 alone, which isn't scored
+        ],
+        b=[[(0.1, 0.1), (0.2, 0.4), (0.1, 0.1)]],  # never
+    )
+    events = {"a": {"occlusions": {"1": ["00003", "00002"], "2": ["00004"]}}, "b": {"occlusions": {}}}
+    found = condensed(results, events)
+    assert found["occlusion"].keys() == {"a"}
+    assert found["occlusion"]["a"][AFTER] == pytest.approx((0.4 + 0.2) / 2)
+    assert found["occlusion"]["a"][CLEAR] == pytest.approx(((1.0 + 0.3) / 2 + (0.4 + 0.1) / 2) / 2)
+    assert found["sequences"]["b"] == pytest.approx((0.1 + 0.3 + 0.1) / 3)
+    assert found["weights"] == {"a": 2, "b": 1}
+    assert condensed(results)["occlusion"] == {}
+
+
+def test_the_mean_counts_objects(monkeypatch):
+    """Two sequences of one and of three objects: what DAVIS's own mean over objects says."""
+    weights = {"s0": 1, "s1": 3, "s2": 1}
+    runs = [
+        Measured(n, 0, "", {}, {"s0": a, "s1": b, "s2": a}, {}, weights)
+        for n, a, b in (("x", 0.5, 0.7), ("y", 0.4, 0.8))
+    ]
+    monkeypatch.setattr(comparison, "together", lambda *_: dict(zip("xy", ([r] for r in runs), strict=True)))
+    assert comparison.compared(None, TASK, "x", "y")["difference"] == pytest.approx(100 * (0.1 - 3 * 0.1 + 0.1) / 5)
+
+
+def test_differences_pair_by_name_and_seed():
+    first = [run("a", 0, scores=(0.5, 0.6, 0.7)), run("a", 1, scores=(0.4, 0.4, 0.4)), run("a", 7)]
+    second = [run("b", 1, scores=(0.3, 0.1, 0.4)), run("b", 0, scores=(0.5, 0.5, 0.8))]
+    turned = dict(reversed(second[0].sequences.items()))
+    second[0] = Measured("b", 1, comparison.OWN, second[0].metrics, turned, {}, second[0].weights)
+    np.testing.assert_allclose(differences(first, second), [[0, 10, -10], [10, 30, 0]], atol=1e-9)
+
+
+def test_different_sequences_are_refused():
+    with pytest.raises(ValueError, match="s2"):
+        differences([run("a")], [run("b", scores=(0.1, 0.2))])
+
+
+def test_this_run_or_the_reference_never_mixed(monkeypatch):
+    kept = {("own", "full"), ("own", "no_local"), ("stored", "full"), ("stored", "share_1")}
+    for source in ("own", "stored"):
+        monkeypatch.setattr(
+            comparison,
+            source,
+            lambda study, task, name, source=source: [run(name, origin=source)] * ((source, name) in kept),
+        )
+    assert {r.origin for rs in together(None, TASK, ("full", "no_local")).values() for r in rs} == {"own"}
+    assert {r.origin for rs in together(None, TASK, ("full", "share_1")).values() for r in rs} == {"stored"}
+    assert together(None, TASK, ("no_local", "share_1")) == {}
+
+
+def test_a_claim_about_where(monkeypatch):
+    """A larger gain after an occlusion supports it, but not if both are losses."""
+    claim = next(claim for claim in claims.CLAIMS if claim.where)
+    worse = [run("no_local", occlusion={f"s{i}": {AFTER: 0.5, CLEAR: 0.8} for i in range(3)})]
+    for gain, expected in ((0.1, "supported"), (-0.1, "undecided")):
+        split = {f"s{i}": {AFTER: 0.5 + gain, CLEAR: 0.8 + gain - 0.1 - 0.01 * i} for i in range(3)}
+        found = {"full": [run("full", occlusion=split)], "no_local": worse}
+        monkeypatch.setattr(comparison, "by_origin", lambda *_, found=found: {"this run": found})
+        row = claims._told(None, TASK, claim)["this run"]
+        assert row["difference"] == pytest.approx(11)
+        assert row["verdict"] == expected
+
+
+def test_claims_of_this_run_beside_the_references(monkeypatch):
+    """Every way scores `scores`; the reference has three seeds, and ways that this run doesn't train."""
+    scores = {"full": 0.7, "no_global": 0.8, "share_1": 0.1}
+    near = {"full": 0.9, "no_global": 0.5}
+
+    def results(name, seeds, origin):
+        runs = []
+        for seed in range(seeds):
+            some = [scores[name] + 0.01 * i + 0.001 * seed * i for i in range(4)]
+            nearness = {f"s{i}": {"overlap res5": near.get(name, 0) + 0.01 * i * (name == "full")} for i in range(4)}
+            nearness = {s: {**found, "overlap res4": 0.5} for s, found in nearness.items()}
+            runs.append(run(name, seed, origin, some, nearness=nearness))
+        return runs
+
+    def own(study, task, name):
+        return results(name, 1, comparison.OWN) if task == TASK and name in near else []
+
+    def stored(study, task, name):
+        return results(name, 3, comparison.STORED) if task == TASK and name in scores else []
+
+    monkeypatch.setattr(comparison, "own", own)
+    monkeypatch.setattr(comparison, "stored", stored)
+    own_near = {"overlap res5": np.array([[0.1, 0.2, 0.2, 0.3]]), "overlap res4": np.zeros((1, 4))}
+    monkeypatch.setattr(claims.learned, "nearer", lambda *_: own_near)
+    table = claims.claims(None)
+    retains = "it retains spatial features: res5, which it trains"
+    origins = table[table.claim.isin(["global distillation helps", retains])]
+    assert set(zip(origins.claim, origins.origin, strict=True)) == {
+        (claim, origin) for claim in ("global distillation helps", retains) for origin in ("this run", "reference")
+    }
+    assert table.claim.nunique() == 3  # and res4
+    found = table.set_index(["claim", "origin"])
+    helps = found.loc["global distillation helps"]
+    assert helps.difference.tolist() == pytest.approx([-10, -10])
+    assert helps.seeds.tolist() == [1, 3]
+    assert helps.paper.tolist() == ["70.5 - 69.3 = +1.2"] * 2  # published.csv, ResNet-18
+    keeps = found.loc[retains]
+    assert keeps.difference.tolist() == pytest.approx([20, 41.5])
+    assert keeps.verdict.tolist() == ["supported", "supported"]
+    wide = claims.beside(table).loc[(retains, TASK)]
+    low, high = keeps.loc["reference", ["low", "high"]]
+    assert wide["reference"].tolist() == [
+        f"+41.5\N{NO-BREAK SPACE}[{low:.1f},\N{NO-BREAK SPACE}{high:.1f}]",
+        "+41.5 to +41.5 (3)",
+        "supported",
+    ]
+    assert list(wide["this run"].index) == [
+        "difference",
+        "verdict",
+    ]  # nothing to say of single seeds where there is one
+    assert wide["paper", ""] == ""
+
+
+def test_the_papers_figures_are_of_the_tasks_own_benchmark():
+    published = claims.report.published().query("stride == '8'")
+    claim = next(claim for claim in claims.CLAIMS if claim.worse == "supervised")
+    said = [claims._paper(published, claim, task) for task in ("davis", "vip", "jhmdb", "badja")]
+    assert said == ["70.5 - 62.9 = +7.6", "41.0 - 31.9 = +9.1", "63.1 - 53.8 = +9.3", ""]  # paper.md, section 5
+    claim = next(claim for claim in claims.CLAIMS if claim.worse == "forget")
+    assert claims._paper(published, claim, "davis") == "71.3 - 69.9 = +1.4 (ResNet-50)"
+
+
+@pytest.fixture
+def study(monkeypatch, tmp_path):
+    """A study of a profile that has reference results of three seeds, and whose own are `found`."""
+    fake = SimpleNamespace(profile=SimpleNamespace(profile="tiny"), found={}, here=False)
+    fake.has, fake.data_name = lambda task: task == TASK, lambda task: "some data"
+    monkeypatch.setattr(comparison, "REFERENCE", tmp_path)
+    monkeypatch.setattr(reference, "REFERENCE", tmp_path)
+    monkeypatch.setattr(comparison, "settings_hash", lambda study, name: "hash")
+    monkeypatch.setattr(reference, "own", lambda study, task, name: study.found.get(name, []) if task == TASK else [])
+    monkeypatch.setattr(reference, "_same_machine", lambda study, name, seed, task: study.here)
+    for name, scores in {"full": (0.60, 0.62, 0.64), "step_one": (0.40, 0.40, 0.46), "copy": (0.3, 0.3, 0.3)}.items():
+        seeds = {
+            str(seed): {
+                "tasks": {
+                    TASK: {"metrics": {"J&F-Mean": s}, "sequences": {"s0": s}, "occlusion": {}, "weights": {"s0": 1}}
+                }
+            }
+            for seed, s in enumerate(scores)
+        }
+        content = {"settings": "hash", "data": {TASK: "some data"}, "seeds": seeds}
+        write_json(tmp_path / "tiny" / f"{name}.json", content)
+    return fake
+
+
+def test_verify_by_hand(study, monkeypatch):
+    study.found = {"full": [run("full", 1, scores=(0.62,))], "step_one": [run("step_one", 5, scores=(0.30,))]}
+    table = reference.verify(study).set_index("way")
+    sd = np.sqrt((2**2 + 0 + 2**2 + 2**2 + 2**2 + 4**2) / 4)  # points: around 62 and 42, four degrees of freedom
+    expected = 5.597568 * sd * np.sqrt(4 / 3)  # Student's t of four at 99.75 %, by table: two figures share the 1 %
+    np.testing.assert_allclose(table.tolerance, expected, rtol=1e-5)
+    assert table.loc["full method", "same seed"] == "identical"
+    assert table.loc["full method", "within"]
+    assert table.loc["step one only", "same seed"] == ""
+    assert table.loc["step one only", "reference"] == pytest.approx(42)
+    study.found["step_one"] = [run("step_one", 0, scores=(0.20,))]
+    row = reference.verify(study).set_index("way").loc["step one only"]
+    assert row[["same seed", "within"]].tolist() == ["differs", False]
+
+
+def test_verify_asks_for_the_same_where_nothing_differs(study):
+    study.found = {"full": [run("full", 1, scores=(0.63,))], "copy": [run("copy", 0, scores=(0.3002,))]}
+    table = reference.verify(study).set_index("way")
+    assert table.within.tolist() == [False, True]  # 0.02 points off is off, for what nothing random enters
+    study.here = True  # the same machine, versions and threads
+    table = reference.verify(study).set_index("way")
+    assert table.within.tolist() == [False, False]
+    assert table.loc["full method", "reference"] == pytest.approx(62)  # the same seed's, not the mean
+
+
+def test_other_settings_and_data_are_not_compared(study, monkeypatch):
+    study.found = {"full": [run("full")]}
+    assert len(comparison.stored(study, TASK, "full")) == 3
+    study.data_name = lambda task: "other data"
+    assert comparison.stored(study, TASK, "full") == []
+    with pytest.raises(InputError, match="other settings or data"):
+        reference.verify(study)
+    study.data_name = lambda task: "some data"
+    monkeypatch.setattr(comparison, "settings_hash", lambda study, name: "another")
+    assert comparison.stored(study, TASK, "full") == []
+    study.profile.profile = "mine"
+    with pytest.raises(InputError, match="no reference results for profile mine; there are: tiny"):
+        reference.verify(study)

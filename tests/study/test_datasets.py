@@ -1,0 +1,453 @@
+"""Loaders of the official layouts, on tiny layouts written by hand and on real folders; every bad input is named."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from stt_core.errors import InputError
+from stt_core.files import listed, read_json
+from stt_core.pictures import read_image
+from stt_core.propagation import Inference
+from stt_core.training.images import Images
+from stt_core.training.pairs import FramePairs
+from stt_study.benchmarks.datasets import davis_sequences, find_folder, jhmdb_clips, read_sequence_mask, vip_sequences
+from stt_study.benchmarks.label_sources import label_source
+from stt_study.benchmarks.run import evaluate_jhmdb
+
+DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
+real = pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
+
+
+def write_picture(path, height=6, width=8, value=90):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (width, height), (value, value, value)).save(path)
+
+
+def write_ids(path, ids):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(ids, np.uint8), mode="L").save(path)
+
+
+def write_lines(path, *lines):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def davis(tmp_path):
+    for name, frames in (("swan", 3), ("dog", 2), ("not-listed", 2)):
+        for t in reversed(range(frames)):
+            write_picture(tmp_path / f"JPEGImages/480p/{name}/{t:05d}.jpg", value=10 * t)
+            write_ids(tmp_path / f"Annotations/480p/{name}/{t:05d}.png", np.full((6, 8), t))
+    write_lines(tmp_path / "ImageSets/2017/val.txt", "swan", "", " dog ")
+    return tmp_path
+
+
+@pytest.fixture
+def vip(tmp_path):
+    for name in ("videos1", "videos2"):
+        for number in (7, 12, 101):  # VIP's frames are not counted from 0
+            write_picture(tmp_path / f"Images/{name}/{number:012d}.jpg")
+            write_ids(tmp_path / f"Annotations/{name}/{number:012d}.png", np.full((6, 8), 3))
+    write_lines(tmp_path / "lists/val_videos.txt", "videos2", "videos1")
+    return tmp_path
+
+
+def write_clip(root, name, frames, joints):
+    for t in range(frames):
+        write_picture(root / f"Rename_Images/{name}/{t + 1:05d}.png")
+    path = root / f"joint_positions/{name}/joint_positions.mat"
+    path.parent.mkdir(parents=True)
+    savemat(path, {"pos_img": joints})
+
+
+@pytest.fixture
+def jhmdb(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, frames in (("catch/a_ball", 4), ("wave/hello", 3)):
+        write_clip(tmp_path, name, frames, rng.uniform(1, 6, (2, 15, frames)))
+    lines = [
+        f"joint_positions/{name}/joint_positions.mat Rename_Images/{name}" for name in ("wave/hello", "catch/a_ball")
+    ]
+    write_lines(tmp_path / "val_list.txt", *lines)
+    return tmp_path
+
+
+# DAVIS
+
+
+def test_davis_layout(davis):
+    swan, dog = davis_sequences(davis)
+    assert (swan.name, dog.name) == ("swan", "dog")
+    assert [p.relative_to(davis).as_posix() for p in swan.frames] == [
+        f"JPEGImages/480p/swan/0000{t}.jpg" for t in range(3)
+    ]
+    assert [p.relative_to(davis).as_posix() for p in dog.masks] == [f"Annotations/480p/dog/0000{t}.png" for t in (0, 1)]
+    assert [read_sequence_mask(swan, t).max() for t in range(3)] == [0, 1, 2]
+    assert np.abs(read_image(swan.frames[2]).astype(int) - 20).max() <= 1
+
+
+def test_davis_other_split_year_resolution(davis):
+    (davis / "ImageSets/2017").rename(davis / "ImageSets/2016")
+    (davis / "JPEGImages/480p").rename(davis / "JPEGImages/1080p")
+    (davis / "Annotations/480p").rename(davis / "Annotations/1080p")
+    write_lines(davis / "ImageSets/2016/train.txt", "not-listed")
+    (sequence,) = davis_sequences(davis, "train", "2016", "1080p")
+    assert sequence.frames[0] == davis / "JPEGImages/1080p/not-listed/00000.jpg"
+
+
+def test_davis_2016_merges_the_objects_of_2017(davis):
+    ids = np.zeros((6, 8), np.uint8)
+    ids[0, :4] = 1, 2, 3, 255
+    write_ids(davis / "Annotations/480p/swan/00000.png", ids)
+    write_lines(davis / "ImageSets/2016/val.txt", "swan")
+    (swan,) = davis_sequences(davis, year="2016")
+    np.testing.assert_array_equal(read_sequence_mask(swan, 0)[0], [1, 1, 1, 0, 0, 0, 0, 0])  # 255 is void
+    assert read_sequence_mask(davis_sequences(davis)[0], 0)[0].tolist() == [1, 2, 3, 255, 0, 0, 0, 0]
+
+
+def test_davis_2016_in_its_own_layout(davis):
+    """A line a frame, masks in white on black, one of them in colour."""
+    (davis / "ImageSets/2017/val.txt").unlink()
+    lines = [
+        f"/JPEGImages/480p/{name}/{t:05d}.jpg /Annotations/480p/{name}/{t:05d}.png"
+        for name, frames in (("swan", 3), ("dog", 2))
+        for t in range(frames)
+    ]
+    write_lines(davis / "ImageSets/480p/val.txt", *lines)
+    white = np.zeros((6, 8), np.uint8)
+    white[2:4, 1:5] = 255
+    write_ids(davis / "Annotations/480p/swan/00000.png", white)
+    Image.fromarray(np.repeat(white[..., None], 3, axis=2)).save(davis / "Annotations/480p/swan/00001.png")
+    swan, dog = davis_sequences(davis, year="2016")
+    assert (swan.name, len(swan.frames), dog.name, len(dog.frames)) == ("swan", 3, "dog", 2)
+    for t in (0, 1):
+        np.testing.assert_array_equal(read_sequence_mask(swan, t), white // 255)
+    with pytest.raises(InputError, match=r"ImageSets/2017/val\.txt is missing"):
+        davis_sequences(davis)
+
+
+@pytest.mark.parametrize(
+    "names", [("00000", "00005", "00010"), ("9", "10", "11"), ("00007", "00008"), ("a1", "a2", "a4", "b")]
+)
+def test_frames_in_order_and_without_gap(davis, names):
+    """Of every fifth number, without zeros in front, or named otherwise: 9 comes before 10."""
+    for folder, ending in (("JPEGImages", "jpg"), ("Annotations", "png")):
+        for path in sorted((davis / folder / "480p/swan").iterdir()):
+            path.unlink()
+        for name in names:
+            write_picture(davis / folder / f"480p/swan/{name}.{ending}")
+    swan, _ = davis_sequences(davis)
+    assert tuple(path.stem for path in swan.frames) == tuple(path.stem for path in swan.masks) == names
+
+
+@pytest.mark.parametrize(
+    ("names", "lost"),
+    [
+        (("00000", "00001", "00003"), "00002"),
+        (("00000", "00010", "00015"), "00005"),
+        (("8", "9", "11", "12"), "10"),
+        (("0", "3", "4"), "1"),
+    ],
+)
+def test_a_gap_is_named(davis, names, lost):
+    for folder, ending in (("JPEGImages", "jpg"), ("Annotations", "png")):
+        for path in sorted((davis / folder / "480p/swan").iterdir()):
+            path.unlink()
+        for name in names:
+            write_picture(davis / folder / f"480p/swan/{name}.{ending}")
+    with pytest.raises(InputError, match=rf"JPEGImages/480p/swan/{lost}\.jpg is missing between "):
+        davis_sequences(davis)
+
+
+def davis_without_folder(root):
+    return root / "elsewhere", r"elsewhere does not exist"
+
+
+def davis_without_list(root):
+    (root / "ImageSets/2017/val.txt").unlink()
+    return root, r"val\.txt is missing"
+
+
+def davis_with_empty_list(root):
+    (root / "ImageSets/2017/val.txt").write_text("\n \n")
+    return root, r"val\.txt lists nothing"
+
+
+def davis_with_a_list_that_is_no_text(root):
+    (root / "ImageSets/2017/val.txt").write_bytes(b"\xff\xfe\x00swan\x80")
+    return root, r"val\.txt is not text"
+
+
+def davis_listing_a_missing_sequence(root):
+    write_lines(root / "ImageSets/2017/val.txt", "swan", "goose")
+    return root, r"480p/goose has no \*\.jpg frames"
+
+
+def davis_without_an_annotation(root):
+    (root / "Annotations/480p/dog/00001.png").unlink()
+    return root, r"Annotations/480p/dog/00001\.png is missing"
+
+
+def davis_without_a_frame(root):
+    (root / "JPEGImages/480p/swan/00001.jpg").unlink()
+    return root, r"Annotations/480p/swan/00001\.png annotates a frame that is not in .*JPEGImages/480p/swan"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        davis_without_folder,
+        davis_without_list,
+        davis_with_empty_list,
+        davis_with_a_list_that_is_no_text,
+        davis_listing_a_missing_sequence,
+        davis_without_an_annotation,
+        davis_without_a_frame,
+    ],
+)
+def test_bad_davis_is_named(davis, spoil):
+    davis_sequences(davis)
+    root, message = spoil(davis)
+    with pytest.raises(InputError, match=message):
+        davis_sequences(root)
+
+
+def test_annotation_of_another_size_is_named(davis):
+    write_ids(davis / "Annotations/480p/swan/00001.png", np.zeros((5, 9)))
+    swan, _ = davis_sequences(davis)
+    read_sequence_mask(swan, 0)
+    with pytest.raises(InputError, match=r"Annotations/480p/swan/00001\.png is 9x5 px but its frame is 8x6"):
+        read_sequence_mask(swan, 1)
+
+
+# VIP
+
+
+def test_vip_layout(vip):
+    second, first = vip_sequences(vip)
+    assert (second.name, first.name) == ("videos2", "videos1")
+    assert [p.stem for p in first.frames] == ["000000000007", "000000000012", "000000000101"]
+    assert first.masks[2] == vip / "Annotations/videos1/000000000101.png"
+    assert (read_sequence_mask(first, 0) == 3).all()
+
+
+def test_vip_layout_of_the_original_archive(vip):
+    """There, annotations of categories, instances and humans lie side by side; categories are the ones to read."""
+    (vip / "Annotations").rename(vip / "Category_ids")
+    (vip / "Annotations").mkdir()
+    (vip / "Category_ids").rename(vip / "Annotations/Category_ids")
+    (vip / "Annotations/Instance_ids/videos1").mkdir(parents=True)
+    _, first = vip_sequences(vip)
+    assert first.masks[0] == vip / "Annotations/Category_ids/videos1/000000000007.png"
+    (vip / "Annotations/Category_ids/videos1/000000000012.png").unlink()
+    with pytest.raises(InputError, match=r"Category_ids/videos1/000000000012\.png is missing"):
+        vip_sequences(vip)
+
+
+def test_bad_vip_is_named(vip):
+    with pytest.raises(InputError, match=r"nowhere does not exist.*VIP"):
+        vip_sequences(vip / "nowhere")
+    with pytest.raises(InputError, match=r"lists/test_videos\.txt is missing"):
+        vip_sequences(vip, "test")
+    write_lines(vip / "lists/val_videos.txt", "videos3")
+    with pytest.raises(InputError, match=r"Images/videos3 has no"):
+        vip_sequences(vip)
+
+
+# JHMDB
+
+
+def test_jhmdb_layout(jhmdb):
+    wave, catch = jhmdb_clips(jhmdb)
+    assert (wave.name, catch.name) == ("wave/hello", "catch/a_ball")
+    expected = np.random.default_rng(0).uniform(1, 6, (2, 15, 4))
+    assert catch.joints.shape == (4, 15, 2)
+    for t in range(4):
+        for joint in range(15):
+            assert catch.joints[t, joint, 0] == pytest.approx(expected[0, joint, t] - 1, abs=1e-6)  # counted from 1
+            assert catch.joints[t, joint, 1] == pytest.approx(expected[1, joint, t] - 1, abs=1e-6)
+    assert [p.name for p in catch.frames] == ["00001.png", "00002.png", "00003.png", "00004.png"]
+
+
+def test_frames_after_the_last_joints_are_left_out(jhmdb):
+    write_picture(jhmdb / "Rename_Images/wave/hello/00004.png")
+    wave, _ = jhmdb_clips(jhmdb)
+    assert len(wave.frames) == len(wave.joints) == 3
+
+
+def jhmdb_without_folder(root):
+    return root / "elsewhere", r"elsewhere does not exist.*JHMDB"
+
+
+def jhmdb_with_a_broken_line(root):
+    write_lines(root / "val_list.txt", "joint_positions/wave/hello/joint_positions.mat")
+    return root, r"val_list\.txt: 'joint_positions/wave/hello/joint_positions\.mat' is not"
+
+
+def jhmdb_without_frames(root):
+    for path in (root / "Rename_Images/wave/hello").iterdir():
+        path.unlink()
+    return root, r"Rename_Images/wave/hello has no \*\.png frames"
+
+
+def jhmdb_with_too_few_frames(root):
+    (root / "Rename_Images/catch/a_ball/00004.png").unlink()
+    return root, r"catch/a_ball has 3 frames but .*joint_positions\.mat has 4"
+
+
+def jhmdb_without_joints(root):
+    (root / "joint_positions/catch/a_ball/joint_positions.mat").unlink()
+    return root, r"joint_positions/catch/a_ball/joint_positions\.mat is missing"
+
+
+def jhmdb_with_broken_joints(root):
+    (root / "joint_positions/catch/a_ball/joint_positions.mat").write_bytes(b"not a mat file" * 40)
+    return root, r"catch/a_ball/joint_positions\.mat has no readable pos_img"
+
+
+def jhmdb_with_cut_joints(root):
+    path = root / "joint_positions/catch/a_ball/joint_positions.mat"
+    path.write_bytes(path.read_bytes()[:400])
+    return root, r"catch/a_ball/joint_positions\.mat has no readable pos_img"
+
+
+def jhmdb_with_other_variables(root):
+    savemat(root / "joint_positions/catch/a_ball/joint_positions.mat", {"viewpoint": np.zeros(3)})
+    return root, r"catch/a_ball/joint_positions\.mat has no readable pos_img"
+
+
+def jhmdb_with_fewer_joints(root):
+    savemat(root / "joint_positions/catch/a_ball/joint_positions.mat", {"pos_img": np.ones((2, 13, 4))})
+    return root, r"catch/a_ball/joint_positions\.mat: pos_img is \(2, 13, 4\), not \(2, 15, frames\)"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        jhmdb_without_folder,
+        jhmdb_with_a_broken_line,
+        jhmdb_without_frames,
+        jhmdb_with_too_few_frames,
+        jhmdb_without_joints,
+        jhmdb_with_broken_joints,
+        jhmdb_with_cut_joints,
+        jhmdb_with_other_variables,
+        jhmdb_with_fewer_joints,
+    ],
+)
+def test_bad_jhmdb_is_named(jhmdb, spoil):
+    jhmdb_clips(jhmdb)
+    root, message = spoil(jhmdb)
+    with pytest.raises(InputError, match=message):
+        jhmdb_clips(root)
+
+
+# Single files and folders
+
+
+def test_read_image_is_rgb(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "frame.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "frame.png"), pixels)
+    Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "grey.png"), np.repeat(pixels[..., :1], 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("text.jpg", lambda content: b"no picture"),
+        ("empty.jpg", lambda content: b""),
+        ("cut.jpg", lambda content: content[: len(content) // 2]),
+        ("cut-late.jpg", lambda content: content[:-2]),
+    ],
+)
+def test_undecodable_frame_is_named(tmp_path, name, spoil):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    content = cv2.imencode(".jpg", noise)[1].tobytes()
+    (tmp_path / name).write_bytes(content)
+    assert read_image(tmp_path / name).shape == (64, 64, 3)
+    (tmp_path / name).write_bytes(spoil(content))
+    with pytest.raises(InputError, match=rf"{name} cannot be decoded"):
+        read_image(tmp_path / name)
+
+
+def test_missing_frame_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.jpg is missing"):
+        read_image(tmp_path / "gone.jpg")
+
+
+def test_listed_strips_and_skips_blank_lines(tmp_path):
+    (tmp_path / "list.txt").write_text("\n a\r\n\tb c \n\n")
+    assert listed(tmp_path / "list.txt") == ["a", "b c"]
+
+
+def test_find_folder_takes_the_first_that_exists(tmp_path):
+    (tmp_path / "davis").mkdir()
+    (tmp_path / "DAVIS-2017").write_text("a file, not a folder")
+    assert find_folder(tmp_path, ["DAVIS-2017", "DAVIS", "davis"], "DAVIS") == tmp_path / "davis"
+    with pytest.raises(InputError, match=r"no VIP folder; it should be called vip or VIP"):
+        find_folder(tmp_path, (name for name in ("vip", "VIP")), "VIP")
+
+
+# Real folders
+
+
+@real
+def test_real_davis_and_vip_layout():
+    sequences = davis_sequences(DATA / "davis")
+    assert len(sequences) == 8
+    assert sum(len(s.frames) for s in sequences) == sum(len(s.masks) for s in sequences) == 419
+    assert set(np.unique(read_sequence_mask(sequences[0], 0))) == {0, 1}
+    (video,) = vip_sequences(DATA / "vip-camvid")
+    assert len(video.frames) == len(video.masks) == 101
+    assert set(np.unique(read_sequence_mask(video, 0))) <= {*range(11), 255}
+
+
+@pytest.mark.skipif(not list(DATA.glob("jhmdb/**/joint_positions.mat")), reason="no joint_positions.mat in ../shared")
+def test_real_jhmdb_clip():
+    (clip,) = jhmdb_clips(DATA / "jhmdb")
+    assert len(clip.frames) == len(clip.joints) == 40
+    height, width = read_image(clip.frames[0]).shape[:2]
+    assert ((clip.joints >= 0) & (clip.joints < (width, height))).all()
+
+
+@pytest.mark.skipif(not list(DATA.glob("jhmdb/**/*.png")), reason="no JHMDB frames in ../shared")
+def test_real_jhmdb_frames(tmp_path):
+    """The real clip's frames and list, with or without its joints: those here are made up and stand still."""
+    line = (DATA / "jhmdb/val_list.txt").read_text()
+    mat, frames = line.split()
+    (tmp_path / frames).parent.mkdir(parents=True)
+    (tmp_path / frames).symlink_to((DATA / "jhmdb" / frames).resolve())
+    (tmp_path / "val_list.txt").write_text(line)
+    with pytest.raises(InputError, match=r"joint_positions\.mat is missing; unpack JHMDB's joint_positions"):
+        jhmdb_clips(tmp_path)
+    joints = np.random.default_rng(0).uniform((100, 60), (220, 180), (15, 2))
+    (tmp_path / mat).parent.mkdir(parents=True)
+    savemat(tmp_path / mat, {"pos_img": np.repeat(joints[None], 40, axis=0).transpose(2, 1, 0) + 1})
+    (clip,) = jhmdb_clips(tmp_path)
+    assert clip.name == "catch/Goal_Keeping_Tips_catch_f_cm_np1_fr_med_2"
+    assert len(clip.frames) == 40
+    results = evaluate_jhmdb(label_source("lab"), tmp_path, tmp_path / "out", Inference(resize=(160, 160), radius=2))
+    assert results["frames"] == 40
+    (path,) = (tmp_path / "out/joints").iterdir()
+    found = np.array(read_json(path))  # (T, J, 2)
+    assert ((found >= 0) & (found < (320, 240))).all()
+    copied = evaluate_jhmdb(label_source("copy"), tmp_path, tmp_path / "copied", Inference())
+    assert set(copied["metrics"].values()) == {1.0}
+
+
+@real
+def test_real_training_folders():
+    pairs = FramePairs(DATA / "davis-train-256p", size=128)
+    assert len(pairs.videos) == 30
+    assert len(pairs) == 2079 - 30
+    pair = pairs[0, 5].float()
+    assert 0 < (pair[0] - pair[1]).abs().mean() < 40  # the next frame looks alike
+    assert len(Images(DATA / "imagenet-sample")) == 1000
+    assert len(Images(DATA / "tiny-imagenet")) == 6000

@@ -1,0 +1,535 @@
+"""Whole evaluations on tiny benchmarks of rolling textures, whose correspondence is known: scores, files, resuming."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.io import savemat
+
+from stt_core.errors import InputError
+from stt_core.features import FeatureSource, feature_source
+from stt_core.labels import PALETTE, read_mask
+from stt_core.propagation import Inference
+from stt_study.benchmarks.label_sources import label_source
+from stt_study.benchmarks.metrics import sequence_scores
+from stt_study.benchmarks.presets import PRESETS, chosen
+from stt_study.benchmarks.run import evaluate_davis, evaluate_jhmdb, evaluate_vip
+
+GOLDEN = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden" / "davis_official.csv"
+FRAMES, HEIGHT, WIDTH, STEP = 6, 64, 96, 8  # STEP px to the right a frame: whole cells at stride 8 and 4
+# The window spans the picture: what enters on the left has left on the right.
+INFERENCE = Inference(resize=None, num_preceding=4, radius=24, topk=3, temperature=0.02)
+
+
+def texture(seed):
+    noise = np.random.default_rng(seed).standard_normal((HEIGHT, WIDTH, 3)).astype(np.float32)
+    # Blurred three times as wide as needed, so that its left and right ends meet.
+    noise = cv2.GaussianBlur(np.tile(noise, (1, 3, 1)), (0, 0), 2.5)[:, WIDTH : 2 * WIDTH]
+    return np.clip(128 + noise / noise.std() * 50, 0, 255).astype(np.uint8)
+
+
+def rolling(image):
+    return np.stack([np.roll(image, STEP * t, axis=1) for t in range(FRAMES)])
+
+
+def write(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **({"quality": 95} if path.suffix == ".jpg" else {}))
+
+
+def write_list(path, *lines):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def blocks():
+    """Object 1 and object 2, apart, inside the picture in every frame."""
+    ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+    ids[8:40, 8:40] = 1
+    ids[40:56, 16:48] = 2
+    return ids
+
+
+@pytest.fixture
+def davis(tmp_path):
+    for seed, name in enumerate(("one", "two")):
+        ids = blocks() if name == "one" else (blocks() == 1).astype(np.uint8)
+        for t, (frame, mask) in enumerate(zip(rolling(texture(seed)), rolling(ids), strict=True)):
+            write(tmp_path / f"davis/JPEGImages/480p/{name}/{t:05d}.jpg", frame)
+            write(tmp_path / f"davis/Annotations/480p/{name}/{t:05d}.png", mask)
+    write_list(tmp_path / "davis/ImageSets/2017/val.txt", "one", "two")
+    return tmp_path / "davis"
+
+
+@pytest.fixture
+def vip(tmp_path):
+    ids = blocks()
+    ids[ids == 2] = 19  # the last of VIP's classes
+    for t, (frame, mask) in enumerate(zip(rolling(texture(2)), rolling(ids), strict=True)):
+        mask[:4] = 255  # void, in the first frame, too
+        write(tmp_path / f"vip/Images/walk/{3 * t:012d}.jpg", frame)
+        write(tmp_path / f"vip/Annotations/walk/{3 * t:012d}.png", mask)
+    write_list(tmp_path / "vip/lists/val_videos.txt", "walk")
+    return tmp_path / "vip"
+
+
+@pytest.fixture
+def jhmdb(tmp_path):
+    joints = np.random.default_rng(0).uniform((10, 10), (40, HEIGHT - 10), (15, 2))  # (J, 2), from 0
+    moving = joints + np.arange(FRAMES)[:, None, None] * (STEP, 0)  # (T, J, 2)
+    for t, frame in enumerate(rolling(texture(3))):
+        write(tmp_path / f"jhmdb/Rename_Images/catch/ball/{t + 1:05d}.png", frame)
+    (tmp_path / "jhmdb/joint_positions/catch/ball").mkdir(parents=True)
+    mat = "joint_positions/catch/ball/joint_positions.mat"
+    savemat(tmp_path / "jhmdb" / mat, {"pos_img": moving.transpose(2, 1, 0) + 1})
+    write_list(tmp_path / "jhmdb/val_list.txt", f"{mat} Rename_Images/catch/ball")
+    return tmp_path / "jhmdb"
+
+
+def counted(source):
+    """The same source, and a list that grows by the shape of every image it is asked for."""
+    calls = []
+
+    def extract(rgb):
+        calls.append(tuple(rgb.shape))
+        return source.extract(rgb)
+
+    return replace(source, extract=extract), calls
+
+
+def png(folder, name):
+    return np.stack([read_mask(path) for path in sorted((folder / name).glob("*.png"))])
+
+
+def test_the_offset_of_what_is_left_behind_is_known(davis, vip, jhmdb, tmp_path):
+    """First labels stay while all moves by STEP px a frame: DAVIS scores frames 1 to 4, the others 1 to 5."""
+    source = label_source("copy")
+    of_davis = evaluate_davis(source, davis, tmp_path / "davis-out", INFERENCE)["offset"]
+    of_vip = evaluate_vip(source, vip, tmp_path / "vip-out", INFERENCE)["offset"]
+    of_jhmdb = evaluate_jhmdb(source, jhmdb, tmp_path / "jhmdb-out", INFERENCE)["offset"]
+    for offset, x, count in ((of_davis, -2.5 * STEP, 12), (of_vip, -3 * STEP, 10), (of_jhmdb, -3 * STEP, 75)):
+        assert offset == {"x": pytest.approx(x, abs=0.05), "y": pytest.approx(0, abs=0.05), "of": count}
+
+
+# DAVIS
+
+
+def test_davis_follows_a_rolling_texture(davis, tmp_path):
+    results = evaluate_davis(feature_source("lab"), davis, tmp_path / "out", INFERENCE)
+    assert results["metrics"]["J-Mean"] > 0.9
+    assert results["metrics"]["F-Mean"] > 0.9
+    copied = np.repeat(blocks()[None], FRAMES, axis=0)
+    for k, scores in enumerate(sequence_scores("one", copied, rolling(blocks()))):
+        assert scores["J-Mean"] < results["sequences"][0]["objects"][k]["J-Mean"] - 0.3
+
+
+def test_davis_scores_are_those_of_the_written_masks(davis, tmp_path):
+    """Smooth features do badly here; the scores must be those of the files whatever they are."""
+    blurred = FeatureSource("blur", "blur", 8, lambda rgb: torch.nn.functional.avg_pool2d(rgb, 8))
+    results = evaluate_davis(blurred, davis, tmp_path / "out", INFERENCE)
+    expected = []
+    for name in ("one", "two"):
+        annotations = png(davis / "Annotations/480p", name)
+        predictions = png(tmp_path / "out/masks", name)
+        assert predictions.shape == (FRAMES, HEIGHT, WIDTH)
+        np.testing.assert_array_equal(predictions[0], annotations[0])
+        expected += sequence_scores(name, predictions, annotations)
+    objects = [scores for record in results["sequences"] for scores in record["objects"]]
+    assert [o["name"] for o in objects] == ["one_1", "one_2", "two_1"]
+    assert objects == expected
+    names = ["J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay"]
+    assert list(results["metrics"]) == ["J&F-Mean", *names]
+    for name in names:
+        assert results["metrics"][name] == pytest.approx(np.mean([o[name] for o in expected]))
+    assert 0 < results["metrics"]["J-Mean"] < 0.98
+    both = (results["metrics"]["J-Mean"] + results["metrics"]["F-Mean"]) / 2
+    assert results["metrics"]["J&F-Mean"] == pytest.approx(both)
+
+
+def test_results_say_how_they_were_made(davis, tmp_path):
+    results = evaluate_davis(feature_source("lab", stride=4), davis, tmp_path / "out", INFERENCE)
+    assert json.loads((tmp_path / "out/results.json").read_text()) == results
+    assert results["task"] == "davis"
+    assert results["settings"] == {
+        "task": "davis",
+        "split": "val",
+        "year": "2017",
+        "stride": 4,
+        "resize": None,
+        "num_preceding": 4,
+        "radius": 24,
+        "topk": 3,
+        "temperature": 0.02,
+        "with_first": True,
+        "window": "square",
+        "first_windowed": True,
+        "first_twice": True,
+    }
+    assert results["weights"] == {"path": "lab", "identity": "lab"}
+    assert results["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert results["versions"]["numpy"] == np.__version__
+    assert results["frames"] == 2 * FRAMES
+    assert results["seconds"] == pytest.approx(sum(record["seconds"] for record in results["sequences"]))
+    assert all(record["seconds"] > 0 for record in results["sequences"])
+    assert results["fps"] == pytest.approx(2 * FRAMES / results["seconds"])
+    with Image.open(tmp_path / "out/masks/one/00003.png") as image:
+        assert image.mode == "P"
+        assert image.getpalette()[: 3 * 4] == PALETTE[:4].ravel().tolist()
+
+
+def test_the_official_tables(davis, tmp_path):
+    results = evaluate_davis(label_source("copy"), davis, tmp_path / "out", INFERENCE)
+    totals, per_object = ((tmp_path / f"out/{n}_results-val.csv").read_text() for n in ("global", "per-sequence"))
+    header, row, end = totals.split("\n")
+    assert header == "J&F-Mean,J-Mean,J-Recall,J-Decay,F-Mean,F-Recall,F-Decay"
+    assert row == ",".join(f"{value:.3f}" for value in results["metrics"].values())
+    assert end == ""
+    lines = per_object.splitlines()
+    assert lines[0] == "Sequence,J-Mean,F-Mean"
+    objects = [scores for record in results["sequences"] for scores in record["objects"]]
+    assert lines[1:] == [f"{o['name']},{o['J-Mean']:.3f},{o['F-Mean']:.3f}" for o in objects]
+    assert [line.split(",")[0] for line in lines[1:]] == ["one_1", "one_2", "two_1"]
+
+
+def test_copying_by_hand(davis, tmp_path):
+    """A block of 32 px that moves by 8 a frame: frame t overlaps the first one by 32 - 8 t columns, up to frame 3."""
+    results = evaluate_davis(label_source("copy"), davis, tmp_path / "out", INFERENCE)
+    inside = [24 / 40, 16 / 48, 8 / 56, 0]  # frames 1 to 4; the first and the last are not scored
+    for scores in (results["sequences"][0]["objects"][0], results["sequences"][1]["objects"][0]):
+        assert scores["J"] == pytest.approx(inside)
+    assert results["settings"] == {"task": "davis", "split": "val", "year": "2017", "stride": 1}  # nothing else applies
+
+
+def test_flow_follows_too(davis, tmp_path):
+    copied, flowed = (evaluate_davis(label_source(w), davis, tmp_path / w, INFERENCE) for w in ("copy", "flow"))
+    assert flowed["metrics"]["J&F-Mean"] > copied["metrics"]["J&F-Mean"] + 0.3
+
+
+def test_year_2016_is_one_object(davis, tmp_path):
+    write_list(davis / "ImageSets/2016/val.txt", "one")
+    results = evaluate_davis(label_source("copy"), davis, tmp_path / "out", INFERENCE, year="2016")
+    (record,) = results["sequences"]
+    assert [o["name"] for o in record["objects"]] == ["one_1"]
+    assert set(np.unique(png(tmp_path / "out/masks", "one"))) == {0, 1}
+    merged = (blocks() > 0).astype(np.uint8)
+    expected = sequence_scores("one", np.repeat(merged[None], FRAMES, axis=0), rolling(merged))
+    assert record["objects"] == expected
+
+
+def test_scores_are_those_of_the_official_package(davis, tmp_path):
+    official = pytest.importorskip("davis2017.metrics", reason="davis2017-evaluation is not installed")
+    results = evaluate_davis(feature_source("lab"), davis, tmp_path / "out", replace(INFERENCE, radius=2))
+    for record in results["sequences"]:
+        predictions = png(tmp_path / "out/masks", record["name"])[1:-1]
+        annotations = png(davis / "Annotations/480p", record["name"])[1:-1]
+        for k, scores in enumerate(record["objects"], start=1):
+            np.testing.assert_allclose(scores["J"], official.db_eval_iou(annotations == k, predictions == k))
+            np.testing.assert_allclose(scores["F"], official.db_eval_boundary(annotations == k, predictions == k))
+            assert 0 < scores["J-Mean"] < 1  # something to disagree about
+
+
+@pytest.mark.skipif(not GOLDEN.is_file(), reason="no ../shared/golden")
+def test_copying_real_masks_scores_as_the_official_evaluation(tmp_path):
+    """Its figures for the first annotation repeated, on a real sequence."""
+    for kind in ("JPEGImages", "Annotations"):
+        (tmp_path / kind).symlink_to((GOLDEN.parents[1] / "data/davis" / kind).resolve())
+    write_list(tmp_path / "ImageSets/2017/val.txt", "blackswan")
+    results = evaluate_davis(label_source("copy"), tmp_path, tmp_path / "out", Inference())
+    with GOLDEN.open() as table:
+        (official,) = (r for r in csv.DictReader(table) if (r["sequence"], r["prediction"]) == ("blackswan", "static"))
+    for name in ("J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay"):
+        assert results["metrics"][name] == pytest.approx(float(official[name]), abs=1e-12)
+
+
+def test_void_of_the_first_annotation_is_no_object(davis, tmp_path):
+    path = davis / "Annotations/480p/two/00000.png"
+    ids = read_mask(path)
+    ids[60:] = 255
+    write(path, ids)
+    results = evaluate_davis(feature_source("lab"), davis, tmp_path / "out", INFERENCE)
+    assert [o["name"] for o in results["sequences"][1]["objects"]] == ["two_1"]
+    assert png(tmp_path / "out/masks", "two").max() == 1
+
+
+def test_frames_are_resized_and_masks_are_not(davis, tmp_path):
+    source, calls = counted(feature_source("lab"))
+    evaluate_davis(source, davis, tmp_path / "out", replace(INFERENCE, resize=32))
+    assert calls == [(1, 3, 32, 48)] * (2 * FRAMES)
+    evaluate_davis(source, davis, tmp_path / "out", replace(INFERENCE, resize=(40, 56)))
+    assert calls[2 * FRAMES :] == [(1, 3, 40, 56)] * (2 * FRAMES)
+    assert png(tmp_path / "out/masks", "one").shape == (FRAMES, HEIGHT, WIDTH)
+
+
+# Resuming
+
+
+def test_a_second_run_recomputes_nothing(davis, tmp_path):
+    source, calls = counted(feature_source("lab"))
+    first = evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
+    assert len(calls) == 2 * FRAMES
+    kept = sorted([*(tmp_path / "out/sequences").iterdir(), *(tmp_path / "out/masks").rglob("*.png")])
+    assert len(kept) == 2 + 2 * FRAMES
+    before = [path.stat().st_mtime_ns for path in kept]
+    again = evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
+    assert len(calls) == 2 * FRAMES
+    assert [path.stat().st_mtime_ns for path in kept] == before
+    assert again == first
+
+
+def test_deleted_masks_are_made_again(davis, tmp_path):
+    source, calls = counted(feature_source("lab"))
+    first = evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
+    calls.clear()
+    path = tmp_path / "out/masks/two/00002.png"
+    content = path.read_bytes()
+    path.unlink()
+    again = evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
+    assert len(calls) == FRAMES  # that sequence only
+    assert path.read_bytes() == content
+    assert again["metrics"] == first["metrics"]
+
+
+CHANGES = [{"topk": 2}, {"radius": 2}, {"num_preceding": 3}, {"temperature": 0.05}, {"with_first": False}]
+CHANGES += [{"window": "circle"}]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
+def test_changed_settings_recompute(davis, tmp_path, change):
+    source, calls = counted(feature_source("lab"))
+    evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
+    changed = evaluate_davis(source, davis, tmp_path / "out", replace(INFERENCE, **change))
+    assert len(calls) == 4 * FRAMES
+    assert changed == json.loads((tmp_path / "out/results.json").read_text())
+    assert changed["settings"][next(iter(change))] == next(iter(change.values()))
+
+
+def test_another_source_recomputes(davis, tmp_path):
+    evaluate_davis(feature_source("lab"), davis, tmp_path / "out", INFERENCE)
+    source, calls = counted(feature_source("lab", stride=4))
+    evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
+    assert len(calls) == 2 * FRAMES
+    source, calls = counted(replace(feature_source("lab", stride=4), identity="other weights"))
+    evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
+    assert len(calls) == 2 * FRAMES
+
+
+def test_a_corrupt_frame_is_named_and_what_was_done_is_kept(davis, tmp_path):
+    source, calls = counted(feature_source("lab"))
+    path = davis / "JPEGImages/480p/two/00003.jpg"
+    content = path.read_bytes()
+    path.write_bytes(content[:300])
+    with pytest.raises(InputError, match=r"two/00003\.jpg cannot be (decoded|read)"):
+        evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
+    kept = tmp_path / "out/sequences/one.json"
+    assert [p.name for p in kept.parent.iterdir()] == ["one.json"]
+    assert len(list((tmp_path / "out/masks/one").iterdir())) == FRAMES
+    assert not (tmp_path / "out/results.json").exists()
+    before = kept.stat().st_mtime_ns
+    path.write_bytes(content)
+    calls.clear()
+    resumed = evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
+    assert len(calls) == FRAMES  # the second sequence only
+    assert kept.stat().st_mtime_ns == before
+    whole = evaluate_davis(feature_source("lab"), davis, tmp_path / "whole", INFERENCE)
+    assert resumed["metrics"] == whole["metrics"]
+
+
+def test_an_annotation_of_another_size_is_named(davis, tmp_path):
+    write(davis / "Annotations/480p/two/00002.png", np.zeros((HEIGHT, WIDTH - 1), np.uint8))
+    with pytest.raises(InputError, match=r"two/00002\.png is 95x64 px but its frame is 96x64"):
+        evaluate_davis(feature_source("lab"), davis, tmp_path / "out", INFERENCE)
+    assert (tmp_path / "out/sequences/one.json").is_file()
+
+
+def test_frames_of_different_sizes_are_named(davis, tmp_path):
+    """One frame, and its annotation with it, is larger than the first."""
+    write(davis / "JPEGImages/480p/two/00002.jpg", np.zeros((HEIGHT + 8, WIDTH, 3), np.uint8))
+    write(davis / "Annotations/480p/two/00002.png", np.zeros((HEIGHT + 8, WIDTH), np.uint8))
+    with pytest.raises(InputError, match=r"two/00002\.png"):
+        evaluate_davis(feature_source("lab"), davis, tmp_path / "out", INFERENCE)
+
+
+def test_a_video_too_short_to_score_is_named(davis, tmp_path):
+    for t in range(2, FRAMES):
+        (davis / f"JPEGImages/480p/two/{t:05d}.jpg").unlink()
+        (davis / f"Annotations/480p/two/{t:05d}.png").unlink()
+    with pytest.raises(InputError, match=r"480p/two has 2 frames"):
+        evaluate_davis(feature_source("lab"), davis, tmp_path / "out", INFERENCE)
+
+
+# VIP
+
+
+def test_vip_scores_all_frames_by_class(vip, tmp_path):
+    results = evaluate_vip(feature_source("lab"), vip, tmp_path / "out", INFERENCE)
+    annotations, predictions = png(vip / "Annotations", "walk"), png(tmp_path / "out/masks", "walk")
+    ious = []
+    for k in range(20):
+        hits = np.sum((annotations == k) & (predictions == k))
+        union = np.sum(((annotations == k) | (predictions == k)) & (annotations != 255))
+        if union:
+            ious.append(hits / union)
+    assert len(ious) == 3  # background, 1 and 19
+    assert results["metrics"] == {"mIoU": pytest.approx(np.mean(ious))}
+    assert 0.9 < results["metrics"]["mIoU"] < 1
+    assert results["sequences"][0]["metrics"] == results["metrics"]  # there is one video
+    (record,) = (json.loads(path.read_text()) for path in (tmp_path / "out/sequences").iterdir())
+    counts = np.array(record["counts"])
+    assert counts.sum() == FRAMES * (HEIGHT - 4) * WIDTH  # the first frame is counted, void is not
+    assert results["task"] == "vip"
+    assert "counts" not in results["sequences"][0]
+
+
+def test_vip_pools_counts_over_videos(vip, tmp_path):
+    """A second video without motion: the total is neither video's and not their mean."""
+    for t in range(FRAMES):
+        ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+        ids[16:32, 16:32] = 5
+        write(vip / f"Images/stand/{t:012d}.jpg", texture(4))
+        write(vip / f"Annotations/stand/{t:012d}.png", np.roll(ids, 2 * t, axis=0))
+    write_list(vip / "lists/val_videos.txt", "walk", "stand")
+    results = evaluate_vip(feature_source("lab"), vip, tmp_path / "out", INFERENCE)
+    records = [json.loads((tmp_path / f"out/sequences/{name}.json").read_text()) for name in ("walk", "stand")]
+    counts = np.sum([record["counts"] for record in records], axis=0)
+    ious = [counts[k, k] / (counts[k].sum() + counts[:, k].sum() - counts[k, k]) for k in (0, 1, 5, 19)]
+    assert results["metrics"]["mIoU"] == pytest.approx(np.mean(ious))
+    singles = [record["metrics"]["mIoU"] for record in results["sequences"]]
+    assert abs(results["metrics"]["mIoU"] - np.mean(singles)) > 1e-3
+
+
+def test_vip_refuses_an_id_that_is_no_class(vip, tmp_path):
+    path = vip / "Annotations/walk/000000000006.png"
+    write(path, np.full((HEIGHT, WIDTH), 20, np.uint8))
+    with pytest.raises(InputError, match=r"walk/000000000006\.png has the id 20,"):
+        evaluate_vip(feature_source("lab"), vip, tmp_path / "out", INFERENCE)
+
+
+def test_vip_resumes(vip, tmp_path):
+    source, calls = counted(feature_source("lab"))
+    first = evaluate_vip(source, vip, tmp_path / "out", INFERENCE)
+    assert evaluate_vip(source, vip, tmp_path / "out", INFERENCE) == first
+    assert len(calls) == FRAMES
+    evaluate_vip(source, vip, tmp_path / "out", replace(INFERENCE, topk=1))
+    assert len(calls) == 2 * FRAMES
+
+
+def test_an_absent_class_by_hand(vip, tmp_path):
+    """Class 5 is there in frame 1 only, 8 x 8 px of background in all others: no copy finds it, and it counts as 0."""
+    for t in range(FRAMES):
+        ids = np.zeros((HEIGHT, WIDTH), np.uint8)
+        ids[:, :48] = 3
+        ids[8:16, 80:88] = 5 if t == 1 else 255 if t == 2 else 0
+        write(vip / f"Annotations/walk/{3 * t:012d}.png", ids)
+    results = evaluate_vip(label_source("copy"), vip, tmp_path / "out", INFERENCE)
+    background = FRAMES * HEIGHT * 48
+    # of the background's union, frame 1's 64 px are class 5 in truth, and frame 2's are void
+    expected = np.mean([1, (background - 2 * 64) / (background - 64), 0])
+    assert results["metrics"]["mIoU"] == pytest.approx(expected)
+
+
+# JHMDB
+
+
+def test_jhmdb_follows_joints(jhmdb, tmp_path):
+    results = evaluate_jhmdb(feature_source("lab", stride=4), jhmdb, tmp_path / "out", INFERENCE)
+    names = [f"PCK@0.{i}" for i in range(1, 6)]
+    assert list(results["metrics"]) == [*names, *(f"{name}, frame 0 left out" for name in names)]
+    assert results["metrics"]["PCK@0.2, frame 0 left out"] > 0.9
+    predictions = np.array(json.loads((tmp_path / "out/joints/catch--ball.json").read_text()))
+    assert predictions.shape == (FRAMES, 15, 2)
+    joints = np.random.default_rng(0).uniform((10, 10), (40, HEIGHT - 10), (15, 2))
+    np.testing.assert_allclose(predictions[0], joints, atol=0.01)  # given, from 0, in px
+    truth = joints + np.arange(FRAMES)[:, None, None] * (STEP, 0)
+    scale = 0.6 * np.hypot(*(joints.max(axis=0) - joints.min(axis=0)))  # the body is rigid
+    distances = np.hypot(*(predictions - truth).T).T / scale  # (T, J)
+    assert results["metrics"]["PCK@0.1"] == pytest.approx((distances <= 0.1).mean(), abs=1e-9)
+    assert results["metrics"]["PCK@0.1, frame 0 left out"] == pytest.approx((distances[1:] <= 0.1).mean(), abs=1e-9)
+    copied = np.hypot(*(joints - truth).T).T / scale
+    assert results["metrics"]["PCK@0.2"] > (copied <= 0.2).mean() + 0.3
+    assert results["task"] == "jhmdb"
+    assert results["sequences"][0]["name"] == "catch/ball"
+    assert "distances" not in results["sequences"][0]
+
+
+def test_jhmdb_resumes_and_names_a_corrupt_frame(jhmdb, tmp_path):
+    source, calls = counted(feature_source("lab"))
+    first = evaluate_jhmdb(source, jhmdb, tmp_path / "out", INFERENCE)
+    assert evaluate_jhmdb(source, jhmdb, tmp_path / "out", INFERENCE) == first
+    assert len(calls) == FRAMES
+    (jhmdb / "Rename_Images/catch/ball/00004.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"catch/ball/00004\.png cannot be decoded"):
+        evaluate_jhmdb(source, jhmdb, tmp_path / "other", INFERENCE)
+
+
+def test_a_joint_missing_from_the_first_frame_is_not_scored(jhmdb, tmp_path):
+    joints = np.random.default_rng(0).uniform((10, 10), (40, HEIGHT - 10), (15, 2))
+    joints[3] = -5, -5  # outside the picture, as some of JHMDB's are
+    moving = np.repeat(joints[None], FRAMES, axis=0)
+    savemat(jhmdb / "joint_positions/catch/ball/joint_positions.mat", {"pos_img": moving.transpose(2, 1, 0) + 1})
+    evaluate_jhmdb(feature_source("lab"), jhmdb, tmp_path / "out", INFERENCE)
+    predictions = np.array(json.loads((tmp_path / "out/joints/catch--ball.json").read_text()))
+    np.testing.assert_array_equal(predictions[1:, 3], np.full((FRAMES - 1, 2), -1.0))
+    record = json.loads((tmp_path / "out/sequences/catch--ball.json").read_text())
+    distances = np.array(record["distances"], float)
+    assert np.isnan(distances[:, 3]).all()
+    assert np.isfinite(np.delete(distances, 3, axis=1)).all()
+
+
+def test_a_wrong_joint_by_hand(jhmdb, tmp_path):
+    """All stands still, but one joint of fifteen is 0.35 of the person's size off from frame 1 on."""
+    joints = np.random.default_rng(0).uniform((20, 20), (60, HEIGHT - 20), (15, 2)).round()
+    joints[0], joints[1] = (20, 20), (60, 50)  # the box is 40 x 30 px, its diagonal 50
+    moving = np.repeat(joints[None], FRAMES, axis=0)
+    moving[1:, 7] = joints[7] + (0, 0.35 * 0.6 * 50 * (1 if joints[7, 1] < 30 else -1))
+    savemat(jhmdb / "joint_positions/catch/ball/joint_positions.mat", {"pos_img": moving.transpose(2, 1, 0) + 1})
+    scores = evaluate_jhmdb(label_source("copy"), jhmdb, tmp_path / "out", INFERENCE)["metrics"]
+    for a in (0.1, 0.2, 0.3):
+        assert scores[f"PCK@{a}"] == pytest.approx((14 + 1 / FRAMES) / 15)
+        assert scores[f"PCK@{a}, frame 0 left out"] == pytest.approx(14 / 15)
+    for a in (0.4, 0.5):
+        assert scores[f"PCK@{a}"] == scores[f"PCK@{a}, frame 0 left out"] == 1
+
+
+def test_jhmdb_draws_what_was_found(jhmdb, tmp_path):
+    evaluate_jhmdb(label_source("copy"), jhmdb, tmp_path / "out", INFERENCE)
+    path = tmp_path / "out/overlays/catch--ball.png"
+    with Image.open(path) as sheet:
+        assert sheet.size == (3 * 320, 2 * round(320 * HEIGHT / WIDTH))
+    path.unlink()
+    evaluate_jhmdb(label_source("copy"), jhmdb, tmp_path / "out", INFERENCE)
+    assert path.is_file()
+
+
+# Settings
+
+
+def test_settings_are_those_of_the_paper():
+    """Neighbour range 24, 70 (DAVIS), 32, 70 (VIP), 10, 24 (JHMDB): a window of |d| <= range // 2 cells."""
+    ranges = {"davis_s8": 24, "davis_s4": 70, "vip_s8": 32, "vip_s4": 70, "jhmdb_s8": 10, "jhmdb_s4": 24}
+    sizes = {"davis": 480, "vip": (560, 560), "jhmdb": (320, 320)}
+    for name, neighbours in ranges.items():
+        task, stride = name.split("_s")
+        inference, chosen_stride = chosen(task, stride=int(stride))
+        assert inference == PRESETS[name]
+        assert chosen_stride == int(stride)
+        assert inference.radius == neighbours // 2
+        assert inference.resize == sizes[task]
+        rest = (inference.num_preceding, inference.topk, inference.temperature, inference.with_first)
+        assert rest == (20, 10, 0.07, True)
+        assert (inference.window, inference.first_windowed) == ("square", True)
+
+
+def test_a_presets_stride():
+    assert chosen("davis") == (PRESETS["davis_s8"], 8)
+    assert chosen("davis", "davis_s4") == (PRESETS["davis_s4"], 4)
+    assert chosen("vip", "davis_crw", 4) == (PRESETS["davis_crw"], 4)
+    with pytest.raises(InputError, match="davis_s4 is for stride 4, not 8"):
+        chosen("davis", "davis_s4", 8)
+    with pytest.raises(InputError, match="no preset davis_s5; the presets are davis_s8, "):
+        chosen("davis", "davis_s5")

@@ -1,0 +1,439 @@
+"""The explorer's files against the features and tracks they come from; the page itself, in a headless browser."""
+
+import base64
+import io
+import json
+import re
+import shutil
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stt_core.checkpoints import save_weights
+from stt_core.encoder import random_encoder
+from stt_core.features import feature_source, resized
+from stt_core.labels import decode_keypoints, keypoints_to_maps, to_grid
+from stt_core.pictures import read_image
+from stt_core.propagation import propagate
+from stt_study.figures import explorer
+from stt_study.figures.explorer import Points, evenly, points_of, reduced, restored, write_explorer
+from stt_study.study import Study
+from stt_study.variants import title
+
+STATIC = Path(__file__).parents[2] / "book" / "_static"
+GRID, SIZE = (12, 16), (48, 64)  # cells, and px of the frames
+CELL = 4  # px of the frames
+DAVIS = {"resize": 96, "radius": 3, "num_preceding": 2, "temperature": 0.2}
+
+
+@pytest.fixture(scope="module")
+def study(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    folder = tmp_path_factory.mktemp("explorer")
+    settings = {"spatial": {"width": 0.25}, "evaluation": {"davis": DAVIS}, "real": [], "supervised": []}
+    study = Study("tiny", data=str(data_folder), runs=str(folder), settings=settings)
+    paths = {"random": "random"}
+    for seed, name in enumerate(("step_one", "step_two", "full"), start=5):
+        paths[name] = str(folder / f"{name}.pth")
+        save_weights(paths[name], random_encoder(18, 0.25, seed), input="lab")
+    study.source = paths.__getitem__  # nothing is trained here
+    return study
+
+
+@pytest.fixture(scope="module")
+def written(study: Study) -> tuple[Path, list[dict]]:
+    """The folder, and what `write_explorer` says of it."""
+    folder = study.out / "explorer"
+    folder.mkdir(parents=True)
+    (folder / "older.js").write_text("left from an earlier run")
+    (folder / "notes.txt").write_text("not a script")
+    return folder, write_explorer(study, folder).to_dict("records")
+
+
+@pytest.fixture(scope="module")
+def features(study: Study) -> dict[str, torch.Tensor]:
+    """Variant -> (5, 64, 12, 16), L2-normalised, of all frames of the clip."""
+    (clip,) = study.sequences("davis")
+    found = {}
+    for name in explorer.VARIANTS:
+        source = feature_source(study.source(name), stride=8, width=0.25)
+        maps = torch.stack([source(resized(read_image(frame), 96)) for frame in clip.frames])
+        found[name] = maps / maps.square().sum(1, keepdim=True).sqrt()
+    return found
+
+
+def read(path: Path) -> dict:
+    name, content = json.loads(path.read_text().removeprefix("sttExplorer.put(").removesuffix(");\n").join("[]"))
+    assert name == path.stem
+    return content
+
+
+def unpacked(text: str, kind: str, *shape: int) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), kind).reshape(shape)
+
+
+def best_cell(maps: torch.Tensor, cell: int, t: int) -> tuple[int, float]:
+    """The most similar cell of frame `t` and its share, by loops over (T, C, h, w)."""
+    query = maps[0].flatten(1)[:, cell].double().numpy()
+    products = [sum(a * b for a, b in zip(query, key, strict=True)) for key in maps[t].flatten(1).T.double().numpy()]
+    weights = np.exp(np.array(products) / DAVIS["temperature"])
+    return int(np.argmax(products)), float(weights.max() / weights.sum())
+
+
+def centre(cell: int) -> tuple[float, float]:
+    return (cell % 16) * CELL + 1.5, (cell // 16) * CELL + 1.5
+
+
+def test_index_and_frames(written: tuple[Path, list[dict]], study: Study) -> None:
+    folder, rows = written
+    files = {"index", "square", *(f"square--{name}" for name in explorer.VARIANTS)}
+    assert {path.stem for path in folder.glob("*.js")} == files  # the older one is gone
+    assert (folder / "notes.txt").exists()
+    assert max(path.stat().st_size for path in folder.glob("*.js")) < 1_000_000
+    index = read(folder / "index.js")
+    (clip,) = index["clips"]
+    assert clip == {
+        "name": "square",
+        "size": [64, 48],
+        "length": 5,
+        "shown": [0, 1, 2, 3, 4],
+        "start": 5 * 16 + 3,  # the square's middle, (15, 23), lies in row 5 and column 3
+        "grid": [12, 16],
+        "rows": list(range(12)),
+        "columns": list(range(16)),
+    }
+    assert index["variants"] == [{"name": name, "title": title(name)} for name in explorer.VARIANTS]
+    assert index["temperature"] == DAVIS["temperature"]
+    assert np.array(index["colours"]).shape == (64, 3)
+    for text, path in zip(read(folder / "square.js")["frames"], study.sequences("davis")[0].frames, strict=True):
+        image = np.array(Image.open(io.BytesIO(base64.b64decode(text)))).astype(float)
+        assert np.abs(image - read_image(path)).mean() < 5  # RGB, not BGR: orange on blue
+    assert [row["variant"] for row in rows] == [title(name) for name in explorer.VARIANTS]
+
+
+def test_packed_features_give_the_cosines(written: tuple[Path, list[dict]], features: dict) -> None:
+    folder, rows = written
+    for name, row in zip(explorer.VARIANTS, rows, strict=True):
+        content, maps = read(folder / f"square--{name}.js"), features[name]
+        short = unpacked(content["features"], "i1", 32, 5, 12 * 16).astype(float) * content["scale"]
+        full = maps.flatten(2).double().numpy()
+        truth, drawn, moved, heat, tied = [], [], [], [], 0
+        for t in range(1, 5):
+            for cell in range(12 * 16):
+                pair = [full[0][:, cell] @ full[t], short[:, 0, cell] @ short[:, t]]
+                truth.append(pair[0])
+                drawn.append(pair[1])
+                tied += any(np.ptp(np.sort(products)[-2:]) < 1e-6 for products in pair)
+                best = [np.unravel_index(products.argmax(), GRID) for products in pair]
+                moved.append(max(abs(best[0][0] - best[1][0]), abs(best[0][1] - best[1][1])))
+                weights = [np.exp(products / DAVIS["temperature"]) for products in pair]
+                weights[0] /= weights[0].sum()
+                first = pair[0].argmax()
+                others = np.arange(12 * 16) != first
+                weights[1][others] *= (1 - weights[0][first]) / weights[1][others].sum()
+                weights[1][first] = weights[0][first]
+                heat.append(np.abs(weights[0] - weights[1].clip(max=weights[0][first])).sum() / 2)
+        error = np.abs(np.array(truth) - np.array(drawn)).mean()
+        assert error < 0.02
+        assert row["cosine"] == pytest.approx(error, rel=1e-3)
+        assert row["heat"] == pytest.approx(np.mean(heat), rel=1e-3)
+        assert row["best cell"] == pytest.approx(np.mean(np.array(moved) <= 1), abs=tied / len(moved) + 1e-6)
+        assert tied < 0.05 * len(moved)
+        assert 0 < row["heat"] < 1
+
+
+def test_reduced_features_are_the_nearest_of_their_rank() -> None:
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(2, 9, 4, 5, generator=generator) + 1  # far from the origin: it must not be centred
+    short, scale = reduced(maps, 4)
+    assert short.shape == (4, 2, 4, 5)
+    assert np.abs(short.astype(int)).max() == 127
+    cells = maps.permute(0, 2, 3, 1).reshape(-1, 9).double().numpy()
+    u, s, _ = np.linalg.svd(cells, full_matrices=False)
+    nearest = (u[:, :4] * s[:4] ** 2) @ u[:, :4].T  # the Gram matrix of the best approximation of rank 4
+    seen = restored(short, scale).permute(0, 2, 3, 1).reshape(-1, 4).double().numpy()
+    norms = np.linalg.norm(cells, axis=1)
+    bound = (
+        scale * (norms[:, None] + norms) + 4 * scale**2
+    )  # each number is off by half a scale at most, of four numbers
+    assert (np.abs(seen @ seen.T - nearest) < bound).all()
+    assert np.abs(cells @ cells.T - nearest).max() > bound.max()  # so the bound tells them apart
+    assert reduced(maps, 32)[0].shape[0] == 9
+
+
+def test_most_similar_cells(written: tuple[Path, list[dict]], features: dict) -> None:
+    content = read(written[0] / "square--step_two.js")
+    best = unpacked(content["best"], "<u2", 5, 12 * 16)
+    share = unpacked(content["share"], "<u2", 5, 12 * 16) / 65535
+    for cell in (0, 50, 84, 191):
+        for t in range(5):
+            where, weight = best_cell(features["step_two"], cell, t)
+            assert best[t, cell] == where
+            assert share[t, cell] == pytest.approx(weight, abs=2e-5)
+    assert (best[0] == np.arange(12 * 16)).all()  # in its own frame it is itself
+
+
+def test_tracks_of_one_point_alone(written: tuple[Path, list[dict]], features: dict) -> None:
+    """As a joint of pose tracking, over all frames, by the library's own propagation."""
+    tracks = unpacked(read(written[0] / "square--full.js")["tracks"], "<u2", 5, 12 * 16, 2) / 10
+    for cell in (0, 84, 100):
+        joint = np.array([centre(cell)], np.float32)
+        first = to_grid(keypoints_to_maps(joint, SIZE), GRID, "bilinear")
+        maps = propagate(features["full"], first, num_preceding=2, radius=3, topk=10, temperature=0.2)
+        assert tracks[0, cell].tolist() == list(centre(cell))
+        for t in range(1, 5):
+            assert tracks[t, cell] == pytest.approx(decode_keypoints(maps[t], SIZE)[0], abs=0.051)
+    assert len(np.unique(tracks[4], axis=0)) > 50  # they differ
+
+
+def test_a_lost_track_has_a_value_of_its_own(study: Study, features: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracks = np.zeros((5, 192, 2), np.float32)
+    tracks[3, 7], tracks[3, 8] = -1, (63, 0.04)
+    monkeypatch.setattr(explorer, "followed", lambda *_: (features["full"], tracks))
+    content, _ = explorer.seen_by(None, (), (), points_of(GRID), study.profile.evaluation.davis)
+    kept = unpacked(content["tracks"], "<u2", 5, 192, 2)
+    assert kept[3, 7].tolist() == [65535, 65535]
+    assert kept[3, 8].tolist() == [630, 0]
+
+
+def test_few_points_of_a_large_grid() -> None:
+    assert points_of((40, 40)) == Points((40, 40), tuple(range(40)), tuple(range(40)))
+    large = points_of((60, 107))  # DAVIS at 480p, stride 8
+    assert len(large.cells) <= 1600
+    for cells, length in ((large.rows, 60), (large.columns, 107)):
+        assert len(set(np.diff(cells))) == 1
+        assert cells[0] + length - 1 - cells[-1] < 2 * np.diff(cells)[0]  # no wide strip is left out
+    places = large.places((480, 854))
+    for cell, (x, y) in list(zip(large.cells, places, strict=True))[:: len(places) // 7]:
+        assert (x, y) == pytest.approx(((cell % 107 + 0.5) / 107 * 854 - 0.5, (cell // 107 + 0.5) / 60 * 480 - 0.5))
+    assert evenly(3, 12) == [0, 6, 11]
+    assert evenly(8, 5) == [0, 1, 2, 3, 4]
+
+
+def test_more_cells_leave_room_for_fewer_frames(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explorer, "FEATURES", 32 * 192 * 4)
+    monkeypatch.setattr(explorer, "POINTS", 60)
+    monkeypatch.setattr(explorer, "VARIANTS", ("random",))
+    write_explorer(study, tmp_path)
+    (clip,) = read(tmp_path / "index.js")["clips"]
+    assert clip["shown"] == [0, 1, 3, 4]
+    assert (clip["rows"], clip["columns"]) == ([0, 2, 4, 6, 8, 10], [0, 2, 4, 6, 8, 10, 12, 14])
+    content = read(tmp_path / "square--random.js")
+    assert len(unpacked(content["features"], "i1", -1)) == 32 * 4 * 192  # of all cells
+    assert len(unpacked(content["tracks"], "<u2", -1)) == 4 * 48 * 2
+
+
+# The page, from the disk.
+
+BEST = re.compile(
+    r"Point at x\s(\d+), y\s(\d+) px(?:, held)?\. Frame (\d+), ([^:]+): tracked to x\s(\d+), y\s(\d+); "
+    r"the most similar cell is at x\s(\d+), y\s(\d+) and has ([\d.]+) % of the affinity\."
+)
+
+
+@pytest.fixture
+def site(written: tuple[Path, list[dict]], tmp_path: Path) -> str:
+    """Address of a page with nothing but the explorer, whose data are a copy of `written`."""
+    shutil.copytree(written[0], tmp_path / "data of a run")
+    for name in ("explorer.js", "explorer.css"):
+        shutil.copy(STATIC / name, tmp_path)
+    body = explorer.HTML.format(folder="data of a run/", script="explorer.js")
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Explorer</title>'
+    style = '<link rel="stylesheet" href="explorer.css">'
+    (tmp_path / "page.html").write_text(f'<!doctype html><html lang="en"><head>{head}{style}</head>{body}</html>')
+    return (tmp_path / "page.html").as_uri()
+
+
+def opened(browser, site: str, **options):
+    """A page that is ready, and the list of what went wrong in it."""
+    page, problems = browser.new_page(**options), []
+    page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on(
+        "request", lambda request: None if request.url.startswith(("file:", "data:")) else problems.append(request.url)
+    )
+    page.goto(site)
+    page.wait_for_function("document.getElementById('explorer-status').textContent.startsWith('Point')")
+    return page, problems
+
+
+def told(page, **wanted) -> dict:
+    """What the status line says, once it says all that is wanted."""
+    for _ in range(100):
+        if match := BEST.fullmatch(page.inner_text("#explorer-status")):
+            x, y, frame, variant, track_x, track_y, best_x, best_y, percent = match.groups()
+            said = {"point": (int(x), int(y)), "frame": int(frame), "variant": variant, "percent": float(percent)}
+            said |= {"track": (int(track_x), int(track_y)), "best": (int(best_x), int(best_y))}
+            if all(said[name] == value for name, value in wanted.items()):
+                return said
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{page.inner_text('#explorer-status')} is not {wanted}")
+
+
+def rounded(place) -> tuple[int, int]:
+    return tuple(int(np.floor(value + 0.5)) for value in place)  # as Math.round
+
+
+def place_on_page(page, cell: int) -> tuple[float, float]:
+    box = page.locator("#explorer-first").bounding_box()
+    return box["x"] + (cell % 16 + 0.5) / 16 * box["width"], box["y"] + (cell // 16 + 0.5) / 12 * box["height"]
+
+
+def picture(page, name: str = "later") -> str:
+    return page.evaluate(f"document.getElementById('explorer-{name}').toDataURL()")
+
+
+def test_pointer_and_variant(browser, site: str, written: tuple[Path, list[dict]], features: dict) -> None:
+    page, problems = opened(browser, site)
+    said = told(page, point=rounded(centre(5 * 16 + 3)), frame=2, variant=title("full"))  # where it begins
+    pictures = {picture(page)}
+    for name in ("full", "random", "step_two"):
+        if name != "full":
+            assert (
+                page.locator(f"script[src$='square--{name}.js']").count() == 0
+            )  # nothing is loaded before it is asked for
+            page.get_by_label(title(name)).check()
+            said = told(page, variant=title(name))
+            assert page.locator(f"script[src$='square--{name}.js']").count() == 1
+        tracks = unpacked(read(written[0] / f"square--{name}.js")["tracks"], "<u2", 5, 192, 2) / 10
+        for cell in (17, 84, 140):
+            page.mouse.move(*place_on_page(page, cell))
+            said = told(page, point=rounded(centre(cell)), frame=2, variant=title(name))
+            best, share = best_cell(features[name], cell, 2)
+            assert said["best"] == rounded(centre(best))
+            assert said["percent"] == pytest.approx(100 * share, rel=0.06)  # two digits
+            assert said["track"] == rounded(tracks[2, cell])
+            assert picture(page) not in pictures
+            pictures.add(picture(page))
+    assert problems == []
+
+
+def test_heat(browser, site: str, tmp_path: Path, features: dict) -> None:
+    """On black frames the pixel of a cell's centre is the heat's colour times its opacity, and nothing else."""
+    black = io.BytesIO()
+    Image.new("RGB", (64, 48)).save(black, "JPEG")
+    explorer.write_script(
+        tmp_path / "data of a run" / "square.js", {"frames": [base64.b64encode(black.getvalue()).decode()] * 5}
+    )
+    page, problems = opened(browser, site)
+    page.mouse.move(*place_on_page(page, 84))
+    said = told(page, point=rounded(centre(84)))
+    script = """() => { const c = document.getElementById("explorer-later");
+        return [c.width, ...c.getContext("2d").getImageData(0, 0, c.width, c.height).data]; }"""
+    width, *pixels = page.evaluate(script)
+    pixels = (
+        np.array(pixels)
+        .reshape(-1, width, 4)[width // 32 :: width // 16, width // 32 :: width // 16, :3]
+        .reshape(-1, 3)
+    )
+    cosines = features["full"][0].flatten(1)[:, 84] @ features["full"][2].flatten(1)
+    heat = np.exp((cosines - cosines.max()).numpy() / DAVIS["temperature"])
+    colours = np.array(read(tmp_path / "data of a run" / "index.js")["colours"])
+    expected = colours[(heat * 63).round().astype(int)] * (0.15 + 0.8 * heat[:, None])
+    plain = [  # the others are under a mark
+        all(max(abs(a - b) for a, b in zip(centre(cell), said[name], strict=True)) > CELL for name in ("track", "best"))
+        for cell in range(192)
+    ]
+    assert np.abs(pixels - expected)[plain].mean() < 3
+    assert expected[plain].std() > 10
+    assert pixels[heat.argmax()].min() > 100  # inside its mark
+    assert problems == []
+
+
+def test_mouse_holds_a_point(browser, site: str) -> None:
+    page, problems = opened(browser, site)
+    page.mouse.click(*place_on_page(page, 40))
+    told(page, point=rounded(centre(40)))
+    before = picture(page, "first")
+    page.mouse.move(*place_on_page(page, 150))
+    page.get_by_role("button", name="Next").click()
+    told(page, point=rounded(centre(40)), frame=3)
+    assert picture(page, "first") == before
+    page.mouse.click(*place_on_page(page, 150))
+    told(page, point=rounded(centre(150)))
+    page.mouse.move(*place_on_page(page, 41))
+    told(page, point=rounded(centre(41)))
+    assert problems == []
+
+
+def test_keys(browser, site: str) -> None:
+    page, problems = opened(browser, site, viewport={"width": 800, "height": 300})
+    page.locator("#explorer-first").focus()
+    scrolled = page.evaluate("scrollY")
+    x, y = told(page)["point"]
+    for key, step in (("ArrowRight", (4, 0)), ("ArrowDown", (0, 4)), ("ArrowLeft", (-4, 0)), ("ArrowUp", (0, -4))):
+        page.keyboard.press(key)
+        x, y = x + step[0], y + step[1]
+        told(page, point=(x, y))
+        assert page.evaluate("scrollY") == scrolled
+    for _ in range(5):
+        page.keyboard.press("Shift+ArrowLeft")
+    told(page, point=(2, y))  # it stops at the border
+    reached = set()
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id"))
+    assert reached >= {"explorer-previous", "explorer-play", "explorer-next", "explorer-frame"}
+    page.locator("#explorer-frame").focus()
+    page.keyboard.press("ArrowRight")
+    told(page, frame=3)
+    assert page.get_attribute("#explorer-frame", "aria-valuetext") == "frame 3"
+    assert problems == []
+
+
+def test_steps_and_play(browser, site: str) -> None:
+    page, problems = opened(browser, site)
+    for name, frames in (("Next", (3, 4, 0, 1)), ("Previous", (0, 4))):
+        for frame in frames:
+            page.get_by_role("button", name=name).click()
+            told(page, frame=frame)
+            assert page.input_value("#explorer-frame") == str(frame)
+    page.get_by_role("button", name="Play").click()
+    assert page.get_attribute("#explorer-status", "aria-live") == "off"
+    for frame in (0, 1):
+        told(page, frame=frame)
+    page.get_by_role("button", name="Pause").click()
+    assert page.get_by_role("button", name="Play").count() == 1
+    assert page.get_attribute("#explorer-status", "aria-live") == "polite"
+    assert problems == []
+
+
+def test_touch_on_a_phone(browser, site: str) -> None:
+    page, problems = opened(browser, site, viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    for name, action in (
+        ("first", "none"),
+        ("later", "auto"),
+    ):  # a finger on the first frame chooses, elsewhere it scrolls
+        assert page.evaluate(f"getComputedStyle(document.getElementById('explorer-{name}')).touchAction") == action
+    page.touchscreen.tap(*place_on_page(page, 70))
+    assert not re.search("held", page.inner_text("#explorer-status"))
+    told(page, point=rounded(centre(70)))
+    assert problems == []
+
+
+def test_a_missing_file_is_one_sentence(browser, site: str, tmp_path: Path) -> None:
+    (tmp_path / "data of a run" / "square--random.js").rename(tmp_path / "aside.js")
+    (tmp_path / "data of a run" / "square--step_one.js").write_text("// cut off")
+    page, _ = opened(browser, site)
+    for name in ("random", "step_one"):
+        page.get_by_label(title(name)).check()
+        page.get_by_text(f"The file square--{name}.js is missing or broken in data of a run/; run this page").wait_for()
+        page.get_by_role("button", name="Next").click()  # of nothing
+    page.get_by_label(title("step_two")).check()
+    told(page, variant=title("step_two"))
+    (tmp_path / "aside.js").rename(tmp_path / "data of a run" / "square--random.js")
+    page.get_by_label(title("random")).check()
+    told(page, variant=title("random"))
+    (tmp_path / "data of a run" / "index.js").unlink()
+    page.reload()
+    page.get_by_text("The file index.js is missing").wait_for()
+
+
+def test_without_javascript(browser, site: str) -> None:
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(site)
+    assert page.locator("#explorer noscript p").is_visible()

@@ -1,0 +1,169 @@
+"""A share of `kills.py`: what is killed or stopped goes on, and ends as if nothing had happened."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import kills
+import pytest
+import torch
+import yaml
+from same_results import differences
+from writers import write_images
+
+from stt_core.files import only_writer, write_json, written_whole
+from stt_core.signals import Stopped, asked_to_stop, stopped_by_signals
+
+SETTINGS = {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 330, "queue": 5, "dim": 8, "lr": 1e-3}
+
+
+def run(*words: object) -> subprocess.CompletedProcess:
+    """`kills.py` in a process of its own: what is forked from one in which threads have run may wait for them for ever."""
+    command = [sys.executable, *map(str, words)]
+    return subprocess.run(command, cwd=kills.REPOSITORY / "tests" / "tools", capture_output=True, text=True, timeout=300)
+
+
+def test_killed_at_every_write() -> None:
+    done = run("kills.py", "writing", "--steps", 3, "--every", 2)
+    assert done.returncode == 0, done.stderr
+    # For each of two checkpoints, metrics.csv and run.json: a write, before and after the rename. And the end.
+    events = [int(number) for number in re.findall(r"at each of (\d+) writes", done.stdout)]
+    assert len(events) == 2
+    assert min(events) > 12
+
+
+def test_killed_at_random_moments() -> None:
+    done = run("kills.py", "training", "--kills", 2, "--steps", 30, "--every", 3, "--seed", 0)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("'kills': 2") == 2
+
+
+IN_PLACE = """
+import pathlib, tempfile
+from stt_core import files
+files.write_bytes = lambda path, content: pathlib.Path(path).write_bytes(content)
+import kills
+kills.torch.set_num_threads(1)
+kills.kill_writing("spatial", pathlib.Path(tempfile.mkdtemp()), steps=3, save_every=2)
+"""
+
+
+def test_a_write_that_is_not_whole_is_noticed() -> None:
+    """The test of the test: files that are written in place are half there after a kill."""
+    done = run("-c", IN_PLACE)
+    assert done.returncode == 1
+    assert re.search(r"^(AssertionError|.*Error)", done.stderr.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def stt(tmp_path_factory: pytest.TempPathFactory):
+    """`stt train spatial` on tiny data in a process of its own: `stt(name)` starts it, with `--out` name."""
+    folder = tmp_path_factory.mktemp("stopped")
+    write_images(folder / "data" / "imagenet")
+    (folder / "tiny.yaml").write_text(yaml.safe_dump({"profile": "tiny", "settings": {"spatial": SETTINGS}}))
+    program = "import sys; from stt_study.cli import main; main()"
+    options = ["--profile", "tiny.yaml", "--data", "data"]
+    environment = os.environ | {"PYTHONPATH": str(kills.REPOSITORY), "OMP_NUM_THREADS": "1"}
+
+    def start(name: str) -> subprocess.Popen:
+        command = [sys.executable, "-c", program, "train", "spatial", *options, "--out", name]
+        how = {"cwd": folder, "env": environment, "text": True, "start_new_session": True}
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
+
+    start.folder = folder
+    return start
+
+
+def test_sigterm_and_ctrl_c_save_the_step_and_say_so_in_a_line(stt) -> None:
+    whole, out = stt.folder / "whole", stt.folder / "out"
+    assert stt("whole").communicate()[1] == ""
+    done = 0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process, before = stt("out"), int(done)
+        while not (out / "metrics.csv").exists() or rows(out) <= before:
+            assert process.poll() is None
+            time.sleep(0.02)
+        os.killpg(process.pid, number)  # as a terminal does
+        printed, error = process.communicate(timeout=60)
+        assert (process.returncode, printed) == (128 + number, "")
+        (done,) = re.fullmatch(
+            r"stt: stopped after (\d+) of 330 steps; the same command goes on from there\.\n", error
+        ).groups()
+        assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == rows(out) == int(done)
+    assert int(done) % 100  # not at one of its checkpoints, which would come anyway
+    assert stt("out").wait() == 0
+    for name in kills.KEPT:
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
+
+
+def rows(out: Path) -> int:
+    return len((out / "metrics.csv").read_text().splitlines()) - 1
+
+
+def test_two_trainings_in_a_folder(stt) -> None:
+    with only_writer(stt.folder / "taken"):
+        process = stt("taken")
+        _, error = process.communicate()
+    assert process.returncode == 2
+    assert error == "stt: taken: another process is at work there; wait for it to end or choose another.\n"
+
+
+def test_the_first_signal_is_noted_and_the_second_stops() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with asked_to_stop() as asked:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert asked.number == signal.SIGTERM
+        with pytest.raises(Stopped) as stopped:
+            signal.raise_signal(signal.SIGINT)
+    assert stopped.value.code == 130
+    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(Stopped), stopped_by_signals():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_under_torchrun_further_signals_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with asked_to_stop() as asked:
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+    assert asked.number == signal.SIGINT
+
+
+def test_a_failed_write_leaves_the_earlier_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+    before = path.read_bytes()
+    with pytest.raises(LookupError), written_whole(path) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise LookupError
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_differences_are_found(tmp_path: Path) -> None:
+    one, two = tmp_path / "a" / "runs" / "x", tmp_path / "b" / "runs" / "x"
+    for root in (one, two):
+        write_json(
+            root / "results" / "results.json", {"metrics": {"J": 0.5}, "seconds": len(str(root)), "in": str(root)}
+        )
+        (root / "mask.png").write_bytes(b"same")
+    write_json(two / "results" / "results.json", {"metrics": {"J": 0.5}, "seconds": 9.0, "in": str(two)})
+    assert differences(one, two) == (2, [])
+    write_json(two / "results" / "results.json", {"metrics": {"J": 0.50001}, "seconds": 9.0, "in": str(two)})
+    (two / "mask.png").write_bytes(b"other")
+    (two / "more.csv").touch()
+    count, found = differences(one, two)
+    assert count == 2
+    assert [line.split()[0] for line in found] == ["more.csv", "mask.png", "results/results.json"]
+
+
+@pytest.mark.skipif("STT_RUN" not in os.environ, reason="STT_RUN names a run of profile smoke to compare with")
+def test_smoke_again_and_killed_on_the_way(tmp_path: Path) -> None:
+    """The same bytes from a second run in another folder, which is killed three times."""
+    done = kills.kill_notebooks(tmp_path / "again", Path(os.environ["STT_RUN"]), 3, apart=60, seed=0, strict=False)
+    assert done["files compared"] > 300

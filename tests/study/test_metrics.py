@@ -1,0 +1,331 @@
+"""J, F, mIoU and PCK against the official evaluation's values, brute force and cases worked out by hand."""
+
+import csv
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from stt_core.labels import read_mask
+from stt_study.benchmarks.metrics import (
+    boundary,
+    boundary_f,
+    centre,
+    confusion,
+    davis_totals,
+    frame_scores,
+    jaccard,
+    mean_iou,
+    mean_offset,
+    pck,
+    pck_distances,
+    pck_of_area,
+    pck_per_joint,
+    pooled_offset,
+    sequence_scores,
+    statistics,
+)
+
+SHARED = Path(__file__).resolve().parents[2] / ".." / "shared"
+GOLDEN = SHARED / "golden"
+SEQUENCES = ["blackswan", "bmx-trees", "car-shadow", "dog", "drift-straight", "kite-surf", "libby", "motocross-jump"]
+STATISTICS = [f"{measure}-{name}" for measure in "JF" for name in ("Mean", "Recall", "Decay")]
+
+
+def rows(name):
+    with open(GOLDEN / name, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def made_up_predictions(annotations):
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    return {
+        "shift": np.roll(annotations, (3, 5), axis=(1, 2)),
+        "static": np.repeat(annotations[:1], len(annotations), axis=0),
+        "dilate": np.stack([cv2.dilate(ids, cross, iterations=4) for ids in annotations]),
+    }
+
+
+@pytest.mark.skipif(not (GOLDEN / "davis_official.csv").is_file(), reason="no ../shared/golden")
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_equals_the_official_evaluation(name):
+    paths = sorted((SHARED / "data/davis/Annotations/480p" / name).glob("*.png"))
+    annotations = np.stack([read_mask(path) for path in paths])
+    predictions = made_up_predictions(annotations)
+    if (GOLDEN / "osvos" / name).is_dir():
+        predictions["osvos"] = np.stack([read_mask(GOLDEN / "osvos" / name / path.name) for path in paths])
+    expected = {row["prediction"]: row for row in rows("davis_official.csv") if row["sequence"] == name}
+    assert set(expected) == set(predictions)
+    for kind, prediction in predictions.items():
+        (scores,) = sequence_scores(name, prediction, annotations)
+        assert scores["name"] == f"{name}_1"
+        for statistic in STATISTICS:
+            assert scores[statistic] == pytest.approx(float(expected[kind][statistic]), abs=1e-9, rel=0)
+        if kind == "osvos":  # frame by frame only for the others
+            continue
+        frames = [r for r in rows("davis_official_frames.csv") if (r["sequence"], r["prediction"]) == (name, kind)]
+        assert [int(r["frame"]) for r in frames] == list(range(1, len(annotations) - 1))
+        for measure in "JF":  # eight decimals were written
+            np.testing.assert_allclose(scores[measure], [float(r[measure]) for r in frames], rtol=0, atol=5.1e-9)
+
+
+def naive_boundary(mask):
+    height, width = mask.shape
+    edge = np.zeros((height, width), bool)
+    for y in range(height):
+        for x in range(width):
+            for dy, dx in ((0, 1), (1, 0), (1, 1)):
+                if y + dy < height and x + dx < width and mask[y + dy, x + dx] != mask[y, x]:
+                    edge[y, x] = True
+    return edge
+
+
+def naive_boundary_f(prediction, annotation):
+    """Every distance between two boundary pixels, no dilation and no crop."""
+    ours, theirs = np.argwhere(naive_boundary(prediction)), np.argwhere(naive_boundary(annotation))
+    if not len(ours) or not len(theirs):
+        return float(len(ours) == len(theirs))
+    tolerance = math.ceil(0.008 * math.sqrt(prediction.shape[0] ** 2 + prediction.shape[1] ** 2))
+    near = ((ours[:, None] - theirs[None]) ** 2).sum(axis=-1) <= tolerance**2
+    precision, recall = near.any(axis=1).mean(), near.any(axis=0).mean()
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def blob(rng, shape):
+    """A random smooth mask, which often touches the border."""
+    noise = cv2.GaussianBlur(rng.standard_normal(shape), (0, 0), rng.uniform(1.5, 6))
+    return noise > rng.uniform(0, 1.2) * noise.std()
+
+
+@pytest.mark.parametrize("shape", [(23, 41), (61, 37), (97, 140), (150, 251)])  # tolerances 1, 1, 2, 3
+def test_boundary_f_equals_brute_force(shape):
+    rng = np.random.default_rng(shape)
+    values = []
+    for _ in range(5):
+        prediction, annotation = blob(rng, shape), blob(rng, shape)
+        np.testing.assert_array_equal(boundary(prediction), naive_boundary(prediction))
+        values.append(boundary_f(prediction, annotation))
+        assert values[-1] == pytest.approx(naive_boundary_f(prediction, annotation), abs=1e-12)
+    assert len(set(values)) > 2  # not all trivial
+
+
+def test_boundary_f_tolerance_is_inclusive():
+    """480 x 854 px: the tolerance is 8 px. A square moved by 8 px matches wholly, one moved by 9 px does not."""
+    square = np.zeros((480, 854), bool)
+    square[100:200, 300:400] = True
+    assert boundary_f(np.roll(square, 8, axis=1), square) == 1.0
+    far = np.roll(square, 40, axis=0)
+    assert boundary_f(np.roll(square, 9, axis=1), square) < 1.0
+    assert boundary_f(far, square) == pytest.approx(naive_boundary_f(far, square), abs=1e-12)
+
+
+def test_empty_masks():
+    empty, full = np.zeros((20, 30), bool), np.ones((20, 30), bool)
+    some = np.zeros((20, 30), bool)
+    some[5:9, 5:9] = True
+    assert (jaccard(empty, empty), jaccard(empty, some), jaccard(some, empty)) == (1, 0, 0)
+    assert (boundary_f(empty, empty), boundary_f(empty, some), boundary_f(some, empty)) == (1, 0, 0)
+    assert boundary_f(full, empty) == 1  # neither has a boundary
+
+
+def test_jaccard_by_hand():
+    prediction = np.array([[1, 1, 0], [0, 1, 0]], bool)
+    annotation = np.array([[0, 1, 1], [0, 1, 1]], bool)
+    assert jaccard(prediction, annotation) == 2 / 5
+
+
+def test_statistics_by_hand():
+    """Ten values: quarters end at the values 1, 3, 6, 8, 10 (5.5 rounds up), borders shared. 0.5 is not recalled."""
+    values = [0.9, 0.8, 0.7, 0.6, 0.6, 0.6, 0.6, 0.5, 0.4, 0.3]
+    result = statistics(values)
+    assert result["Mean"] == pytest.approx(0.6)
+    assert result["Recall"] == pytest.approx(0.7)
+    assert result["Decay"] == pytest.approx(0.8 - 0.4)
+    assert statistics([1.0, 0.0, 0.25])["Decay"] == pytest.approx(0.5 - 0.25)  # quarters: values 1-2 and 3-3
+
+
+def test_sequence_scores_objects_void_and_dropped_frames():
+    annotations = np.zeros((5, 12, 12), np.uint8)
+    annotations[:, 2:6, 2:6] = 1
+    annotations[:, 7:11, 7:11] = 2
+    annotations[2, 0, :] = 255  # void counts as background
+    predictions = annotations.copy()
+    predictions[2, 0, :] = 0
+    predictions[0] = predictions[-1] = 0  # the first and the last frame are not scored
+    predictions[3][predictions[3] == 2] = 1  # object 2 is called 1 in one frame
+    one, two = sequence_scores("swan", predictions, annotations)
+    assert (one["name"], two["name"]) == ("swan_1", "swan_2")
+    assert one["J"] == [1, 1, 0.5]
+    assert two["J"] == two["F"] == [1, 1, 0]
+    assert two["J-Mean"] == pytest.approx(2 / 3)
+    assert two["J-Recall"] == pytest.approx(2 / 3)
+    predictions[2, 0, :] = 1  # a prediction on void is wrong
+    assert sequence_scores("swan", predictions, annotations)[0]["J"][1] == 16 / 28
+
+
+def test_centres_and_offsets():
+    mask = np.zeros((9, 12), bool)
+    mask[2:5, 3:5] = True
+    assert centre(mask) == (3.5, 3.0)
+    assert centre(mask[:3].T.copy()) == (2.0, 3.5)
+    assert np.isnan(centre(np.zeros((3, 3), bool))).all()
+    one = mean_offset(np.array([[3, 1], [0, 0], [np.nan, np.nan]]), np.array([[1, 2], [0, 4], [7, 7]]))
+    assert one == {"x": 1.0, "y": -2.5, "of": 2}
+    nothing = mean_offset(np.full((1, 2), np.nan), np.ones((1, 2)))
+    assert nothing["of"] == 0
+    assert pooled_offset([one, nothing, {"x": 4.0, "y": 0.5, "of": 1}]) == {"x": 2.0, "y": -1.5, "of": 3}
+    assert np.isnan(pooled_offset([nothing])["x"])
+
+
+def test_objects_are_those_of_the_first_annotation():
+    annotations = np.zeros((4, 8, 8), np.uint8)
+    annotations[:, :2] = 1
+    annotations[0, 7] = 255
+    annotations[1:, 4:6] = 2  # appears later: not asked for
+    assert [scores["name"] for scores in sequence_scores("s", annotations, annotations)] == ["s_1"]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [((5, 4, 4), (5, 4, 5)), ((2, 4, 4), (2, 4, 4)), ((4, 4, 4), (5, 4, 4))])
+def test_sequence_scores_refuses_other_shapes(ours, theirs):
+    with pytest.raises(ValueError, match="dog"):
+        sequence_scores("dog", np.zeros(ours, np.uint8), np.zeros(theirs, np.uint8))
+
+
+def test_davis_totals_average_objects_not_sequences():
+    """A sequence of two objects weighs twice."""
+    records = [dict.fromkeys(STATISTICS, value) for value in (0.2, 0.4, 0.9)]
+    for record, boundary_mean in zip(records, (0.3, 0.6, 0.9), strict=True):
+        record["F-Mean"] = boundary_mean
+    totals = davis_totals(records)
+    assert list(totals) == ["J&F-Mean", *STATISTICS]  # the official order
+    assert totals["J-Mean"] == totals["F-Decay"] == pytest.approx(0.5)
+    assert totals["F-Mean"] == pytest.approx(0.6)
+    assert totals["J&F-Mean"] == pytest.approx(0.55)
+
+
+def test_mean_iou_by_hand():
+    """Four classes of which one is neither annotated nor predicted; the ignored pixel counts nowhere."""
+    annotation = np.array([[0, 0, 1, 1], [2, 2, 2, 255]], np.uint8)
+    prediction = np.array([[0, 1, 1, 1], [2, 0, 2, 3]], np.uint8)
+    counts = confusion(prediction, annotation, classes=4)
+    np.testing.assert_array_equal(counts, [[1, 1, 0, 0], [0, 2, 0, 0], [1, 0, 2, 0], [0, 0, 0, 0]])
+    assert mean_iou(counts) == pytest.approx((1 / 3 + 2 / 3 + 2 / 3) / 3)
+
+
+def test_a_class_that_is_only_predicted_counts_as_nothing_found():
+    counts = confusion(np.array([[0, 3]], np.uint8), np.array([[0, 0]], np.uint8), classes=4)
+    assert mean_iou(counts) == pytest.approx((1 / 2 + 0) / 2)
+
+
+def test_counts_are_pooled_over_frames_not_averaged():
+    annotations = np.array([[[1, 1, 1, 1]], [[0, 0, 0, 1]]], np.uint8)  # (T, H, W)
+    predictions = np.array([[[1, 1, 1, 1]], [[0, 0, 0, 0]]], np.uint8)
+    pooled = sum(confusion(p, a) for p, a in zip(predictions, annotations, strict=True))
+    np.testing.assert_array_equal(pooled, confusion(predictions, annotations))
+    assert mean_iou(pooled) == pytest.approx((3 / 4 + 4 / 5) / 2)
+
+
+@pytest.mark.parametrize("where", ["prediction", "annotation"])
+def test_confusion_refuses_an_id_that_is_no_class(where):
+    pair = {"prediction": np.zeros((2, 2), np.uint8), "annotation": np.zeros((2, 2), np.uint8)}
+    pair[where][0, 0] = 20
+    with pytest.raises(ValueError, match="20"):
+        confusion(pair["prediction"], pair["annotation"])
+
+
+# Three joints whose box is 30 x 40 px: its diagonal is 50, so the unit of distance is 30 px.
+TRUTH = np.array([[[10, 10], [40, 50], [20, 30]]], float)
+
+
+def test_pck_by_hand():
+    truth = np.repeat(TRUTH, 4, axis=0)
+    predictions = truth.copy()
+    predictions[1, 0] += (3, 0)  # 0.1
+    predictions[2, 0] += (0, -6)  # 0.2
+    predictions[3, 0] += (-6, 8)  # 1/3
+    predictions[1:, 1] += (4, 0)  # 2/15
+    distances = pck_distances(predictions, truth)
+    np.testing.assert_allclose(distances, [[0, 0, 0], [0.1, 2 / 15, 0], [0.2, 2 / 15, 0], [1 / 3, 2 / 15, 0]])
+    scores = pck([distances], thresholds=(0.1001, 0.2001))
+    assert scores["PCK@0.1001"] == pytest.approx((2 / 4 + 1 / 4 + 1) / 3)
+    assert scores["PCK@0.2001"] == pytest.approx((3 / 4 + 1 + 1) / 3)
+    assert scores["PCK@0.1001, frame 0 left out"] == pytest.approx((1 / 3 + 0 + 1) / 3)
+    assert scores["PCK@0.2001, frame 0 left out"] == pytest.approx((2 / 3 + 1 + 1) / 3)
+    np.testing.assert_allclose(pck_per_joint([distances], 0.2001), [3 / 4, 1, 1])
+    np.testing.assert_allclose(pck_per_joint([distances], 0.2001, score_first_frame=False), [2 / 3, 1, 1])
+
+
+def test_default_thresholds_are_inclusive():
+    distances = np.array([[0.1, 0.1 + 1e-9, 0.2]])
+    scores = pck([distances, distances])
+    assert (scores["PCK@0.1"], scores["PCK@0.2"]) == (pytest.approx(1 / 3), 1)
+
+
+def test_clips_are_pooled_by_frames():
+    """A clip of three frames weighs thrice; each clip's own frame 0 is left out."""
+    clips = [np.array([[0.0], [0.0], [0.0]]), np.array([[0.0], [9.0]])]
+    assert pck_per_joint(clips, 0.1) == pytest.approx(4 / 5)
+    assert pck_per_joint(clips, 0.1, score_first_frame=False) == pytest.approx(2 / 3)
+
+
+def test_missing_joints_are_not_scored_and_not_in_the_box():
+    truth = np.concatenate([TRUTH, [[[210, 10]]]], axis=1)  # a fourth joint, far to the right
+    predictions = truth + np.array([3.0, 0.0])
+    predictions[0, 3] = -1
+    distances = pck_distances(predictions, truth)
+    np.testing.assert_allclose(distances, [[0.1, 0.1, 0.1, np.nan]])  # the box is that of the other three
+    two = np.concatenate([distances, [[0.5, 0.0, 0.0, 0.0]]])
+    np.testing.assert_allclose(pck_per_joint([two], 0.11), [1 / 2, 1, 1, 1])
+    np.testing.assert_allclose(pck_per_joint([distances], 0.11), [1, 1, 1, 0])  # missing everywhere
+
+
+def test_a_box_of_one_joint_and_no_joint():
+    predictions = np.full((2, 3, 2), -1.0)
+    predictions[0, 1] = 40, 50
+    distances = pck_distances(predictions, np.repeat(TRUTH, 2, axis=0))
+    np.testing.assert_array_equal(distances, [[np.nan, np.inf, np.nan], [np.nan] * 3])
+
+
+def test_pck_refuses_other_shapes():
+    with pytest.raises(ValueError, match="agree"):
+        pck_distances(np.zeros((4, 15, 2)), np.zeros((5, 15, 2)))
+
+
+def test_pck_of_area_by_hand():
+    """Areas of 100 and 400 px: a joint is found closer than 2 and 4 px. The first frame is given and not scored."""
+    truth = np.zeros((3, 4, 2)) + 50
+    predictions = truth.copy()
+    predictions[0] += 40  # wrong in the given frame: of no matter
+    predictions[1] += [[1.9, 0], [0, 2.0], [0, 0], [30, 0]]  # found; not closer; found; unscored
+    predictions[2] += [[2.0, 3.4], [0, 0], [0, 0], [0, 0]]  # found: 3.94 px
+    predictions[2, 1] = -1  # missing is wrong
+    scored = np.ones((3, 4), bool)
+    scored[:, 3] = False
+    scored[2, 2] = False
+    found = pck_of_area(predictions, truth, scored, np.array([1.0, 100.0, 400.0]))
+    assert found == pytest.approx(3 / 5)
+
+
+def test_a_missing_prediction_at_a_true_joint_near_the_corner_is_wrong():
+    truth, scored = np.full((2, 1, 2), 1.0), np.ones((2, 1), bool)
+    assert pck_of_area(truth, truth, scored, np.full(2, 400.0)) == 1
+    assert pck_of_area(np.full((2, 1, 2), -1.0), truth, scored, np.full(2, 400.0)) == 0
+
+
+def test_joints_that_are_never_scored():
+    distances = np.array([[0.0, 0.0, np.nan], [0.5, np.nan, np.nan]])
+    assert pck([distances], (0.1,)) == {"PCK@0.1": pytest.approx(0.5), "PCK@0.1, frame 0 left out": 0}
+    without = pck([distances[:, :2] - 0.45], (0.1,), absent=np.nan)
+    assert without == {"PCK@0.1": 1, "PCK@0.1, frame 0 left out": 1}
+    assert pck([distances], (0.1,), absent=np.nan)["PCK@0.1"] == pytest.approx(0.75)
+
+
+def test_scores_in_the_box_around_the_masks_equal_those_of_the_whole_frame():
+    rng = np.random.default_rng(0)
+    for _ in range(600):
+        size = rng.integers(1, 40, 2)
+        prediction, annotation = (rng.random(size) < rng.choice([0, 0.02, 0.3, 0.9, 1]) for _ in range(2))
+        whole = jaccard(prediction, annotation), boundary_f(prediction, annotation)
+        assert frame_scores(prediction, annotation) == whole

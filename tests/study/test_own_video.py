@@ -1,0 +1,509 @@
+"""Objects and points through a video of one's own: an orange square that walks over noise, and all that can go wrong."""
+
+import csv
+import shutil
+import sys
+import weakref
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stt_core.errors import InputError
+from stt_core.features import feature_source
+from stt_core.files import read_json
+from stt_core.labels import PALETTE
+from stt_core.propagation import Context, Inference
+from stt_study import cli
+from stt_study.figures.drawing import blended
+from stt_study.video import follow as own_video
+from stt_study.video.follow import object_confidence, point_confidence, propagate_video
+from stt_study.video.frames import Video, write_video
+from stt_study.video.given import Given, inner_points, read_objects, read_points
+
+SIZE = (60, 84)  # height, width; features are made at 48 x 67, so that nothing fits by chance
+INFERENCE = Inference(resize=48, num_preceding=3, radius=3)
+SOURCE = feature_source("lab", stride=4)
+
+
+def corner(t: int) -> tuple[int, int]:
+    return 8 + t, 10 + 2 * t
+
+
+def frames(count: int) -> list[np.ndarray]:
+    ground = cv2.resize(np.random.default_rng(0).integers(0, 90, (15, 21, 3), dtype=np.uint8), SIZE[::-1])
+    images = []
+    for t in range(count):
+        y, x = corner(t)
+        image = ground.copy()
+        image[y : y + 20, x : x + 20] = (250, 140, 20)
+        images.append(image)
+    return images
+
+
+def truth(t: int) -> np.ndarray:
+    y, x = corner(t)
+    ids = np.zeros(SIZE, np.uint8)
+    ids[y : y + 20, x : x + 20] = 1
+    return ids
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> dict[str, Path]:
+    """A mask of the square, and two points: its middle, and one on the ground."""
+    Image.fromarray(truth(0)).save(tmp_path / "mask.png")
+    (tmp_path / "points.csv").write_text("name,x,y\nmiddle,19.5,17.5\nground,70,50\n")
+    return {"mask": tmp_path / "mask.png", "points": tmp_path / "points.csv"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "frames").mkdir()
+    for t, image in enumerate(frames(14)):
+        cv2.imwrite(str(tmp_path / "frames" / f"{t}.png"), image[..., ::-1])
+    return tmp_path / "frames"
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """All files but the film: x264 makes slightly different ones out of the same frames."""
+    files = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    del files["overlay.mp4"]
+    return files
+
+
+def same_film(a: Path, b: Path) -> bool:
+    return bool(np.abs(film(a / "overlay.mp4").astype(float) - film(b / "overlay.mp4")).mean() < 2)
+
+
+def film(path: Path) -> np.ndarray:
+    reader, images = cv2.VideoCapture(str(path)), []
+    while (read := reader.read())[0]:
+        images.append(read[1][..., ::-1])
+    return np.stack(images)
+
+
+def test_square(tmp_path: Path, given: dict[str, Path]) -> None:
+    """Results have the video's own size and times, and follow the square."""
+    images = frames(14)
+    write_video(tmp_path / "walk.mp4", [(t / 10, image) for t, image in enumerate(images)], 10)
+    out = tmp_path / "out"
+    results = propagate_video(SOURCE, tmp_path / "walk.mp4", out, INFERENCE, **given)
+    assert results["frames"] == 14
+    assert results["video"] == {"name": "walk.mp4", "size": [84, 60], "rate": 10.0}
+    names = ["masks", "masks.csv", "overlay.mp4", "points.csv", "settings.json"]
+    assert sorted(path.name for path in out.iterdir()) == names
+
+    objects = rows(out / "masks.csv")
+    assert [(row["frame"], float(row["time_s"]), row["object"]) for row in objects] == [
+        (str(t), pytest.approx(t / 10), "1") for t in range(14)
+    ]
+    for t, row in enumerate(objects):
+        with Image.open(out / "masks" / f"{t:05d}.png") as mask:
+            assert mask.getpalette()[:6] == [0, 0, 0, 128, 0, 0]
+            ids = np.array(mask)
+        assert ids.shape == SIZE
+        assert int(row["area_px"]) == ids.sum()
+        overlap = (ids & truth(t)).sum() / (ids | truth(t)).sum()
+        assert overlap == 1 if t == 0 else overlap > 0.65
+        assert 0 < float(row["confidence"]) <= 1
+
+    points = rows(out / "points.csv")
+    assert [(row["frame"], row["name"]) for row in points] == [
+        (str(t), n) for t in range(14) for n in ("middle", "ground")
+    ]
+    assert [(row["x"], row["y"], row["confidence"]) for row in points[:2]] == [
+        ("19.50", "17.50", "1.0000"),
+        ("70.00", "50.00", "1.0000"),
+    ]
+    for row in points[1::2]:
+        assert np.hypot(float(row["x"]) - 70, float(row["y"]) - 50) < 6
+
+    pictures = film(out / "overlay.mp4")
+    assert pictures.shape == (14, *SIZE, 3)
+    red = pictures[3].astype(int) - images[3]
+    assert red[truth(3) == 1].mean() < -10  # dark red over orange
+    assert np.abs(red[:8, :8]).mean() < 8  # nothing is drawn there
+
+
+def stopped_at(monkeypatch: pytest.MonkeyPatch, count: int) -> list[int]:
+    """From now on, Ctrl-C comes once `count` frames' features are made; the list grows with each of them."""
+    made: list[int] = []
+
+    def features_of(source, images, resize):
+        for features in original(source, images, resize):
+            if len(made) == count:
+                raise KeyboardInterrupt
+            made.append(len(made))
+            yield features
+
+    original = features_of
+    monkeypatch.setattr(own_video, "features_of", features_of)
+    return made
+
+
+@pytest.mark.parametrize("num_preceding", [3, 0])
+def test_stopped_and_gone_on(
+    tmp_path: Path, folder: Path, given: dict[str, Path], monkeypatch: pytest.MonkeyPatch, num_preceding: int
+) -> None:
+    """The same files, to the last digit, wherever it was stopped, and no frame is followed twice."""
+    inference = Inference(resize=48, num_preceding=num_preceding, radius=3)
+    propagate_video(SOURCE, folder, tmp_path / "whole", inference, **given)
+    whole = contents(tmp_path / "whole")
+    followed: list[int] = []
+    propagate = Context.propagate
+    monkeypatch.setattr(Context, "propagate", lambda self, t, frame: followed.append(t) or propagate(self, t, frame))
+    for count in (1, 2, 3, 8, 13):
+        followed.clear()
+        out = tmp_path / f"stopped{count}"
+        with monkeypatch.context() as patch:
+            stopped_at(patch, count)
+            with pytest.raises(KeyboardInterrupt):
+                propagate_video(SOURCE, folder, out, inference, **given)
+        assert len(rows(out / "points.csv")) == 2 * count
+        assert len(list((out / "masks").iterdir())) == count
+        propagate_video(SOURCE, folder, out, inference, **given)
+        assert followed == list(range(1, 14))
+        assert contents(out) == whole
+        assert same_film(out, tmp_path / "whole")
+
+
+def test_killed(tmp_path: Path, folder: Path, given: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is saved at the end: what was written after the last saved state, half a row too, is written anew."""
+    propagate_video(SOURCE, folder, tmp_path / "whole", INFERENCE, **given)
+    monkeypatch.setattr(own_video, "EVERY", 4)
+    states = []
+    for count in (4, 7):
+        with monkeypatch.context() as patch:
+            stopped_at(patch, count)
+            with pytest.raises(KeyboardInterrupt):
+                propagate_video(SOURCE, folder, tmp_path / str(count), INFERENCE, **given)
+        states.append((tmp_path / str(count) / "state.pt").read_bytes())
+    assert states[0] != states[1]
+    out = tmp_path / "7"
+    (out / "state.pt").write_bytes(states[0])
+    with open(out / "points.csv", "a") as file:
+        file.write("7,0.29")
+    propagate_video(SOURCE, folder, out, INFERENCE, **given)
+    assert contents(out) == contents(tmp_path / "whole")
+    assert same_film(out, tmp_path / "whole")
+
+
+def test_state_is_saved_on_the_way(
+    tmp_path: Path, folder: Path, given: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_video, "EVERY", 4)
+    seen = {}
+
+    def features_of(source, images, resize):
+        for t, features in enumerate(original(source, images, resize)):
+            state = tmp_path / "out" / "state.pt"
+            seen[t] = torch.load(state, weights_only=True)["frames"] if state.exists() else 0
+            yield features
+
+    original = features_of
+    monkeypatch.setattr(own_video, "features_of", features_of)
+    propagate_video(SOURCE, folder, tmp_path / "out", INFERENCE, **given)
+    assert [seen[t] for t in (2, 6, 10, 13)] == [0, 4, 8, 12]
+
+
+def test_a_finished_run_is_left_alone(
+    tmp_path: Path, folder: Path, given: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    first = propagate_video(SOURCE, folder, out, INFERENCE, **given)
+    stamps = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    made = stopped_at(monkeypatch, 0)
+    assert propagate_video(SOURCE, folder, out, INFERENCE, **given) == first == read_json(out / "settings.json")
+    assert made == []
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == stamps
+
+
+def test_another_run_is_not_overwritten(
+    tmp_path: Path, folder: Path, given: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        stopped_at(patch, 6)
+        with pytest.raises(KeyboardInterrupt):
+            propagate_video(SOURCE, folder, out, INFERENCE, **given)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    def refused(words: str, *, source=SOURCE, inference=INFERENCE, path=folder, to=out, **changed: Path) -> None:
+        with pytest.raises(InputError, match=words):
+            propagate_video(source, path, to, inference, **given | changed)
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+    other = shutil.copy(given["points"], tmp_path / "other.csv")
+    with open(other, "a") as file:
+        file.write("third,5,5\n")
+    refused("begun with another points;", points=other)
+    refused("begun with another propagation;", inference=Inference(resize=48, num_preceding=3, radius=4))
+    refused("begun with another weights and stride;", source=feature_source("random", stride=8, width=0.25))
+    (folder / "13.png").touch()  # not done yet: it may be mended
+    (folder / "2.png").touch()
+    refused("frames has changed since")
+    refused("holds other things", to=folder)
+    assert len(list(folder.iterdir())) == 14
+
+
+def test_a_frame_in_the_middle_is_broken(tmp_path: Path, folder: Path, given: dict[str, Path]) -> None:
+    """Named; what came before is kept, with its film; mended, the run goes on."""
+    propagate_video(SOURCE, folder, tmp_path / "whole", INFERENCE, **given)
+    whole = contents(tmp_path / "whole")
+    whole.pop("settings.json")  # has the frames' time stamps
+    good, out = (folder / "7.png").read_bytes(), tmp_path / "out"
+    (folder / "7.png").write_bytes(good[: len(good) // 2])
+    with pytest.raises(InputError, match=r"7\.png cannot be decoded"):
+        propagate_video(SOURCE, folder, out, INFERENCE, **given)
+    assert len(rows(out / "points.csv")) == 14
+    assert sorted(path.name for path in (out / "masks").iterdir()) == [f"{t:05d}.png" for t in range(7)]
+    assert len(film(out / "overlay.mp4")) == 7
+    (folder / "7.png").write_bytes(good)
+    assert propagate_video(SOURCE, folder, out, INFERENCE, **given)["frames"] == 14
+    after = contents(out)
+    after.pop("settings.json")
+    assert after == whole
+    assert same_film(out, tmp_path / "whole")
+
+
+def test_a_video_that_ends_early(tmp_path: Path, given: dict[str, Path]) -> None:
+    path, out = tmp_path / "walk.mp4", tmp_path / "out"
+    write_video(path, [(t / 10, image) for t, image in enumerate(frames(40))], 10)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 85 // 100])
+    for _ in range(2):  # a second call comes to the same end, and keeps the same frames
+        with pytest.raises(InputError, match=r"walk\.mp4 .*frame \d+ \(at \d\.\d\d s\)"):
+            propagate_video(SOURCE, path, out, INFERENCE, **given)
+        done = len(rows(out / "masks.csv"))
+        assert 0 < done < 40
+        assert len(list((out / "masks").iterdir())) == len(film(out / "overlay.mp4")) == done
+        assert "frames" not in read_json(out / "settings.json")
+
+
+def test_memory_does_not_grow(tmp_path: Path, given: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoded frames and label maps that are alive at a time, in a short and in a long video."""
+    alive: dict[str, list[weakref.ref]] = {"frames": [], "maps": []}
+    most = {"frames": 0, "maps": 0}
+
+    def watched(kind: str, value):
+        alive[kind] = [one for one in alive[kind] if one() is not None] + [weakref.ref(value)]
+        most[kind] = max(most[kind], len(alive[kind]))
+        return value
+
+    def frames_of(self, skip=()):
+        for frame in read(self, skip):
+            watched("frames", frame.image)
+            yield frame
+
+    read, propagate = Video.frames, Context.propagate
+    monkeypatch.setattr(Video, "frames", frames_of)
+    monkeypatch.setattr(Context, "propagate", lambda self, t, frame: watched("maps", propagate(self, t, frame)))
+    images, counts = frames(14), []
+    for count in (12, 60):
+        write_video(tmp_path / f"{count}.mp4", [(t / 10, images[t % 14]) for t in range(count)], 10)
+        most.update(frames=0, maps=0)
+        propagate_video(SOURCE, tmp_path / f"{count}.mp4", tmp_path / f"out{count}", INFERENCE, **given)
+        counts.append(dict(most))
+    assert counts[0] == counts[1]
+    assert counts[0]["frames"] <= 3
+    assert counts[0]["maps"] <= INFERENCE.num_preceding + 2
+
+
+def test_only_one_of_both(tmp_path: Path, folder: Path, given: dict[str, Path]) -> None:
+    propagate_video(SOURCE, folder, tmp_path / "a", INFERENCE, mask=given["mask"])
+    propagate_video(SOURCE, folder, tmp_path / "b", INFERENCE, points=given["points"])
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
+        "masks",
+        "masks.csv",
+        "overlay.mp4",
+        "settings.json",
+    ]
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == ["overlay.mp4", "points.csv", "settings.json"]
+    with pytest.raises(InputError, match="nothing to follow"):
+        propagate_video(SOURCE, folder, tmp_path / "c", INFERENCE)
+    assert not (tmp_path / "c").exists()
+
+
+def test_confidence_by_hand() -> None:
+    first = torch.tensor([[[1.0, 0, 0, 0]], [[0.8, 0.1, 0, 0]]])
+    later = torch.tensor([[[0.5, 0.5, 0, 0]], [[0, 0.2, 0.1, 0]]])
+    assert object_confidence(first[:1]) == [1.0]
+    assert object_confidence(later) == pytest.approx([0.5, (0.2**2 + 0.1**2) / 0.3])
+    assert object_confidence(torch.zeros(1, 2, 2)) == [0.0]
+    assert point_confidence(first, first) == [1.0, 1.0]
+    assert point_confidence(later, first) == pytest.approx([0.5, 0.25])
+
+
+def test_maps_of_the_first_frame() -> None:
+    """By hand: 4x6 cells of 8 px of frames half as large as the video; the centre of cell (i, j) is 16 i + 7.5 there."""
+    ids = np.zeros((64, 96), np.uint8)
+    ids[16:48, 32:64], ids[48:, :16] = 1, 2
+    places = np.array([[16 * 4 + 7.5, 16 * 2 + 7.5], [0, 0], [95, 63]], np.float32)
+    given = Given(ids, ("centre", "first", "last"), places)
+    maps = given.maps((64, 96), (32, 48), (4, 6))
+    assert given.classes == 3
+    expected = np.zeros((4, 6))
+    expected[1:3, 2:4], expected[3, 0] = 1, 2
+    assert np.array_equal(maps[:3].argmax(dim=0), expected)
+    assert maps[:3].sum(dim=0).eq(1).all()
+    peaks = [divmod(int(one.argmax()), 6) for one in maps[3:]]
+    assert peaks == [(2, 4), (0, 0), (3, 5)]
+    # Between the four pixels around it, half a pixel off in x and y; its neighbour is 8 px farther in x.
+    x, near, far = np.exp(-(0.5**2) / 32), np.exp(-(7.5**2) / 32), np.exp(-(8.5**2) / 32)
+    assert float(maps[3, 2, 4]) == pytest.approx(x**2, rel=1e-5)
+    assert float(maps[3, 2, 3]) == pytest.approx(x * (near + far) / 2, rel=1e-5)
+
+
+def mask(path: Path, values: np.ndarray, mode: str | None = None) -> Path:
+    image = Image.fromarray(values)
+    image = image.convert(mode) if mode else image
+    image.save(path)
+    return path
+
+
+def test_masks_that_are_taken(tmp_path: Path) -> None:
+    ids = np.array([[0, 2, 1], [1, 1, 0]], np.uint8)
+    palette = Image.fromarray(ids).convert("P")
+    palette.putpalette(PALETTE.ravel().tolist())
+    palette.save(tmp_path / "palette.png")
+    assert np.array_equal(read_objects(tmp_path / "palette.png", (2, 3)), ids)
+    assert np.array_equal(read_objects(mask(tmp_path / "grey.png", ids), (2, 3)), ids)
+    white = (ids > 0).astype(np.uint8) * 255
+    for path in (mask(tmp_path / "white.png", white), mask(tmp_path / "bits.png", white, "1")):
+        assert np.array_equal(read_objects(path, (2, 3)), ids > 0)
+    most = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    assert np.array_equal(read_objects(mask(tmp_path / "most.png", most), (16, 16)), most)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.array([[0, 1, 3]], np.uint8), "has an object 3 but no 2; number them"),
+        (np.array([[0, 1, 255]], np.uint8), "has an object 255 but no 2; number them"),
+        (np.array([[0, 0, 0]], np.uint8), "has no object to follow"),
+        (np.array([[0, 1, 1], [0, 0, 0]], np.uint8), "is 3x2 px but the video is 3x1 px"),
+        (np.array([[0, 256, 300]], np.uint16), "has 16 bits a pixel; save it with 8, which hold the ids of up to 255"),
+        (np.zeros((1, 3, 3), np.uint8), "is a colour image"),
+    ],
+)
+def test_masks_that_are_refused(tmp_path: Path, values: np.ndarray, words: str) -> None:
+    path = mask(tmp_path / "mask.png", values)
+    with pytest.raises(InputError, match=words) as error:
+        read_objects(path, (1, 3))
+    assert str(path) in str(error.value)
+
+
+def test_points_that_are_taken(tmp_path: Path) -> None:
+    path = tmp_path / "points.csv"
+    path.write_text('\ufeffy,name, x\n0,"a, b",0\n\n 59, ö ,83.0\n', encoding="utf-8")
+    names, places = read_points(path, SIZE)
+    assert names == ("a, b", "ö")
+    assert places.tolist() == [[0, 0], [83, 59]]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "begins with ''; its first line should be 'name,x,y'"),
+        ("a,1,2\n", "begins with 'a,1,2'; its first line"),
+        ("name,x,y\n", "has no point to follow"),
+        ("name,x,y\na,1,2\nb,84,2\n", "line 3: b is at 84, 2, outside of 84x60 px"),
+        ("name,x,y\na,-0.1,2\n", "line 2: a is at -0.1, 2, outside"),
+        ("name,x,y\na,1,60\n", "line 2: a is at 1, 60, outside"),
+        ("name,x,y\na,inf,6\n", "line 2: a is at inf, 6, outside"),
+        ("name,x,y\na,1,2\n\nb,1,two\n", "line 4: 'b,1,two' isn't a name and two numbers"),
+        ("name,x,y\na,nan,2\n", "line 2: 'a,nan,2' isn't"),
+        ("name,x,y\na,1\n", "line 2: 'a,1' isn't"),
+        ("name,x,y\na,1,2,3\n", "line 2: 'a,1,2,3' isn't"),
+        ("name,x,y\n,1,2\n", "line 2: ',1,2' isn't"),
+        ("name,x,y\na,1,2\na,3,4\n", "line 3: there is a point a before"),
+    ],
+)
+def test_points_that_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "points.csv"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        read_points(path, SIZE)
+    assert str(error.value).startswith(str(path))
+    assert words in str(error.value)
+
+
+def test_points_that_are_no_table(tmp_path: Path) -> None:
+    (tmp_path / "latin.csv").write_bytes("name,x,y\nö,1,2\n".encode("latin-1"))
+    for name, words in (("latin.csv", "cannot be read as a table"), ("none.csv", "is missing")):
+        with pytest.raises(InputError, match=f"{name} {words}"):
+            read_points(tmp_path / name, SIZE)
+
+
+def test_inner_points() -> None:
+    """The middles of a disk and of a square that the picture's edge cuts; the deepest pixel of the latter is at its middle."""
+    y, x = np.mgrid[:40, :60]
+    ids = np.where((y - 20) ** 2 + (x - 40) ** 2 <= 100, 1, 0)
+    ids[:11, :11] = 3
+    assert inner_points(ids) == [("object 1", 40, 20), ("object 3", 5, 5)]
+
+
+def test_blended() -> None:
+    """55 % of the object's colour; outlines a quarter as bright; the rest as it was."""
+    image = np.full((9, 9, 3), 100, np.uint8)
+    ids = np.zeros((9, 9), np.uint8)
+    ids[2:7, 2:7] = 1
+    drawn = blended(image, ids)
+    assert drawn[4, 4].tolist() == [round(45 + 0.55 * 128), 45, 45]
+    assert drawn[0, 0].tolist() == [100, 100, 100]
+    assert drawn[1, 4].tolist() == [25, 25, 25]
+    assert drawn[2, 4].tolist() == [round(45 + 0.55 * 128) // 4, 11, 11]
+    assert (image == 100).all()
+
+
+def stt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["stt", "propagate", *map(str, arguments)])
+    code = 0
+    try:
+        cli.main()
+    except SystemExit as stop:
+        code = stop.code or 0
+    return code, *capsys.readouterr()
+
+
+def test_command_line(
+    tmp_path: Path, folder: Path, given: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "out"
+    both = ("--mask", given["mask"], "--points", given["points"], "--weights", "lab")
+    run = (folder, *both, "--out", out, "--resize", 48, "--stride", 4, "--rate", 5)
+    with monkeypatch.context() as patch:
+        stopped_at(patch, 6)
+        code, output, error = stt(monkeypatch, capsys, *run)
+    assert (code, output) == (130, "")
+    assert error.startswith("stt: stopped")
+    code, output, error = stt(monkeypatch, capsys, *run)
+    assert (code, output, error) == (0, f"14 frames\n{out / 'overlay.mp4'}\n", "")
+    settings = read_json(out / "settings.json")
+    assert settings["propagation"] == vars(Inference(resize=48, radius=35))  # the paper's on DAVIS at stride 4
+    assert (settings["stride"], settings["video"]["rate"]) == (4, 5)
+    assert rows(out / "points.csv")[2]["time_s"] == "0.2"
+
+    for arguments, words in (
+        ((folder, *both, "--out", out), "was begun with another"),
+        ((tmp_path / "none.mp4", *both, "--out", "new"), "none.mp4 does not exist"),
+        ((folder, "--weights", "lab", "--out", "new"), "nothing to follow"),
+        ((folder, *both, "--out", "new", "--rate", 0), "--rate is 0"),
+        ((folder, *both, "--out", "new", "--preset", "davis"), "there is no preset davis"),
+        ((folder, *both[:-1], "none.pth", "--out", "new"), "none.pth"),
+    ):
+        code, output, error = stt(monkeypatch, capsys, *arguments)
+        assert (code, output) == (2, "")
+        assert error.startswith("stt: ")
+        assert words in error
+        assert error.count("\n") == 1
+    assert {path.name for path in Path("new").rglob("*")} <= {".lock"}

@@ -1,0 +1,706 @@
+"""Propagation, measures and label codecs on inputs that nobody chose, against brute force in float64.
+
+The default run is the same every time. `STT_FUZZ=20` runs 20 times as many examples, other ones each time, and
+`--hypothesis-show-statistics` counts them.
+"""
+
+import itertools
+import math
+import os
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from stt_core import labels, shortlist
+from stt_core.affinity import affinity, apply_affinity
+from stt_core.propagation import Context, propagate, propagate_frames
+from stt_study.benchmarks import metrics
+
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
+FUZZ = float(os.environ.get("STT_FUZZ", "0"))
+
+
+def examples(count: int) -> settings:
+    """So many of them, or a multiple."""
+    return settings(
+        max_examples=round(count * max(FUZZ, 1)),
+        derandomize=not FUZZ,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    )
+
+
+# Propagation
+
+SIDES = st.integers(1, 9)
+OPTIONS = {
+    "radius": st.sampled_from([0, 1, 2, 3, 5, 50, 10**6]),
+    "topk": st.sampled_from([1, 2, 3, 5, 10, 37, 1000, 10**6]),
+    "window": st.sampled_from(["square", "circle"]),
+    "first_windowed": st.booleans(),
+}
+FRAMES = {
+    "num_preceding": st.sampled_from([0, 1, 2, 3, 20, 10**6]),
+    "with_first": st.booleans(),
+    "first_twice": st.booleans(),
+}
+
+
+@st.composite
+def options(draw: st.DrawFn) -> dict:
+    """Settings of propagation that are allowed together."""
+    chosen = draw(st.fixed_dictionaries(OPTIONS | FRAMES))
+    if chosen["window"] == "circle":
+        chosen["radius"] = max(chosen["radius"], 1)
+    if not chosen["num_preceding"] or not chosen["first_windowed"]:
+        chosen["with_first"] = True
+    return chosen
+
+
+def features_of_a_kind(kind: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """(T, C, H, W) float32."""
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal(shape) * 10.0 ** rng.integers(-3, 4)
+    if kind == "few":  # cells of the same features, in one frame and from frame to frame
+        noise = noise[:1, :, :1, :3][:, :, :, rng.integers(0, min(3, shape[3]), (shape[0], *shape[2:]))][0, :, 0]
+        noise = noise.transpose(1, 0, 2, 3)
+    if kind == "alike":  # cosines that differ by less than a shortlist can tell
+        noise = noise * 1e-3 + rng.standard_normal((1, shape[1], 1, 1))
+    if kind == "holes":
+        noise *= rng.random((shape[0], 1, *shape[2:])) < 0.6
+    return noise.astype(np.float32)
+
+
+def normalised(features: np.ndarray) -> np.ndarray:
+    """Vectors (T, C, H, W) as float64 of length 1, or 0."""
+    features = features.astype(np.float64)
+    lengths = np.sqrt((features**2).sum(axis=1, keepdims=True))
+    return features / np.where(lengths > 0, lengths, 1)
+
+
+def is_seen(dy: int, dx: int, radius: int, window: str) -> bool:
+    return dy * dy + dx * dx < radius * radius if window == "circle" else abs(dy) <= radius and abs(dx) <= radius
+
+
+def looked_at(t: int, num_preceding: int, with_first: bool, first_twice: bool, first_windowed: bool) -> list:
+    """(Frame, whether the whole of it is seen) of the context of frame t, frame 0 twice where it counts twice."""
+    preceding = [s for s in range(t) if s >= t - num_preceding]
+    if with_first and not first_twice:
+        preceding = [s for s in preceding if s]
+    return [(0, not first_windowed)] * with_first + [(s, False) for s in preceding]
+
+
+def candidates(context: list, y: int, x: int, height: int, width: int, radius: int, window: str) -> np.ndarray:
+    """(n, 3) frame, row, column of all that the query at y, x sees."""
+    rows = [
+        (s, i, j)
+        for s, whole in context
+        for i, j in itertools.product(range(height), range(width))
+        if whole or is_seen(i - y, j - x, radius, window)
+    ]
+    return np.array(rows)
+
+
+def brute_force(features, first_labels, temperature, radius, topk, window, **frames):
+    """Label maps (T, K, H, W), a query at a time; and by how much the last kept cell was nearer than the first left out."""
+    features, gap = normalised(features), math.inf
+    times, _, height, width = features.shape
+    maps = [first_labels.astype(np.float64)]
+    for t in range(1, times):
+        new = np.zeros_like(maps[0])
+        context = looked_at(t, **frames)
+        for y, x in itertools.product(range(height), range(width)):
+            s, i, j = candidates(context, y, x, height, width, radius, window).T
+            cosines = features[s, :, i, j] @ features[t, :, y, x]
+            order = np.argsort(-cosines, kind="stable")
+            kept, left = order[:topk], order[topk:]
+            last = kept[-1]
+            others = left[
+                (s[left] != s[last]) | (i[left] != i[last]) | (j[left] != j[last])
+            ]  # frame 0 may be there twice
+            gap = min(gap, (cosines[last] - cosines[others]).min(initial=math.inf))
+            weights = np.exp((cosines[kept] - cosines[kept[0]]) / temperature)
+            for weight, n in zip(weights / weights.sum(), kept, strict=True):
+                new[:, y, x] += weight * maps[s[n]][:, i[n], j[n]]
+        maps.append(new)
+    return np.stack(maps), gap
+
+
+@examples(110)
+@given(
+    height=SIDES,
+    width=SIDES,
+    channels=st.integers(3, 40),
+    times=st.integers(1, 6),
+    classes=st.sampled_from([1, 2, 3, 20, 300]),
+    temperature=st.sampled_from([0.05, 0.07, 0.5, 2.0]),
+    chosen=options(),
+    seed=st.integers(0, 2**32),
+    rough=st.booleans(),
+)
+def test_propagation_equals_brute_force(height, width, channels, times, classes, temperature, chosen, seed, rough):
+    features = features_of_a_kind("noise", (times, channels, height, width), seed)
+    first_labels = np.random.default_rng(seed + 1).random((classes, height, width), np.float32)
+    expected, gap = brute_force(features, first_labels, temperature, **chosen)
+    assume(gap > 1e-5)  # rounding may decide the rest
+    with patch.object(shortlist, "pays", lambda device, work: rough):
+        found = propagate(torch.from_numpy(features), torch.from_numpy(first_labels), temperature=temperature, **chosen)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-4)
+
+
+@examples(220)
+@given(
+    height=SIDES,
+    width=SIDES,
+    channels=st.integers(1, 40),
+    frames=st.integers(1, 5),
+    kind=st.sampled_from(["noise", "few", "alike", "holes"]),
+    temperature=st.sampled_from([0.05, 1.0, 100.0]),
+    chosen=st.fixed_dictionaries(OPTIONS),
+    first_twice=st.booleans(),
+    seed=st.integers(0, 2**32),
+    rough=st.booleans(),
+    split=st.booleans(),
+)
+def test_affinity_keeps_the_nearest_cells_even_among_equal_ones(
+    height, width, channels, frames, kind, temperature, chosen, first_twice, seed, rough, split
+):
+    """Which of equal cells is kept is left open, but not how near they are, nor their weights."""
+    chosen["radius"] = max(chosen["radius"], chosen["window"] == "circle")
+    features = normalised(features_of_a_kind(kind, (frames + 1, channels, height, width), seed))
+    cells = torch.from_numpy(features.transpose(0, 2, 3, 1).astype(np.float32))
+    parts = None
+    if split:
+        parts = torch.empty(frames, height, width, shortlist.length(channels), dtype=torch.bfloat16)
+        shortlist.split(cells[1:].contiguous(), parts)
+    indices, weights = affinity(
+        cells[0].contiguous(),
+        cells[1:].contiguous(),
+        temperature=temperature,
+        first_twice=first_twice,
+        rough=rough,
+        parts=parts,
+        **chosen,
+    )
+    assert indices.shape == weights.shape == (len(indices), height * width)
+    query, context = features[0], features[1:]
+    again = [(0, False)] if first_twice else []
+    whole = not chosen["first_windowed"]
+    seen = again + [(s, whole and s == 0) for s in range(frames)]
+    most = 0
+    for y, x in itertools.product(range(height), range(width)):
+        s, i, j = candidates(seen, y, x, height, width, chosen["radius"], chosen["window"]).T
+        cosines = np.sort(context[s, :, i, j] @ query[:, y, x])[::-1][: chosen["topk"]]
+        count = len(cosines)
+        most = max(most, count)
+        weight, index = weights[:, y * width + x].double().numpy(), indices[:, y * width + x].numpy()
+        assert (weight[count:] == 0).all()
+        exact = np.exp((cosines - cosines[0]) / temperature)
+        np.testing.assert_allclose(weight[:count], exact / exact.sum(), rtol=0, atol=2e-5)
+        allowed = list(map(tuple, np.stack([s, i, j], axis=1).tolist()))
+        kept = [(int(n) // (height * width), int(n) // width % height, int(n) % width) for n in index[:count]]
+        for cell in kept:
+            allowed.remove(cell)  # fails for one that isn't seen, or that is taken too often
+        own = np.array([context[c[0], :, c[1], c[2]] @ query[:, y, x] for c in kept])
+        np.testing.assert_allclose(np.sort(own)[::-1], cosines, rtol=0, atol=2e-6)
+    assert most <= len(indices) <= chosen["topk"]
+
+
+@examples(150)
+@given(
+    height=SIDES,
+    width=SIDES,
+    channels=st.integers(1, 40),
+    times=st.integers(1, 6),
+    kind=st.sampled_from(["noise", "few", "alike", "holes"]),
+    temperature=st.sampled_from([1e-30, 1e-9, 0.07, 1.0, 1e30]),
+    chosen=options(),
+    seed=st.integers(0, 2**32),
+    stop=st.integers(1, 5),
+    rough=st.booleans(),
+)
+def test_labels_stay_shares_and_a_stopped_video_goes_on(
+    height, width, channels, times, kind, temperature, chosen, seed, stop, rough
+):
+    """Whatever is equal or zero: every map is a mean of maps before it. And a stream, stopped or not, gives the same."""
+    features = torch.from_numpy(features_of_a_kind(kind, (times, channels, height, width), seed))
+    ids = torch.from_numpy(np.random.default_rng(seed).integers(0, 4, (height, width)))
+    first = torch.stack([ids == k for k in range(4)]).float()
+    chosen = chosen | {"temperature": temperature}
+    with patch.object(shortlist, "pays", lambda device, work: rough):
+        maps = propagate(features, first, **chosen)
+        chosen["num_preceding"] = min(chosen["num_preceding"], 7)  # a stream holds as many as it is told to
+        assert torch.equal(maps, torch.stack(list(propagate_frames(iter(features), first, **chosen))))
+        assert torch.equal(maps[0], first)
+        assert maps.min() >= 0
+        torch.testing.assert_close(maps.sum(dim=1), torch.ones(times, height, width), rtol=0, atol=1e-5)
+        absent = first.flatten(1).amax(dim=1) == 0
+        assert (maps[:, absent] == 0).all()
+        context = Context(**chosen)
+        context.put(0, features[0], first)
+        kept = chosen["num_preceding"]
+        for t in range(max(1, stop - kept), min(stop, times)):
+            context.put(t, features[t], maps[t])
+        for t in range(stop, times):
+            assert torch.equal(context.propagate(t, features[t]), maps[t])
+
+
+@examples(80)
+@given(
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4)),
+    value=st.sampled_from([math.nan, math.inf, -math.inf, 1e30]),
+    of_labels=st.booleans(),
+    data=st.data(),
+)
+def test_what_is_no_number_is_refused_with_its_frame(shape, value, of_labels, data):
+    features, first = torch.rand(shape) + 0.1, torch.rand(2, *shape[2:])
+    if of_labels:
+        assume(not math.isfinite(value))
+        first.view(-1)[data.draw(st.integers(0, first.numel() - 1))] = value
+        frame = 0
+    else:
+        assume(shape[1] > 1 or not math.isfinite(value))  # the length of a single number needs no square
+        place = data.draw(st.integers(0, features.numel() - 1))
+        features.view(-1)[place] = value
+        frame = place // features[0].numel()
+    with pytest.raises(ValueError, match=f"^Frame {frame} has {'labels' if of_labels else 'features'} that are NaN"):
+        propagate(features, first)
+
+
+@examples(60)
+@given(
+    field=st.sampled_from(["radius", "topk", "num_preceding", "temperature", "window"]),
+    number=st.sampled_from([-(10**9), -1, 0]),
+    odd=st.sampled_from([math.nan, math.inf, 1e31, 1e-31, 0.0, -1.0]),
+)
+def test_settings_out_of_their_range_are_refused(field, number, odd):
+    bad = {"temperature": odd, "window": "round", "radius": min(number, -1), "topk": number}
+    bad["num_preceding"] = min(number, -1)
+    with pytest.raises(ValueError, match=r"needed|window|No context"):
+        Context(**{field: bad[field]})
+
+
+@examples(80)
+@given(
+    labels_of=arrays(np.float32, st.tuples(*[st.integers(1, 4)] * 4), elements=st.floats(-9, 9, width=32)),
+    count=st.integers(1, 6),
+    data=st.data(),
+)
+def test_applying_affinity_is_a_weighted_sum(labels_of, count, data):
+    cells = math.prod(labels_of.shape[:3])
+    indices = data.draw(arrays(np.int64, (count, 5), elements=st.integers(0, cells - 1)))
+    weights = data.draw(arrays(np.float32, (count, 5), elements=st.floats(0, 1, width=32)))
+    found = apply_affinity(*map(torch.from_numpy, (indices, weights, labels_of)))
+    expected = np.zeros((5, labels_of.shape[3]))
+    for k, n in itertools.product(range(count), range(5)):
+        s, rest = divmod(int(indices[k, n]), labels_of.shape[1] * labels_of.shape[2])
+        expected[n] += float(weights[k, n]) * labels_of[s, rest // labels_of.shape[2], rest % labels_of.shape[2]]
+    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-4)
+
+
+# Masks and their measures
+
+
+@st.composite
+def masks(draw: st.DrawFn, count: int, most: int = 12) -> list[np.ndarray]:
+    """Masks (H, W) bool of one size: noise, all, nothing, a pixel, a box."""
+    wide = draw(st.booleans()) and draw(st.booleans())  # so wide that boundaries may be several pixels apart
+    height, width = draw(st.integers(1, 3 if wide else most)), draw(st.integers(1, 400 if wide else most))
+
+    def one() -> np.ndarray:
+        kind = draw(st.sampled_from(["noise", "full", "empty", "pixel", "box"]))
+        if kind == "noise":
+            if wide:
+                return np.random.default_rng(draw(st.integers(0, 10**6))).random((height, width)) < 0.03
+            return draw(arrays(bool, (height, width)))
+        mask = np.full((height, width), kind == "full")
+        if kind in ("pixel", "box"):
+            y, x = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+            bottom, right = draw(st.integers(y + 1, height)), draw(st.integers(x + 1, width))
+            mask[(y, x) if kind == "pixel" else (slice(y, bottom), slice(x, right))] = True
+        return mask
+
+    return [one() for _ in range(count)]
+
+
+def edge_pixels(mask: np.ndarray) -> list[tuple[int, int]]:
+    """Pixels that differ from their right, lower or lower-right neighbour; of these, those that there are."""
+    height, width = mask.shape
+    return [
+        (y, x)
+        for y, x in itertools.product(range(height), range(width))
+        if any(
+            mask[y + dy, x + dx] != mask[y, x]
+            for dy, dx in ((0, 1), (1, 0), (1, 1))
+            if y + dy < height and x + dx < width
+        )
+    ]
+
+
+def scores(prediction: np.ndarray, annotation: np.ndarray, radius: int | None = None) -> tuple[float, float]:
+    """J and F by counting."""
+    either = sum(bool(a or b) for a, b in zip(prediction.flat, annotation.flat, strict=True))
+    both = sum(bool(a and b) for a, b in zip(prediction.flat, annotation.flat, strict=True))
+    ours, theirs = edge_pixels(prediction), edge_pixels(annotation)
+    if radius is None:
+        radius = math.ceil(0.008 * math.sqrt(prediction.shape[0] ** 2 + prediction.shape[1] ** 2))
+
+    def share(these: list, those: list) -> float:
+        near = [any((y - v) ** 2 + (x - u) ** 2 <= radius**2 for v, u in those) for y, x in these]
+        return sum(near) / len(near)
+
+    if not ours or not theirs:
+        f = float(len(ours) == len(theirs))
+    else:
+        precision, recall = share(ours, theirs), share(theirs, ours)
+        f = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return both / either if either else 1.0, f
+
+
+@examples(500)
+@given(pair=masks(2), radius=st.sampled_from([None, 1, 2, 3, 20]))
+@example(pair=[np.ones((1, 1), bool)] * 2, radius=None)
+@example(pair=[np.zeros((1, 1), bool), np.ones((1, 1), bool)], radius=None)
+@example(pair=[np.ones((5, 4), bool), np.zeros((5, 4), bool)], radius=None)
+def test_j_and_f_equal_counting(pair, radius):
+    prediction, annotation = pair
+    expected = scores(prediction, annotation)
+    assert metrics.frame_scores(prediction, annotation) == pytest.approx(expected, abs=1e-12)
+    assert metrics.jaccard(prediction, annotation) == pytest.approx(expected[0], abs=1e-12)
+    assert metrics.boundary_f(prediction, annotation, radius) == pytest.approx(
+        scores(prediction, annotation, radius)[1], abs=1e-12
+    )
+    assert sorted(zip(*map(np.ndarray.tolist, metrics.boundary(prediction).nonzero()), strict=True)) == edge_pixels(
+        prediction
+    )
+
+
+def quarters(values: list[float]) -> tuple[list[float], list[float]]:
+    """The first and the last; a border at a quarter of the way from first to last value, halves go up, is in both."""
+    borders = [(2 * quarter * (len(values) - 1) + 4) // 8 for quarter in range(5)]
+    return values[: borders[1] + 1], values[borders[3] :]
+
+
+@examples(300)
+@given(values=st.lists(st.floats(0, 1), min_size=1, max_size=60) | st.lists(st.floats(0, 1), min_size=1, max_size=5))
+def test_statistics_equal_their_definitions(values):
+    found = metrics.statistics(values)
+    first, last = quarters(values)
+    assert found["Mean"] == pytest.approx(math.fsum(values) / len(values), abs=1e-12)
+    assert found["Recall"] == sum(value > 0.5 for value in values) / len(values)
+    assert found["Decay"] == pytest.approx(math.fsum(first) / len(first) - math.fsum(last) / len(last), abs=1e-12)
+
+
+def test_statistics_of_nothing_are_refused():
+    for measure, nothing in ((metrics.statistics, []), (metrics.statistics, np.zeros(0)), (metrics.davis_totals, [])):
+        with pytest.raises(ValueError, match="at all there are no statistics"):
+            measure(nothing)
+
+
+@examples(120)
+@given(
+    ids=st.tuples(st.integers(3, 6), st.integers(1, 6), st.integers(1, 6)).flatmap(
+        lambda shape: st.tuples(*[arrays(np.uint8, shape, elements=st.sampled_from([0, 0, 1, 2, 3, 255]))] * 2)
+    )
+)
+def test_a_sequences_scores_equal_counting(ids):
+    predictions, annotations = ids
+    found = metrics.sequence_scores("s", iter(predictions), annotations)
+    count = max([int(k) for k in annotations[0].flat if k != 255]) if (annotations[0] != 255).any() else 0
+    assert [record["name"] for record in found] == [f"s_{k}" for k in range(1, count + 1)]
+    for k, record in enumerate(found, start=1):
+        pairs = [scores(predictions[t] == k, annotations[t] == k) for t in range(1, len(annotations) - 1)]
+        for n, measure in enumerate("JF"):
+            values = [pair[n] for pair in pairs]
+            assert record[measure] == pytest.approx(values, abs=1e-12)
+            assert record[f"{measure}-Mean"] == pytest.approx(sum(values) / len(values), abs=1e-12)
+
+
+@examples(250)
+@given(
+    classes=st.sampled_from([1, 2, 5, 20, 255]),
+    shape=st.tuples(st.integers(0, 6), st.integers(1, 6)),
+    kind=st.sampled_from([np.uint8, np.int64]),
+    data=st.data(),
+)
+def test_confusion_and_iou_equal_counting(classes, shape, kind, data):
+    ids = st.integers(0, classes - 1)
+    guess = data.draw(arrays(kind, shape, elements=ids))
+    truth = data.draw(arrays(kind, shape, elements=ids | st.just(255)))
+    counts = metrics.confusion(guess, truth, classes)
+    pixels = [(int(t), int(g)) for t, g in zip(truth.flat, guess.flat, strict=True) if t != 255]
+    assert counts.shape == (classes, classes)
+    assert counts.sum() == len(pixels)
+    for pair in pixels:
+        assert counts[pair] == pixels.count(pair)
+    shares = []
+    for c in range(classes):
+        either = sum(c in pair for pair in pixels)
+        if either:
+            shares.append(pixels.count((c, c)) / either)
+    found = metrics.mean_iou(counts)
+    assert math.isnan(found) if not shares else found == pytest.approx(sum(shares) / len(shares), abs=1e-12)
+
+
+@examples(80)
+@given(
+    classes=st.sampled_from([2, 20, 255]),
+    beyond=st.sampled_from([-1, -256, 0, 1, 1000]),
+    of_truth=st.booleans(),
+    place=st.integers(0, 5),
+)
+def test_an_id_that_is_no_class_is_refused(classes, beyond, of_truth, place):
+    pair = np.zeros((2, 2, 3), np.int64)
+    wrong = beyond if beyond < 0 else classes + beyond
+    assume(not (of_truth and wrong == 255))
+    pair[int(of_truth)].flat[place] = wrong
+    with pytest.raises(ValueError, match=f"an id of {wrong} is not one of {classes}"):
+        metrics.confusion(*pair, classes)
+    with pytest.raises(ValueError, match="must agree"):
+        metrics.confusion(pair[0, :1], pair[1], classes)
+
+
+# Joints and their measures
+
+PLACES = st.sampled_from([0.0, -1.0, 1.0, 3.0]) | st.floats(-5, 50, width=32)
+ODD = PLACES | st.sampled_from([math.nan, math.inf, -math.inf, 3e38])
+
+
+@st.composite
+def joints(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions, some at no number, and truth (T, J, 2)."""
+    shape = (draw(st.integers(1, 4)), draw(st.integers(1, 5)), 2)
+    kind = draw(st.sampled_from([np.float32, np.float64]))
+    elements = draw(st.sampled_from([PLACES, ODD]))
+    prediction = draw(arrays(kind, shape, elements=elements))
+    if draw(st.booleans()):
+        prediction[draw(st.integers(0, shape[0] - 1))] = -1  # all missing
+    return prediction, draw(arrays(kind, shape, elements=PLACES))
+
+
+def distances(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """A joint at a time."""
+    found = np.full(prediction.shape[:2], np.nan)
+    for t, frame in enumerate(prediction):
+        there = [j for j, place in enumerate(frame) if place[0] > 0]
+        if not there:
+            continue
+        sides = [max(truth[t, j, axis] for j in there) - min(truth[t, j, axis] for j in there) for axis in (0, 1)]
+        size = 0.6 * math.hypot(*map(float, sides))
+        for j in there:
+            apart = math.hypot(*(float(p) - float(q) for p, q in zip(frame[j], truth[t, j], strict=True)))
+            found[t, j] = apart / size if size and math.isfinite(apart) else math.inf
+    return found
+
+
+@examples(400)
+@given(pair=joints())
+def test_joints_distances_equal_a_loop(pair):
+    prediction, truth = pair
+    expected = distances(prediction, truth)
+    found = metrics.pck_distances(prediction, truth)
+    assert (np.isnan(found) == ~(prediction[..., 0] > 0)).all()
+    assume(not ((expected > 1e30) & (expected < np.inf)).any())  # float32 may hold them or not
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+@examples(40)
+@given(value=st.sampled_from([math.nan, math.inf, -math.inf]), place=st.integers(0, 11))
+def test_a_truth_that_is_no_number_is_refused(value, place):
+    truth = np.ones((2, 3, 2))
+    truth.flat[place] = value
+    with pytest.raises(ValueError, match="true joint"):
+        metrics.pck_distances(np.ones((2, 3, 2)), truth)
+
+
+DISTANCES = st.sampled_from([math.nan, math.inf, 0.0, 0.1, 0.2, 0.5]) | st.floats(0, 1)
+
+
+@examples(300)
+@given(
+    clips=st.integers(1, 4).flatmap(
+        lambda count: st.lists(
+            st.integers(1, 4).flatmap(lambda t: arrays(np.float64, (t, count), elements=DISTANCES)),
+            min_size=1,
+            max_size=3,
+        )
+    ),
+    absent=st.sampled_from([0.0, math.nan]),
+)
+def test_pck_equals_counting(clips, absent):
+    found = metrics.pck(clips, (0.1, 0.5), absent)
+    assert set(found) == {f"PCK@{a}{note}" for a in (0.1, 0.5) for note in ("", ", frame 0 left out")}
+    for a, start in itertools.product((0.1, 0.5), (0, 1)):
+        shares = []
+        for j in range(clips[0].shape[1]):
+            scored = [float(d) for clip in clips for d in clip[start:, j] if not math.isnan(d)]
+            shares.append(sum(d <= a for d in scored) / len(scored) if scored else absent)
+        np.testing.assert_allclose(metrics.pck_per_joint(clips, a, not start, absent), shares)
+        left = [share for share in shares if not math.isnan(share)]
+        mean = sum(left) / len(left) if left else math.nan
+        assert found[f"PCK@{a}" + ", frame 0 left out" * start] == pytest.approx(mean, abs=1e-12, nan_ok=True)
+
+
+@examples(300)
+@given(
+    pair=joints(), data=st.data(), threshold=st.sampled_from([0.2, 0.5, 1.0]), most=st.sampled_from([0.0, 10.0, 5000.0])
+)
+def test_pck_of_area_equals_counting(pair, data, threshold, most):
+    prediction, truth = pair
+    scored = data.draw(arrays(bool, prediction.shape[:2]))
+    areas = data.draw(arrays(np.float64, len(truth), elements=st.floats(0, most)))
+    found = []
+    for a, j in zip(*scored.nonzero(), strict=True):
+        apart = math.hypot(*(float(p) - float(q) for p, q in zip(prediction[a, j], truth[a, j], strict=True)))
+        limit = threshold * math.sqrt(areas[a])
+        assume(abs(apart - limit) > 1e-4 or not apart)
+        if a:
+            found.append(prediction[a, j, 0] >= 0 and apart < limit)
+    expected = sum(found) / len(found) if found else math.nan
+    assert metrics.pck_of_area(prediction, truth, scored, areas, threshold) == pytest.approx(
+        expected, abs=1e-12, nan_ok=True
+    )
+
+
+# Labels in and out
+
+
+def bilinear(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(h, w) -> (H, W): the weights of rows times those of columns, pixel centres aligned, borders repeated."""
+
+    def weights(there: int, here: int) -> np.ndarray:
+        matrix = np.zeros((here, there))
+        for i in range(here):
+            place = min(max((i + 0.5) * there / here - 0.5, 0), there - 1)
+            low = math.floor(place)
+            matrix[i, low] += 1 - (place - low)
+            matrix[i, min(low + 1, there - 1)] += place - low
+        return matrix
+
+    return weights(image.shape[0], size[0]) @ image @ weights(image.shape[1], size[1]).T
+
+
+SIZES = st.tuples(st.integers(1, 14), st.integers(1, 14))
+GRIDS = st.tuples(st.integers(1, 7), st.integers(1, 7))
+
+
+@examples(250)
+@given(
+    ids=SIZES.flatmap(lambda size: arrays(np.uint8, size, elements=st.sampled_from([0, 1, 2, 3, 7, 255]))),
+    count=st.sampled_from([0, 1, 3, 254, 255]),
+    grid=GRIDS,
+)
+def test_ids_to_maps_and_to_the_grid_and_back(ids, count, grid):
+    maps = labels.one_hot(ids, count)
+    assert maps.shape == (count + 1, *ids.shape)
+    for k in {0, min(1, count), count}:
+        np.testing.assert_array_equal(maps[k].numpy(), [[float(i == k) for i in row] for row in ids.tolist()])
+    small = labels.to_grid(maps, grid, "nearest").numpy()
+    for i, j in itertools.product(*map(range, grid)):  # the pixel at the centre of the cell
+        y, x = ((2 * k + 1) * side // (2 * cells) for k, side, cells in zip((i, j), ids.shape, grid, strict=True))
+        np.testing.assert_array_equal(small[:, i, j], maps[:, y, x].numpy())
+    there = np.where(ids <= count, ids, 0)
+    if (ids <= count).all() and len(
+        np.unique(there)
+    ) > 1:  # what fills all of a picture is a constant map, as one lost is
+        np.testing.assert_array_equal(labels.decode_masks(maps, ids.shape), ids)
+
+
+@examples(200)
+@given(count=st.sampled_from([1, 2, 5, 256]), grid=GRIDS, size=SIZES, seed=st.integers(0, 2**32), lost=st.booleans())
+def test_decoded_masks_equal_a_loop(count, grid, size, seed, lost):
+    rng = np.random.default_rng(seed)
+    maps = rng.random((count, *grid), np.float32) * rng.uniform(0.1, 5, (count, 1, 1)).astype(np.float32)
+    if lost:
+        maps[-1] = 0
+    full = []
+    for image in maps.astype(np.float64):
+        large = bilinear(image, size)
+        span = large.max() - large.min()
+        assume(span > 1e-3 or not image.any())  # of a map that is flat but not 0, rounding decides
+        full.append((large - large.min()) / (span or 1))
+    full = np.stack(full)
+    ids = labels.decode_masks(torch.from_numpy(maps), size)
+    assert (ids.dtype, ids.shape) == (np.uint8, size)
+    taken = np.take_along_axis(full, ids[None].astype(int), axis=0)[0]
+    np.testing.assert_allclose(taken, full.max(axis=0), rtol=0, atol=1e-3)  # of nearly equal ones, either
+    clear = np.sort(full, axis=0)[-2] < taken - 1e-3 if count > 1 else np.ones(size, bool)
+    np.testing.assert_array_equal(ids[clear], full.argmax(axis=0)[clear])
+
+
+@examples(150)
+@given(
+    places=arrays(
+        np.float32, st.tuples(st.integers(1, 5), st.just(2)), elements=PLACES | st.sampled_from([1e30, -1e30])
+    ),
+    size=SIZES,
+    sigma=st.sampled_from([0.5, 2.0, 4.0]),
+)
+def test_joints_to_maps_equal_a_loop(places, size, sigma):
+    maps = labels.keypoints_to_maps(places, size, sigma).numpy()
+    assert maps.shape == (len(places), *size)
+    for (x, y), found in zip(places.tolist(), maps, strict=True):
+        for i, j in itertools.product(*map(range, size)):
+            value = math.exp(-((j - x) ** 2 + (i - y) ** 2) / (2 * sigma**2)) if x >= 0 else 0.0
+            assert found[i, j] == pytest.approx(value, abs=1e-5)
+
+
+@examples(250)
+@given(grid=GRIDS, size=SIZES, seed=st.integers(0, 2**32), kind=st.sampled_from(["noise", "sparse", "zero", "below"]))
+def test_decoded_joints_equal_a_loop(grid, size, seed, kind):
+    """Also of pictures of fewer than five pixels."""
+    maps = np.random.default_rng(seed).uniform(-0.1 if kind == "below" else 0, 1, (3, *grid)).astype(np.float32)
+    maps *= {"sparse": maps > 0.9, "zero": False}.get(kind, True)
+    found = labels.decode_keypoints(torch.from_numpy(maps), size)
+    for image, (x, y) in zip(maps.astype(np.float64), found, strict=True):
+        full = bilinear(image, size)
+        pixels = sorted(((full[i, j], i, j) for i, j in itertools.product(*map(range, size))), reverse=True)
+        if len(pixels) > 5 and pixels[4][0] > 0:
+            assume(pixels[4][0] - pixels[5][0] > 1e-6)  # rounding may decide which is the fifth
+        best = [(max(value, 0), i, j) for value, i, j in pixels[:5]]
+        total = sum(value for value, *_ in best)
+        assume(total == 0 or total > 1e-6)
+        expected = [sum(v * place[a] for v, *place in best) / total for a in (1, 0)] if total else [-1, -1]
+        np.testing.assert_allclose([x, y], expected, rtol=0, atol=1e-3)
+
+
+@examples(100)
+@given(size=SIZES, data=st.data(), more=st.integers(1, 5))
+def test_joints_on_pixels_survive_maps_of_the_picture(size, data, more):
+    height, width = size
+    # Away from the border: there the four neighbours of a joint's pixel are not all in the picture.
+    places = st.tuples(st.integers(1, max(1, width - 2)), st.integers(1, max(1, height - 2))) | st.just((-1, -1))
+    assume(min(size) > 2)
+    given_joints = np.array(data.draw(st.lists(places, min_size=more, max_size=more)), np.float32)
+    found = labels.decode_keypoints(labels.keypoints_to_maps(given_joints, size), size)
+    np.testing.assert_allclose(found, given_joints, rtol=0, atol=1e-4)
+
+
+@examples(60)
+@given(
+    value=st.sampled_from([math.nan, math.inf, -math.inf]),
+    place=st.integers(0, 11),
+    decode=st.sampled_from([labels.decode_masks, labels.decode_keypoints]),
+)
+def test_labels_that_are_no_numbers_are_refused(value, place, decode):
+    maps = torch.rand(3, 2, 2)
+    maps.view(-1)[place] = value
+    with pytest.raises(ValueError, match="NaN"):
+        decode(maps, (4, 4))
+    if math.isnan(value):
+        with pytest.raises(ValueError, match=f"joint {place // 2} is at NaN"):
+            labels.keypoints_to_maps(np.where(np.arange(12) == place, value, 1.0).reshape(6, 2), (4, 4))
+
+
+def test_more_maps_than_a_mask_has_ids_are_refused():
+    assert labels.decode_masks(torch.eye(256).view(256, 16, 16), (16, 16)).max() == 255
+    with pytest.raises(ValueError, match="257 maps"):
+        labels.decode_masks(torch.rand(257, 2, 2), (4, 4))

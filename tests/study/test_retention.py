@@ -1,0 +1,299 @@
+"""Measures against loops and textbook formulas; the tables on tiny data."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from stt_core.checkpoints import save_weights
+from stt_core.encoder import random_encoder
+from stt_core.files import read_json
+from stt_core.losses import global_distillation_loss
+from stt_core.propagation import Inference
+from stt_core.temporal import TemporalSettings
+from stt_study.analysis import across_videos, learned, retention
+from stt_study.analysis.across_videos import Cells, nearest_cells, part_record
+from stt_study.analysis.retention import (
+    cell_of,
+    central_pixel,
+    coverage,
+    linear_cka,
+    nearest,
+    neighbour_overlap,
+    pair_times,
+    point_map,
+)
+from stt_study.benchmarks.datasets import Sequence
+from stt_study.study import Study
+from stt_study.variants import title
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_neighbour_overlap_against_loops() -> None:
+    maps = [noise(6, 3, 4, seed=s) for s in range(2)], [noise(5, 3, 4, seed=s) for s in (2, 3)]
+    k = 3
+    shared = 0
+    for row in range(3):
+        for column in range(4):
+            chosen = []
+            for query, reference in maps:
+                product = {
+                    4 * y + x: sum(float(query[c, row, column] * reference[c, y, x]) for c in range(len(query)))
+                    for y in range(3)
+                    for x in range(4)
+                }
+                chosen.append(set(sorted(product, key=product.get)[-k:]))
+            shared += len(chosen[0] & chosen[1])
+    found = neighbour_overlap(*(nearest(*pair, k, chunk=5) for pair in maps))
+    assert found == pytest.approx(shared / (12 * k))
+    assert 0 < found < 1
+
+
+def test_overlap_of_equal_and_of_unrelated_features() -> None:
+    one = nearest(noise(16, 20, 20), noise(16, 20, 20, seed=1), 10)
+    assert neighbour_overlap(one, one[:, torch.randperm(10)]) == 1  # the order of neighbours does not matter
+    other = nearest(noise(16, 20, 20, seed=2), noise(16, 20, 20, seed=3), 10)
+    assert neighbour_overlap(one, other) == pytest.approx(10 / 400, abs=0.01)
+
+
+def gram_cka(x: torch.Tensor, y: torch.Tensor, debiased: bool) -> float:
+    """By explicit Gram matrices: Kornblith et al. 2019 with HSIC_0, or with HSIC_1 of Song et al. 2012."""
+    n = len(x)
+    centre = torch.eye(n, dtype=torch.float64) - 1 / n
+    ones = torch.ones(n, dtype=torch.float64)
+
+    def hsic(a: torch.Tensor, b: torch.Tensor) -> float:
+        k, l = a @ a.T, b @ b.T  # noqa: E741
+        if not debiased:
+            return torch.trace(centre @ k @ centre @ l).item() / (n - 1) ** 2
+        k, l = k - torch.diag(k.diagonal()), l - torch.diag(l.diagonal())  # noqa: E741
+        mean = (ones @ k @ ones) * (ones @ l @ ones) / ((n - 1) * (n - 2))
+        return ((torch.trace(k @ l) + mean - 2 / (n - 2) * (ones @ k @ l @ ones)) / (n * (n - 3))).item()
+
+    return hsic(x, y) / math.sqrt(hsic(x, x) * hsic(y, y))
+
+
+@pytest.mark.parametrize("debiased", [False, True])
+def test_cka_against_gram_matrices(debiased: bool) -> None:
+    x = noise(30, 7).double() + 3  # far from the origin: it must be centred
+    y = x @ noise(7, 4, seed=1).double() + 2 * noise(30, 4, seed=2).double() - 1
+    found = linear_cka(x, y, debiased=debiased)
+    assert found == pytest.approx(gram_cka(x, y, debiased), rel=1e-9)
+    assert 0.1 < found < 0.95
+    assert found == pytest.approx(linear_cka(y, x, debiased=debiased))
+    rotation = torch.linalg.qr(noise(7, 7, seed=3).double()).Q
+    assert linear_cka(5 * x @ rotation + 2, y, debiased=debiased) == pytest.approx(found, rel=1e-9)
+    assert linear_cka(x * torch.arange(1, 8), y, debiased=debiased) != pytest.approx(found, rel=1e-3)
+    assert linear_cka(x, 0.3 * x @ rotation, debiased=debiased) == pytest.approx(1)
+    assert math.isnan(linear_cka(torch.ones(30, 2), y, debiased=debiased))
+
+
+def test_only_the_debiased_cka_is_zero_by_chance() -> None:
+    pairs = [(noise(24, 200, seed=s), noise(24, 200, seed=s + 100)) for s in range(20)]
+    assert abs(np.mean([linear_cka(*pair) for pair in pairs])) < 0.03
+    assert np.mean([linear_cka(*pair, debiased=False) for pair in pairs]) > 0.7
+
+
+def test_point_map() -> None:
+    here, later = noise(5, 4, 6), noise(5, 3, 7, seed=1)
+    query = here[:, 2, 4]
+    cosine = torch.tensor([[float(query @ later[:, y, x] / query.norm() / later[:, y, x].norm()) for x in range(7)]
+                           for y in range(3)])  # fmt: skip
+    weights = (cosine / 0.2).exp()
+    torch.testing.assert_close(point_map(here, (2, 4), later, 0.2), weights / weights.sum())
+    best = weights.flatten().sort(descending=True).values[:4]
+    kept = point_map(here, (2, 4), later, 0.2, 4)
+    assert (kept > 0).sum() == 4
+    torch.testing.assert_close(kept.flatten().sort(descending=True).values[:4], best / best.sum())
+    assert point_map(here, (2, 4), here, 0.01).argmax() == 2 * 6 + 4
+
+
+def test_places() -> None:
+    bent = np.zeros((9, 9), bool)
+    bent[1:8, 1] = bent[7, 1:8] = True  # its centre of mass, (2.6, 5.5), is outside
+    x, y = central_pixel(bent)
+    assert bent[y, x]
+    y_mean, x_mean = np.argwhere(bent).mean(axis=0)
+    distances = [np.hypot(row - y_mean, column - x_mean) for row, column in np.argwhere(bent)]
+    assert np.hypot(y - y_mean, x - x_mean) == pytest.approx(min(distances))
+    assert cell_of((63, 47), (48, 64), (6, 8)) == (5, 7)
+    assert cell_of((8, 7), (48, 64), (6, 8)) == (0, 1)
+    ids = np.zeros((8, 8), np.uint8)
+    ids[:4, :2], ids[4:, 4:] = 2, 255
+    assert coverage(ids, (2, 2)).tolist() == [[[0.5, 1], [1, 1]], [[0, 0], [0, 0]], [[0.5, 0], [0, 0]]]
+    assert pair_times(24) == [8, 16]
+    assert pair_times(2) == [1]
+    assert pair_times(1) == []
+
+
+@pytest.fixture
+def study(data_folder: Path, tmp_path: Path) -> Study:
+    settings = {
+        "spatial": {"width": 0.125},
+        "temporal": {"width": 0.125, "size": 64, "radius_coarse": 2},
+        "evaluation": {"davis": {"resize": 48}},
+        "real": [],
+        "supervised": [],
+    }
+    study = Study("kept", data=str(data_folder), runs=str(tmp_path), settings=settings)
+    save_weights(tmp_path / "teacher.pth", random_encoder(18, 0.125, 5), input="lab")
+    save_weights(tmp_path / "student.pth", random_encoder(18, 0.125, 6), input="lab")
+    study.spatial = lambda input="lab": tmp_path / "teacher.pth"  # nothing is trained here
+    return study
+
+
+def test_against_the_teacher(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = {"step_one": str(tmp_path / "teacher.pth"), "full": str(tmp_path / "student.pth"), "random": "random"}
+    table = learned.against_teacher(study, sources).set_index("variant")
+    itself, full = table.loc[title("step_one")], table.loc[title("full")]
+    assert itself["overlap res4"] == 1
+    assert itself["CKA res4"] == pytest.approx(1)
+    assert full["overlap res4"] < 1
+    assert full["CKA res4"] < 0.99
+    assert itself["CKA res5"] != pytest.approx(1)  # other strides than the teacher's
+    assert full["chance res5"] == 1 / 4
+    assert full["chance res4"] == pytest.approx(10 / 48)
+    # The loss by hand, on both pairs.
+    see = retention.looks(study, sources["full"], "davis")
+    teach = retention.looks(study, sources["step_one"], "davis", ((1, 2, 2, 2), "max"))
+    (clip,) = study.sequences("davis")
+    losses = [
+        global_distillation_loss(*(look(clip.frames[i])["res5"][None] for look in (see, teach) for i in (t, t - 1)))
+        for t in (2, 3)
+    ]
+    assert full["loss"] == pytest.approx(np.mean([loss.item() for loss in losses]))
+    assert full["area"] == pytest.approx(16 * 16 / (48 * 64))
+    assert 0 < full["mass"] < 1
+    assert 0 <= full["entropy objects"] <= math.log(25)
+    assert math.isnan(full["entropy hidden"])
+
+    monkeypatch.setattr(learned, "clip_record", lambda *_: pytest.fail("measured again"))
+    assert learned.against_teacher(study, sources).set_index("variant").equals(table)
+    paths = sorted((study.out / "retention").glob("davis-full-*.json"))
+    assert list(read_json(paths[0])) == ["square"]
+    study.profile = replace(study.profile, temporal=replace(study.profile.temporal, radius_coarse=1))
+    with pytest.raises(pytest.fail.Exception):
+        learned.against_teacher(study, sources)
+
+
+def test_a_better_feature_has_more_mass_in_its_object(study: Study) -> None:
+    """The square is orange on blue: colour alone finds it, a constant feature does not."""
+    (clip,) = study.sequences("davis")
+
+    def colours(path: Path) -> dict[str, torch.Tensor]:
+        from stt_core.pictures import read_image
+
+        lab = torch.from_numpy(read_image(path)[::4, ::4].copy()).permute(2, 0, 1).float() - 128
+        return {"res4": lab, "res5": lab[:, ::2, ::2], "coarse": lab[:, ::2, ::2] / 100}
+
+    def constant(path: Path) -> dict[str, torch.Tensor]:
+        return {name: torch.ones_like(maps) for name, maps in colours(path).items()}
+
+    settings = TemporalSettings(radius_coarse=2), Inference(temperature=0.05)
+    good = learned.clip_record(clip, colours, colours, *settings, {"1": ["00003"]})
+    flat = learned.clip_record(clip, colours, constant, *settings)
+    assert good["mass"] > 0.9
+    assert good["top-k mass"] == pytest.approx(1)
+    assert flat["mass"] == pytest.approx(flat["area"], abs=0.01)
+    assert flat["loss"] == pytest.approx(flat["flat loss"])
+    assert good["overlap res5"] == 1
+    assert math.isnan(flat["CKA res4"])
+    assert good["entropy hidden"] > 0
+    assert math.isnan(flat["entropy hidden"])
+
+
+def cells(parts: list[int], features: torch.Tensor, name: str = "") -> Cells:
+    sequence = Sequence(name, (), ())
+    return Cells(
+        sequence, features, torch.tensor(parts), torch.zeros(len(parts), 3, dtype=torch.int64), (1, len(parts))
+    )
+
+
+def test_parts_across_videos() -> None:
+    axes = torch.eye(4)
+    one = cells([0, 1, 2, 3], axes)
+    two = cells([0, 1, 2, 2], axes[[0, 1, 3, 2]])  # it has no part 3
+    three = cells([1, 0, 0, 0], axes[[3, 1, 2, 0]])  # background looks like parts 1 and 2
+    assert nearest_cells(axes[1:3], three)["all cells"].tolist() == [1, 2]
+    record = part_record(0, [one, two, three])
+    # Queries 1 and 2 in `two`: both right; in `three` only part 1 occurs: background, or the one part cell.
+    assert record["all cells"] == pytest.approx(2 / 3)
+    assert record["part cells"] == 1
+    assert record["chance, all cells"] == pytest.approx((1 / 4 + 2 / 4 + 1 / 4) / 3)
+    assert record["chance, part cells"] == pytest.approx((1 / 3 + 2 / 3 + 1) / 3)
+    assert math.isnan(part_record(0, [one])["all cells"])
+
+
+def test_unrelated_parts_are_found_by_chance() -> None:
+    generator = torch.Generator().manual_seed(0)
+    clips = [
+        cells(
+            torch.randint(0, 4, (400,), generator=generator).tolist(),
+            torch.nn.functional.normalize(noise(400, 16, seed=s)),
+        )
+        for s in range(4)
+    ]
+    records = pd.DataFrame([part_record(i, clips) for i in range(4)]).mean()
+    assert records["all cells"] == pytest.approx(records["chance, all cells"], abs=0.03)
+    assert records["part cells"] == pytest.approx(records["chance, part cells"], abs=0.03)
+
+
+def test_tables() -> None:
+    rows = [
+        {"variant": v, "sequence": s, "loss": base + i / 10, "flat loss": 0.5, "CKA res4": 1.0, "other": math.nan}
+        for v, base in (("b", 0.2), ("a", 0.4))
+        for i, s in enumerate("pqrs")
+    ]
+    found = learned.summaries(pd.DataFrame(rows), ["loss", "CKA res4", "other"])
+    loss = found.query("variant == 'b' and measure == 'loss'").iloc[0]
+    assert loss["mean"] == pytest.approx(0.35)
+    assert loss.low < 0.35 < loss.high
+    assert loss.chance == 0.5
+    text = learned.as_table(found, {"loss": 1})
+    assert list(text.index) == ["b", "a", "by chance"]
+    assert text.loc["b", "loss"] == f"{loss['mean']:.1f} [{loss.low:.1f}, {loss.high:.1f}]"
+    assert text.loc["b"].tolist()[1:] == ["1.00", ""]
+    assert text.loc["by chance"].tolist() == ["0.5", "0.00", ""]
+
+
+def test_the_verdict_knows_that_less_loss_is_nearer(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    shift = {title("full"): 0.2, title("no_global"): 0.0}
+    rows = [
+        {"variant": v, "sequence": s, **{m: i * d + i * i / 50 * d + d for m in learned.AGAINST_TEACHER}}
+        for v, d in shift.items()
+        for i, s in enumerate("pqrs")
+    ]
+    monkeypatch.setattr(learned, "against_teacher", lambda *_: pd.DataFrame(rows))
+    monkeypatch.setattr(Study, "source", lambda self, name: name)
+    found = learned.retained(study)
+    assert found.loc["overlap res5", "nearer to the teacher"] == title("full")
+    assert found.loc["loss", "nearer to the teacher"] == title("no_global")
+    assert found.loc["loss", "first is nearer on"] == "0 of 4"
+    assert found.loc["CKA res4", "first is nearer on"] == "4 of 4"
+
+
+def test_figures(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mpl.use("Agg")
+    from stt_study.figures import maps as viz_maps
+
+    sources = {"full": str(tmp_path / "student.pth"), "random": "random"}
+    students = viz_maps.networks(study, sources)
+    (point,) = viz_maps.point_examples(study, students)
+    assert (point.ids[point.star[1], point.star[0]], point.start_ids[point.point[1], point.point[0]]) == (1, 1)
+    assert list(point.maps) == [title("full"), title("random")]
+    assert all(values.sum().item() == pytest.approx(1, abs=1e-5) for values in point.maps.values())
+    viz_maps.point_figure([point])
+    viz_maps.entropy_figure(viz_maps.entropy_examples(study, students), 2)
+    table = learned.against_teacher(study, {"random": "random"})
+    viz_maps.measures_figure(learned.summaries(table, ["loss"]), {"loss": "loss"})
+    (clip,) = study.sequences("davis")
+    monkeypatch.setattr(across_videos, "chosen_clips", lambda *_: [clip, replace(clip, name="again")])
+    assert len(viz_maps.parts_figures(study, sources)) == 1  # it has one part

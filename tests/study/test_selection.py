@@ -1,0 +1,340 @@
+"""What the released selection does: weights, overlaps and losses against loops and hand-computed maps."""
+
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.stats import rankdata
+
+from stt_core.checkpoints import save_weights
+from stt_core.color import drop_channel, rgb_to_lab
+from stt_core.correlation import correlation, pool_correlation, window_mask
+from stt_core.encoder import STUDENT, random_encoder
+from stt_core.losses import LocalDistillation, entropy_map, local_distillation_loss, reconstruction_loss
+from stt_core.temporal import TemporalSettings
+from stt_study.analysis import held_out, selection
+from stt_study.analysis.held_out import BATCH, label_error, levels, regions
+from stt_study.analysis.selection import (
+    effective_share,
+    loss_figures,
+    overlap,
+    rank_correlation,
+    reachable,
+    selection_weights,
+)
+from stt_study.figures import selection as viz_selection
+from stt_study.study import Study
+
+SETTINGS = {
+    "temporal": {"size": 64, "batch": 2, "width": 0.125, "radius_fine": 4, "radius_coarse": 2},
+    "spatial": {"width": 0.125},
+}
+ALL = selection.variants(TemporalSettings())
+
+
+def random(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def made_level(size=8, radius=2):
+    fine = correlation(random(1, 3, 2 * size, 2 * size, seed=1), random(1, 3, 2 * size, 2 * size, seed=2), radius=4)
+    query, reference = random(1, 5, size, size, seed=3), random(1, 5, size, size, seed=4)
+    level = {"fine": fine, "coarse": correlation(query, reference, radius=radius), "query": query}
+    scores = {score: entropy_map(query, reference, radius, score) for score in held_out.SCORES}
+    return level | {"reference": reference} | scores
+
+
+@pytest.fixture
+def study(data_folder: Path, tmp_path: Path) -> Study:
+    return Study("tiny", data=str(data_folder), runs=str(tmp_path / "runs"), settings=SETTINGS)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    save_weights(tmp_path / "weights.pth", random_encoder(18, 0.125, 0), input="lab")
+    return tmp_path / "weights.pth"
+
+
+# --- numbers of a selection
+
+
+def test_effective_share_by_hand():
+    assert effective_share(torch.tensor([[1.0, 1, 0, 0], [1, 0, 0, 0]])) == pytest.approx(3 / 8)
+    assert effective_share(torch.full((4, 4), 0.3)) == pytest.approx(1)
+    assert effective_share(torch.tensor([[1.0, 0.5]])) == pytest.approx(1.5**2 / (2 * 1.25))
+    assert effective_share(torch.zeros(2, 2)) == 0
+
+
+def test_overlap_of_masks_is_intersection_over_union():
+    a, b = torch.tensor([1.0, 1, 1, 0, 0]), torch.tensor([0.0, 1, 1, 1, 0])
+    assert overlap(a, b) == pytest.approx(2 / 4)
+    assert overlap(a, a) == 1
+    assert overlap(0.5 * a, b) == pytest.approx(1 / 3.5)
+    assert overlap(0 * a, 0 * a) == 0
+
+
+def test_two_opposite_selections_overlap_as_little_as_they_can():
+    scores = torch.arange(100.0).view(1, 10, 10)
+    kept = [selection_weights({"entropy": s, "neg_log": s}, LocalDistillation())[0] for s in (scores, -scores)]
+    assert overlap(*kept) == pytest.approx(0.4)
+
+
+def test_rank_correlation_agrees_with_ranks_by_hand():
+    a, b = random(6, 6, seed=1), random(6, 6, seed=2)
+    b = b + 0.5 * a
+    a[0, :3] = a[0, 0]  # ties
+    ranks = [rankdata(values.numpy().ravel()) for values in (a, b)]
+    assert rank_correlation(a, b) == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    assert rank_correlation(a, -a) == pytest.approx(-1)
+    assert math.isnan(rank_correlation(a, torch.zeros(6, 6)))
+
+
+@pytest.mark.parametrize("name", selection.NAMES)
+def test_weights_are_those_of_the_loss(name: str):
+    """The loss is the mean of the queries' errors under these weights."""
+    level, local = made_level(), ALL[name]
+    w = selection_weights(level, local).flatten()
+    target = pool_correlation(level["fine"], 16, 16, rows=local.target_rows)
+    errors = torch.stack([((level["coarse"][0, i] - target[0, i]) ** 2).mean() for i in range(64)])
+    arguments = level["fine"], level["coarse"], level["query"], level["reference"], local
+    assert float(local_distillation_loss(*arguments, radius=2)) == pytest.approx(float((w * errors).sum() / w.sum()))
+
+
+def test_variants_follow_the_profile_and_leave_soft_out_of_small_maps():
+    local = LocalDistillation(share=0.5)
+    found = selection.variants(TemporalSettings(size=64, local=local))
+    assert tuple(found) == selection.NAMES
+    assert found["full"] == local
+    assert found["released"] == LocalDistillation.released(share=0.5)
+    # Soft weights need no sorting, so the way of it is left as it was.
+    assert found["released_soft"] == LocalDistillation(0.5, "quarter", "neg_log", soft=True)
+    small = selection.variants(TemporalSettings(size=48))
+    assert set(selection.NAMES) - set(small) == {"soft", "released_soft"}
+
+
+# --- the loss
+
+
+def test_nearest_reachable_row_by_hand():
+    window = torch.tensor([[True, True, False], [True, True, True], [False, True, True]])
+    target = torch.tensor([[[0.2, 0.05, 0.0], [0.25, 0, 0], [0, 0.5, 0.5]]])
+    expected = torch.tensor([[[0.575, 0.425, 0], [0.5, 0.25, 0.25], [0, 0.5, 0.5]]])
+    torch.testing.assert_close(reachable(target, window), expected)
+
+
+def test_no_softmax_row_comes_nearer_to_a_quarter_target():
+    """Descent over logits ends at the floor, not below."""
+    level, local = made_level(size=4, radius=1), ALL["quarter"]
+    window = window_mask(4, 4, 1)
+    level["fine"] = correlation(random(1, 3, 8, 8, seed=1), random(1, 3, 8, 8, seed=2), radius=1)
+    w = selection_weights(level, local)[0]
+    floor = loss_figures(level, local, w, 1)["floor"]
+    target = pool_correlation(level["fine"], 8, 8, rows="quarter")
+    logits = torch.zeros(1, 16, 16, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([logits], lr=0.05)
+    for _ in range(600):
+        row = logits.masked_fill(~window, -torch.inf).softmax(dim=2)
+        loss = (w.flatten() * (row - target).square().mean(dim=2)).sum() / w.sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert floor > 0
+    assert loss.item() >= floor * (1 - 1e-9)
+    assert loss.item() == pytest.approx(floor, rel=1e-3)
+
+
+def test_loss_figures_agree_with_autograd_through_the_softmax():
+    level, local = made_level(), ALL["released"]
+    w = selection_weights(level, local)[0]
+    figures = loss_figures(level, local, w, 2)
+    logits = level["coarse"].log().requires_grad_()
+    coarse = logits.softmax(dim=2)
+    coarse.retain_grad()
+    loss = local_distillation_loss(level["fine"], coarse, level["query"], level["reference"], local, radius=2)
+    loss.backward()
+    assert figures["loss"] == pytest.approx(loss.item())
+    assert figures["gradient"] == pytest.approx(float(coarse.grad.norm()))
+    assert figures["softmax"] == pytest.approx(float(logits.grad.norm()))
+    torch.testing.assert_close(figures["logits"], logits.grad[0])
+
+
+def test_only_quarter_rows_leave_a_floor_and_punish_the_right_answer():
+    level = made_level()
+    figures = {name: loss_figures(level, local, selection_weights(level, local)[0], 2) for name, local in ALL.items()}
+    for name, local in ALL.items():
+        quarter = local.target_rows == "quarter"
+        assert (figures[name]["floor"] > 1e-6) == quarter
+        assert (figures[name]["matched"] > figures[name]["floor"]) == quarter
+        assert figures[name]["loss"] > figures[name]["floor"]
+    # t against t / 4: 9/16 of the mean square of t
+    pooled = pool_correlation(level["fine"], 16, 16)[0].square().mean(dim=1)
+    kept = selection_weights(level, ALL["quarter"]).flatten()
+    assert figures["quarter"]["matched"] == pytest.approx(9 / 16 * float((kept * pooled).sum() / kept.sum()))
+
+
+# --- held-out pairs
+
+
+def test_regions_by_hand():
+    # Columns: whole background, background with a tenth and more of an object, object 1, object 2.
+    later = torch.tensor([[1, 0.8, 0, 0.02], [0, 0.2, 0.95, 0], [0, 0, 0.05, 0.98]])[:, None]
+    earlier = torch.tensor([[0.7, 0.9, 0, 0], [0.3, 0.1, 1, 0], [0, 0, 0, 1]])[:, None]
+    found = {name: where[0].tolist() for name, where in regions(earlier, later, (2,)).items()}
+    assert found == {
+        "background": [True, False, False, False],
+        "inside objects": [False, False, True, True],
+        "object borders": [False, True, False, False],
+        "uncovered background": [True, False, False, False],
+        "partly hidden objects": [False, False, False, True],
+    }
+    assert "partly hidden objects" not in regions(earlier, later, None)
+    assert not regions(earlier, later, ())["partly hidden objects"].any()
+
+
+def test_label_error_agrees_with_loops():
+    coarse = random(1, 6, 6, seed=1).softmax(dim=2)
+    earlier, later = (random(3, 2, 3, seed=s).softmax(dim=0) for s in (2, 3))
+    error = label_error(coarse, earlier, later)
+    for i in range(6):
+        copied = sum(float(coarse[0, i, j]) * earlier[:, j // 3, j % 3] for j in range(6))
+        wrong = 0.5 * float((copied - later[:, i // 3, i % 3]).abs().sum())
+        assert float(error[i // 3, i % 3]) == pytest.approx(wrong)
+    assert float(label_error(torch.eye(6)[None], later.float(), later.float()).max()) == pytest.approx(0, abs=1e-7)
+
+
+def test_a_level_is_what_training_sees():
+    settings = TemporalSettings(size=64, width=0.125, radius_fine=4, radius_coarse=2)
+    encoder = random_encoder(18, 0.125, 0, strides=STUDENT[0], pool=STUDENT[1]).train()
+    views = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 2, 3, 64, 64), dtype=np.uint8))
+    found = list(levels(encoder, views, 2, settings))
+    assert [tuple(level["fine"].shape) for level in found] == [(1, 256, 256)] * 2
+    lab = rgb_to_lab(views.float() / 255)
+    with torch.no_grad():
+        features = encoder(drop_channel(lab.transpose(0, 1).flatten(0, 1), 2), ("res4",))["res4"]
+    for b, level in enumerate(found):
+        torch.testing.assert_close(level["reference"][0], features[b])  # of batch statistics: both pairs together
+        torch.testing.assert_close(level["query"][0], features[2 + b])
+        # Large errors only, so that smooth-L1 of 20 x is |20 x| - 0.5 nearly everywhere.
+        loss = float(reconstruction_loss(level["coarse"], lab[b : b + 1, 0], lab[b : b + 1, 1], 2, 8))
+        assert float(level["colour"].mean()) == pytest.approx(127 / 20 * (loss + 0.5), rel=0.05)
+
+
+def test_pairs_come_from_train_unless_it_is_missing_or_trained_on(study: Study, data_folder: Path, tmp_path: Path):
+    assert held_out.split_of(study) == "val"  # there is no train.txt
+    data = tmp_path / "data"
+    shutil.copytree(data_folder, data)
+    lists = data / "davis" / "ImageSets" / "2017"
+    shutil.copy(lists / "val.txt", lists / "train.txt")
+    other = Study("tiny", data=str(data), runs=str(tmp_path), settings=SETTINGS)
+    assert held_out.split_of(other) == "train"
+    (data / "youtube-vos" / "video0").rename(data / "youtube-vos" / "square")
+    assert held_out.split_of(other) == "val"
+
+
+def test_hidden_objects_are_read_from_the_events(data_folder: Path, tmp_path: Path):
+    data = tmp_path / "data"
+    shutil.copytree(data_folder, data)
+    events = {"square": {"cuts": [], "occlusions": {"1": ["00002", "00003"], "2": ["00003"]}}}
+    (data / "davis" / "events.json").write_text(json.dumps(events))
+    it = Study("tiny", data=str(data), runs=str(tmp_path), settings=SETTINGS)
+    pairs = held_out.held_out(it, 100)
+    assert {pair.t: pair.hidden for pair in pairs} == {1: (), 2: (1,), 3: (1, 2), 4: ()}
+    assert [pair.t for pair in held_out.held_out(it, 100)] == [pair.t for pair in pairs]
+    assert len(held_out.held_out(it, 2)) == 2
+
+
+def test_labels_of_a_pair(study: Study):
+    pair = next(pair for pair in held_out.held_out(study, 100) if pair.t == 2)
+    assert pair.views(64).shape == (2, 3, 64, 64)
+    earlier, later = pair.labels(8)  # cells of 6 x 8 px; the square is at 16:32, 16:32 px in the later frame
+    ids = np.array(Image.open(pair.sequence.masks[2]))
+    expected = ids.reshape(8, 6, 8, 8).mean(axis=(1, 3))
+    np.testing.assert_allclose(later[1].numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(later.sum(dim=0).numpy(), 1, atol=1e-6)
+    assert (earlier[1] - later[1]).abs().max() == pytest.approx(0.5)
+
+
+# --- all together
+
+
+def test_measured_once_and_true_to_the_maps(study: Study, weights: Path, monkeypatch: pytest.MonkeyPatch):
+    tables = selection.measure(study, weights)
+    rows, pairs, profiles = tables["variants"], tables["pairs"], tables["profiles"]
+    assert len(pairs) == 4
+    assert "partly hidden objects" not in pairs
+    assert list(dict.fromkeys(rows.variant)) == [*selection.NAMES, "inner"]
+    inner = rows[rows.variant == "inner"]
+    assert inner.kept.tolist() == pytest.approx([(2 / 8) ** 2] * 4)  # all but 3 cells at each side of 8
+    assert inner.loss.isna().all()
+    text = rows[rows.variant == "full"]
+    assert text.kept.tolist() == pytest.approx([round(0.7 * 64) / 64] * 4)
+    assert text.cosine.tolist() == pytest.approx([1] * 4)
+    assert (rows[rows.variant == "quarter"]["with full"] == 1).all()
+    means = profiles.groupby(["variant", "axis"]).kept.mean().unstack()
+    np.testing.assert_allclose(means.row, means.column)
+    assert means.row["full"] == pytest.approx(text.kept.mean())
+    inner = profiles[(profiles.variant == "soft") & profiles.place.isin((3, 4))].kept
+    assert inner.sum() == pytest.approx(profiles[profiles.variant == "soft"].kept.sum())  # the rest is border
+    # What is selected and what is left out make up the map.
+    for kind in ("colour", "label"):
+        both = rows.assign(whole=0.7 * rows[f"{kind} kept"] + 0.3 * rows[f"{kind} left"])
+        both = both[both.variant.isin(("full", "neg_log"))].groupby("pair").whole
+        assert ((both.max() - both.min()) < 0.02 * both.max()).all()
+    monkeypatch.setattr(selection, "_measured", None)
+    again = selection.measure(study, weights)
+    assert again["variants"].equals(rows)
+
+
+def test_other_weights_settings_or_data_are_measured_anew(
+    study: Study, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    calls = []
+    monkeypatch.setattr(selection, "_measured", lambda *_: calls.append(1) or {"pairs": [], "variants": []})
+    selection.measure(study, weights)
+    selection.measure(study, weights)
+    assert len(calls) == 1
+    save_weights(tmp_path / "other.pth", random_encoder(18, 0.125, 1), input="lab")
+    selection.measure(study, tmp_path / "other.pth")
+    selection.measure(study, weights, most=3)
+    study.profile = replace(study.profile, temporal=replace(study.profile.temporal, radius_coarse=1))
+    selection.measure(study, weights)
+    assert len(calls) == 4
+
+
+def test_figures(study: Study, weights: Path):
+    import matplotlib.pyplot as plt
+
+    examples = viz_selection.examples(study, weights)
+    assert len(examples) == 1  # one clip
+    (example,) = examples
+    assert set(example.weights) == set(selection.NAMES)
+    sums = {title: float(row.sum()) for title, row in example.rows.items()}
+    assert list(sums.values()) == pytest.approx([1, 1, 0.25, 1], abs=1e-5)
+    measured = {"step one": selection.measure(study, weights), "full": selection.measure(study, weights)}
+    figures = [viz_selection.maps_figure(examples), viz_selection.target_figure(example)]
+    figures += [viz_selection.kept_figure(measured, 0.7)]
+    names = ("agreement", "regions", "errors", "loss")
+    figures += [getattr(viz_selection, f"{name}_figure")(measured) for name in names]
+    figures[0].canvas.draw()
+    plt.close("all")
+    assert len(figures) == 7
+
+
+def test_what_is_left_out_goes_dark():
+    image = np.full((4, 4, 3), 200, np.uint8)
+    covered = viz_selection.veiled(image, torch.tensor([[1.0, 0], [0.5, 1]]))
+    assert (covered[:2, :2] == 200).all()
+    assert (covered[:2, 2:] < 90).all()
+    assert (covered[2:, :2] < covered[2:, 2:]).all()
+
+
+def test_batches_are_whole(study: Study, weights: Path):
+    assert study.profile.temporal.batch < BATCH
+    assert len(list(held_out.batches(study, weights, 3))) == 2
+    assert len(list(held_out.batches(study, weights, 1))) == 1

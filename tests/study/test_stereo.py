@@ -1,0 +1,87 @@
+"""The motorcycle pair: a matcher that knows the truth must be right, one that knows nothing must be wrong."""
+
+import numpy as np
+import pytest
+import torch
+from skimage.data import stereo_motorcycle
+
+from stt_core.features import FeatureSource, feature_source
+from stt_study.analysis.stereo import stereo_matches, stereo_scores
+
+STRIDE = 8
+
+
+def on_a_sphere(x, y):
+    """(3, h, w): a point of the image as a direction, so that the nearest by cosine is the nearest point."""
+    x, y = np.broadcast_arrays(x, y)
+    directions = np.stack([x - 370, y - 250, np.full(x.shape, 4000.0)])
+    return torch.from_numpy(directions / np.linalg.norm(directions, axis=0))
+
+
+def oracle(slip=0.0):
+    """Features that are the true place in the right image; `slip` px are added to the left image's."""
+    left, right, disparity = stereo_motorcycle()
+    assert left.shape == (500, 741, 3)
+    rows, columns = -(-500 // STRIDE), -(-741 // STRIDE)
+
+    def extract(rgb):
+        image = (rgb[0] * 255).round().byte().permute(1, 2, 0).numpy()
+        y, x = np.mgrid[:rows, :columns] * STRIDE + 3.5
+        if np.array_equal(image, left):
+            at = disparity[np.minimum(y.astype(int), 499), np.minimum(x.astype(int), 740)]
+            x = x - np.where(np.isfinite(at), at, 0) + slip
+        else:
+            assert np.array_equal(image, right)
+        return on_a_sphere(x, y)[None]
+
+    return FeatureSource("oracle", "oracle", STRIDE, extract)
+
+
+def test_an_oracle_errs_by_half_a_cell_at_most():
+    matches = stereo_matches(oracle())
+    assert len(matches) > 3000
+    assert (matches.true_x >= 0).all()
+    assert (matches.match_y == matches.y).all()
+    assert matches.error.max() <= STRIDE / 2 + 1e-6
+    assert matches.error.median() == pytest.approx(STRIDE / 4, abs=0.3)  # evenly spread over half a cell
+    scores = stereo_scores(matches)
+    assert (scores["within 8 px"], scores["cells"]) == (1, len(matches))
+
+
+def test_errors_are_in_pixels():
+    """An oracle that is off by three cells errs by 24 px, up to half a cell, except where the image ends."""
+    matches = stereo_matches(oracle(slip=24.0))
+    inside = matches[matches.true_x < 680]
+    assert inside.error.between(20 - 1e-6, 28 + 1e-6).all()
+    scores = stereo_scores(inside)
+    assert scores["within 16 px"] == 0
+    assert scores["within 32 px"] == 1
+
+
+def test_rows_are_cells_with_a_measured_disparity():
+    _, _, disparity = stereo_motorcycle()
+    matches = stereo_matches(oracle())
+    expected = 0
+    for y in range(0, 500, STRIDE):
+        for x in range(0, 741, STRIDE):
+            at = disparity[min(y + 3, 499), min(x + 3, 740)]
+            expected += bool(np.isfinite(at) and x + 3.5 - at >= 0)
+    assert len(matches) == expected
+    assert not matches.duplicated(["x", "y"]).any()
+
+
+@pytest.mark.parametrize("weights", ["random", "lab"])
+def test_untrained_features_beat_chance(weights):
+    """Chance: the same matches, dealt to other cells."""
+    source = feature_source(weights, stride=STRIDE, width=0.25)
+    matches = stereo_matches(source)
+    scores = stereo_scores(matches)
+    order = np.random.default_rng(0).permutation(len(matches))
+    dealt = np.hypot(matches.match_x.to_numpy()[order] - matches.true_x, matches.match_y.to_numpy()[order] - matches.y)
+    for limit in (8, 16, 32):
+        assert scores[f"within {limit} px"] > 5 * (dealt <= limit).mean()
+    assert scores["within 8 px"] <= scores["within 16 px"] <= scores["within 32 px"] < 1
+    assert scores["median error (px)"] < np.median(dealt)
+    # The true place is left of the cell; a disparity of the wrong sign does worse.
+    wrong = np.hypot(matches.match_x - (2 * matches.x - matches.true_x), matches.match_y - matches.y)
+    assert (matches.error <= 16).sum() > 3 * (wrong <= 16).sum()

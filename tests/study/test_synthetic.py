@@ -1,0 +1,297 @@
+"""The world made of code: layouts read back by hand, reproducible bytes, and labels that agree with the pixels."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import loadmat
+
+from stt_core.errors import InputError
+from stt_study.world import layouts, synthetic, textures
+from stt_study.world.casting import look, scene
+from stt_study.world.creatures import draw, make_creature
+from stt_study.world.plans import JOINTS, VIP, Bone
+from stt_study.world.scenes import CODES, Track, render
+from stt_study.world.synthetic import World, is_complete, write_world
+
+TINY = World(
+    seed=1, size=96, images=7, classes=3, train_videos=14, train_frames=6, val_videos=1, test_videos=3, frames=4
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    calls = []
+    root = write_world(tmp_path_factory.mktemp("world") / "made", TINY, lambda *call: calls.append(call))
+    jobs = 14 + 3 + (1 + 3) + 2 * (1 + 2)
+    assert calls == [(i, jobs) for i in range(1, jobs + 1)]
+    return root
+
+
+def digests(root: Path) -> dict[str, str]:
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def still(noiseless):
+    """The same scene without noise, blur, and changes of light."""
+    constant = np.array([1.0, 0, 0, 0, 0, 0])
+    light = Track(constant, np.zeros(6), np.zeros((1, 6, 3)), np.zeros((0, 7)), np.zeros(6))
+    defocus = Track(np.zeros(1), np.zeros(1), np.zeros((1, 1, 3)), np.zeros((0, 2)), np.zeros(1))
+    return replace(noiseless, light=light, defocus=defocus, depth_blur=0.0, shutter=0.0, noise=0.0)
+
+
+# Layouts
+
+
+def test_imagenet_layout(world):
+    names = sorted(str(path.relative_to(world / "imagenet")) for path in (world / "imagenet").rglob("*.*"))
+    counts = {"n00000001": 3, "n00000002": 2, "n00000003": 2}  # 7 images in 3 classes
+    assert names == [f"train/{wnid}/{wnid}_{i}.JPEG" for wnid, count in counts.items() for i in range(count)]
+    assert all(Image.open(world / "imagenet" / name).size == (96, 96) for name in names)
+
+
+def test_youtube_vos_layout(world):
+    train = world / "youtube-vos" / "train"
+    videos = json.loads((train / "meta.json").read_text())["videos"]
+    assert len(videos) == 14
+    for video, entry in videos.items():
+        listed = sorted({name for item in entry["objects"].values() for name in item["frames"]})
+        assert listed == ["00000", "00005", "00010", "00015", "00020", "00025"]
+        assert sorted(path.stem for path in (train / "JPEGImages" / video).glob("*.jpg")) == listed
+        assert all(item["category"] for item in entry["objects"].values())
+
+
+def test_davis_layout_and_first_frame_shows_every_object(world):
+    davis = world / "davis"
+    names = {split: (davis / f"ImageSets/2017/{split}.txt").read_text().split() for split in ("train", "val")}
+    assert names == {"train": ["val-00"], "val": ["test-00", "test-01", "test-02"]}
+    for sequence in names["train"] + names["val"]:
+        frames = sorted(path.stem for path in (davis / "JPEGImages/480p" / sequence).glob("*.jpg"))
+        assert frames == ["00000", "00001", "00002", "00003"]
+        for frame in frames:
+            annotation = Image.open(davis / "Annotations/480p" / sequence / f"{frame}.png")
+            assert annotation.mode == "P"
+            assert annotation.size == Image.open(davis / "JPEGImages/480p" / sequence / f"{frame}.jpg").size
+            assert annotation.getpalette()[:15] == [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0, 0, 0, 128]
+        first = np.array(Image.open(davis / "Annotations/480p" / sequence / "00000.png"))
+        objects = 1 + int(sequence[-2:]) % 3
+        assert np.bincount(first.ravel(), minlength=objects + 1)[1:].min() > 0.01 * first.size
+        assert first.max() == objects
+        last = np.array(Image.open(davis / "Annotations/480p" / sequence / "00003.png"))
+        assert set(np.unique(last)) == set(range(objects + 1))  # nobody leaves for good
+
+
+def test_vip_layout(world):
+    vip = world / "vip"
+    assert (vip / "lists/val_videos.txt").read_text().split() == ["test-00", "test-01"]
+    assert (vip / "lists/train_videos.txt").read_text().split() == ["val-00"]
+    for video in ("val-00", "test-00", "test-01"):
+        frames = sorted(path.stem for path in (vip / "Images" / video).glob("*.jpg"))
+        assert frames == ["00000", "00001", "00002", "00003"]
+        seen = set()
+        for frame in frames:
+            classes = np.array(Image.open(vip / "Annotations" / video / f"{frame}.png"))
+            assert classes.shape == (96, 96)
+            seen |= set(np.unique(classes))
+        assert seen <= set(range(20))
+        assert {0, VIP["face"], VIP["right-arm"], VIP["left-arm"]} <= seen
+
+
+def test_jhmdb_layout(world):
+    jhmdb = world / "jhmdb"
+    lines = (jhmdb / "val_list.txt").read_text().splitlines()
+    assert len(lines) == 2
+    for line in [*lines, *(jhmdb / "train_list.txt").read_text().splitlines()]:
+        mat, folder = line.split()
+        assert mat.startswith("JHMDB/joint_positions/")
+        frames = sorted(path.name for path in (jhmdb / folder).glob("*.png"))
+        assert frames == ["00001.png", "00002.png", "00003.png", "00004.png"]
+        positions = loadmat(jhmdb / mat)["pos_img"]
+        assert positions.shape == (2, 15, 4)
+        neck, belly, face = positions[:, 0, 0], positions[:, 1, 0], positions[:, 2, 0]
+        assert face[1] < neck[1] < belly[1]  # y, upright
+        right, left = list(JOINTS).index("right shoulder"), list(JOINTS).index("left shoulder")
+        assert positions[0, right, 0] < positions[0, left, 0]  # x: the person faces us
+
+
+@pytest.mark.skipif(not Path("../shared/data/jhmdb/val_list.txt").exists(), reason="no real JHMDB clip at hand")
+def test_jhmdb_list_looks_like_the_real_one(world):
+    def shape(path):
+        mat, folder = path.read_text().splitlines()[0].split()
+        return mat.split("/")[:2], mat.count("/"), mat.split("/")[-1], folder.split("/")[:2], folder.count("/")
+
+    assert shape(world / "jhmdb/val_list.txt") == shape(Path("../shared/data/jhmdb/val_list.txt"))
+
+
+# Reproducible, whole or not at all
+
+
+def test_bytes_are_the_same_on_rerun_whatever_else_is_made(world, tmp_path):
+    again = digests(write_world(tmp_path / "again", TINY))
+    assert again == digests(world)
+    fewer = digests(write_world(tmp_path / "fewer", replace(TINY, train_videos=2, test_videos=1)))
+    same = [name for name in fewer if Path(name).suffix in (".jpg", ".JPEG", ".png", ".mat")]
+    assert all(fewer[name] == again[name] for name in same)
+    other = digests(write_world(tmp_path / "other", replace(TINY, seed=2)))
+    pictures = [name for name in set(other) & set(again) if Path(name).suffix in (".jpg", ".JPEG")]
+    assert pictures
+    assert all(other[name] != again[name] for name in pictures)
+
+
+def test_a_made_world_is_kept_and_another_one_replaced(world, tmp_path):
+    small = World(
+        seed=3, size=32, images=1, classes=1, train_videos=1, train_frames=1, val_videos=1, test_videos=1, frames=1
+    )
+    root = write_world(tmp_path / "world", small)
+    assert is_complete(root, small)
+    assert not is_complete(root, World())
+    stamp = (root / "world.json").stat().st_mtime_ns
+    write_world(root, small, lambda *_: pytest.fail("made again"))
+    assert (root / "world.json").stat().st_mtime_ns == stamp
+    write_world(root, replace(small, frames=2))
+    assert len(list((root / "davis/JPEGImages/480p/test-00").iterdir())) == 2
+
+
+def test_a_failed_run_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("out of paint")
+
+    monkeypatch.setattr(synthetic, "vip_video", fail)
+    with pytest.raises(RuntimeError, match="out of paint"):
+        write_world(tmp_path / "world", replace(TINY, train_videos=1, images=1, classes=1))
+    assert [path.name for path in tmp_path.iterdir()] == [".world.lock"]
+
+
+def test_bad_input(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match="another folder"):
+        write_world(tmp_path, TINY)
+    assert (tmp_path / "thesis.txt").exists()
+    for wrong in ({"size": 8}, {"classes": 0}, {"seed": -1}, {"images": 2, "classes": 3}):
+        with pytest.raises(InputError, match="cannot be made"):
+            World(**wrong)
+
+
+# What the pictures show
+
+
+def test_recorded_cuts_are_cuts(world):
+    train = world / "youtube-vos" / "train"
+    cuts = 0
+    for video, events in json.loads((train / "events.json").read_text()).items():
+        paths = sorted((train / "JPEGImages" / video).glob("*.jpg"))
+        pictures = np.stack([cv2.imread(str(path)) for path in paths]).astype(float)
+        change = np.abs(np.diff(pictures, axis=0)).mean(axis=(1, 2, 3))  # (T-1,)
+        at = [int(name) // 5 - 1 for name in events["cuts"]]
+        cuts += len(at)
+        assert all(change[i] > 1.3 * np.median(np.delete(change, at)) for i in at)
+    assert cuts >= 2
+    for benchmark in ("davis", "vip", "jhmdb"):
+        assert all(not e["cuts"] for e in json.loads((world / benchmark / "events.json").read_text()).values())
+
+
+def test_splits_crop_disjoint_pixels(monkeypatch):
+    maps = {}  # every photograph becomes a map of its own number and coordinates: a crop then tells where it is from
+    for number, name in enumerate(textures.PHOTOGRAPHS):
+        y, x = np.mgrid[tuple(slice(side) for side in textures.photograph(name).shape[:2])]
+        maps[name] = np.stack([np.full_like(y, number), y, x], axis=2)
+    monkeypatch.setattr(textures, "photograph", maps.get)
+    monkeypatch.setattr(textures, "CONTRAST", -1)
+    rng = np.random.default_rng(0)
+    used = {split: [np.zeros(m.shape[:2], bool) for m in maps.values()] for split in textures.BANDS}
+    for split, photographs in used.items():
+        for _ in range(300):
+            number, y, x = textures.crop(rng, split, int(rng.integers(60, 400))).reshape(-1, 3).T
+            photographs[number[0]][y, x] = True
+    for train, val, test in zip(*used.values(), strict=True):
+        assert min(train.mean(), val.mean(), test.mean()) > 0.05  # each split has seen a good part of each photograph
+        assert not (train & val | train & test | val & test).any()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_joints_lie_on_their_parts(seed):
+    rng = np.random.default_rng(seed)
+    shot = scene(rng, "test", 160, [look(rng, "test", ("walk", "wave", "jump")[seed % 3])], hidden=1.0)
+    person = next(i for i, actor in enumerate(shot.actors) if actor.label == 1)
+    bones = shot.actors[person].creature.bones
+    checked = 0
+    for t in (0, 14, 28):
+        frame = render(shot, t, rng)
+        places = layouts.joints(frame, shot)
+        for (bone, *_), (x, y) in zip(JOINTS.values(), places, strict=True):
+            if not (0 <= x <= 159 and 0 <= y <= 159):
+                continue
+            code = person * CODES + 1 + next(i for i, b in enumerate(bones) if b.name == bone)
+            column, row = round(x), round(y)
+            near = frame.labels[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]
+            seen = divmod(int(frame.labels[row, column]) - 1, CODES)
+            # Its own bone is there, or something drawn later hides the place; never background or a bone behind it.
+            hidden = seen[0] > person or (seen[0] == person and bones[seen[1]].depth >= bones[code % CODES - 1].depth)
+            assert (near == code).any() or hidden
+            checked += (near == code).any()
+        classes = layouts.parts(frame, shot)
+        assert ((classes > 0) == (frame.objects > 0)).all()
+    assert checked >= 15
+
+
+@pytest.mark.parametrize("start", [(60, 50), (200, 170), (-8, 120)])
+def test_a_capsule_is_drawn_where_its_matrix_says(start):
+    bone = Bone("pole", -1, (0, 0), 0.0, 1.0, (0.2, 0.2))
+    skin = np.full((40, 40, 3), 200, np.uint8)
+    angle = 0.7
+    turn = 50 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = np.hstack([turn, np.array(start)[:, None]])
+    canvas, labels = np.zeros((260, 240, 3), np.uint8), np.zeros((260, 240), np.int16)
+    rng = np.random.default_rng(0)
+    silhouette = draw(make_creature(rng, [bone], [skin], 50), matrix[None], canvas, labels, 7)
+    y, x = np.mgrid[:260, :240]
+    along, across = np.linalg.inv(turn) @ np.stack([x.ravel() - start[0], y.ravel() - start[1]])
+    distance = np.hypot(along - np.clip(along, 0, 1), across).reshape(y.shape)
+    assert (labels[distance < 0.185] == 7).all()  # the outline waves by 4 %, and half a pixel is 0.01
+    assert (labels[distance > 0.22] == 0).all()
+    assert ((labels == 7) == silhouette).all()
+    assert canvas[distance < 0.15].min() > 80
+    assert canvas[distance > 0.24].max() == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_texture_moves_with_the_bones(seed):
+    rng = np.random.default_rng(100 + seed)
+    shot = still(scene(rng, "train", 160, [look(rng, "train")], hidden=0.0))
+    start, end = render(shot, 0, rng), render(shot, 8, rng)
+    i = next(i for i, actor in enumerate(shot.actors) if actor.label == 1)
+    followed, stayed = [], []
+    for j in range(len(shot.actors[i].creature.bones)):
+        lift = [np.vstack([frame.matrices[i][j], [0, 0, 1]]) for frame in (start, end)]
+        motion = (lift[1] @ np.linalg.inv(lift[0]))[:2]  # first frame's px to the second's
+        code = i * CODES + 1 + j
+        options = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REPLICATE}
+        back = cv2.warpAffine(end.image.astype(np.float32), motion, (160, 160), **options)
+        there = cv2.warpAffine((end.labels == code).astype(np.uint8) * 255, motion, (160, 160), **options)
+        own = cv2.erode(((start.labels == code) & (there > 250)).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        followed.append(np.abs(back - start.image)[own])
+        stayed.append(np.abs(end.image.astype(np.float32) - start.image)[own])
+    followed, stayed = np.concatenate(followed), np.concatenate(stayed)
+    assert len(followed) > 150
+    assert followed.mean() < 8  # what two samplings of one texture differ by
+    assert followed.mean() < 0.4 * stayed.mean()
+
+
+def test_visible_share_and_masks_agree_with_removing_the_occluder():
+    hidden = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        shot = scene(rng, "train", 160, [look(rng, "train")], still=True, hidden=1.0)
+        bare = replace(shot, actors=shot.actors[:-1])
+        frame, full = render(shot, 0, rng), render(bare, 0, rng)
+        share = (frame.objects == 1).sum() / (full.objects == 1).sum()
+        assert frame.visible[1] == pytest.approx(share, abs=0.03)  # counted on the finer canvas there
+        assert full.visible[1] == 1.0
+        hidden.append(1 - share)
+    assert max(hidden) > 0.1

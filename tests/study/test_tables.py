@@ -1,0 +1,53 @@
+"""Tables of results files made by hand."""
+
+import numpy as np
+import pytest
+
+from stt_study.results.tables import MAIN, over_time, per_sequence, totals
+
+
+def davis(*sequences):
+    """Every sequence a list of objects, every object (J-Mean, F-Mean)."""
+    records = [
+        {"name": f"s{i}", "objects": [{"J-Mean": j, "F-Mean": f} for j, f in objects]}
+        for i, objects in enumerate(sequences)
+    ]
+    objects = [o for record in records for o in record["objects"]]
+    mean = np.mean([(o["J-Mean"] + o["F-Mean"]) / 2 for o in objects])
+    return {"task": "davis", "metrics": {"J&F-Mean": mean, "J-Mean": 0.25}, "sequences": records}
+
+
+def vip(*scores):
+    records = [{"name": f"v{i}", "metrics": {"mIoU": score}} for i, score in enumerate(scores)]
+    return {"task": "vip", "metrics": {"mIoU": 0.5}, "sequences": records}
+
+
+def test_totals_are_in_percent():
+    table = totals({"ours": davis([(0.5, 0.7)]), "theirs": davis([(0.1, 0.3)])})
+    assert list(table.index) == ["ours", "theirs"]
+    assert list(table.columns) == ["J&F-Mean", "J-Mean"]
+    assert table.loc["ours", "J&F-Mean"] == pytest.approx(60)
+    assert table.loc["theirs", "J&F-Mean"] == pytest.approx(20)
+    assert table.loc["theirs", "J-Mean"] == pytest.approx(25)
+
+
+def test_per_sequence_averages_objects():
+    table = per_sequence({"ours": davis([(0.5, 0.7), (0.1, 0.3)], [(1.0, 0.8)]), "other": davis([(0.2, 0.4)])})
+    assert list(table.columns) == ["variant", "sequence", MAIN["davis"]]
+    rows = [(variant, sequence, round(value, 9)) for variant, sequence, value in table.itertuples(index=False)]
+    assert rows == [("ours", "s0", 0.4), ("ours", "s1", 0.9), ("other", "s0", 0.3)]
+
+
+@pytest.mark.parametrize(("task", "score"), [("vip", "mIoU"), ("jhmdb", "PCK@0.1"), ("badja", MAIN["badja"])])
+def test_per_sequence_of_the_other_tasks(task, score):
+    record = {"name": "a/b", "metrics": {"PCK@0.2": 0.9, score: 0.3}}
+    table = per_sequence({"ours": {"task": task, "metrics": {}, "sequences": [record]}})
+    assert table.to_dict("records") == [{"variant": "ours", "sequence": "a/b", score: 0.3}]
+
+
+def test_over_time_starts_at_frame_one():
+    objects = [{"J": [1.0, 0.5, 0.0], "F": [1.0, 0.7, 0.2]}, {"J": [0.0, 0.5, 1.0], "F": [0.0, 0.7, 1.0]}]
+    table = over_time({"ours": {"task": "davis", "sequences": [{"name": "s", "objects": objects}]}})
+    assert list(table.columns) == ["variant", "sequence", "frame", "J&F"]
+    assert table.frame.tolist() == [1, 2, 3]
+    np.testing.assert_allclose(table["J&F"], [0.5, 0.6, 0.55])

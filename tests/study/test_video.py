@@ -1,0 +1,223 @@
+"""Decoding and encoding, against OpenCV's own reader, and files that are broken on purpose."""
+
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from stt_core.errors import InputError
+from stt_study.video import frames as module
+from stt_study.video.frames import open_video, write_video
+
+RNG = np.random.default_rng(0)
+GROUND = cv2.resize(RNG.integers(40, 216, (4, 5, 3), dtype=np.uint8), (64, 48))
+
+
+def images(count: int, ground: np.ndarray = GROUND) -> list[np.ndarray]:
+    return [np.roll(ground, 2 * t, axis=1) for t in range(count)]
+
+
+def encode(
+    path: Path, count: int = 12, codec: str = "libx264", pixels: str = "yuv420p", turned: int = 0, **mux
+) -> Path:
+    """Written by PyAV alone: `write_video` makes one kind of file only."""
+    with av.open(str(path), "w", options=mux) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = (*GROUND.shape[:2], pixels)
+        if turned:
+            stream.set_display_rotation(turned)
+        for image in images(count):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def opencv(path: Path) -> list[np.ndarray]:
+    reader = cv2.VideoCapture(str(path))
+    frames = []
+    while (read := reader.read())[0]:
+        frames.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
+    return frames
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(a.astype(float) - b).mean())
+
+
+def test_written_and_read(tmp_path: Path) -> None:
+    """Odd sides, an uneven rate; the padding repeats the last row and column."""
+    times = [0.0, 0.04, 0.3, 0.31, 1.0]
+    frames = images(5, GROUND[:47, :63])
+    write_video(tmp_path / "a.mp4", zip(times, frames, strict=True), 25)
+    video = open_video(tmp_path / "a.mp4")
+    assert (video.size, video.count) == ((48, 64), 5)
+    read = list(video.frames())
+    assert [frame.number for frame in read] == list(range(5))
+    assert [frame.time for frame in read] == pytest.approx(times, abs=1e-4)
+    for frame, other, image in zip(read, opencv(tmp_path / "a.mp4"), frames, strict=True):
+        assert frame.image.dtype == np.uint8
+        assert difference(frame.image[:47, :63], image) < 8  # lossy: chroma has half the resolution
+        assert difference(frame.image, other) < 8
+        assert difference(frame.image[47], frame.image[46]) < 8
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_colours_are_kept(tmp_path: Path, codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CODEC", codec)
+    for colour in ((200, 30, 40), (20, 180, 60), (30, 60, 220)):
+        flat = np.full((48, 64, 3), colour, np.uint8)
+        write_video(tmp_path / "a.mp4", [(t / 10, flat) for t in range(3)], 10)
+        for frame in open_video(tmp_path / "a.mp4").frames():
+            assert np.abs(frame.image.reshape(-1, 3).mean(axis=0) - colour).max() < 4
+
+
+def test_rate_of_ntsc(tmp_path: Path) -> None:
+    rate = 30000 / 1001
+    write_video(tmp_path / "a.mp4", [(t / rate, image) for t, image in enumerate(images(10))], rate)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        stream = container.streams.video[0]
+        assert stream.average_rate == pytest.approx(rate)
+        assert float(stream.duration * stream.time_base) == pytest.approx(10 / rate)
+
+
+def test_a_failed_film_leaves_the_earlier_one(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", [(0.0, GROUND)], 25)
+    before = (tmp_path / "a.mp4").read_bytes()
+
+    def broken():
+        yield 0.0, GROUND
+        raise InputError("no more")
+
+    with pytest.raises(InputError, match="no more"):
+        write_video(tmp_path / "a.mp4", broken(), 25)
+    assert (tmp_path / "a.mp4").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize("turned", [90, -90, 180])
+def test_rotation_of_phones(tmp_path: Path, turned: int) -> None:
+    """Against OpenCV, which turns such frames, too, and against the frames of the same file without the rotation."""
+    path = encode(tmp_path / "turned.mp4", 3, turned=turned)
+    plain = list(open_video(encode(tmp_path / "plain.mp4", 3)).frames())
+    video = open_video(path)
+    assert video.size == ((48, 64) if turned == 180 else (64, 48))
+    for frame, other, upright in zip(video.frames(), opencv(path), plain, strict=True):
+        assert difference(frame.image, other) < 3
+        assert np.array_equal(frame.image, np.rot90(upright.image, turned // 90))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [("a.webm", "libvpx-vp9", "yuva420p"), ("a.mp4", "libx264", "yuv420p10le"), ("a.mov", "png", "rgba")],
+)
+def test_alpha_and_depth_become_rgb(tmp_path: Path, name: str, codec: str, pixels: str) -> None:
+    for frame, image in zip(open_video(encode(tmp_path / name, 3, codec, pixels)).frames(), images(3), strict=True):
+        assert frame.image.dtype == np.uint8
+        assert difference(frame.image, image) < 8
+
+
+def test_grey_becomes_rgb(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", 3, pixels="gray")
+    for frame, other in zip(open_video(path).frames(), opencv(path), strict=True):
+        assert np.ptp(frame.image, axis=2).max() == 0 < np.ptp(frame.image)
+        assert difference(frame.image, other) < 3
+
+
+def test_skipped_frames_change_nothing(tmp_path: Path) -> None:
+    video = open_video(encode(tmp_path / "a.mp4"))
+    whole = list(video.frames())
+    for frame, same in zip(video.frames(skip=range(1, 7)), [whole[0], *whole[7:]], strict=True):
+        assert (frame.number, frame.time) == (same.number, same.time)
+        assert np.array_equal(frame.image, same.image)
+
+
+def test_folder_in_the_order_of_numbers(tmp_path: Path) -> None:
+    for number in (10, 9, 100):
+        cv2.imwrite(str(tmp_path / f"frame{number}.png"), np.full((4, 6, 3), number, np.uint8))
+    (tmp_path / "notes.txt").write_text("no frame")
+    video = open_video(tmp_path, rate=5)
+    assert (video.size, video.count, video.rate) == ((4, 6), 3, 5)
+    assert [(f.number, f.time, f.image[0, 0, 0]) for f in video.frames()] == [(0, 0, 9), (1, 0.2, 10), (2, 0.4, 100)]
+    # Frames that are not done yet may be mended; those that are may not.
+    done = video.fingerprint(2)
+    (tmp_path / "frame100.png").write_bytes(b"")
+    assert video.fingerprint(2) == done
+    (tmp_path / "frame10.png").write_bytes(b"")
+    assert video.fingerprint(2) != done
+
+
+def test_what_is_no_video(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.mp4 does not exist"):
+        open_video(tmp_path / "none.mp4")
+    with pytest.raises(InputError, match=r"has no \.jpg"):
+        open_video(tmp_path)
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(InputError, match=r"text\.mp4 cannot be read as a video"):
+        open_video(tmp_path / "text.mp4")
+    with av.open(str(tmp_path / "sound.wav"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        sound.sample_rate = 8000
+        container.mux(stream.encode(sound))
+    with pytest.raises(InputError, match=r"sound\.wav has no video"):
+        open_video(tmp_path / "sound.wav")
+
+
+def packets(path: Path) -> list[tuple[int, int]]:
+    """Place and size in the file of every coded frame."""
+    with av.open(str(path)) as container:
+        return [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+
+
+def broken(path: Path) -> tuple[int, str]:
+    """How many good frames came before the error, and its sentence."""
+    frames = open_video(path).frames()
+    good = 0
+    try:
+        for _ in frames:
+            good += 1
+    except InputError as error:
+        return good, str(error)
+    pytest.fail(f"{path} went through")
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mp4", "mpeg4"), ("a.avi", "mpeg4")])
+def test_a_frame_in_the_middle_is_corrupt(tmp_path: Path, name: str, codec: str) -> None:
+    path = encode(tmp_path / name, 40, codec)
+    position, size = packets(path)[30]
+    content = bytearray(path.read_bytes())
+    content[position + size // 4 : position + size] = RNG.integers(0, 256, size - size // 4, np.uint8).tobytes()
+    path.write_bytes(content)
+    good, sentence = broken(path)
+    assert 25 <= good <= 30  # H.264 keeps some frames back
+    assert sentence.startswith(f"{path} cannot be decoded from frame {good} (at {good / 25:.2f} s) on; ")
+
+
+def test_a_film_that_was_cut_off(tmp_path: Path) -> None:
+    for name, codec, mux in (("a.mp4", "libx264", {"movflags": "faststart"}), ("a.mkv", "libx264", {})):
+        path = encode(tmp_path / name, 40, codec, **mux)
+        position, size = packets(path)[30]
+        path.write_bytes(path.read_bytes()[: position + size // 2])
+        good, sentence = broken(path)
+        assert 25 <= good <= 30
+        assert str(path) in sentence
+        assert f"frame {good}" in sentence or f"ends after frame {good - 1} (at " in sentence
+
+
+def test_a_cut_between_two_frames(tmp_path: Path) -> None:
+    """Nothing is broken there; only the header tells that something is missing."""
+    path = encode(tmp_path / "a.mp4", 40, "mpeg4", movflags="faststart")
+    path.write_bytes(path.read_bytes()[: packets(path)[20][0]])
+    good, sentence = broken(path)
+    assert good == 20
+    assert sentence == f"{path} ends after frame 19 (at 0.76 s), but should last 1.60 s; restore the rest of it."
+
+
+def test_frames_of_another_size(tmp_path: Path) -> None:
+    for t, width in enumerate((6, 6, 8)):
+        cv2.imwrite(str(tmp_path / f"{t}.png"), np.zeros((4, width, 3), np.uint8))
+    good, sentence = broken(tmp_path)
+    assert good == 2
+    assert sentence.startswith(f"{tmp_path / '2.png'} is 8x4 px, not 6x4 px")
