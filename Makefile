@@ -79,8 +79,9 @@ test: check $(VENV)/.cluster  ## everything that CI runs: checks, tests, the who
 check: $(READY)  ## lint, format, and whether notebooks and their sources agree
 	@$(BIN)/ruff check --extend-exclude '*.ipynb' .
 	@$(BIN)/ruff format --check --extend-exclude '*.ipynb' .
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m stt_study.engine.pairing check notebooks
-	@$(BIN)/python -m stt_study.results.glance --check
+	@$(BIN)/python -m stt_study.figures.glance --check
 
 format: $(READY)  ## mend what `make check` can mend
 	@$(BIN)/ruff check --fix --extend-exclude '*.ipynb' .

@@ -27,8 +27,8 @@ from stt_core.training.images import Images
 from stt_core.training.pairs import FramePairs
 from stt_study.figures import viz
 from stt_study.figures.captions import show
-from stt_study.figures.drawing import blended
 from stt_study.study import Study
+from stt_study.video.drawing import blended
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)

@@ -54,7 +54,7 @@ show(
 
 # %% [markdown]
 # A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % bootstrap interval over both
-# (`stt_study.results.bootstrap`); sequences of DAVIS count by their objects, as in its own mean, videos and clips of the other tasks alike, while
+# (`stt_study.bootstrap`); sequences of DAVIS count by their objects, as in its own mean, videos and clips of the other tasks alike, while
 # their tables pool all frames. With one seed the interval covers the choice of sequences alone; *single seeds* has the lowest and
 # the highest mean of one seed. *better* names the one for which the interval and every seed speak. *origin* says
 # whether this run measured both or, where it doesn't train one of them, the reference results are shown.

@@ -12,11 +12,11 @@ from stt_core.features import feature_source
 from stt_core.files import read_json, write_json
 from stt_core.propagation import Inference
 from stt_core.provenance import processor
-from stt_study.analysis.stereo import stereo_matches, stereo_scores
 from stt_study.benchmarks import run as evaluate
 from stt_study.benchmarks.badja import badja_clips, badja_davis
 from stt_study.benchmarks.datasets import davis_sequences, jhmdb_clips, vip_sequences
 from stt_study.benchmarks.label_sources import label_source
+from stt_study.benchmarks.stereo import stereo_matches, stereo_scores
 from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
 from stt_study.speed import bench
 from stt_study.trainings import ROOT, Trainings

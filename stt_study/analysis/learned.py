@@ -21,8 +21,8 @@ from stt_core.temporal import TemporalSettings
 from stt_study.analysis import retention
 from stt_study.analysis.retention import Look, chosen_clips, coverage, looks, pair_times
 from stt_study.benchmarks import datasets
+from stt_study.bootstrap import bootstrap_interval, summary, verdict
 from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
-from stt_study.results.bootstrap import bootstrap_interval, summary, verdict
 from stt_study.study import Study
 from stt_study.variants import title
 

@@ -20,8 +20,8 @@ from stt_study.analysis.layers import encoder_of
 from stt_study.analysis.settings_around import LAYERS, Setting, settings_around
 from stt_study.analysis.together import Together
 from stt_study.benchmarks import datasets, metrics
+from stt_study.bootstrap import bootstrap_interval
 from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
-from stt_study.results.bootstrap import bootstrap_interval
 from stt_study.study import Study
 from stt_study.variants import NO_ENCODER, title
 

@@ -25,8 +25,9 @@ from stt_core.errors import InputError
 from stt_core.files import write_json, write_text
 from stt_core.provenance import versions
 from stt_study.engine.progress import Progress
-from stt_study.engine.schedule import ROOT, Notebook, forecast, grid, plan, select
+from stt_study.engine.schedule import Notebook, forecast, grid, plan, select
 from stt_study.exit_codes import DEBUG, OURS, THEIRS, one_sentence
+from stt_study.trainings import ROOT
 
 BLAME = f"{InputError.__name__}: "  # how the last line of a traceback begins where the input is at fault
 PATIENCE = 30  # s, for a step of a training and its checkpoint

@@ -26,9 +26,9 @@ from stt_core.training.images import Images
 from stt_study.analysis.held_out import HeldOut, batches
 from stt_study.analysis.retention import cell_of, central_pixel, looks, pair_times
 from stt_study.benchmarks import datasets
-from stt_study.figures.drawing import blended
 from stt_study.figures.selection import veiled
 from stt_study.study import Study
+from stt_study.video.drawing import blended
 
 ORANGE, WHITE = "#de8f05", "white"
 

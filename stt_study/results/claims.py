@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from stt_study.analysis import learned
+from stt_study.bootstrap import summary, verdict
 from stt_study.results import comparison, report
-from stt_study.results.bootstrap import summary, verdict
 from stt_study.results.comparison import AFTER, CLEAR
 from stt_study.results.tables import MAIN, with_intervals
 from stt_study.study import Study

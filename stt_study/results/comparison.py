@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from stt_core.files import read_json
+from stt_study.bootstrap import summary
 from stt_study.fingerprint import hash_of
 from stt_study.results import tables
-from stt_study.results.bootstrap import summary
 from stt_study.study import Study
 from stt_study.trainings import ROOT
 from stt_study.variants import BASELINES, HEADLINE, VARIANTS, title

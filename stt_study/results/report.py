@@ -6,8 +6,8 @@ from dataclasses import replace
 import pandas as pd
 
 from stt_study.benchmarks.presets import PRESETS
+from stt_study.bootstrap import verdict
 from stt_study.results import comparison, tables
-from stt_study.results.bootstrap import verdict
 from stt_study.study import Study
 from stt_study.trainings import ROOT
 from stt_study.variants import NO_ENCODER, title

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stt_core.files import write_json
-from stt_study.results import glance
+from stt_study.figures import glance
 from stt_study.results.comparison import REFERENCE
 
 

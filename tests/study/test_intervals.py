@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from stt_study.results.bootstrap import bootstrap_interval, summary, verdict
+from stt_study.bootstrap import bootstrap_interval, summary, verdict
 
 
 def test_against_a_plain_loop():

@@ -205,7 +205,9 @@ def wait_for(path):
 
 def test_an_input_at_fault_in_a_notebook_is_one_sentence_and_exit_code_2(study):
     write(
-        study, "01_first", "from stt_core.errors import InputError\nraise InputError('the data are gone; restore them.')"
+        study,
+        "01_first",
+        "from stt_core.errors import InputError\nraise InputError('the data are gone; restore them.')",
     )
     code, _, errors = run(study)
     assert (code, errors) == (2, "01_first: the data are gone; restore them.\n02_second: skipped: it needs 01_first\n")

@@ -6,7 +6,7 @@ import torch
 from skimage.data import stereo_motorcycle
 
 from stt_core.features import FeatureSource, feature_source
-from stt_study.analysis.stereo import stereo_matches, stereo_scores
+from stt_study.benchmarks.stereo import stereo_matches, stereo_scores
 
 STRIDE = 8
 

@@ -1,4 +1,4 @@
-"""The results at a glance in README.md, out of the reference results: `python -m stt_study.results.glance` writes them there."""
+"""The results at a glance in README.md, out of the reference results: `python -m stt_study.figures.glance` writes them there."""
 
 import argparse
 import sys
@@ -16,7 +16,7 @@ from stt_study.study import Study
 from stt_study.trainings import ROOT
 from stt_study.variants import BASELINES, HEADLINE
 
-BEGIN, END = "<!-- results: made by python -m stt_study.results.glance -->", "<!-- end of results -->"
+BEGIN, END = "<!-- results: made by python -m stt_study.figures.glance -->", "<!-- end of results -->"
 
 
 def glance(folder: Path) -> str:
@@ -70,7 +70,7 @@ def picture(study: Study, out: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="stt_study.results.glance", description="Write the results at a glance into README.md."
+        prog="stt_study.figures.glance", description="Write the results at a glance into README.md."
     )
     parser.add_argument(
         "--check", action="store_true", help="only say whether they are what the reference results give"
@@ -83,7 +83,7 @@ def main() -> int:
     now = path.read_text(encoding="utf-8")
     new = written(now, sorted(folder for folder in REFERENCE.glob("*") if folder.is_dir()))
     if given.check and new != now:
-        print("README.md doesn't show the reference results: run python -m stt_study.results.glance", file=sys.stderr)
+        print("README.md doesn't show the reference results: run python -m stt_study.figures.glance", file=sys.stderr)
         return 1
     if not given.check:
         write_text(path, new)
