@@ -1,16 +1,14 @@
 """Step two: temporally repetitive features from videos (paper section 2)."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from stt_core.checkpoints import load_encoder, read_weights
 from stt_core.color import drop_channel, normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation
-from stt_core.encoder import LAYOUTS, STANDARD, STUDENT, Encoder
+from stt_core.encoder import LAYOUTS, STUDENT, Encoder
 from stt_core.errors import InputError
 from stt_core.losses import (
     LocalDistillation,
@@ -65,40 +63,38 @@ class SpatialThenTemporal(nn.Module):
     """Student and frozen teacher; the forward pass gives the weighted losses of a batch of frame pairs.
 
     Args:
-        initial: weights the student starts from, None = random ones.
-        teacher: weights of the frozen encoder, None = none (`weight_global` and `weight_forget` must be 0).
+        student: the encoder to train, with the strides `STUDENT`; None = one with random weights.
+        teacher: the frozen encoder, with the strides `STANDARD`; not kept where no weight asks for it.
+        teacher_input: the colours it was trained on, "lab" or "rgb".
+
+    Example:
+        >>> settings = TemporalSettings(width=0.25, size=64, weight_global=0)
+        >>> losses = SpatialThenTemporal(settings)(torch.zeros(1, 2, 3, 64, 64, dtype=torch.uint8), channel=1)
+        >>> sorted(losses)
+        ['coarse', 'fine', 'local']
 
     Raises:
-        InputError: weights that are missing, do not fit, or are needed and not given.
+        InputError: a weight needs a teacher, or one for Lab, and it is not given.
     """
 
-    def __init__(self, settings: TemporalSettings, initial: str | Path | None, teacher: str | Path | None) -> None:
+    def __init__(
+        self,
+        settings: TemporalSettings,
+        student: Encoder | None = None,
+        teacher: Encoder | None = None,
+        teacher_input: str = "lab",
+    ) -> None:
         super().__init__()
-        self.settings = settings
-        strides, pool = STUDENT
-        self.student = Encoder(settings.depth, settings.width, strides, pool)
-        if initial is not None:
-            state, _ = read_weights(initial)
-            try:
-                self.student.load_state_dict(state)
-            except RuntimeError:
-                raise InputError(
-                    f"{initial} does not fit a ResNet-{settings.depth} of width {settings.width:g}; "
-                    "train step one with the same depth and width."
-                ) from None
-        if not (settings.weight_global or settings.weight_forget):
+        self.settings, self.teacher_input = settings, teacher_input
+        self.student = student or Encoder(settings.depth, settings.width, *STUDENT)
+        taught = bool(settings.weight_global or settings.weight_forget)
+        if not taught:
             self.student.layer4.requires_grad_(False)  # nothing asks for res5
-        self.teacher, self.teacher_input = None, "rgb"
-        if settings.weight_global or settings.weight_forget:
-            if teacher is None:
-                raise InputError(
-                    "global distillation needs the weights of a teacher; give them or set weight_global 0."
-                )
-            strides, pool = STANDARD
-            self.teacher, self.teacher_input = load_encoder(teacher, strides=strides, pool=pool)
-            self.teacher.requires_grad_(False)
-            if settings.weight_forget and self.teacher_input != "lab":
-                raise InputError(f"{teacher} reads RGB, which the student can't; weight_forget needs a Lab encoder.")
+        elif teacher is None:
+            raise InputError("global distillation needs the weights of a teacher; give them or set weight_global 0.")
+        elif settings.weight_forget and teacher_input != "lab":
+            raise InputError("the teacher reads RGB, which the student can't; weight_forget needs a Lab encoder.")
+        self.teacher = teacher.requires_grad_(False) if teacher is not None and taught else None
 
     def train(self, mode: bool = True) -> "SpatialThenTemporal":
         super().train(mode)

@@ -13,9 +13,10 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from stt_core.temporal import SpatialThenTemporal, TemporalSettings
+from stt_core.temporal import TemporalSettings
 from stt_core.training.loop import EpochBatches
 from stt_core.training.pairs import FramePairs
+from stt_core.training.train_temporal import temporal_model
 
 PAPER_SIZE = 256  # px; the paper's crops
 PAPER_RADII = {"radius_fine": 12, "radius_coarse": 6}  # cells
@@ -37,7 +38,7 @@ def gradient_norms(
     """
     units = {"weight_fine": 1.0, "weight_coarse": 1.0, "weight_local": 1.0, "weight_global": 1.0}
     units["weight_forget"] = float(bool(settings.weight_forget))
-    model = SpatialThenTemporal(replace(settings, **units), initial, teacher).train()
+    model = temporal_model(replace(settings, **units), initial, teacher).train()
     sampler = EpochBatches(len(pairs), min(settings.batch, 8), batches, seed=settings.seed)
     parameters = list(model.student.parameters())
     totals = dict.fromkeys(("reconstruction", "local", "global", "forget"), 0.0)

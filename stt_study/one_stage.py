@@ -51,7 +51,7 @@ class OneStage(nn.Module):
         if settings.temporal.weight_global or settings.temporal.weight_forget:
             raise InputError("in one stage there is no step one to keep: set weight_global and weight_forget 0.")
         self.spatial = MoCo(settings.spatial)
-        self.temporal = SpatialThenTemporal(settings.temporal, None, None)
+        self.temporal = SpatialThenTemporal(settings.temporal)
         encoder = self.spatial.encoder_q
         for ours, theirs in zip(self.temporal.student.modules(), encoder.modules(), strict=True):
             ours._parameters = theirs._parameters  # they differ in strides and pooling, not in weights

@@ -7,12 +7,46 @@ import torch
 
 from stt_core import distributed as processes
 from stt_core.batch_norm import part_of_batch, synchronise
+from stt_core.checkpoints import open_weights
 from stt_core.distributed import ALONE, Scale, start
-from stt_core.errors import TRAINING, out_of_memory
+from stt_core.encoder import STANDARD, STUDENT, Encoder
+from stt_core.errors import TRAINING, InputError, out_of_memory
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.training.loop import apply_scale, batches_of, check_division, set_rate
 from stt_core.training.pairs import FramePairs
 from stt_core.training.run import Run
+
+
+def temporal_model(
+    settings: TemporalSettings,
+    initial: str | Path | Encoder | None,
+    teacher: str | Path | Encoder | None,
+    teacher_input: str = "lab",
+) -> SpatialThenTemporal:
+    """The model of step two, out of weights files or of encoders.
+
+    Args:
+        initial: what the student starts from; None = random weights.
+        teacher: the frozen encoder; None where the settings need none. A file that they don't need isn't opened.
+        teacher_input: colours of a teacher that is given as an encoder; a file says its own.
+
+    Raises:
+        InputError: weights that are missing, do not fit, or are needed and not given.
+    """
+    student = initial
+    if isinstance(initial, str | Path):
+        student = Encoder(settings.depth, settings.width, *STUDENT)
+        try:
+            student.load_state_dict(open_weights(initial).state)
+        except RuntimeError:
+            raise InputError(
+                f"{initial} does not fit a ResNet-{settings.depth} of width {settings.width:g}; "
+                "train step one with the same depth and width."
+            ) from None
+    if isinstance(teacher, str | Path) and (settings.weight_global or settings.weight_forget):
+        found = open_weights(teacher)
+        teacher, teacher_input = found.encoder(*STANDARD), found.input
+    return SpatialThenTemporal(settings, student, teacher, teacher_input)
 
 
 @out_of_memory(TRAINING.format(step="temporal"))
@@ -21,8 +55,9 @@ def train_temporal(
     pairs: FramePairs,
     out: str | Path,
     *,
-    initial: str | Path | None,
-    teacher: str | Path | None,
+    initial: str | Path | Encoder | None,
+    teacher: str | Path | Encoder | None,
+    teacher_input: str = "lab",
     scale: Scale = ALONE,
     save_every: int = 50,
     origin: dict | None = None,
@@ -33,8 +68,7 @@ def train_temporal(
     rounding. With `accumulate`, each part of the batch has its own, as on a device that holds no more.
 
     Args:
-        initial: weights the student starts from; None = from scratch.
-        teacher: weights of the frozen encoder; None is allowed where the global weight is 0.
+        initial, teacher, teacher_input: as for `temporal_model`.
 
     Returns:
         The path of `weights.pth`: the student, torchvision's names.
@@ -43,7 +77,7 @@ def train_temporal(
     parts = settings.accumulate
     check_division(settings.batch, parts * processes.count(), "temporal.accumulate times processes")
     torch.manual_seed(settings.seed)
-    model = SpatialThenTemporal(settings, initial, teacher)
+    model = temporal_model(settings, initial, teacher, teacher_input)
     optimizer = torch.optim.Adam(model.student.parameters(), settings.lr, betas=(0.9, 0.999))
     run = Run(Path(out), settings, model, optimizer, fabric, save_every, origin=origin, tensorboard=scale.tensorboard)
     synchronise(model.student, fabric.device)

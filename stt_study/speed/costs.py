@@ -18,8 +18,9 @@ from stt_core.encoder import INFERENCE, STANDARD, folded, random_encoder
 from stt_core.errors import InputError
 from stt_core.propagation import Inference
 from stt_core.spatial import MoCo, SpatialSettings
-from stt_core.temporal import SpatialThenTemporal, TemporalSettings
+from stt_core.temporal import TemporalSettings
 from stt_core.training.recompute import recompute as recomputed
+from stt_core.training.train_temporal import temporal_model
 from stt_study.one_stage import OneStage, OneStageSettings
 from stt_study.speed.meter import Op, metered
 
@@ -97,7 +98,7 @@ def temporal_cost(
     items = share(settings.batch, gpus, settings.accumulate)
     with TemporaryDirectory() as folder:
         path = random_teacher(settings, Path(folder), teacher)
-        model = _quietly(lambda: SpatialThenTemporal(settings, None, path))
+        model = _quietly(lambda: temporal_model(settings, None, path))
     if recompute:
         recomputed(model.student)
 

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from stt_core import losses, temporal
-from stt_core.checkpoints import save_weights
+from stt_core.checkpoints import open_weights, save_weights
 from stt_core.color import normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation
-from stt_core.encoder import STANDARD, Encoder, random_encoder
+from stt_core.encoder import STANDARD, STUDENT, Encoder, random_encoder
 from stt_core.errors import InputError
 from stt_core.losses import LocalDistillation
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
+from stt_core.training.train_temporal import temporal_model
 
 SETTINGS = TemporalSettings(width=0.125, size=64, batch=2, radius_fine=3, radius_coarse=2)
 
@@ -39,7 +40,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def model(weights: dict[str, Path], teacher: str | None = "lab", **changes) -> SpatialThenTemporal:
     settings = replace(SETTINGS, **changes)
-    return SpatialThenTemporal(settings, weights["lab"], weights[teacher] if teacher else None).train()
+    return temporal_model(settings, weights["lab"], weights[teacher] if teacher else None).train()
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_student_starts_from_the_initial_weights(weights: dict[str, Path]) -> No
     state = torch.load(weights["lab"])["state_dict"]
     started = model(weights).student.state_dict()
     assert all(torch.equal(value, started[name]) for name, value in state.items())
-    scratch = SpatialThenTemporal(replace(SETTINGS, weight_global=0.0), None, None).student.state_dict()
+    scratch = SpatialThenTemporal(replace(SETTINGS, weight_global=0.0)).student.state_dict()
     assert not torch.equal(scratch["conv1.weight"], state["conv1.weight"])
 
 
@@ -191,9 +192,18 @@ def test_initial_weights_that_do_not_fit(weights: dict[str, Path], tmp_path: Pat
         with pytest.raises(InputError, match=r"lab\.pth.*same depth and width"):
             model(weights, **changes)
     with pytest.raises(InputError, match=r"none\.pth"):
-        SpatialThenTemporal(SETTINGS, tmp_path / "none.pth", weights["lab"])
+        temporal_model(SETTINGS, tmp_path / "none.pth", weights["lab"])
     with pytest.raises(InputError, match=r"none\.pth"):
-        SpatialThenTemporal(SETTINGS, weights["lab"], tmp_path / "none.pth")
+        temporal_model(SETTINGS, weights["lab"], tmp_path / "none.pth")
+
+
+def test_encoders_in_place_of_files(weights: dict[str, Path]) -> None:
+    """The same losses, whether the encoders are opened here or there."""
+    student = open_weights(weights["lab"]).encoder(*STUDENT)
+    given = SpatialThenTemporal(SETTINGS, student, open_weights(weights["rgb"]).encoder(*STANDARD), "rgb").train()
+    found, expected = given(pairs(), 1), model(weights, "rgb")(pairs(), 1)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
 def test_sizes_that_do_not_divide(weights: dict[str, Path]) -> None:

@@ -9,9 +9,10 @@ import torch
 
 from stt_core.checkpoints import save_weights
 from stt_core.encoder import random_encoder
-from stt_core.temporal import SpatialThenTemporal, TemporalSettings
+from stt_core.temporal import TemporalSettings
 from stt_core.training.loop import EpochBatches
 from stt_core.training.pairs import FramePairs
+from stt_core.training.train_temporal import temporal_model
 from stt_study import balance
 from stt_study.balance import carried_weights, forget_weight, gradient_norms
 
@@ -96,7 +97,7 @@ def test_gradient_norms_by_backward(pairs: Pairs, initial: Path, teacher: Path) 
     expected = {}
     for name, terms in {"reconstruction": ("fine", "coarse"), "local": ("local",), "global": ("global",)}.items():
         norms = []
-        model = SpatialThenTemporal(replace(SETTINGS, **ones), initial, teacher).train()
+        model = temporal_model(replace(SETTINGS, **ones), initial, teacher).train()
         for channel, batch in zip((1, 2), batches, strict=True):
             model.zero_grad()
             losses = model(batch, channel)
@@ -113,7 +114,7 @@ def test_learning_without_forgetting_pulls_as_hard_as_what_it_replaces(pairs: Pa
     items, norms = pairs(64), {"global": [], "forget": []}
     batches = [torch.stack([items[address] for address in batch]) for batch in EpochBatches(len(items), 2, 4)]
     settings = replace(SETTINGS, weight_global=7.0, weight_forget=weight)
-    model = SpatialThenTemporal(settings, initial, initial).train()
+    model = temporal_model(settings, initial, initial).train()
     for step, batch in enumerate(batches):
         for name, found in norms.items():
             model.zero_grad()

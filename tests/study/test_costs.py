@@ -63,7 +63,7 @@ def test_known_figures_of_a_resnet_18() -> None:
 
 
 def test_the_count_is_pytorchs_own() -> None:
-    model = SpatialThenTemporal(replace(TEMPORAL, weight_global=0.0), None, None).train()
+    model = SpatialThenTemporal(replace(TEMPORAL, weight_global=0.0)).train()
     with FlopCounterMode(display=False) as counter:
         pairs = torch.zeros(4, 2, 3, 64, 64, dtype=torch.uint8)
         sum(model(pairs, 1).values()).backward()
@@ -100,7 +100,7 @@ def test_operations_are_in_proportion_to_the_batch_and_divided_among_gpus() -> N
 
 
 def test_memory_of_weights_and_optimizer() -> None:
-    model = SpatialThenTemporal(replace(TEMPORAL, weight_global=0.0), None, None)
+    model = SpatialThenTemporal(replace(TEMPORAL, weight_global=0.0))
     cost = costs.temporal_cost(replace(TEMPORAL, weight_global=0.0))
     trained = sum(p.numel() for p in model.student.parameters() if p.requires_grad)
     assert cost.gradients == 4 * trained

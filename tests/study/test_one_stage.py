@@ -46,7 +46,7 @@ def test_losses_are_those_of_the_two_steps() -> None:
     model = OneStage(SETTINGS).train()
     alone = MoCo(SPATIAL).train()
     alone.load_state_dict(model.spatial.state_dict())
-    temporal = SpatialThenTemporal(TEMPORAL, None, None).train()
+    temporal = SpatialThenTemporal(TEMPORAL).train()
     temporal.load_state_dict(model.temporal.state_dict())
     torch.manual_seed(6)
     found = model(images, pairs, 2)
