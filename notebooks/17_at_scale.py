@@ -108,7 +108,7 @@ show(
 show(
     study,
     viz_scale.memory_figure(spread),
-    "The least memory of a step over a GPU's share of the batch, both axes logarithmic; grey lines: the GB that GPUs have. Step one computes its batch in shards, one after another, so that its memory hardly depends on the batch. Computing the encoder's activations again in the backward pass saves what lies between the lines.",
+    "The least memory of a step over a GPU's share of the batch, both axes logarithmic; grey lines: the GB that GPUs have.",
     alt="Two panels of rising lines: memory of step one over images and of step two over pairs on a GPU, with and without computing the encoder twice.",
     name="fig-gpu-memory",
 )

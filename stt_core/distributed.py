@@ -96,9 +96,6 @@ class Scale:
 
     processes: int = 1  # that a notebook starts here for a training, a GPU each; 0 = as many as there are GPUs
     workers: int = 0  # that decode, of every process; 0 = the process itself, which then keeps decoded images in memory
-    recompute: bool = (
-        False  # activations of the encoder are computed again in the backward pass (gradient checkpointing)
-    )
     compile: bool = False  # torch.compile of the student or the query encoder
     tensorboard: bool = False  # events for TensorBoard beside metrics.csv
     device: str = "auto"  # that trains: "cuda", "cpu", or what there is

@@ -4,19 +4,15 @@ Frame by frame, each cell of a query frame looks at the context frames' cells wi
 most similar ones of all context frames together, and takes their (soft, propagated) labels, weighted by a softmax.
 """
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from stt_core import shortlist
 from stt_core.affinity import affinity, apply_affinity
 from stt_core.errors import InputError
 from stt_core.ranges import check_above, check_choice, check_least
-
-PARTS = 300e6  # bytes of features split once for all frames, a third of the time; larger ones are split when needed
 
 
 class Context:
@@ -92,7 +88,6 @@ class Context:
             query,
             self.features[used],
             first_twice=self.first_twice and self.with_first and first_precedes,
-            parts=None if self.parts is None else self.parts[used],
             **self.settings,
         )
         labels = apply_affinity(indices, weights, self.labels[used]).view(*query.shape[:2], -1)  # (H, W, K)
@@ -113,15 +108,9 @@ class Context:
         if self.features is None:
             self.shape = torch.Size([cells.shape[2], *cells.shape[:2]])
             self.features, self.labels = cells.new_empty(slots, *cells.shape), labels.new_empty(slots, *labels.shape)
-            size = (slots, *self.shape[1:], shortlist.length(self.shape[0]))
-            seen = slots * (2 * self.settings["radius"] + 1) ** 2 * self.shape[0]
-            kept = shortlist.pays(cells.device, seen) and 2 * math.prod(size) <= PARTS
-            self.parts = cells.new_empty(size, dtype=torch.bfloat16) if kept else None
         slot = 1 + (t - 1) % self.num_preceding if t and self.num_preceding else 0
         if t == 0 or slot:
             self.features[slot], self.labels[slot] = cells, labels
-            if self.parts is not None:
-                shortlist.split(cells, out=self.parts[slot])
 
 
 def _check_finite(values: Tensor, what: str) -> None:

@@ -14,7 +14,6 @@ def plan(
     gpu: str = "h100",
     seeds: int | None = None,
     rows: Literal["headline", "all"] | None = None,
-    recompute: bool = False,
     reached: tuple[float, float] | None = None,
     measure: bool = False,
     steps: int = 5,
@@ -31,7 +30,6 @@ def plan(
         gpu: which: h100, a100, a100-40, l40s, rtx4090 or v100.
         seeds: of every training; the profile's if not given.
         rows: ways to train, headline or all; the profile's if not given.
-        recompute: compute the encoder's activations again in the backward pass.
         reached: two shares of the rate that the data sheet allows, between which the truth is assumed to lie.
         measure: run steps on this machine, too, each with a GPU's share of the batch; on a processor with a part of it. What
             they took is noted for `make cluster`.
@@ -56,7 +54,7 @@ def plan(
     if steps < 1:
         raise InputError(f"--steps is {steps}; give 1 or more.")
     loaded, on, reached = load_profile(profile), of_name(gpu), reached or REACHED
-    budget = Budget(loaded, gpus, rows, recompute)
+    budget = Budget(loaded, gpus, rows)
     seeds = loaded.seeds if seeds is None else seeds
     low, high = assumed(reached, seeds)
     jobs = budget.jobs()
@@ -74,9 +72,7 @@ def plan(
     most = max(job.cost.memory for job in jobs) / 1e9
     print(f"\nThe largest training needs at least {brief(most)} GB of the {on.memory:g} GB of a GPU.")
     if most > 0.9 * on.memory:
-        print("That is too much: take more GPUs, --recompute, or temporal.accumulate in the profile.")
-    if loaded.spatial.shards % gpus:
-        print(f"To train on {gpus} GPUs, set spatial.shards to a multiple of {gpus}, as the estimate does.")
+        print("That is too much: take more GPUs, or temporal.accumulate in the profile.")
     if measure:
         _measure(budget, steps, runs / loaded.profile / "throughput.json")
 
@@ -93,7 +89,7 @@ def _measure(budget: "Budget", steps: int, note: Path) -> None:
         ("one", budget.step_one(), budget.profile.spatial),
         ("two", budget.step_two(), budget.profile.temporal),
     ):
-        found = measure(settings, job.cost, steps=steps, recompute=budget.recompute, teacher=budget.teacher)
+        found = measure(settings, job.cost, steps=steps, teacher=budget.teacher)
         rows[job.title], took[name] = found.summary(job.steps), found.seconds
     print(f"\nMeasured on {found.device}, {steps} steps each, their median:\n")
     print(rounded(pd.DataFrame.from_dict(rows, orient="index")).to_string())

@@ -17,9 +17,7 @@ def memory_figure(table: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
     sizes = sorted({gpu.memory for gpu in GPUS.values()})
     for axis, (step, rows) in zip(axes, table.groupby("step"), strict=True):
-        for (again, of), marker in zip(rows.groupby("recompute"), "os", strict=False):
-            label = "encoder computed twice" if again else "all kept"
-            axis.plot(of["items"], of["GB"], marker=marker, linestyle="--" if again else "-", label=label)
+        axis.plot(rows["items"], rows["GB"], marker="o")
         for size in sizes:
             axis.axhline(size, color="0.6", linewidth=0.8, zorder=0)
             axis.annotate(
@@ -28,14 +26,12 @@ def memory_figure(table: pd.DataFrame) -> Figure:
         axis.set(xscale="log", yscale="log", title=step, xlabel="images a GPU" if step == "step one" else "pairs a GPU")
         _plain(axis, sorted(set(rows["items"])))
     axes[0].set_ylabel("GB, at least")
-    axes[0].legend(fontsize=8)
     return figure
 
 
 def hours_figure(table: pd.DataFrame, names: Sequence[str] = ("h100", "a100", "v100")) -> Figure:
     """Hours from start to end over GPUs, a panel a step: a band from the faster to the slower estimate for each GPU."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    table = table[~table["recompute"]]
     for axis, (step, rows) in zip(axes, table.groupby("step"), strict=True):
         for name, colour, marker in zip(names, sns.color_palette(PALETTE_NAME), "osD^", strict=False):
             slow, fast = ([job.hours(GPUS[name], reached) for job in rows["job"]] for reached in sorted(REACHED))

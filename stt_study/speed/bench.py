@@ -4,7 +4,6 @@ The references are the released code's schemes, written after its description: c
 them in one go. Times are medians of interleaved repeats after one that isn't counted.
 """
 
-import math
 import platform
 import statistics
 import time
@@ -18,11 +17,9 @@ import torch.nn.functional as F
 from skimage import data as photographs
 from torch import Tensor
 
-from stt_core import shortlist
 from stt_core.affinity import affinity, apply_affinity
 from stt_core.encoder import INFERENCE, folded, random_encoder
 from stt_core.errors import InputError
-from stt_core.propagation import PARTS
 from stt_core.provenance import processor
 from stt_core.ranges import check_least
 from stt_study.benchmarks.metrics import frame_scores
@@ -101,7 +98,6 @@ def machine() -> dict:
         "processor": processor(),
         "threads": torch.get_num_threads(),
         "rates": rates,
-        "bfloat16 matrix units": shortlist.pays(torch.device("cpu"), shortlist.WORTHWHILE),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
@@ -120,7 +116,7 @@ def interleaved(ways: dict[str, Callable], repeats: int) -> dict[str, list[float
 
 
 def propagation_case(name: str, features: Tensor, radius: int, settings: BenchSettings) -> list[dict]:
-    """One frame's propagation, features (S + 1, H, W, C): the released scheme, float32 tiles, the shortlist if it pays."""
+    """One frame's propagation, features (S + 1, H, W, C): the released scheme, and ours."""
     query, context = features[-1], features[:-1]
     labels = torch.rand(*context.shape[:3], 4)
     height, width, channels = query.shape
@@ -130,21 +126,14 @@ def propagation_case(name: str, features: Tensor, radius: int, settings: BenchSe
     window *= sum(min(x, radius) + min(width - 1 - x, radius) + 1 for x in range(width))
     work = 2.0 * window * len(context) * channels
 
-    split_size = (*context.shape[:3], shortlist.length(channels))
-    fits = 2 * math.prod(split_size) <= PARTS  # as `Context` decides: split once, then kept for all frames
-    parts = shortlist.split(context, torch.empty(split_size, dtype=torch.bfloat16)) if fits else None
-
-    def ours(rough: bool) -> Tensor:
-        how = {"radius": radius, "topk": TOPK, "temperature": TEMPERATURE, "rough": rough, "parts": parts}
-        indices, weights = affinity(query, context, **how)
+    def ours() -> Tensor:
+        indices, weights = affinity(query, context, radius=radius, topk=TOPK, temperature=TEMPERATURE)
         return apply_affinity(indices, weights, labels)
 
     ways = {
         "released scheme": lambda: released_scheme(query, context, labels, radius, chunks),
-        "tiles, float32": lambda: ours(False),
+        "tiles, float32": ours,
     }
-    if shortlist.pays(query.device, round(window) * len(context) * channels // (height * width)):
-        ways["tiles, shortlist"] = lambda: ours(True)
     times = interleaved(ways, (settings.repeats + 1) // 2 if chunks else settings.repeats)  # stride 4 takes minutes
     expected, gap, cells, count = ways["released scheme"]()
     clear = gap > 1e-6  # elsewhere rounding may choose another pair, which is as good

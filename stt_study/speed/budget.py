@@ -41,19 +41,18 @@ class Budget:
     Args:
         gpus: that share every batch.
         rows: "headline" or "all" ways to train; None = the profile's.
-        recompute: of the encoder, for less memory.
 
     Raises:
         InputError: a number of GPUs or rows that doesn't exist, or a batch that can't be divided.
     """
 
-    def __init__(self, profile: Profile, gpus: int = 1, rows: str | None = None, recompute: bool = False) -> None:
+    def __init__(self, profile: Profile, gpus: int = 1, rows: str | None = None) -> None:
         self.rows = rows or profile.rows
         if self.rows not in ("headline", "all"):
             raise InputError(f"--rows is {self.rows}; give headline or all.")
         if gpus < 1:
             raise InputError(f"--gpus is {gpus}; give 1 or more.")
-        self.profile, self.gpus, self.recompute = profile, gpus, recompute or profile.scale.recompute
+        self.profile, self.gpus = profile, gpus
 
     @cached_property
     def teacher(self) -> tuple[int, float]:
@@ -67,7 +66,7 @@ class Budget:
     def step_one(self) -> Job:
         """Step one for the student."""
         spatial = self.profile.spatial
-        return Job("step one, Lab", spatial_cost(spatial, self.gpus, self.recompute), spatial.steps, self.gpus)
+        return Job("step one, Lab", spatial_cost(spatial, self.gpus), spatial.steps, self.gpus)
 
     def step_two(self, variant: str = "full") -> Job:
         """Step two of a variant of `VARIANTS`; both at once for the one that sums them."""
@@ -80,7 +79,7 @@ class Budget:
         teacher = (own.depth, own.width) if temporal.weight_forget else self.teacher
         # Rate and share change no operation: variants that differ in them are counted once.
         alike = replace(temporal, lr=1.0, local=replace(temporal.local, share=0.7))
-        cost = temporal_cost(alike, self.gpus, self.recompute, teacher)
+        cost = temporal_cost(alike, self.gpus, teacher)
         return Job(way.title, cost, temporal.steps, self.gpus)
 
     def jobs(self) -> list[Job]:
@@ -178,15 +177,14 @@ def evaluation_table(profile: Profile, on: Gpu, reached: tuple[float, float] = R
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def over_gpus(profile: Profile, counts: Iterable[int], recompute: Iterable[bool] = (False, True)) -> pd.DataFrame:
-    """Both steps on one GPU to many, one row each: "step", "gpus", "items" a GPU, "recompute", "GB", and the "job"."""
+def over_gpus(profile: Profile, counts: Iterable[int]) -> pd.DataFrame:
+    """Both steps on one GPU to many, one row each: "step", "gpus", "items" a GPU, "GB", and the "job"."""
     rows = []
-    for again in recompute:
-        for gpus in counts:
-            budget = Budget(profile, gpus, recompute=again)
-            for step, job in (("step one", budget.step_one()), ("step two", budget.step_two())):
-                size = {"items": job.cost.items, "GB": job.cost.memory / 1e9}
-                rows.append({"step": step, "gpus": gpus, "recompute": again, **size, "job": job})
+    for gpus in counts:
+        budget = Budget(profile, gpus)
+        for step, job in (("step one", budget.step_one()), ("step two", budget.step_two())):
+            size = {"items": job.cost.items, "GB": job.cost.memory / 1e9}
+            rows.append({"step": step, "gpus": gpus, **size, "job": job})
     return pd.DataFrame(rows)
 
 

@@ -19,7 +19,6 @@ from stt_core.errors import InputError
 from stt_core.propagation import Inference
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import TemporalSettings
-from stt_core.training.recompute import recompute as recomputed
 from stt_core.training.train_temporal import temporal_model
 from stt_study.one_stage import OneStage, OneStageSettings
 from stt_study.speed.meter import Op, metered
@@ -64,32 +63,22 @@ def share(batch: int, gpus: int, parts: int = 1) -> int:
 
 
 @lru_cache(maxsize=64)
-def spatial_cost(settings: SpatialSettings, gpus: int = 1, recompute: bool = False) -> Cost:
-    """Step one: two views of every image, query and key, and the queue.
-
-    Args:
-        recompute: of the encoder, see `recompute.recompute`.
-    """
-    parts = 1 if settings.shards % gpus else settings.shards // gpus
+def spatial_cost(settings: SpatialSettings, gpus: int = 1) -> Cost:
+    """Step one: two views of every image, query and key, and the queue."""
+    parts = max(1, settings.shards // gpus)
     items = parts * share(settings.batch, gpus, parts)
     model = _quietly(lambda: MoCo(replace(settings, batch=items, shards=parts)))
     model.augment = nn.Identity()
-    if recompute:
-        recomputed(model.encoder_q)
 
     def losses() -> Iterator[Tensor]:
         images = torch.empty(items, 3, settings.size, settings.size, dtype=torch.uint8)
-        for part in range(model.prepare(images)):
-            yield model.contrast(part)[0]
-        model.enqueue()
+        yield model(images)[0]
 
     return _counted(model, items, losses, settings.precision, moments=1)  # SGD's momentum
 
 
 @lru_cache(maxsize=64)
-def temporal_cost(
-    settings: TemporalSettings, gpus: int = 1, recompute: bool = False, teacher: tuple[int, float] | None = None
-) -> Cost:
+def temporal_cost(settings: TemporalSettings, gpus: int = 1, teacher: tuple[int, float] | None = None) -> Cost:
     """Step two: the student on both frames, the frozen teacher where a weight asks for one, and the losses.
 
     Args:
@@ -99,8 +88,6 @@ def temporal_cost(
     with TemporaryDirectory() as folder:
         path = random_teacher(settings, Path(folder), teacher)
         model = _quietly(lambda: temporal_model(settings, None, path))
-    if recompute:
-        recomputed(model.student)
 
     def losses() -> Iterator[Tensor]:
         pairs = torch.empty(items, 2, 3, settings.size, settings.size, dtype=torch.uint8)

@@ -69,7 +69,6 @@ def measure(
     cost: Cost,
     *,
     steps: int = 5,
-    recompute: bool = False,
     teacher: tuple[int, float] | None = None,
 ) -> Measured:
     """Time steps of step one or two, augmentation included, reading and decoding not, on one process.
@@ -87,7 +86,7 @@ def measure(
     on_gpu = torch.cuda.is_available()
     items = cost.items if on_gpu else fitting(cost)
     run = replace(settings, batch=items, steps=WARM_UP + steps + 1, warmup=0)  # the last one ends the one before
-    scale = Scale(recompute=recompute)
+    scale = Scale()
     with TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         if isinstance(settings, SpatialSettings):

@@ -143,14 +143,6 @@ def test_kept_memory_is_what_autograd_saves() -> None:
         assert kept == pytest.approx(expected, abs=64)  # counters of a few bytes
 
 
-def test_recomputing_trades_operations_for_memory() -> None:
-    usual, again = (costs.temporal_cost(TEMPORAL, recompute=again) for again in (False, True))
-    assert again.kept < usual.kept
-    assert again.peak <= usual.peak
-    assert usual.flops < again.flops < 1.5 * usual.flops
-    assert costs.spatial_cost(SPATIAL, recompute=True).kept < costs.spatial_cost(SPATIAL).kept
-
-
 def test_half_precision_halves_what_autocast_converts() -> None:
     many = replace(SPATIAL, batch=256, queue=256)  # beside which 16-bit copies of the weights are little
     whole, mixed = (costs.spatial_cost(replace(many, precision=name)) for name in ("32-true", "bf16-mixed"))
