@@ -5,14 +5,17 @@ most similar ones of all context frames together, and takes their (soft, propaga
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from stt_core.affinity import affinity, apply_affinity
 from stt_core.errors import InputError
-from stt_core.ranges import check_above, check_choice, check_least
+from stt_core.settings import checked
+
+Pixels = Annotated[int, Field(ge=1)]
 
 
 class Context:
@@ -193,28 +196,22 @@ def propagate(
     return torch.stack(list(labels))
 
 
-@dataclass(frozen=True)
+@checked
 class Inference:
     """Settings of label propagation. The defaults are the paper's on DAVIS-2017 at stride 8."""
 
-    resize: int | tuple[int, int] | None = 480  # short side, or (height, width), in px; None = as it is
-    num_preceding: int = 20  # frames
-    radius: int = 12  # cells, neighbour range // 2
-    topk: int = 10
-    temperature: float = 0.07
+    # Short side, or (height, width), in px; None = as it is.
+    resize: Pixels | tuple[Pixels, Pixels] | None = 480
+    num_preceding: int = Field(20, ge=0)  # frames
+    radius: int = Field(12, ge=0)  # cells, neighbour range // 2
+    topk: int = Field(10, ge=1)
+    temperature: float = Field(0.07, ge=1e-30)  # below, float32 has no cosine / temperature
     with_first: bool = True  # frame 0 stays in the context
-    window: str = "square"  # |dy|, |dx| <= radius; or "circle": dy^2 + dx^2 < radius^2
+    window: Literal["square", "circle"] = "square"  # |dy|, |dx| <= radius; or dy^2 + dx^2 < radius^2
     first_windowed: bool = True  # False: a query sees all of frame 0, though only a window of the others
     first_twice: bool = True  # frame 0 counts twice while it is among the preceding frames
 
     def __post_init__(self) -> None:
-        sides = self.resize if isinstance(self.resize, tuple) else (self.resize,)
-        if any(side is not None and side < 1 for side in sides):
-            raise InputError(f"resize is {self.resize}; give 1 px or more.")
-        check_least(self, num_preceding=0, radius=0, topk=1)
-        check_above(self, temperature=0)
-        check_least(self, temperature=1e-30)  # less, and float32 has no cosine / temperature
-        check_choice(self, window=("square", "circle"))
         if self.window == "circle" and not self.radius:
             raise InputError("radius is 0, which leaves nothing of a circle; give 1 or more, or the window square.")
 

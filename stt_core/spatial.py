@@ -1,55 +1,48 @@
 """Step one: spatially discriminative features from images, by momentum contrast (MoCo; paper section 1)."""
 
 from copy import deepcopy
-from dataclasses import dataclass
+from typing import Literal
 
 import kornia.augmentation as K
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from stt_core import distributed as processes
 from stt_core.batch_norm import split_norms
 from stt_core.color import normalize_rgb, rgb_to_lab
-from stt_core.encoder import LAYOUTS, STANDARD, Encoder
+from stt_core.encoder import STANDARD, Encoder
 from stt_core.errors import InputError
-from stt_core.ranges import PRECISIONS, check_above, check_choice, check_least
+from stt_core.settings import Precision, checked
 
 
-@dataclass(frozen=True)
+@checked
 class SpatialSettings:
     """Step one. Defaults are MoCo v2's on ImageNet (200 epochs of 1.28 M images in batches of 256)."""
 
-    depth: int = 18
-    width: float = 1.0
-    input: str = "lab"  # "lab" for the student's initialisation, "rgb" for a teacher
-    size: int = 224  # px, both views
-    load_size: int = 256  # px, short side of the decoded image
-    batch: int = 256
-    steps: int = 1_000_000
-    warmup: int = 0  # steps
-    lr: float = 0.03
-    weight_decay: float = 1e-4
+    depth: Literal[18, 50] = 18
+    width: float = Field(1.0, ge=1 / 64)
+    input: Literal["lab", "rgb"] = "lab"  # "lab" for the student's initialisation, "rgb" for a teacher
+    size: int = Field(224, ge=1)  # px, both views
+    load_size: int = Field(256, ge=1)  # px, short side of the decoded image
+    batch: int = Field(256, ge=2)  # a single image at a single cell has no batch statistics
+    steps: int = Field(1_000_000, ge=1)
+    warmup: int = Field(0, ge=0)  # steps
+    lr: float = Field(0.03, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
     queue: int = 65_536  # negatives
-    momentum: float = 0.999  # of the key encoder
-    temperature: float = 0.2
-    dim: int = 128  # of the embedding that is compared
-    shards: int = (
-        1  # of a batch, each with its own batch statistics and shuffled keys (MoCo: 8 GPUs); at least one a process
-    )
-    precision: str = "32-true"  # as Lightning Fabric names it
-    seed: int = 0
+    momentum: float = Field(0.999, ge=0, le=1)  # of the key encoder
+    temperature: float = Field(0.2, gt=0)
+    dim: int = Field(128, ge=1)  # of the embedding that is compared
+    # Of a batch, each with its own batch statistics and shuffled keys (MoCo: 8 GPUs); at least one a process.
+    shards: int = Field(1, ge=1)
+    precision: Precision = "32-true"
+    seed: int = Field(0, ge=0)
 
     def __post_init__(self) -> None:
-        check_choice(self, depth=tuple(LAYOUTS), input=("lab", "rgb"), precision=PRECISIONS)
-        # Batch statistics of a single image at a single cell are none.
-        check_least(
-            self, width=1 / 64, size=1, load_size=1, batch=2, steps=1, warmup=0, weight_decay=0, dim=1, shards=1
-        )
-        check_least(self, queue=self.batch, momentum=0, seed=0)
-        check_above(self, lr=0, temperature=0)
-        if self.momentum > 1:
-            raise InputError(f"momentum is {self.momentum}; give 0 to 1.")
+        if self.queue < self.batch:
+            raise InputError(f"queue is {self.queue}; give {self.batch}, which is the batch, or more.")
 
 
 class MoCo(nn.Module):

@@ -8,48 +8,43 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field, PositiveInt
 from skimage import data as photographs
 from torch import Tensor
 
 from stt_core.affinity import affinity, apply_affinity
 from stt_core.encoder import INFERENCE, folded, random_encoder
-from stt_core.errors import InputError
 from stt_core.provenance import processor
-from stt_core.ranges import check_least
+from stt_core.settings import checked
 from stt_study.benchmarks.metrics import frame_scores
 from stt_study.speed.memory import memory
 from stt_study.speed.plain import TEMPERATURE, TOPK, official_scheme, released_scheme
 
 
-@dataclass(frozen=True)
+@checked
 class BenchSettings:
     """What is measured. The sizes are those of DAVIS at 480p."""
 
-    repeats: int = 5  # half as many at stride 4 and for the growth
-    height: int = 480  # px of the frame; features have a stride-th of it
-    width: int = 854
-    channels: int = 256
-    context: int = 21  # frames
-    radius: int = 12  # cells at stride 8
-    radius_fine: int = 35  # cells at stride 4; 0 leaves stride 4 out
-    chunks: int = 12  # of 32 queries: where the reference takes minutes, it is timed on so many and projected
-    heights: tuple[int, ...] = (24, 36, 48, 60, 72)  # cells: maps over which the growth of the cost is measured
-    radii: tuple[int, ...] = (4, 8, 12, 16, 20)  # cells, likewise, on the middle map
-    videos: tuple[int, ...] = (50, 2000)  # frames of videos whose memory is compared
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_least(
-            self, repeats=1, height=1, width=1, channels=1, context=1, radius=0, radius_fine=0, chunks=1, seed=0
-        )
-        if min(*self.heights, *self.radii, *self.videos, 1) < 1:
-            raise InputError("heights, radii and videos must be lists of numbers above 0.")
+    repeats: int = Field(5, ge=1)  # half as many at stride 4 and for the growth
+    height: int = Field(480, ge=1)  # px of the frame; features have a stride-th of it
+    width: int = Field(854, ge=1)
+    channels: int = Field(256, ge=1)
+    context: int = Field(21, ge=1)  # frames
+    radius: int = Field(12, ge=0)  # cells at stride 8
+    radius_fine: int = Field(35, ge=0)  # cells at stride 4; 0 leaves stride 4 out
+    chunks: int = Field(
+        12, ge=1
+    )  # of 32 queries: where the reference takes minutes, it is timed on so many and projected
+    heights: tuple[PositiveInt, ...] = (24, 36, 48, 60, 72)  # cells: maps over which the growth of the cost is measured
+    radii: tuple[PositiveInt, ...] = (4, 8, 12, 16, 20)  # cells, likewise, on the middle map
+    videos: tuple[PositiveInt, ...] = (50, 2000)  # frames of videos whose memory is compared
+    seed: int = Field(0, ge=0)
 
 
 def run_bench(settings: BenchSettings = BenchSettings(), progress: Callable[[str], None] = print) -> dict:
