@@ -76,9 +76,10 @@ test: check $(VENV)/.cluster  ## everything that CI runs: checks, tests, the who
 	@STT_RUN=runs/smoke $(BIN)/python -m pytest tests/study/test_kills.py -k again
 	@STT_BOOK=runs/smoke/book/html $(BIN)/python -m pytest tests/book/browser
 
-check: $(READY)  ## lint, format, and whether notebooks and their sources agree
+check: $(READY)  ## lint, format, types, and whether notebooks and their sources agree
 	@$(BIN)/ruff check --extend-exclude '*.ipynb' .
 	@$(BIN)/ruff format --check --extend-exclude '*.ipynb' .
+	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m stt_study.engine.pairing check notebooks
 	@$(BIN)/python -m stt_study.figures.glance --check

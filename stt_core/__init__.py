@@ -1,3 +1,42 @@
-"""Spatial-then-Temporal self-supervised learning for video correspondence, as a thin library."""
+"""Spatial-then-Temporal self-supervised learning for video correspondence, as a thin library.
+
+The names below are loaded when they are first asked for, so that importing the package takes no time. Modules within it
+never import from here. The equations are functions of `stt_core.correlation` and `stt_core.losses`.
+
+Example:
+    >>> from stt_core import decode_masks, feature_source, one_hot, propagate, to_grid
+    >>> source = feature_source("weights.pth")
+    >>> features = torch.stack([source(frame) for frame in frames])  # (T, C, h, w) of (H, W, 3) uint8 frames
+    >>> maps = propagate(features, to_grid(one_hot(mask, 2), features.shape[2:], "nearest"))
+    >>> ids = decode_masks(maps[-1], frames[-1].shape[:2])  # (H, W)
+"""
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "checkpoints": "open_weights save_weights Weights",
+    "distributed": "Scale spread",
+    "encoder": "Encoder",
+    "errors": "InputError",
+    "features": "FeatureSource feature_source",
+    "labels": "decode_keypoints decode_masks keypoints_to_maps one_hot read_mask to_grid write_mask",
+    "losses": "LocalDistillation global_distillation_loss local_distillation_loss reconstruction_loss",
+    "propagation": "Context Inference propagate propagate_frames",
+    "spatial": "MoCo SpatialSettings",
+    "temporal": "SpatialThenTemporal TemporalSettings",
+    "training.images": "Images",
+    "training.pairs": "FramePairs",
+    "training.train_spatial": "train_spatial",
+    "training.train_temporal": "train_temporal",
+}
+_MODULES = {name: module for module, names in _HOMES.items() for name in names.split()}
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

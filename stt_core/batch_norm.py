@@ -6,12 +6,14 @@ together again, is said here.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from stt_core.distributed import SumOverProcesses, averaged, count
+from stt_core.distributed import averaged, count
 
 
 class SplitNorm(nn.BatchNorm2d):
@@ -37,7 +39,7 @@ def split_norms(module: nn.Module, parts: int) -> None:
         norm.parts = parts
 
 
-def norms(module: nn.Module) -> list[_BatchNorm]:
+def norms(module: nn.Module) -> list[Any]:
     """Every batch normalisation in a module."""
     return [part for part in module.modules() if isinstance(part, _BatchNorm)]
 
@@ -48,6 +50,11 @@ class SyncedNorm(nn.BatchNorm2d):
     Every process must have a batch of the same size.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W) of x's type; statistics in that of the weights."""
         if not self.training or count() == 1:
@@ -55,9 +62,9 @@ class SyncedNorm(nn.BatchNorm2d):
         # In two passes: a mean of squares minus a squared mean would lose digits.
         values, over = x.to(self.weight.dtype), (0, 2, 3)
         number = values[:, 0].numel() * count()
-        mean = SumOverProcesses.apply(values.sum(over)) / number  # (C)
+        mean = all_reduce(values.sum(over)) / number  # (C)
         centred = values - mean[:, None, None]
-        variance = SumOverProcesses.apply(centred.square().sum(over)) / number  # (C)
+        variance = all_reduce(centred.square().sum(over)) / number  # (C)
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * number / (number - 1), self.momentum)  # kept unbiased, as PyTorch does

@@ -21,14 +21,15 @@ from stt_core.errors import InputError
 from stt_core.files import written_whole
 
 # What old tools leave beside the tensors (NumPy scalars, parsed arguments): plain values, which run nothing when loaded.
-HARMLESS = [
+REBUILDERS: list[Any] = [np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0]]
+HARMLESS: list[Any] = [
     argparse.Namespace,
     np.ndarray,
     np.dtype,
     *{type(np.dtype(code)) for code in "?bBhHiIlLqQefdUS"},
     *(
         (function, f"{package}.multiarray.{function.__name__}")
-        for function in (np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0])
+        for function in REBUILDERS
         for package in ("numpy.core", "numpy._core")  # before and after NumPy 2
     ),
 ]
@@ -95,20 +96,10 @@ NAMINGS = {
     ),
 }
 
-
 PART = re.compile(r"(conv1|bn1|layer[1-4])\.")  # what belongs to an encoder, in torchvision's names
-
-
 WRAPPERS = ("module", "_orig_mod")  # of parallel and of compiled models
-
-
 PREFERRED = ("encoder_q", "backbone", "teacher_backbone", "teacher")  # of several networks in a file
-
-
-NESTING = 6  # levels of dicts; a pickle may hold a dict that holds itself
-
-
-WIDEST = 16  # of anything that is called a ResNet-18 or -50, as a multiple of the 64 channels of its stem
+NESTING = 6  # levels of dicts
 
 
 @dataclass(frozen=True)
@@ -139,7 +130,8 @@ class Weights:
         """One line: what was matched and what was left, such as "w.pth: torchvision names, 120 tensors matched, …"."""
         where = f" after {self.prefix}" if self.prefix else ""
         colours = f"{self.input} input{' assumed' if self.assumed else ''}"
-        left = f"; left: {_listed(self.left, self.prefix)}" if self.left else ""
+        more = f" and {len(self.left) - 4} more" if len(self.left) > 4 else ""
+        left = f"; left: {', '.join(self.left[:4])}{more}" if self.left else ""
         return f"{self.path.name}: {self.naming} names{where}, {len(self.state)} tensors matched, {colours}{left}"
 
     def encoder(self, strides: Sequence[int], pool: str) -> Encoder:
@@ -176,6 +168,11 @@ def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
     Args:
         input: the colours to assume where the file does not say: ours do, and safetensors whose metadata has `input`.
 
+    Example:
+        >>> weights = open_weights("moco_v2_200ep.pth.tar")
+        >>> weights.depth, weights.input, weights.note
+        >>> encoder = weights.encoder(*STANDARD)
+
     Raises:
         InputError: the file is missing, is not a checkpoint, holds no ResNet, or one that an `Encoder` does not match:
             of another depth, with a part missing, of another shape, or more than an `Encoder` has; or one whose values
@@ -187,9 +184,13 @@ def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
         raise InputError(f"{path} holds a {type(content).__name__}, not a state dict; save model.state_dict().")
     tensors = dict(_tensors(content))
     prefix, naming = _place(path, tensors)
-    rules = NAMINGS[naming][1]
-    found = {_renamed(name[len(prefix) :], rules): name for name in tensors if name.startswith(prefix)}
-    found = {ours: theirs for ours, theirs in found.items() if PART.match(ours)}
+    found = {}  # torchvision's name -> the file's
+    for name in tensors:
+        ours = name.removeprefix(prefix)
+        for pattern, replacement in NAMINGS[naming][1].items():
+            ours = re.sub(pattern, replacement, ours)
+        if name.startswith(prefix) and PART.match(ours):
+            found[ours] = name
     state = {ours: tensors[theirs] for ours, theirs in found.items()}
     depth, width = _checked(path, state, found)
     _check_numbers(path, state, found)
@@ -197,13 +198,9 @@ def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
     assumed = str(said) not in ("lab", "rgb")  # other tools may keep anything there
     taken = set(found.values())
     left = tuple(name for name in tensors if name not in taken)
-    return Weights(path, state, depth, width, input if assumed else said, assumed, naming, prefix.rstrip("."), left)
-
-
-def read_weights(path: str | Path, *, input: str = "rgb") -> tuple[dict[str, Tensor], str]:
-    """State of an `Encoder` and its colours, "lab" or "rgb", out of a file; see `open_weights`."""
-    weights = open_weights(path, input=input)
-    return weights.state, weights.input
+    return Weights(
+        path, state, depth, width, input if assumed else str(said), assumed, naming, prefix.rstrip("."), left
+    )
 
 
 def load_encoder(path: str | Path, *, strides, pool: str, input: str = "rgb") -> tuple[Encoder, str]:
@@ -245,12 +242,6 @@ def _rank(prefix: str) -> tuple:
     return len(parts), *(word not in parts for word in PREFERRED)
 
 
-def _renamed(name: str, rules: dict[str, str]) -> str:
-    for pattern, replacement in rules.items():
-        name = re.sub(pattern, replacement, name)
-    return name
-
-
 def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str]) -> tuple[int, float]:
     """Depth and width of the encoder that the state, in torchvision's names, fills; `names` are the file's own."""
     kind, depth = ("bottlenecks", 50) if "layer1.0.conv3.weight" in state else ("basic blocks", 18)
@@ -260,11 +251,6 @@ def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str]) -> tup
         fitting = "ResNet-18, (2, 2, 2, 2) basic blocks, or ResNet-50, (3, 4, 6, 3) bottlenecks"
         raise InputError(f"{path} holds a ResNet of {blocks} {kind}; give weights of a {fitting}.")
     width = len(state["conv1.weight"]) / 64
-    if width > WIDEST:
-        stem = names["conv1.weight"]
-        raise InputError(
-            f"{path} has {64 * width:g} channels in {stem}, not 64; give weights of a ResNet-18 or ResNet-50."
-        )
     with torch.device("meta"):
         own = Encoder(depth, width).state_dict()
     # Older files, torchvision's own among them, have no batch counts; they are of no use here.
@@ -280,15 +266,11 @@ def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str]) -> tup
 
 def _check_numbers(path: Path, state: dict[str, Tensor], names: dict[str, str]) -> None:
     for name, value in state.items():
-        if value.layout != torch.strided or value.is_meta:
-            raise InputError(
-                f"{path} has {names[name]} in a form that is not plain; save model.state_dict() on the CPU."
-            )
         if name.endswith("num_batches_tracked"):
             continue
-        if not value.is_floating_point():
+        if value.layout != torch.strided or value.is_meta or not value.is_floating_point():
             raise InputError(
-                f"{path} has {names[name]} in {value.dtype}; give weights that are floating-point numbers."
+                f"{path} has {names[name]} in {value.dtype}, {value.layout}; give plain floating-point numbers."
             )
         numbers = value.float()  # as an encoder holds them
         if not torch.isfinite(numbers).all() or (name.endswith("running_var") and (numbers < 0).any()):
@@ -296,14 +278,3 @@ def _check_numbers(path: Path, state: dict[str, Tensor], names: dict[str, str]) 
                 f"{path} has NaN, infinite or impossible values in {names[name]}: its training diverged or the file is "
                 "damaged; give other weights."
             )
-
-
-def _listed(names: Sequence[str], prefix: str, most: int = 8) -> str:
-    """Names, those of one branch beside the prefix or after it taken together where there are more than two."""
-    trunk, groups = [part for part in prefix.split(".") if part], {}
-    for name in names:
-        parts = name.split(".")
-        shared = next((i for i, part in enumerate(trunk) if i >= len(parts) or part != parts[i]), len(trunk))
-        groups.setdefault(".".join(parts[: shared + 1]), []).append(name)
-    shown = [", ".join(group) if len(group) < 3 else f"{key}.* ({len(group)})" for key, group in groups.items()]
-    return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")

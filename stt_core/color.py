@@ -69,5 +69,5 @@ def _check_image(rgb: Tensor) -> None:
 
 
 def _standardise(image: Tensor, offset: tuple[float, ...], scale: tuple[float, ...]) -> Tensor:
-    offset, scale = (torch.tensor(v, dtype=image.dtype, device=image.device).view(3, 1, 1) for v in (offset, scale))
-    return (image - offset) / scale
+    shift, factor = (torch.tensor(v, dtype=image.dtype, device=image.device).view(3, 1, 1) for v in (offset, scale))
+    return (image - shift) / factor

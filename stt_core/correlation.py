@@ -74,7 +74,7 @@ def correlation(
     if radius is not None:
         if query.shape != reference.shape:
             raise ValueError(f"a window needs maps of one size, got {query.shape[2:]} and {reference.shape[2:]}.")
-        outside = ~window_mask(*query.shape[2:], radius, query.device)
+        outside = ~window_mask(query.shape[2], query.shape[3], radius, query.device)
         logits = logits.masked_fill_(outside, -torch.inf)  # in place: these maps are the largest of all
     return logits.softmax(dim=2)
 

@@ -18,7 +18,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from stt_core.errors import InputError
-from stt_core.settings import checked
+from stt_core.settings import Precision, checked
 from stt_core.signals import Stopped, stopped_by_signals
 
 PATIENCE = timedelta(hours=12)  # that one process waits for another: sequences of a benchmark differ in length
@@ -60,22 +60,6 @@ def averaged(values: Tensor) -> Tensor:
     return total / count()
 
 
-class SumOverProcesses(torch.autograd.Function):
-    """Sum over processes of a tensor; so is its gradient, since every process's loss depends on every summand."""
-
-    @staticmethod
-    def forward(ctx, own: Tensor) -> Tensor:
-        total = own.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        total = gradient.clone()
-        dist.all_reduce(total)
-        return total
-
-
 @contextmanager
 def together() -> Iterator[None]:
     """Join the processes of `torchrun` for work that shares files, not gradients; nothing happens outside of it."""
@@ -106,7 +90,7 @@ class Scale:
 ALONE = Scale()
 
 
-def start(precision: str, scale: Scale = ALONE) -> Fabric:
+def start(precision: Precision, scale: Scale = ALONE) -> Fabric:
     """Device, precision and, under `torchrun`, the group of processes, each with one device.
 
     Args:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +70,7 @@ class Encoder(nn.Module):
         return features
 
 
-def _stage(block: type, inputs: int, planes: int, count: int, stride: int) -> nn.Sequential:
+def _stage(block: Any, inputs: int, planes: int, count: int, stride: int) -> nn.Sequential:
     outputs = planes * block.expansion
     shortcut = None
     if stride != 1 or inputs != outputs:

@@ -86,7 +86,7 @@ def feature_source(
         found = open_weights(weights, input=input)
         encoder, colours, note = found.encoder(strides, pool), found.input, found.note
         identity = f"{file_hash(weights)}-{colours}"
-    encoder = folded(encoder).to(device, memory_format=torch.channels_last)
+    encoder = folded(encoder).to(device).to(memory_format=torch.channels_last)
     prepare = rgb_to_lab if colours == "lab" else normalize_rgb
     rounds = precision == "bfloat16"
 

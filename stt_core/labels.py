@@ -16,7 +16,7 @@ from stt_core.pictures import opened
 def _palette() -> np.ndarray:
     index = np.arange(256)[:, None]
     # The bits of an index, lowest first, go in turn to the highest bits of R, G and B.
-    return sum(((index >> (3 * k + np.arange(3))) & 1) << (7 - k) for k in range(3)).astype(np.uint8)
+    return np.sum([((index >> (3 * k + np.arange(3))) & 1) << (7 - k) for k in range(3)], axis=0).astype(np.uint8)
 
 
 PALETTE = _palette()

@@ -5,7 +5,7 @@ most similar ones of all context frames together, and takes their (soft, propaga
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -18,48 +18,84 @@ from stt_core.settings import checked
 Pixels = Annotated[int, Field(ge=1)]
 
 
+@checked
+class Inference:
+    """Settings of label propagation. The defaults are the paper's on DAVIS-2017 at stride 8.
+
+    The context of frame t is frame 0 (`with_first`) and the frames t - `num_preceding` .. t - 1. As in the released code,
+    frame 0 counts twice while it is also one of the latter, and its window is the same as theirs.
+    """
+
+    # Short side, or (height, width), in px; None = as it is.
+    resize: Pixels | tuple[Pixels, Pixels] | None = 480
+    num_preceding: int = Field(20, ge=0)  # frames; 0 (only frame 0) needs `with_first`
+    radius: int = Field(12, ge=0)  # cells, half the neighbour range of the released code
+    topk: int = Field(10, ge=1)  # cells kept for a query, of all context frames together
+    # Of the softmax over the kept cosine similarities; beyond these limits, float32 has no cosine / temperature.
+    temperature: float = Field(0.07, ge=1e-30, le=1e30)
+    with_first: bool = True  # frame 0 stays in the context for the whole clip
+    window: Literal["square", "circle"] = "square"  # |dy|, |dx| <= radius; or dy^2 + dx^2 < radius^2 (CRW, VFS)
+    first_windowed: bool = True  # False: a query sees all of frame 0, though only a window of the others (CRW)
+    first_twice: bool = True  # False: frame 0 counts once, also while it is among the preceding frames (DINO)
+
+    def __post_init__(self) -> None:
+        if self.window == "circle" and not self.radius:
+            raise InputError("radius is 0, which leaves nothing of a circle; give 1 or more, or the window square.")
+
+    def check_context(self) -> None:
+        """InputError for settings that leave nothing to look at."""
+        if not (self.with_first or self.num_preceding):
+            raise InputError("num_preceding is 0 and with_first is off, which leaves no context; give 1 or more.")
+        if not (self.first_windowed or self.with_first):
+            raise InputError("first_windowed is off, but so is with_first: there is no first frame to be seen whole.")
+
+    def check(self) -> None:
+        """InputError for a `topk` that no query can ever find: a slip in a profile or on a command line.
+
+        Propagation itself takes all there are, which a study of it may want.
+        """
+        self.check_context()
+        most = self.cells * (self.num_preceding + self.with_first)
+        if self.first_windowed and self.topk > most:
+            raise InputError(
+                f"topk is {self.topk}, but the windows of all context frames hold no more than {most} cells; lower it, or "
+                "give a larger radius or num_preceding."
+            )
+
+    @property
+    def cells(self) -> int:
+        """Of a whole window, or 31,000 of a large circle's."""
+        if self.window == "square":
+            return (2 * self.radius + 1) ** 2
+        radius = min(self.radius, 100)  # enough for any `topk`; a slip of the pen shall not take minutes
+        reach = range(-radius, radius + 1)
+        return sum(dy**2 + dx**2 < radius**2 for dy in reach for dx in reach)
+
+    def propagation(self) -> dict:
+        """The settings of `propagate_frames`: all but the size."""
+        return {name: value for name, value in vars(self).items() if name != "resize"}
+
+
 class Context:
     """Frame 0 and the preceding frames of a video, with their labels: what the next frame takes its labels from.
 
     A video whose propagation was stopped goes on by `put` of frame 0 and of the `num_preceding` latest frames.
 
     Args:
-        as for `propagate`; raises ValueError for one out of its range.
+        settings: fields of `Inference`, but for `resize`.
+
+    Raises:
+        InputError: a setting out of its range.
     """
 
-    def __init__(
-        self,
-        *,
-        num_preceding: int = 20,
-        radius: int = 12,
-        topk: int = 10,
-        temperature: float = 0.07,
-        with_first: bool = True,
-        window: str = "square",
-        first_windowed: bool = True,
-        first_twice: bool = True,
-    ) -> None:
-        if radius < 0 or topk < 1 or not 1e-30 <= temperature <= 1e30:  # beyond, float32 has no cosine / temperature
-            raise ValueError(
-                f"radius >= 0, topk >= 1, temperature > 0 (1e-30 to 1e30) are needed, not {radius}, {topk}, {temperature}."
-            )
-        if num_preceding < (0 if with_first else 1):
-            raise ValueError(f"No context: num_preceding is {num_preceding} and with_first is {with_first}.")
-        if window not in ("square", "circle") or (window == "circle" and radius < 1):
-            raise ValueError(
-                f"window {window!r} of radius {radius}: give square, or circle with a radius of 1 or more."
-            )
-        if not (first_windowed or with_first):
-            raise ValueError("first_windowed=False needs with_first: there is no first frame to be seen whole.")
-        self.num_preceding, self.with_first, self.first_twice = num_preceding, with_first, first_twice
-        self.settings = {
-            "radius": radius,
-            "topk": topk,
-            "temperature": temperature,
-            "window": window,
-            "first_windowed": first_windowed,
-        }
-        self.features: Tensor | None = None
+    def __init__(self, **settings: Any) -> None:
+        chosen = Inference(**settings)
+        chosen.check_context()
+        self.num_preceding, self.with_first = chosen.num_preceding, chosen.with_first
+        self.first_twice = chosen.first_twice
+        names = ("radius", "topk", "temperature", "window", "first_windowed")
+        self.settings = {name: getattr(chosen, name) for name in names}
+        self.shape: torch.Size | None = None  # (C, H, W) of frame 0, once it is there
 
     @torch.no_grad()
     def put(self, t: int, features: Tensor, labels: Tensor) -> None:
@@ -98,7 +134,7 @@ class Context:
         return labels.permute(2, 0, 1).clone(memory_format=torch.contiguous_format)  # (H, W, K) -> (K, H, W)
 
     def _cells(self, t: int, features: Tensor) -> Tensor:
-        if self.features is not None and features.shape != self.shape:
+        if self.shape is not None and features.shape != self.shape:
             raise ValueError(f"Frame {t} has features {tuple(features.shape)}, not {tuple(self.shape)}.")
         features = features.float()
         lengths = features.norm(dim=0, keepdim=True)
@@ -108,7 +144,7 @@ class Context:
 
     def _put(self, t: int, cells: Tensor, labels: Tensor) -> None:
         slots = self.num_preceding + 1  # slot 0 keeps frame 0, the others are a ring
-        if self.features is None:
+        if self.shape is None:
             self.shape = torch.Size([cells.shape[2], *cells.shape[:2]])
             self.features, self.labels = cells.new_empty(slots, *cells.shape), labels.new_empty(slots, *labels.shape)
         slot = 1 + (t - 1) % self.num_preceding if t and self.num_preceding else 0
@@ -125,11 +161,16 @@ def _check_finite(values: Tensor, what: str) -> None:
         raise ValueError(f"{what} that are NaN, infinite or too large.")
 
 
-def propagate_frames(features: Iterable[Tensor], first_labels: Tensor, **settings) -> Iterator[Tensor]:
+def propagate_frames(features: Iterable[Tensor], first_labels: Tensor, **settings: Any) -> Iterator[Tensor]:
     """`propagate` for a stream: features (C, H, W) one frame at a time -> labels (K, H, W) one frame at a time.
 
     Keeps frame 0 and the `num_preceding` preceding frames only, so memory doesn't grow with the video. Arguments and
     errors as for `propagate`, raised when the first frame (or the frame of another shape) is asked for.
+
+    Example:
+        >>> features = (torch.rand(16, 30, 54) for _ in range(100))
+        >>> for labels in propagate_frames(features, torch.rand(2, 30, 54), radius=6):
+        ...     ids = labels.argmax(dim=0)  # (30, 54)
     """
     context = Context(**settings)
     for t, frame in enumerate(features):
@@ -140,106 +181,31 @@ def propagate_frames(features: Iterable[Tensor], first_labels: Tensor, **setting
             yield context.propagate(t, frame)
 
 
-def propagate(
-    features: Tensor,
-    first_labels: Tensor,
-    *,
-    num_preceding: int = 20,
-    radius: int = 12,
-    topk: int = 10,
-    temperature: float = 0.07,
-    with_first: bool = True,
-    window: str = "square",
-    first_windowed: bool = True,
-    first_twice: bool = True,
-) -> Tensor:
+def propagate(features: Tensor, first_labels: Tensor, **settings: Any) -> Tensor:
     """Propagate the labels of frame 0 through a clip.
 
-    The context of frame t is frame 0 (`with_first`) and the frames t - `num_preceding` .. t - 1. As in the released
-    code, frame 0 counts twice while it is also one of the latter, and its window is the same as theirs. Float32
-    throughout, also under autocast (on CUDA, TF32 products must be off, which is the default of PyTorch).
+    Float32 throughout, also under autocast (on CUDA, TF32 products must be off, which is the default of PyTorch).
 
     Args:
         features: (T, C, H, W) float of any scale: affinity is cosine. A vector of zeros is as similar to all others: 0.
         first_labels: (K, H, W) label maps of frame 0, any real values or bool.
-        num_preceding: preceding frames in the context; 0 (only frame 0) needs `with_first`.
-        radius: half window in cells, >= 0; half the neighbour range of the released code.
-        topk: context cells kept per query over all context frames, >= 1.
-        temperature: of the softmax over the kept cosine similarities, 1e-30 to 1e30.
-        with_first: keep frame 0 in the context for the whole clip.
-        window: "square": |dy| <= radius and |dx| <= radius; "circle": dy^2 + dx^2 < radius^2 (as in CRW and VFS).
-        first_windowed: False: a query sees all of frame 0, though only a window of the others (as in CRW).
-        first_twice: frame 0 counts twice while it is among the preceding frames; False: once (as in DINO).
+        settings: fields of `Inference`, but for `resize`, such as `radius`.
 
     Returns:
         (T, K, H, W) float32 on the features' device; frame 0 is `first_labels`.
 
+    Example:
+        >>> propagate(torch.rand(5, 16, 30, 54), torch.rand(2, 30, 54), radius=6, num_preceding=3).shape
+        torch.Size([5, 2, 30, 54])
+
     Raises:
-        ValueError: shapes that don't fit together, a setting out of its range, or a feature or label that is NaN, infinite
-            or too large (features of 1e19, whose squares float32 cannot hold). On a GPU, which isn't waited for, it spreads
-            as NaN, from that frame on.
+        InputError: a setting out of its range.
+        ValueError: shapes that don't fit together, or a feature or label that is NaN, infinite or too large (features of
+            1e19, whose squares float32 cannot hold). On a GPU, which isn't waited for, it spreads as NaN, from that frame
+            on.
     """
     if features.ndim != 4 or not len(features):
         raise ValueError(f"Features must be (T, C, H, W) with at least one frame, not {tuple(features.shape)}.")
-    labels = propagate_frames(
-        features,
-        first_labels,
-        num_preceding=min(num_preceding, max(len(features) - 1, 1)),  # a short clip needs no longer ring
-        radius=radius,
-        topk=topk,
-        temperature=temperature,
-        with_first=with_first,
-        window=window,
-        first_windowed=first_windowed,
-        first_twice=first_twice,
-    )
-    return torch.stack(list(labels))
-
-
-@checked
-class Inference:
-    """Settings of label propagation. The defaults are the paper's on DAVIS-2017 at stride 8."""
-
-    # Short side, or (height, width), in px; None = as it is.
-    resize: Pixels | tuple[Pixels, Pixels] | None = 480
-    num_preceding: int = Field(20, ge=0)  # frames
-    radius: int = Field(12, ge=0)  # cells, neighbour range // 2
-    topk: int = Field(10, ge=1)
-    temperature: float = Field(0.07, ge=1e-30)  # below, float32 has no cosine / temperature
-    with_first: bool = True  # frame 0 stays in the context
-    window: Literal["square", "circle"] = "square"  # |dy|, |dx| <= radius; or dy^2 + dx^2 < radius^2
-    first_windowed: bool = True  # False: a query sees all of frame 0, though only a window of the others
-    first_twice: bool = True  # frame 0 counts twice while it is among the preceding frames
-
-    def __post_init__(self) -> None:
-        if self.window == "circle" and not self.radius:
-            raise InputError("radius is 0, which leaves nothing of a circle; give 1 or more, or the window square.")
-
-    def check(self) -> None:
-        """InputError for settings that don't go together: a slip in a profile or on a command line.
-
-        A `topk` that no query can ever find is one. Propagation itself takes all there are, which a study of it may want.
-        """
-        if not (self.with_first or self.num_preceding):
-            raise InputError("num_preceding is 0 and with_first is off, which leaves no context; give 1 or more.")
-        if not (self.first_windowed or self.with_first):
-            raise InputError("first_windowed is off, but so is with_first: there is no first frame to be seen whole.")
-        most = self.cells * (self.num_preceding + self.with_first)
-        if self.first_windowed and self.topk > most:
-            raise InputError(
-                f"topk is {self.topk}, but the windows of all context frames hold no more than {most} cells; lower it, or "
-                "give a larger radius or num_preceding."
-            )
-
-    @property
-    def cells(self) -> int:
-        """Of a whole window, or 31,000 of a large circle's."""
-        if self.window == "square":
-            return (2 * self.radius + 1) ** 2
-        radius = min(self.radius, 100)  # enough for any `topk`; a slip of the pen shall not take minutes
-        reach = range(-radius, radius + 1)
-        return sum(dy**2 + dx**2 < radius**2 for dy in reach for dx in reach)
-
-    def propagation(self) -> dict:
-        """The arguments of `propagation.propagate_frames`."""
-        return {name: value for name, value in vars(self).items() if name != "resize"}
+    kept = Inference(**settings).num_preceding
+    settings["num_preceding"] = min(kept, max(len(features) - 1, 1))  # a short clip needs no longer ring
+    return torch.stack(list(propagate_frames(features, first_labels, **settings)))

@@ -18,15 +18,11 @@ def provenance() -> dict:
 
 def commit() -> str:
     """The repository's commit, with "+" where files differ from it; "unknown" outside of one."""
-    asked = [["git", "rev-parse", "HEAD"], ["git", "status", "--porcelain", "--untracked-files=no"]]
+    asked = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
     try:
-        head, changes = (
-            subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-            for words in asked
-        )
+        return subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return head + "+" * bool(changes)
 
 
 def machine() -> dict:
@@ -45,9 +41,17 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
-VERSIONED = ("torch", "torchvision", "lightning-fabric", "kornia", "numpy", "scipy", "pandas", "pillow")
-
-
+# Packages on which results may depend.
+VERSIONED: tuple[str, ...] = (
+    "torch",
+    "torchvision",
+    "lightning-fabric",
+    "kornia",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pillow",
+)
 VERSIONED += ("opencv-python-headless", "scikit-image", "av", "matplotlib", "seaborn", "ipykernel", "papermill")
 
 

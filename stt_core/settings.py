@@ -1,11 +1,11 @@
 """Settings: frozen dataclasses whose values are checked as soon as one is made, with one sentence for what is refused."""
 
 from collections.abc import Callable
-from dataclasses import field, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import wraps
 from typing import Any, Literal, TypeVar, dataclass_transform, get_type_hints
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
 from stt_core.errors import InputError
@@ -27,7 +27,7 @@ WANTED: dict[str, Callable[[dict], str]] = {
 }
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(Field, field))
+@dataclass_transform(frozen_default=True)
 def checked(kind: type[Kind]) -> type[Kind]:
     """Make a class of annotated fields a frozen dataclass that checks them, out of nested dicts, too.
 

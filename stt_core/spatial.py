@@ -60,6 +60,9 @@ class MoCo(nn.Module):
         >>> loss.backward()
     """
 
+    queue: Tensor  # (Q, D), keys of earlier batches
+    position: Tensor  # scalar, of the oldest one
+
     def __init__(self, settings: SpatialSettings) -> None:
         super().__init__()
         self.settings = settings

@@ -1,7 +1,8 @@
 """Frames for training: decoded no larger than they are needed, out of image files or of videos."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import cv2
@@ -37,8 +38,7 @@ class Decoder:
     """
 
     def __init__(self, cache: bool = False) -> None:
-        self.sizes: dict | None = {} if cache else None
-        self.images: dict | None = {} if cache else None
+        self.kept: dict | None = {} if cache else None
 
     def size(self, frame: Path | VideoFrame) -> tuple[int, int]:
         """(height, width) in px, as stored: a rotation that a camera noted in an image doesn't count.
@@ -46,12 +46,9 @@ class Decoder:
         Raises:
             InputError: the frame is missing or broken.
         """
-        if self.sizes is not None and frame in self.sizes:
-            return self.sizes[frame]
-        size = self(frame).shape[:2] if isinstance(frame, VideoFrame) else _header_size(frame)
-        if self.sizes is not None:
-            self.sizes[frame] = size
-        return size
+        if isinstance(frame, VideoFrame):
+            return self(frame).shape[:2]
+        return self._once((frame, "size"), lambda: _header_size(frame))
 
     def __call__(self, frame: Path | VideoFrame, factor: int = 1) -> np.ndarray:
         """(H, W, 3) uint8 RGB, at 1, 1/2, 1/4 or 1/8 of its size (rounded up).
@@ -59,13 +56,18 @@ class Decoder:
         Raises:
             InputError: the frame is missing or broken.
         """
-        key = (frame, factor)
-        if self.images is not None and key in self.images:
-            return self.images[key]
-        image = _video_frame(frame, factor) if isinstance(frame, VideoFrame) else _image(frame, factor)
-        if self.images is not None:
-            self.images[key] = image
-        return image
+
+        def read() -> np.ndarray:
+            return _video_frame(frame, factor) if isinstance(frame, VideoFrame) else _image(frame, factor)
+
+        return self._once((frame, factor), read)
+
+    def _once(self, key: tuple, read: Callable[[], Any]) -> Any:
+        if self.kept is None:
+            return read()
+        if key not in self.kept:
+            self.kept[key] = read()
+        return self.kept[key]
 
 
 def reduction(extent: float, needed: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
 from stt_core import distributed as processes
 from stt_core.errors import InputError
@@ -37,7 +37,7 @@ def check_division(batch: int, number: int, name: str) -> None:
         raise InputError(f"a batch of {batch} can't be divided by {number} ({name}); choose another batch or number.")
 
 
-def batches_of(dataset: Dataset, settings: Any, start: int, workers: int, parts: int = 1) -> DataLoader:
+def batches_of(dataset: Any, settings: Any, start: int, workers: int, parts: int = 1) -> DataLoader:
     if len(dataset) == 0:
         raise InputError("the training set is empty.")
     share = {"rank": processes.rank(), "ranks": processes.count(), "parts": parts}
@@ -86,7 +86,7 @@ class EpochBatches(Sampler):
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         per_epoch = max(1, self.length // self.batch_size)
-        order, ordered = None, -1
+        order, ordered = np.empty(0, int), -1
         for step in range(self.start, self.steps):
             epoch, batch = divmod(step, per_epoch)
             if epoch != ordered:

@@ -1,5 +1,6 @@
 """Pairs of frames of unlabelled videos for step two, addressed so that workers and resuming change nothing."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,12 +14,16 @@ from stt_core.files import listed, read_json
 from stt_core.pictures import picture_files
 from stt_core.training.decoding import Decoder, VideoFrame, frame_times, reduction
 
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
+EVERY = 5  # frames of a video file: YouTube-VOS lists every fifth
+
 
 class FramePairs(Dataset):
     """Two frames of one video, cut out alike (paper section 2).
 
     Args:
-        root: as `unlabelled.training_videos` reads it.
+        root: as `training_videos` reads it.
         size: px of both sides of what is returned.
         max_gap: the second frame is 1 to `max_gap` listed frames later.
         area: share of the frame that a crop covers. aspect: its width over its height.
@@ -91,16 +96,7 @@ def _crop(
     return (height - h) // 2, (width - w) // 2, h, w
 
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
-
-
-VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
-
-
-EVERY = 5  # frames of a video file: YouTube-VOS lists every fifth
-
-
-def training_videos(root: str | Path) -> list[list[Path | VideoFrame]]:
+def training_videos(root: str | Path) -> Sequence[Sequence[Path | VideoFrame]]:
     """The frames of every video, in order.
 
     Videos are, whichever is found first: `root/train/meta.json` (YouTube-VOS: the frames listed for its objects),

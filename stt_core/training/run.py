@@ -53,7 +53,8 @@ class Run:
         tensorboard: bool = False,
     ) -> None:
         self.out, self.settings, self.model, self.optimizer, self.fabric = out, settings, model, optimizer, fabric
-        self.save_every, self.start, self.rows, self.seconds, self.stop = save_every, 0, [], 0.0, 0
+        self.save_every, self.start, self.seconds, self.stop = save_every, 0, 0.0, 0
+        self.rows: list[dict] = []
         self.sessions: list[dict] = []
         self.asked = Asked()
         self.checkpoint = out / "checkpoint.pt"

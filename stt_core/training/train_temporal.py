@@ -33,20 +33,23 @@ def temporal_model(
     Raises:
         InputError: weights that are missing, do not fit, or are needed and not given.
     """
-    student = initial
     if isinstance(initial, str | Path):
+        state = open_weights(initial).state
         student = Encoder(settings.depth, settings.width, *STUDENT)
         try:
-            student.load_state_dict(open_weights(initial).state)
+            student.load_state_dict(state)
         except RuntimeError:
             raise InputError(
                 f"{initial} does not fit a ResNet-{settings.depth} of width {settings.width:g}; "
                 "train step one with the same depth and width."
             ) from None
-    if isinstance(teacher, str | Path) and (settings.weight_global or settings.weight_forget):
+        initial = student
+    if isinstance(teacher, str | Path):
+        if not (settings.weight_global or settings.weight_forget):
+            return SpatialThenTemporal(settings, initial)
         found = open_weights(teacher)
         teacher, teacher_input = found.encoder(*STANDARD), found.input
-    return SpatialThenTemporal(settings, student, teacher, teacher_input)
+    return SpatialThenTemporal(settings, initial, teacher, teacher_input)
 
 
 @out_of_memory(TRAINING.format(step="temporal"))

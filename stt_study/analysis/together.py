@@ -37,7 +37,6 @@ class _Shared(Context):
         used = slice(0 if self.with_first or first_precedes else 1, min(t, self.num_preceding + 1))
         # (S, H, W, settings K) -> one (S, H, W, K) a setting
         before = self.labels[used].chunk(len(self.members), dim=3)
-        parts = None if self.parts is None else self.parts[used]
         carried: dict[int, Tensor] = {}
         for (radius, window, first_windowed), some in self.searches.items():
             indices, weights = affinity(
@@ -48,7 +47,6 @@ class _Shared(Context):
                 temperature=1.0,
                 window=window,
                 first_windowed=first_windowed,
-                parts=parts,
             )
             # At temperature 1 the logarithm of a weight is the cosine, but for a constant a query; -inf where there is none.
             once = weights.T.log(), indices.T  # (N, k) each, best first

@@ -17,7 +17,7 @@ import torchvision
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from stt_core.checkpoints import file_hash, load_encoder, open_weights, read_weights, save_weights
+from stt_core.checkpoints import file_hash, load_encoder, open_weights, save_weights
 from stt_core.encoder import STANDARD, Encoder, random_encoder
 from stt_core.errors import InputError
 
@@ -141,7 +141,6 @@ def test_of_several_networks(tmp_path: Path, chosen: str, others: list[str]) -> 
         assert (weights.state["conv1.weight"] == order.index(chosen)).all()
         rest = {"state_dict." + prefix + name for prefix in others for name in small_state()}
         assert set(weights.left) == rest
-        assert weights.note.count(".* (120)") == len(others)
 
 
 def test_a_preferred_network_with_a_gap_is_not_passed_over(tmp_path: Path) -> None:
@@ -157,15 +156,15 @@ def test_note(tmp_path: Path) -> None:
     note = open_weights(saved(path, state)).note
     assert note == f"resnet18.pth: torchvision names, 120 tensors matched, {colours}; left: fc.weight, fc.bias"
     content = {"model": {"net." + name: value for name, value in small_state().items()}}
-    content["model"] |= {f"net.fc.{i}.weight": torch.zeros(1) for i in range(3)} | {"queue": torch.zeros(1)}
-    content |= {"optimizer": {"state": {i: {"step": torch.zeros(1)} for i in range(4)}}, "epoch": 3, "input": "lab"}
+    content["model"] |= {"net.fc.weight": torch.zeros(1), "queue": torch.zeros(1)}
+    content |= {"optimizer": {"state": {0: {"step": torch.zeros(1)}}}, "epoch": 3, "input": "lab"}
     note = open_weights(saved(path, content), input="rgb").note
     assert note.endswith(
-        "names after model.net, 120 tensors matched, lab input; left: model.net.fc.* (3), model.queue, optimizer.* (4)"
+        "names after model.net, 120 tensors matched, lab input; left: model.net.fc.weight, model.queue, optimizer.state.0.step"
     )
     many = {f"head{i}.bias": torch.zeros(1) for i in range(20)}
     note = open_weights(saved(path, small_state() | many)).note
-    assert note.endswith("head7.bias and 12 more")
+    assert note.endswith("head3.bias and 16 more")
     assert "left" not in open_weights(saved(path, small_state())).note
 
 
@@ -202,7 +201,7 @@ def test_plain_values_of_old_tools_are_read(tmp_path: Path) -> None:
     path = saved(tmp_path / "w.pth", old_tools(small_state()))
     with pytest.raises(pickle.UnpicklingError):
         torch.load(path, weights_only=True)
-    state, _ = read_weights(path)
+    state = open_weights(path).state
     assert all(torch.equal(value, state[name]) for name, value in small_state().items())
     with pytest.raises(pickle.UnpicklingError):  # the allowance ends with the reading
         torch.load(path, weights_only=True)
@@ -215,7 +214,7 @@ def test_values_of_before_numpy_2(tmp_path: Path) -> None:
     content = path.read_bytes()
     assert content.count(b"cnumpy._core.multiarray\n") >= 2
     path.write_bytes(content.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"))
-    state, _ = read_weights(path)
+    state = open_weights(path).state
     assert all(torch.equal(value, state[name]) for name, value in small_state().items())
 
 
@@ -234,13 +233,6 @@ def test_foreign_objects_are_named(tmp_path: Path) -> None:
 def test_input_of_another_meaning(tmp_path: Path, said: object) -> None:
     weights = open_weights(saved(tmp_path / "w.pth", {"state_dict": small_state(), "input": said}), input="lab")
     assert (weights.input, weights.assumed) == ("lab", True)
-
-
-def test_a_dict_that_holds_itself(tmp_path: Path) -> None:
-    content = dict(small_state())
-    content["again"] = content
-    weights = open_weights(saved(tmp_path / "w.pth", content))
-    assert weights.prefix == ""
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -358,10 +350,10 @@ def test_wrong_shape(tmp_path: Path) -> None:
     assert "misfits in layer4.0.conv1.weight" in refusal(saved(tmp_path / "w.pth", state))
 
 
-def test_read_weights_drops_prefix_and_classifier(tmp_path: Path) -> None:
+def test_a_prefix_and_a_classifier_are_dropped(tmp_path: Path) -> None:
     content = {"encoder_q." + name: value for name, value in small_state().items()}
     content |= {"head_q.0.weight": torch.zeros(2), "encoder_q.fc.bias": torch.zeros(2)}
-    state, _ = read_weights(saved(tmp_path / "w.pth", content))
+    state = open_weights(saved(tmp_path / "w.pth", content)).state
     assert state.keys() == small_state().keys()
 
 

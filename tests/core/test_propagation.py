@@ -289,8 +289,8 @@ def test_cuda_equals_cpu():
         ((3, 4, 5, 6), (2, 5, 6), {"radius": -1}, "radius"),
         ((3, 4, 5, 6), (2, 5, 6), {"topk": 0}, "topk"),
         ((3, 4, 5, 6), (2, 5, 6), {"temperature": 0.0}, "temperature"),
-        ((3, 4, 5, 6), (2, 5, 6), {"num_preceding": -1}, "No context"),
-        ((3, 4, 5, 6), (2, 5, 6), {"num_preceding": 0, "with_first": False}, "No context"),
+        ((3, 4, 5, 6), (2, 5, 6), {"num_preceding": -1}, "num_preceding is -1"),
+        ((3, 4, 5, 6), (2, 5, 6), {"num_preceding": 0, "with_first": False}, "leaves no context"),
     ],
 )
 def test_bad_input_is_refused(features_shape, labels_shape, settings, message):

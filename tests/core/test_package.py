@@ -1,0 +1,26 @@
+"""The package's own names: there, documented, and not loaded before they are asked for."""
+
+import subprocess
+import sys
+
+import pytest
+
+import stt_core
+
+
+@pytest.mark.parametrize("name", stt_core.__all__)
+def test_public_names_are_documented(name: str) -> None:
+    thing = getattr(stt_core, name)
+    assert thing.__name__ == name
+    assert thing.__doc__.strip()
+
+
+def test_a_name_that_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = stt_core.nothing
+
+
+def test_the_package_alone_loads_nothing() -> None:
+    program = "import sys, stt_core; print([name for name in ('torch', 'cv2', 'stt_study') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
