@@ -317,6 +317,4 @@ show(
 # :caption: "`stt_core/affinity.py`: the best $k$ cells of each query and their weights"
 # ```
 #
-# On processors that multiply bfloat16 matrices in units of their own, a cheap product makes a shortlist, and float32 decides within
-# it. What was left out is known to lie below a bound, so the result is the same; a query whose shortlist doesn't prove it is
-# done again in float32. {numref}`tab-speed` has what it is worth.
+# {numref}`tab-speed` has what that is worth.

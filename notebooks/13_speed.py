@@ -32,7 +32,6 @@ print(tables.machine_text(bench["machine"]).replace("; ", "\n"))
 # *Floor* is what the products of exact windows alone would take in float32 at the rate above; tiles compute more than
 # windows, but nothing else of them is waste. *In part* means that the reference was run on some of the queries and projected: it would take minutes.
 # For propagation, *error* is the largest difference of a label, in 0 to 1, where no tie decides; else it is relative to the largest value.
-# The shortlist's time leaves out what is done once a frame: normalising, splitting and storing its own features.
 # *Photograph* is a camera's pan over a real picture, seen by an untrained ResNet-18; *noise* has no structure at all.
 
 # %% tags=["hide-input"]
@@ -47,10 +46,7 @@ show(
 # %% [markdown]
 # How a frame is propagated: queries are taken in tiles. One matrix product compares a tile with its *halo*, the cells within reach
 # of any of its queries, in all context frames at once; the maximum over frames finds the best cells, and the best pairs
-# are among those. Where the processor multiplies bfloat16 matrices in units of its own, a cheap product makes a *shortlist*
-# that float32 then scores. A bound on its error proves that the true top-k is inside; where it can't, the query is done again in float32.
-# What that is worth depends on the features: where neighbours are nearly alike, as in an untrained network at stride 4, a bound proves
-# little, and a strip of tiles where it doesn't goes on in float32.
+# are among those.
 #
 # ## Growth
 #

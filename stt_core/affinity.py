@@ -9,14 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stt_core import shortlist
-
 # Queries of a matrix product, rows and columns: smaller wastes less of the halo, larger multiplies faster.
 TILES = {"cpu": (8, 16), "cuda": (16, 32)}
 CHUNK = 1024  # queries of a product with a whole frame
-# Shortlisted beyond top-k, and again for queries that this leaves unproven: fewer prove less, more take longer.
-SPARE = (6, 40)
-HARD = 0.25  # share of unproven queries in a tile from which on the rest of its strip is done in float32 at once
 
 
 @torch.no_grad()
@@ -32,15 +27,11 @@ def affinity(
     first_twice: bool = False,
     window: str = "square",
     first_windowed: bool = True,
-    rough: bool | None = None,
-    parts: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The `topk` context cells nearest to each query cell, and their weights. No N x N array is ever formed.
 
     Per tile of queries: one matrix product with the tile's halo (the cells within `radius` of the tile, clipped to the
-    map) of all context frames, and the top-k of it. If `rough`, that product is a cheap one and makes a
-    shortlist, which is scored in float32; queries whose shortlist isn't proven to hold the top-k are done again in float32.
-    Cost grows with N radius^2.
+    map) of all context frames, and the top-k of it. Cost grows with N radius^2.
 
     Args:
         query: (H, W, C) float32, channels last, L2-normalised.
@@ -51,19 +42,15 @@ def affinity(
         first_twice: context frame 0 counts as two frames.
         window: "square": |dy| <= radius and |dx| <= radius; "circle": dy^2 + dx^2 < radius^2 (as in CRW and VFS).
         first_windowed: False: all of context frame 0 is seen (as in CRW); through the window where it counts again.
-        rough: make a shortlist with cheap products; None: where `shortlist.pays`. Results are the same.
-        parts: (S, H, W, `shortlist.length(C)`), `shortlist.split` of the context, where it is at hand.
 
     Returns:
         indices: (k, N) int64, N = H W; index (s H + y) W + x of a context cell. k <= `topk`.
         weights: (k, N) float32 in [0, 1], sum 1 over k; 0 where a query has fewer than k cells (the index is then any).
     """
     height, width, _ = query.shape
-    start = (
-        0 if first_windowed or first_twice else 1
-    )  # one that counts twice is seen through the window the second time
-    seen = None if parts is None else parts[start:]
-    value, index = _windowed(query, context[start:], seen, radius, topk, window, rough)
+    # A first frame that is seen whole, but counts twice, is seen through the window the second time.
+    start = 0 if first_windowed or first_twice else 1
+    value, index = _windowed(query, context[start:], radius, topk, window)
     index += start * height * width
     if not first_windowed:
         whole = [
@@ -79,15 +66,7 @@ def affinity(
     return index.gather(1, which).T, (value / temperature).softmax(1).T
 
 
-def _windowed(
-    query: Tensor,
-    context: Tensor,
-    parts: Tensor | None,
-    radius: int,
-    topk: int,
-    window: str,
-    rough: bool | None,
-) -> tuple[Tensor, Tensor]:
+def _windowed(query: Tensor, context: Tensor, radius: int, topk: int, window: str) -> tuple[Tensor, Tensor]:
     """The best pairs of a window, best first: cosines (N, k), -inf where there are fewer, and indices (N, k)."""
     (height, width, channels), frames, device = query.shape, len(context), query.device
     if not frames:
@@ -96,10 +75,6 @@ def _windowed(
     kept = min(topk, frames * largest)
     tile_height, tile_width = TILES.get(device.type, TILES["cuda"])
     ys, xs = torch.arange(height, device=device), torch.arange(width, device=device)
-    if rough is None:
-        rough = shortlist.pays(device, frames * largest * channels)
-    rough = rough and shortlist.error(channels) < shortlist.OFFSET
-    length = shortlist.length(channels) if rough else 2 * channels  # in bfloat16, two of which make a float32
     values = query.new_full((height, width, kept), -torch.inf)
     indices = torch.zeros(height, width, kept, dtype=torch.int64, device=device)
 
@@ -107,43 +82,26 @@ def _windowed(
         """Fill in columns of tiles, as long as there are some."""
         # Reused by all tiles: on a CPU, fresh pages for arrays of this size are slow to come by.
         widest, tallest = min(width, tile_width + 2 * radius), min(height, tile_height + 2 * radius)
-        strip_buffer = torch.empty(height * widest * frames * length, dtype=torch.bfloat16, device=device)
-        products = tallest * widest * frames * tile_height * tile_width
-        product_buffer = torch.empty(2 * products, dtype=torch.bfloat16, device=device)
-
-        def filled(left: int, right: int, cheap: bool) -> Tensor:
-            """A strip's cells (H, w, S, C), with the frames inmost: the halo of each tile is then one matrix."""
-            size = (height, right - left, frames, length if cheap else channels)
-            strip = strip_buffer if cheap else strip_buffer.view(torch.float32)
-            strip = strip[: math.prod(size)].view(size)
-            copied = parts if cheap and parts is not None else context
-            cells = copied[:, :, left:right].permute(1, 2, 0, 3)  # (S, H, w, C) -> (H, w, S, C)
-            return shortlist.split(cells, out=strip) if cheap and copied is context else strip.copy_(cells)
-
+        strip_buffer = query.new_empty(height * widest * frames * channels)
+        product_buffer = query.new_empty(tallest * widest * frames * tile_height * tile_width)
         for x0 in starts:
             x1 = min(x0 + tile_width, width)
             left, right = max(x0 - radius, 0), min(x1 + radius, width)
-            cheap = rough
-            strip = filled(left, right, cheap)
+            size = (height, right - left, frames, channels)
+            # The frames inmost: the halo of each tile is then one matrix. (S, H, w, C) -> (H, w, S, C)
+            strip = strip_buffer[: math.prod(size)].view(size).copy_(context[:, :, left:right].permute(1, 2, 0, 3))
             for y0 in range(0, height, tile_height):
                 y1 = min(y0 + tile_height, height)
                 top, bottom = max(y0 - radius, 0), min(y1 + radius, height)
                 tile = query[y0:y1, x0:x1].reshape(-1, channels)  # (th, tw, C) -> (M, C)
                 outside = _outside(ys[y0:y1], xs[x0:x1], ys[top:bottom], xs[left:right], radius, window)  # (M, L)
                 halo = strip[top:bottom].flatten(0, 2)  # (hh, hw, S, C) -> (L S, C)
-                product = product_buffer if cheap else product_buffer.view(torch.float32)
-                product = product[: len(halo) * len(tile)].view(len(halo), len(tile))
-                similarity = product.view(-1, frames, len(tile))  # (L, S, M)
-                box = (top, left, right - left, height, width)
-                if cheap:
-                    shortlist.similarity(halo, tile, out=product)
-                    value, index, cheap = _proven_pairs(tile, similarity, outside, context, box, kept)
-                    strip = strip if cheap else filled(left, right, cheap)
-                else:
-                    torch.mm(halo, tile.T, out=product)
-                    value, cell, frame, _ = _top_pairs(similarity, outside, kept)
-                    index = _index(cell, frame, box)
+                product = product_buffer[: len(halo) * len(tile)].view(len(halo), len(tile))
+                torch.mm(halo, tile.T, out=product)
+                value, cell, frame = _top_pairs(product.view(-1, frames, len(tile)), outside, kept)
+                y, x = top + cell // (right - left), left + cell % (right - left)
                 values[y0:y1, x0:x1, : value.shape[1]] = value.view(y1 - y0, x1 - x0, -1)
+                index = (frame * height + y) * width + x
                 indices[y0:y1, x0:x1, : value.shape[1]] = index.view(y1 - y0, x1 - x0, -1)
 
     _shared(strips, range(0, width, tile_width), device)
@@ -186,70 +144,22 @@ def _outside(qy: Tensor, qx: Tensor, y: Tensor, x: Tensor, radius: int, window: 
     return outside.flatten(2).flatten(0, 1)  # (th, tw, hh, hw) -> (M, L)
 
 
-def _top_pairs(similarity: Tensor, outside: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _top_pairs(similarity: Tensor, outside: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """The `count` best (cell, frame) pairs of similarity (L, S, M).
 
     Maximum over frames, the best cells by it, the best pairs of these cells: were a top pair's cell not among the `count`
     best, each of these would hold a pair at least as good.
 
     Returns:
-        value, best first, -inf where there are too few; cell and frame: each (M, n). A bound (M,) on all other pairs.
+        value, best first, -inf where there are too few; cell and frame: each (M, n).
     """
     cells, frames, _ = similarity.shape
-    best = (shortlist.largest(similarity, 1) if similarity.dtype == torch.bfloat16 else similarity.amax(1)).T
-    best = best.masked_fill(outside, -torch.inf)  # (M, L)
+    best = similarity.amax(1).T.masked_fill(outside, -torch.inf)  # (M, L)
     best, cell = best.topk(min(count, cells))  # (M, c)
-    pairs = similarity.gather(0, cell.T[:, None].expand(-1, frames, -1)).permute(2, 0, 1).float()  # -> (M, c, S)
+    pairs = similarity.gather(0, cell.T[:, None].expand(-1, frames, -1)).permute(2, 0, 1)  # (c, S, M) -> (M, c, S)
     pairs = pairs.masked_fill(best[:, :, None] == -torch.inf, -torch.inf).flatten(1)  # (M, c S)
     value, pair = pairs.topk(min(count, pairs.shape[1]))
-    nothing = value.new_full(value.shape[:1], -torch.inf)
-    bound = torch.maximum(
-        best[:, -1] if cells > count else nothing, value[:, -1] if pairs.shape[1] > count else nothing
-    )
-    return value, cell.gather(1, pair // frames), pair % frames, bound
-
-
-def _proven_pairs(
-    queries: Tensor, similarity: Tensor, outside: Tensor, context: Tensor, box: tuple[int, ...], count: int
-) -> tuple[Tensor, Tensor, bool]:
-    """`_top_pairs` of the exact cosines of queries (M, C) and context (S, H, W, C), where `similarity` is rough.
-
-    A shortlist is scored; a query is settled once its worst kept pair is above all that a pair left out can be.
-
-    Returns:
-        value, index: (M, k), best first. And whether the first shortlist settled most queries.
-    """
-    (cells, frames, _), channels = similarity.shape, queries.shape[1]
-    value = queries.new_full((len(queries), min(count, cells * frames)), -torch.inf)
-    index = torch.zeros_like(value, dtype=torch.int64)
-    todo, easy = torch.arange(len(queries), device=queries.device), True
-    for spare in SPARE:
-        rough, cell, frame, bound = _top_pairs(similarity, outside, count + spare)
-        places = _index(cell, frame, box)  # (M, n)
-        listed = context.reshape(-1, channels).index_select(0, places.flatten()).view(*places.shape, channels)
-        cosine = torch.bmm(listed, queries[todo][:, :, None])[:, :, 0]  # (M, n, C) (M, C, 1) -> (M, n)
-        cosine, order = cosine.masked_fill_(rough == -torch.inf, -torch.inf).topk(value.shape[1])
-        value[todo], index[todo] = cosine, places.gather(1, order)
-        unproven = (cosine[:, -1] < shortlist.upper_bound(bound, channels)).nonzero()[:, 0]
-        if not len(unproven):
-            return value, index, easy
-        todo, outside = todo[unproven], outside[unproven]
-        easy = easy and len(unproven) <= HARD * len(queries)
-        if not easy:
-            break
-        similarity = similarity[:, :, unproven]
-    top, left, columns, _, _ = box
-    halo = context[:, top : top + cells // columns, left : left + columns].permute(1, 2, 0, 3)  # -> (hh, hw, S, C)
-    exact = halo.reshape(-1, channels) @ queries[todo].T  # (L S, C) (C, M)
-    value[todo], cell, frame, _ = _top_pairs(exact.view(cells, frames, -1), outside, value.shape[1])
-    index[todo] = _index(cell, frame, box)
-    return value, index, easy
-
-
-def _index(cell: Tensor, frame: Tensor, box: tuple[int, ...]) -> Tensor:
-    """Index in the context (S, H, W) of a cell of a halo: box = (its top, left and number of columns, H, W)."""
-    top, left, columns, height, width = box
-    return (frame * height + top + cell // columns) * width + left + cell % columns
+    return value, cell.gather(1, pair // frames), pair % frames
 
 
 @torch.no_grad()

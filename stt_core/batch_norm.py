@@ -1,4 +1,4 @@
-"""Batch statistics where a batch is cut: over processes, into parts one after another, or seen twice.
+"""Batch statistics where a batch is cut: over processes, or into parts.
 
 Normalising by a batch's own statistics makes a result depend on how the batch is cut. So what is cut, and what is put
 together again, is said here.
@@ -12,6 +12,29 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stt_core.distributed import SumOverProcesses, averaged, count
+
+
+class SplitNorm(nn.BatchNorm2d):
+    """Batch normalisation of a batch's parts, each by its own statistics, as if each were on a process of its own."""
+
+    parts = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same; running statistics take in the mean of the parts'."""
+        if not self.training:
+            return super().forward(x)
+        done = []
+        for index, part in enumerate(x.chunk(self.parts)):
+            with part_of_batch(self, index, self.parts):
+                done.append(super().forward(part))
+        return torch.cat(done)
+
+
+def split_norms(module: nn.Module, parts: int) -> None:
+    """Let every batch normalisation in a module see a batch in so many parts; one part changes nothing."""
+    for norm in norms(module) if parts > 1 else ():
+        norm.__class__ = SplitNorm
+        norm.parts = parts
 
 
 def norms(module: nn.Module) -> list[_BatchNorm]:
@@ -86,17 +109,3 @@ def part_of_batch(module: nn.Module, index: int, parts: int) -> Iterator[None]:
     finally:
         for norm, m in usual:
             norm.momentum = m
-
-
-@contextmanager
-def unrecorded(module: nn.Module) -> Iterator[None]:
-    """Within, a pass normalises by its batch's statistics and leaves no trace in the running ones."""
-    usual = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms(module)]
-    for norm, _, _ in usual:
-        norm.momentum = 0.0
-    try:
-        yield
-    finally:
-        for norm, m, batches in usual:
-            norm.momentum = m
-            norm.num_batches_tracked.copy_(batches)

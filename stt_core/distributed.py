@@ -3,21 +3,22 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
+from pydantic import Field
 from torch import Tensor
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from stt_core.errors import InputError
+from stt_core.settings import checked
 from stt_core.signals import Stopped, stopped_by_signals
 
 PATIENCE = timedelta(hours=12)  # that one process waits for another: sequences of a benchmark differ in length
@@ -90,23 +91,16 @@ def together() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-@dataclass(frozen=True)
+@checked
 class Scale:
     """What changes a training's speed and memory, not its result (but for rounding)."""
 
-    processes: int = 1  # that a notebook starts here for a training, a GPU each; 0 = as many as there are GPUs
-    workers: int = 0  # that decode, of every process; 0 = the process itself, which then keeps decoded images in memory
-    recompute: bool = (
-        False  # activations of the encoder are computed again in the backward pass (gradient checkpointing)
-    )
+    processes: int = Field(1, ge=0)  # that are started here for a training, a GPU each; 0 = as many as there are GPUs
+    workers: int = Field(0, ge=0)  # that decode, of every process; 0 = itself, and decoded images stay in memory
     compile: bool = False  # torch.compile of the student or the query encoder
     tensorboard: bool = False  # events for TensorBoard beside metrics.csv
-    device: str = "auto"  # that trains: "cuda", "cpu", or what there is
+    device: Literal["auto", "cuda", "cpu"] = "auto"  # that trains; auto = what there is
     deterministic: bool = False  # on CUDA: slower algorithms that give the same bits each time, where there are some
-
-    def __post_init__(self) -> None:
-        if min(self.processes, self.workers) < 0:
-            raise InputError(f"scale: processes {self.processes} and workers {self.workers} must be 0 or more.")
 
 
 ALONE = Scale()

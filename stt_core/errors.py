@@ -55,7 +55,7 @@ def in_words(error: OSError) -> str:
     return one_line(f"{os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else name}: {mend}.")
 
 
-TRAINING = "lower {step}.batch or {step}.size in the profile, let activations be computed again (--recompute), or train on more GPUs"
+TRAINING = "lower {step}.batch or {step}.size in the profile, or train on more GPUs"
 
 
 PROPAGATION = "lower --resize or --num-preceding, or take --stride 8"

@@ -1,28 +1,28 @@
 """The three losses of step two: reconstruction, local and global correlation distillation (paper section 2)."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from stt_core.correlation import correlation, full_precision, local_volume, pool_correlation
 from stt_core.errors import InputError
+from stt_core.settings import checked
 
 COLOUR_SCALE = 20  # of colours before the smooth-L1 loss
 SOFT_BORDER = 3  # cells at the border that soft weights ignore
-CHOICES = {"target_rows": ("one", "quarter"), "score": ("entropy", "neg_log"), "selection": ("map", "rows")}
 
 
-@dataclass(frozen=True)
+@checked
 class LocalDistillation:
     """How the coarse level learns from the fine one. Default: the paper's text; `released()`: the released code.
 
     The four differences between the two can be switched one by one (the last, `soft`, is the release's T = -1).
     """
 
-    share: float = 0.7
+    share: float = Field(0.7, gt=0, le=1)
     """T: the share of queries with the highest score that is kept; 1 = all, in selection "map"."""
     target_rows: Literal["one", "quarter"] = "one"
     """What a row of the pooled target sums to; "quarter" averages over references instead of adding up."""
@@ -32,13 +32,6 @@ class LocalDistillation:
     """Highest scores of the whole map, or each cell against one sorted row (see `selection_mask`)."""
     soft: bool = False
     """Weights instead of a selection (see `soft_weights`); `share` and `selection` do nothing then."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
-            raise InputError(f"share is {self.share}; give the part of the queries to keep, above 0 and at most 1.")
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise InputError(f"{name} is {getattr(self, name)!r}; choose {known[0]!r} or {known[1]!r}.")
 
     @classmethod
     def released(cls, *, share: float = 0.7, soft: bool = False) -> "LocalDistillation":

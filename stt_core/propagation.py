@@ -4,19 +4,18 @@ Frame by frame, each cell of a query frame looks at the context frames' cells wi
 most similar ones of all context frames together, and takes their (soft, propagated) labels, weighted by a softmax.
 """
 
-import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from stt_core import shortlist
 from stt_core.affinity import affinity, apply_affinity
 from stt_core.errors import InputError
-from stt_core.ranges import check_above, check_choice, check_least
+from stt_core.settings import checked
 
-PARTS = 300e6  # bytes of features split once for all frames, a third of the time; larger ones are split when needed
+Pixels = Annotated[int, Field(ge=1)]
 
 
 class Context:
@@ -92,7 +91,6 @@ class Context:
             query,
             self.features[used],
             first_twice=self.first_twice and self.with_first and first_precedes,
-            parts=None if self.parts is None else self.parts[used],
             **self.settings,
         )
         labels = apply_affinity(indices, weights, self.labels[used]).view(*query.shape[:2], -1)  # (H, W, K)
@@ -113,15 +111,9 @@ class Context:
         if self.features is None:
             self.shape = torch.Size([cells.shape[2], *cells.shape[:2]])
             self.features, self.labels = cells.new_empty(slots, *cells.shape), labels.new_empty(slots, *labels.shape)
-            size = (slots, *self.shape[1:], shortlist.length(self.shape[0]))
-            seen = slots * (2 * self.settings["radius"] + 1) ** 2 * self.shape[0]
-            kept = shortlist.pays(cells.device, seen) and 2 * math.prod(size) <= PARTS
-            self.parts = cells.new_empty(size, dtype=torch.bfloat16) if kept else None
         slot = 1 + (t - 1) % self.num_preceding if t and self.num_preceding else 0
         if t == 0 or slot:
             self.features[slot], self.labels[slot] = cells, labels
-            if self.parts is not None:
-                shortlist.split(cells, out=self.parts[slot])
 
 
 def _check_finite(values: Tensor, what: str) -> None:
@@ -204,28 +196,22 @@ def propagate(
     return torch.stack(list(labels))
 
 
-@dataclass(frozen=True)
+@checked
 class Inference:
     """Settings of label propagation. The defaults are the paper's on DAVIS-2017 at stride 8."""
 
-    resize: int | tuple[int, int] | None = 480  # short side, or (height, width), in px; None = as it is
-    num_preceding: int = 20  # frames
-    radius: int = 12  # cells, neighbour range // 2
-    topk: int = 10
-    temperature: float = 0.07
+    # Short side, or (height, width), in px; None = as it is.
+    resize: Pixels | tuple[Pixels, Pixels] | None = 480
+    num_preceding: int = Field(20, ge=0)  # frames
+    radius: int = Field(12, ge=0)  # cells, neighbour range // 2
+    topk: int = Field(10, ge=1)
+    temperature: float = Field(0.07, ge=1e-30)  # below, float32 has no cosine / temperature
     with_first: bool = True  # frame 0 stays in the context
-    window: str = "square"  # |dy|, |dx| <= radius; or "circle": dy^2 + dx^2 < radius^2
+    window: Literal["square", "circle"] = "square"  # |dy|, |dx| <= radius; or dy^2 + dx^2 < radius^2
     first_windowed: bool = True  # False: a query sees all of frame 0, though only a window of the others
     first_twice: bool = True  # frame 0 counts twice while it is among the preceding frames
 
     def __post_init__(self) -> None:
-        sides = self.resize if isinstance(self.resize, tuple) else (self.resize,)
-        if any(side is not None and side < 1 for side in sides):
-            raise InputError(f"resize is {self.resize}; give 1 px or more.")
-        check_least(self, num_preceding=0, radius=0, topk=1)
-        check_above(self, temperature=0)
-        check_least(self, temperature=1e-30)  # less, and float32 has no cosine / temperature
-        check_choice(self, window=("square", "circle"))
         if self.window == "circle" and not self.radius:
             raise InputError("radius is 0, which leaves nothing of a circle; give 1 or more, or the window square.")
 

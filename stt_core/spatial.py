@@ -1,63 +1,63 @@
 """Step one: spatially discriminative features from images, by momentum contrast (MoCo; paper section 1)."""
 
 from copy import deepcopy
-from dataclasses import dataclass
+from typing import Literal
 
 import kornia.augmentation as K
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from stt_core import distributed as processes
-from stt_core.batch_norm import part_of_batch
+from stt_core.batch_norm import split_norms
 from stt_core.color import normalize_rgb, rgb_to_lab
-from stt_core.encoder import LAYOUTS, STANDARD, Encoder
+from stt_core.encoder import STANDARD, Encoder
 from stt_core.errors import InputError
-from stt_core.ranges import PRECISIONS, check_above, check_choice, check_least
+from stt_core.settings import Precision, checked
 
 
-@dataclass(frozen=True)
+@checked
 class SpatialSettings:
     """Step one. Defaults are MoCo v2's on ImageNet (200 epochs of 1.28 M images in batches of 256)."""
 
-    depth: int = 18
-    width: float = 1.0
-    input: str = "lab"  # "lab" for the student's initialisation, "rgb" for a teacher
-    size: int = 224  # px, both views
-    load_size: int = 256  # px, short side of the decoded image
-    batch: int = 256
-    steps: int = 1_000_000
-    warmup: int = 0  # steps
-    lr: float = 0.03
-    weight_decay: float = 1e-4
+    depth: Literal[18, 50] = 18
+    width: float = Field(1.0, ge=1 / 64)
+    input: Literal["lab", "rgb"] = "lab"  # "lab" for the student's initialisation, "rgb" for a teacher
+    size: int = Field(224, ge=1)  # px, both views
+    load_size: int = Field(256, ge=1)  # px, short side of the decoded image
+    batch: int = Field(256, ge=2)  # a single image at a single cell has no batch statistics
+    steps: int = Field(1_000_000, ge=1)
+    warmup: int = Field(0, ge=0)  # steps
+    lr: float = Field(0.03, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
     queue: int = 65_536  # negatives
-    momentum: float = 0.999  # of the key encoder
-    temperature: float = 0.2
-    dim: int = 128  # of the embedding that is compared
-    shards: int = 1  # of a batch, each with its own batch statistics; keys are shuffled among them (MoCo: 8 GPUs)
-    precision: str = "32-true"  # as Lightning Fabric names it
-    seed: int = 0
+    momentum: float = Field(0.999, ge=0, le=1)  # of the key encoder
+    temperature: float = Field(0.2, gt=0)
+    dim: int = Field(128, ge=1)  # of the embedding that is compared
+    # Of a batch, each with its own batch statistics and shuffled keys (MoCo: 8 GPUs); at least one a process.
+    shards: int = Field(1, ge=1)
+    precision: Precision = "32-true"
+    seed: int = Field(0, ge=0)
 
     def __post_init__(self) -> None:
-        check_choice(self, depth=tuple(LAYOUTS), input=("lab", "rgb"), precision=PRECISIONS)
-        # Batch statistics of a single image at a single cell are none.
-        check_least(
-            self, width=1 / 64, size=1, load_size=1, batch=2, steps=1, warmup=0, weight_decay=0, dim=1, shards=1
-        )
-        check_least(self, queue=self.batch, momentum=0, seed=0)
-        check_above(self, lr=0, temperature=0)
-        if self.momentum > 1:
-            raise InputError(f"momentum is {self.momentum}; give 0 to 1.")
+        if self.queue < self.batch:
+            raise InputError(f"queue is {self.queue}; give {self.batch}, which is the batch, or more.")
 
 
 class MoCo(nn.Module):
     """Query and key encoder, momentum update, queue of negatives, shuffled batch norm.
 
-    Batch statistics tell which images were in a batch together, and a query could find its key by them. So a batch is cut
-    into shards with statistics of their own, and a key is embedded in another shard than its query. The processes of a
-    training share the shards. With one shard there is nothing to shuffle.
+    Batch statistics tell which images were in a batch together, and a query could find its key by them. So keys are
+    shuffled across processes, and come from another batch than their queries (shuffled batch norm). Where there are more
+    shards than processes, each process splits its batch (split batch norm); one shard on one process is not shuffled.
 
     The queue and the key encoder are part of the state, so a resumed run continues exactly.
+
+    Example:
+        >>> model = MoCo(SpatialSettings(width=0.25, size=64, batch=4, queue=16))
+        >>> loss, accuracy = model(torch.zeros(4, 3, 80, 80, dtype=torch.uint8))
+        >>> loss.backward()
     """
 
     def __init__(self, settings: SpatialSettings) -> None:
@@ -69,6 +69,7 @@ class MoCo(nn.Module):
         self.head_q = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, settings.dim))
         self.encoder_k = deepcopy(self.encoder_q).requires_grad_(False)
         self.head_k = deepcopy(self.head_q).requires_grad_(False)
+        split_norms(self, max(1, settings.shards // processes.count()))
         self.register_buffer("queue", F.normalize(torch.randn(settings.queue, settings.dim), dim=1))
         self.register_buffer("position", torch.zeros((), dtype=torch.long))
         self.augment = two_views(settings.size)
@@ -82,70 +83,38 @@ class MoCo(nn.Module):
         Returns:
             InfoNCE loss (scalar) and the share of queries whose own key ranks first (scalar, 0 to 1).
         """
-        parts = self.prepare(images)
-        results = []
-        for part in range(parts):
-            with part_of_batch(self.encoder_q, part, parts):
-                results.append(torch.stack(self.contrast(part)))
-        self.enqueue()
-        loss, accuracy = torch.stack(results).mean(dim=0)
-        return loss, accuracy
-
-    @torch.no_grad()
-    def prepare(self, images: Tensor) -> int:
-        """Two views of every image, the momentum update, and the keys of all; `contrast` and `enqueue` use them.
-
-        Args:
-            images: (B, 3, H, W) uint8 RGB, this process's share of the batch.
-
-        Returns:
-            The number of its shards.
-        """
-        parts = self.settings.shards // processes.count()
-        first, seed = processes.rank() * parts, torch.initial_seed()
-        views = []
-        for number, shard in enumerate(images.chunk(parts), start=first):
-            if number:  # every shard draws its own random numbers, wherever it is
-                torch.manual_seed(seed + (number << 40))
-            rgb = shard.to(self.queue.dtype) / 255
-            with torch.autocast(images.device.type, enabled=False):  # colours are worth float32
-                views.append([self.standardise(self.augment(rgb)) for _ in range(2)])
-        self.views, others = zip(*views, strict=True)
+        seed = torch.initial_seed()
+        if processes.rank():  # every process draws its own random numbers
+            torch.manual_seed(seed + (processes.rank() << 40))
+        rgb = images.to(self.queue.dtype) / 255
+        with torch.autocast(images.device.type, enabled=False), torch.no_grad():  # colours are worth float32
+            view, other = (self.standardise(self.augment(rgb)) for _ in range(2))
         self.update_keys()
-        self.keys = self.shuffled_keys(torch.cat(others), seed)  # (B of all processes, D)
-        return parts
-
-    def contrast(self, part: int) -> tuple[Tensor, Tensor]:
-        """Loss and accuracy, as `forward` gives them, of one of this process's shards, after `prepare`."""
-        query = self.embed(self.encoder_q, self.head_q, self.views[part])  # (b, D)
-        number = processes.rank() * len(self.views) + part
-        key = self.keys[number * len(query) : (number + 1) * len(query)]  # (b, D)
-        positive = (query * key).sum(dim=1, keepdim=True)  # (b, 1)
-        negative = query @ self.queue.clone().T  # (b, Q); cloned: the queue may change before the backward pass
+        keys = self.shuffled_keys(other, seed)  # (B of all processes, D)
+        query = self.embed(self.encoder_q, self.head_q, view)  # (B, D)
+        key = keys.chunk(processes.count())[processes.rank()]  # (B, D)
+        positive = (query * key).sum(dim=1, keepdim=True)  # (B, 1)
+        negative = query @ self.queue.clone().T  # (B, Q); cloned: the queue changes before the backward pass
         logits = torch.cat([positive, negative], dim=1) / self.settings.temperature
         target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+        self.enqueue(keys)
         return F.cross_entropy(logits, target), (logits.argmax(dim=1) == 0).float().mean()
 
     @torch.no_grad()
     def shuffled_keys(self, views: Tensor, seed: int) -> Tensor:
-        """Keys of the whole batch, in its order, each embedded in a shard that was drawn for it.
+        """Keys (B of all processes, D) of the whole batch in its order, each embedded in a shard that was drawn for it.
 
         Args:
             views: (B of this process, 3, h, w).
             seed: of the shuffle, the same in every process.
         """
-        if self.settings.shards == 1:
+        if self.settings.shards == processes.count() == 1:
             return self.embed(self.encoder_k, self.head_k, views)
         everyone = processes.gathered(views)
-        order = torch.randperm(len(everyone), generator=torch.Generator().manual_seed(seed))
+        order = torch.randperm(len(everyone), generator=torch.Generator().manual_seed(seed)).to(views.device)
         mine = order.chunk(processes.count())[processes.rank()]
-        parts = mine.chunk(self.settings.shards // processes.count())
-        keys = []
-        for index, part in enumerate(parts):
-            with part_of_batch(self.encoder_k, index, len(parts)):
-                keys.append(self.embed(self.encoder_k, self.head_k, everyone[part.to(views.device)]))
-        shuffled = processes.gathered(torch.cat(keys))
-        return torch.empty_like(shuffled).index_copy_(0, order.to(views.device), shuffled)
+        shuffled = processes.gathered(self.embed(self.encoder_k, self.head_k, everyone[mine]))
+        return torch.empty_like(shuffled).index_copy_(0, order, shuffled)
 
     def standardise(self, rgb: Tensor) -> Tensor:
         """The encoder's input (B, 3, H, W) of RGB in [0, 1]."""
@@ -163,11 +132,11 @@ class MoCo(nn.Module):
                 k.lerp_(q, 1 - self.settings.momentum)
 
     @torch.no_grad()
-    def enqueue(self) -> None:
-        """Overwrite the oldest keys by those that `prepare` made, wrapping around."""
-        where = (self.position + torch.arange(len(self.keys), device=self.keys.device)) % len(self.queue)
-        self.queue[where] = self.keys
-        self.position.copy_((self.position + len(self.keys)) % len(self.queue))
+    def enqueue(self, keys: Tensor) -> None:
+        """Overwrite the oldest keys by these (N, D), wrapping around."""
+        where = (self.position + torch.arange(len(keys), device=keys.device)) % len(self.queue)
+        self.queue[where] = keys
+        self.position.copy_((self.position + len(keys)) % len(self.queue))
 
 
 def two_views(size: int) -> nn.Module:

@@ -1,14 +1,15 @@
 """Step two: temporally repetitive features from videos (paper section 2)."""
 
-from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from stt_core.color import drop_channel, normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation
-from stt_core.encoder import LAYOUTS, STUDENT, Encoder
+from stt_core.encoder import STUDENT, Encoder
 from stt_core.errors import InputError
 from stt_core.losses import (
     LocalDistillation,
@@ -17,44 +18,37 @@ from stt_core.losses import (
     reconstruction_loss,
     without_forgetting_loss,
 )
-from stt_core.ranges import PRECISIONS, check_above, check_choice, check_least
+from stt_core.settings import Precision, checked
 
 LEVELS = {"res3": 4, "res4": 8}  # the pyramid: stage -> stride of the student, px
 
 
-@dataclass(frozen=True)
+@checked
 class TemporalSettings:
     """Step two. Defaults are the paper's for ResNet-18; weight 0 switches a part off."""
 
-    depth: int = 18
-    width: float = 1.0
-    size: int = 256  # px, both frames
-    batch: int = 128  # pairs, of all processes together
-    accumulate: int = 1  # parts of a batch, one after another, each with its own batch statistics: for less memory
-    steps: int = 90_000
-    warmup: int = 560  # steps: 20 epochs of 90,000 / 3,200 iterations
-    lr: float = 1e-4
-    radius_fine: int = 12  # cells at stride 4
-    radius_coarse: int = 6  # cells at stride 8
-    weight_fine: float = 1.0  # of reconstruction at stride 4; 0 leaves one pyramid level
-    weight_coarse: float = 1.0  # of reconstruction at stride 8
-    weight_local: float = 1000.0
-    weight_global: float = 50.0
-    weight_forget: float = 0.0  # of learning without forgetting, which the paper tried in place of the global loss
-    local: LocalDistillation = field(default_factory=LocalDistillation)
-    teacher_temperature: float = 0.07
-    precision: str = "32-true"
-    seed: int = 0
+    depth: Literal[18, 50] = 18
+    width: float = Field(1.0, ge=1 / 64)
+    size: int = Field(256, ge=8, multiple_of=8)  # px, both frames; strides of 4 and 8 px divide it
+    batch: int = Field(128, ge=1)  # pairs, of all processes together
+    # Parts of a batch, one after another, each with its own batch statistics: for less memory.
+    accumulate: int = Field(1, ge=1)
+    steps: int = Field(90_000, ge=1)
+    warmup: int = Field(560, ge=0)  # steps: 20 epochs of 90,000 / 3,200 iterations
+    lr: float = Field(1e-4, gt=0)
+    radius_fine: int = Field(12, ge=0)  # cells at stride 4
+    radius_coarse: int = Field(6, ge=0)  # cells at stride 8
+    weight_fine: float = Field(1.0, ge=0)  # of reconstruction at stride 4; 0 leaves one pyramid level
+    weight_coarse: float = Field(1.0, ge=0)  # of reconstruction at stride 8
+    weight_local: float = Field(1000.0, ge=0)
+    weight_global: float = Field(50.0, ge=0)
+    weight_forget: float = Field(0.0, ge=0)  # of learning without forgetting, tried in place of the global loss
+    local: LocalDistillation = LocalDistillation()
+    teacher_temperature: float = Field(0.07, gt=0)
+    precision: Precision = "32-true"
+    seed: int = Field(0, ge=0)
 
     def __post_init__(self) -> None:
-        check_choice(self, depth=tuple(LAYOUTS), precision=PRECISIONS)
-        check_least(
-            self, width=1 / 64, batch=1, accumulate=1, steps=1, warmup=0, radius_fine=0, radius_coarse=0, seed=0
-        )
-        check_least(self, weight_fine=0, weight_coarse=0, weight_local=0, weight_global=0, weight_forget=0)
-        check_above(self, lr=0, teacher_temperature=0)
-        if self.size < 8 or self.size % 8:
-            raise InputError(f"size is {self.size}, which strides of 4 and 8 px don't divide; give a multiple of 8.")
         if not any((self.weight_fine, self.weight_coarse, self.weight_local, self.weight_global)):
             raise InputError("every weight is 0, which leaves nothing to learn; give weight_fine or weight_coarse one.")
 

@@ -1,16 +1,16 @@
 """Both steps at once, from scratch: the contrastive and the temporal losses summed (an ablation of the two steps)."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from stt_core import distributed as processes
 from stt_core.distributed import ALONE, Scale, start
 from stt_core.errors import TRAINING, InputError, out_of_memory
-from stt_core.ranges import check_above, check_least
+from stt_core.settings import checked
 from stt_core.signals import pass_over_signals
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
@@ -20,20 +20,16 @@ from stt_core.training.pairs import FramePairs
 from stt_core.training.run import Run
 
 
-@dataclass(frozen=True)
+@checked
 class OneStageSettings:
     """The settings of both steps as they are, and how long and how fast to train."""
 
     spatial: SpatialSettings
     temporal: TemporalSettings  # without global distillation: there is no step one to keep
-    steps: int
-    warmup: int  # steps
-    lr: float
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_least(self, steps=1, warmup=0, seed=0)
-        check_above(self, lr=0)
+    steps: int = Field(ge=1)
+    warmup: int = Field(ge=0)  # steps
+    lr: float = Field(gt=0)
+    seed: int = Field(0, ge=0)
 
 
 class OneStage(nn.Module):

@@ -1,18 +1,16 @@
 """A profile: every setting of a run, from one small YAML file that papermill takes as it is."""
 
-import types
-import typing
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import yaml
+from pydantic import Field, PositiveFloat
 
 from stt_core.distributed import Scale
-from stt_core.encoder import INFERENCE
 from stt_core.errors import InputError
 from stt_core.propagation import Inference
-from stt_core.ranges import check_above, check_choice, check_least
+from stt_core.settings import checked
 from stt_core.spatial import SpatialSettings
 from stt_core.temporal import TemporalSettings
 from stt_study.benchmarks.presets import PRESETS
@@ -22,7 +20,7 @@ from stt_study.world.synthetic import World
 PROFILES = Path(__file__).resolve().parents[1] / "notebooks" / "profiles"
 
 
-@dataclass(frozen=True)
+@checked
 class Folders:
     """Where each kind of data lies below the data folder: the first of these names that exists is taken."""
 
@@ -34,24 +32,21 @@ class Folders:
     badja: tuple[str, ...] = ("badja",)
 
 
-@dataclass(frozen=True)
+@checked
 class Published:
     """Weights of step one that others have trained, from the repository's root; "" = this study trains its own."""
 
     student: str = ""  # of the profile's depth and width, best on Lab input
-    student_input: str = "lab"  # colours of the file, where it doesn't say
+    student_input: Literal["lab", "rgb"] = "lab"  # colours of the file, where it doesn't say
     teacher: str = ""  # of any depth
-    teacher_input: str = "rgb"
-
-    def __post_init__(self) -> None:
-        check_choice(self, student_input=("lab", "rgb"), teacher_input=("lab", "rgb"))
+    teacher_input: Literal["lab", "rgb"] = "rgb"
 
 
-@dataclass(frozen=True)
+@checked
 class Evaluation:
     """How features are measured: stride of res4, and the settings of propagation for each task."""
 
-    stride: int = 8
+    stride: Literal[8, 4] = 8
     davis: Inference = PRESETS["davis_s8"]
     vip: Inference = PRESETS["vip_s8"]
     jhmdb: Inference = PRESETS["jhmdb_s8"]
@@ -59,7 +54,6 @@ class Evaluation:
     real: Inference = Inference(resize=240, radius=6)  # DAVIS at half its size and half the window
 
     def __post_init__(self) -> None:
-        check_choice(self, stride=tuple(INFERENCE))
         for field in fields(self):
             inference = getattr(self, field.name)
             if isinstance(inference, Inference):
@@ -69,7 +63,7 @@ class Evaluation:
                     raise InputError(f"{field.name}: {error}") from None
 
 
-@dataclass(frozen=True)
+@checked
 class Profile:
     """Everything that a run depends on, but for its seed and its code."""
 
@@ -78,35 +72,31 @@ class Profile:
     data: str = ""  # folder; "" = the shipped world, made where it is missing
     world: World = World()
     folders: Folders = Folders()
-    weights_of: str = (
-        ""  # profile in whose folder the weights lie, for another measurement of the same ones; "" = its own
-    )
+    # Profile in whose folder the weights lie, for another measurement of the same ones; "" = its own.
+    weights_of: str = ""
     published: Published = Published()
     scale: Scale = Scale()
-    teacher: str = "lab"  # colours of the frozen step-one encoder: "lab" (the student's own start) or "rgb" (one more)
+    # Colours of the frozen step-one encoder: "lab" (the student's own start) or "rgb" (one more).
+    teacher: Literal["lab", "rgb"] = "lab"
     spatial: SpatialSettings = SpatialSettings()
     temporal: TemporalSettings = TemporalSettings()
-    scratch_lr: float = 1e-3  # step two from random weights
-    max_gap: int = 1  # listed frames between the two of a training pair
+    scratch_lr: float = Field(1e-3, gt=0)  # step two from random weights
+    max_gap: int = Field(1, ge=1)  # listed frames between the two of a training pair
     aspect: tuple[float, float] = (1.5, 2.0)  # width over height of a training crop; the paper's suits frames of 16:9
     carry_weights: bool = False  # derive the distillations' weights for a smaller geometry, see `balance`
-    rows: str = "headline"  # which of `variants.VARIANTS` are trained: "headline", or "all" (`make ablations`)
-    seeds: int = 1  # of every row that is trained
-    rates: tuple[float, ...] = ()  # learning rates compared on validation clips, see notebook 03
-    rate_steps: int = 200  # of each of those trainings
+    # Which of `variants.VARIANTS` are trained: "headline", or "all" (`make ablations`).
+    rows: Literal["headline", "all"] = "headline"
+    seeds: int = Field(1, ge=1)  # of every row that is trained
+    rates: tuple[PositiveFloat, ...] = ()  # learning rates compared on validation clips, see notebook 03
+    rate_steps: int = Field(200, ge=1)  # of each of those trainings
     real: tuple[str, ...] = ("data/DAVIS",)  # real video, from the repository's root
     supervised: tuple[str, ...] = ("data/resnet18*.pth",)  # torchvision's weights for a row of the tables, likewise
     evaluation: Evaluation = Evaluation()
     bench: BenchSettings = BenchSettings()  # notebook 13
 
     def __post_init__(self) -> None:
-        check_choice(self, teacher=("lab", "rgb"), rows=("headline", "all"))
-        check_least(self, max_gap=1, seeds=1, rate_steps=1)
-        check_above(self, scratch_lr=0)
         if not 0 < self.aspect[0] <= self.aspect[1]:
             raise InputError(f"aspect is {self.aspect}; give the least and the largest width over height of a crop.")
-        if any(not rate > 0 for rate in self.rates):
-            raise InputError(f"rates are {self.rates}; give numbers above 0.")
 
 
 def load_profile(profile: str, settings: dict | None = None) -> Profile:
@@ -134,8 +124,11 @@ def load_profile(profile: str, settings: dict | None = None) -> Profile:
     own = content["settings"] or {}
     if not isinstance(own, dict):
         raise InputError(f"{path}: settings must be a mapping, not {own!r}.")
-    values = _merged(own, settings or {})
-    return _build(Profile, {"profile": content["profile"], **values}, str(path))
+    values = {"profile": content["profile"], **_merged(own, settings or {})}
+    try:
+        return Profile(**{str(name): value for name, value in values.items()})
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _merged(base: dict, extra: dict) -> dict:
@@ -144,44 +137,3 @@ def _merged(base: dict, extra: dict) -> dict:
         nested = isinstance(value, dict) and isinstance(base.get(name), dict)
         result[name] = _merged(base[name], value) if nested else value
     return result
-
-
-def _build(kind: type, values: dict, where: str) -> Any:
-    """A frozen dataclass out of nested dicts; an unknown name is an error, a number is checked for its type."""
-    hints = typing.get_type_hints(kind)
-    unknown = sorted(map(str, set(values) - {field.name for field in fields(kind)}))
-    if unknown:
-        raise InputError(f"{where}: unknown field {unknown[0]}; {kind.__name__} has {', '.join(hints)}.")
-    converted = {name: _convert(hints[name], value, f"{where}: {name}") for name, value in values.items()}
-    try:
-        return kind(**converted)
-    except InputError as error:  # of a value out of its range
-        raise InputError(f"{where}: {error}") from None
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    if is_dataclass(hint):
-        if not isinstance(value, dict):
-            raise InputError(f"{where} must be a mapping, not {value!r}.")
-        return _build(hint, value, where)
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(value, list | tuple):
-            raise InputError(f"{where} must be a list, not {value!r}.")
-        (inner, *others) = typing.get_args(hint)  # float, … or int, int
-        if others != [...] and len(value) != 1 + len(others):
-            raise InputError(f"{where} must be {1 + len(others)} values, not {value!r}.")
-        return tuple(_convert(inner, item, where) for item in value)
-    if isinstance(hint, types.UnionType):  # int | tuple[int, int] | None
-        if value is None:
-            return None
-        some = isinstance(value, list | tuple)
-        return _convert(next(h for h in typing.get_args(hint) if (h is not int) == some), value, where)
-    try:
-        converted = hint(value) if hint in (int, float) and not isinstance(value, bool) else value
-        whole = hint is not int or (not isinstance(value, bool) and converted == float(value))
-    except (TypeError, ValueError, OverflowError):
-        converted = whole = None
-    # YAML reads 1e-3 as a string, so numbers are converted; 3.5 steps are refused. A bool would pass for an int.
-    if hint in (int, float, str, bool) and not (whole and isinstance(converted, hint)):
-        raise InputError(f"{where} must be of type {hint.__name__}, not {value!r}.")
-    return converted

@@ -28,7 +28,6 @@ def train(
     teacher: Path | None = None,
     input: Literal["lab", "rgb"] | None = None,
     workers: int | None = None,
-    recompute: bool = False,
     compile: bool = False,
     tensorboard: bool = False,
     device: Literal["auto", "cuda", "cpu"] | None = None,
@@ -46,7 +45,6 @@ def train(
         input: step one: colours; the profile's (Lab, the student's start) if not given, RGB for the paper's teacher.
         workers: processes that decode, for each that trains; 0 = none, and decoded frames stay in memory. The profile's if
             not given.
-        recompute: compute the encoder's activations again in the backward pass: a third more time for less memory.
         compile: let torch.compile make the encoder faster, which takes a minute at the start.
         tensorboard: write events for TensorBoard, too.
         device: cuda, cpu, or auto for what there is; the profile's if not given.
@@ -57,7 +55,7 @@ def train(
 
     study = Study(profile, seed=seed, data=str(Path(data).resolve()) if data else "")
     own = study.profile.scale
-    trades = {"recompute": own.recompute or recompute, "compile": own.compile or compile, "tensorboard": tensorboard}
+    trades = {"compile": own.compile or compile, "tensorboard": tensorboard}
     trades |= {"workers": own.workers if workers is None else workers, "device": device or own.device}
     scale = replace(own, **trades)
     study.profile = replace(study.profile, scale=scale)

@@ -10,10 +10,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from stt_core import distributed as processes
-from stt_core.distributed import Scale
 from stt_core.errors import InputError
 from stt_core.signals import pass_over_signals
-from stt_core.training.recompute import recompute
 
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision of every run
 
@@ -37,13 +35,6 @@ def set_rate(optimizer: torch.optim.Optimizer, step: int, settings: Any) -> floa
 def check_division(batch: int, number: int, name: str) -> None:
     if batch % number:
         raise InputError(f"a batch of {batch} can't be divided by {number} ({name}); choose another batch or number.")
-
-
-def apply_scale(encoder: torch.nn.Module, scale: Scale) -> None:
-    if scale.recompute:
-        recompute(encoder)
-    if scale.compile:
-        encoder.compile()
 
 
 def batches_of(dataset: Dataset, settings: Any, start: int, workers: int, parts: int = 1) -> DataLoader:

@@ -1,17 +1,15 @@
 """Step one: the training loop (paper section 1). Resumable, logged, on one process or many."""
 
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 
 from stt_core import distributed as processes
-from stt_core.batch_norm import part_of_batch
 from stt_core.distributed import ALONE, Scale, start
 from stt_core.errors import TRAINING, InputError, out_of_memory
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.training.images import Images
-from stt_core.training.loop import apply_scale, batches_of, check_division, set_rate
+from stt_core.training.loop import batches_of, check_division, set_rate
 from stt_core.training.run import Run
 
 
@@ -27,8 +25,7 @@ def train_spatial(
 ) -> Path:
     """Step one: train MoCo on `images`; write `weights.pth`, `metrics.csv`, `run.json` and, while running, `checkpoint.pt`.
 
-    A run that was stopped goes on from its last checkpoint and ends with the same weights. So does, but for rounding,
-    one on another number of processes, since batch statistics and shuffled keys belong to the settings' `shards`.
+    A run that was stopped goes on from its last checkpoint and, on as many processes, ends with the same weights.
 
     Args:
         out: folder of those files.
@@ -48,12 +45,8 @@ def train_spatial(
             f"({len(images)}), which would be their own negatives; choose a smaller queue or batch."
         )
     fabric = start(settings.precision, scale)
-    if settings.shards % processes.count():
-        raise InputError(
-            f"{processes.count()} processes can't share {settings.shards} shards of a batch; set spatial.shards to a "
-            f"multiple of {processes.count()} (MoCo's own training has 8)."
-        )
-    check_division(settings.batch, settings.shards, "spatial.shards")
+    shards = max(1, settings.shards // processes.count()) * processes.count()
+    check_division(settings.batch, shards, "spatial.shards")
     torch.manual_seed(settings.seed)
     model = MoCo(settings)
     optimizer = torch.optim.SGD(
@@ -63,23 +56,15 @@ def train_spatial(
         weight_decay=settings.weight_decay,
     )
     run = Run(Path(out), settings, model, optimizer, fabric, save_every, origin=origin, tensorboard=scale.tensorboard)
-    apply_scale(model.encoder_q, scale)
-    moco = model
+    if scale.compile:
+        model.encoder_q.compile()
+    encoder = model.encoder_q
     model, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
-    model.mark_forward_method("contrast")
     for step, batch in run.steps(batches_of(images, settings, run.start, scale.workers)):
         rate = set_rate(optimizer, step, settings)
-        with fabric.autocast():
-            parts = moco.prepare(batch.to(fabric.device))
+        loss, accuracy = model(batch.to(fabric.device))
         optimizer.zero_grad()
-        total = torch.zeros(2, device=fabric.device)  # loss, accuracy
-        for part in range(parts):
-            with fabric.no_backward_sync(model, enabled=part + 1 < parts) if parts > 1 else nullcontext():
-                with part_of_batch(moco.encoder_q, part, parts), fabric.autocast():
-                    loss, accuracy = model.contrast(part)
-                fabric.backward(loss / parts)
-            total += torch.stack([loss.detach(), accuracy]) / parts
+        fabric.backward(loss)
         optimizer.step()
-        moco.enqueue()
-        run.log(step, rate, loss=total[0], accuracy=total[1])
-    return run.finish(moco.encoder_q, settings.input)
+        run.log(step, rate, loss=loss, accuracy=accuracy)
+    return run.finish(encoder, settings.input)

@@ -12,7 +12,7 @@ from stt_core.distributed import ALONE, Scale, start
 from stt_core.encoder import STANDARD, STUDENT, Encoder
 from stt_core.errors import TRAINING, InputError, out_of_memory
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
-from stt_core.training.loop import apply_scale, batches_of, check_division, set_rate
+from stt_core.training.loop import batches_of, check_division, set_rate
 from stt_core.training.pairs import FramePairs
 from stt_core.training.run import Run
 
@@ -81,7 +81,8 @@ def train_temporal(
     optimizer = torch.optim.Adam(model.student.parameters(), settings.lr, betas=(0.9, 0.999))
     run = Run(Path(out), settings, model, optimizer, fabric, save_every, origin=origin, tensorboard=scale.tensorboard)
     synchronise(model.student, fabric.device)
-    apply_scale(model.student, scale)
+    if scale.compile:
+        model.student.compile()
     student = model.student
     model, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
     for step, batch in run.steps(batches_of(pairs, settings, run.start, scale.workers, parts)):

@@ -111,9 +111,8 @@ def formatted(table: pd.DataFrame, formats: dict[str, str]) -> pd.DataFrame:
 def machine_text(machine: dict) -> str:
     """What a bench ran on, in one line."""
     rates = ", ".join(f"{name} {rate:.0f}" for name, rate in machine["rates"].items())
-    units = "with" if machine["bfloat16 matrix units"] else "without"
     return (
-        f"{machine['processor']}, {machine['threads']} threads, {units} bfloat16 matrix units; "
+        f"{machine['processor']}, {machine['threads']} threads; "
         f"matrix products of {rates} GFLOP/s; PyTorch {machine['torch']}"
     )
 

@@ -4,55 +4,47 @@ The references are the released code's schemes, written after its description: c
 them in one go. Times are medians of interleaved repeats after one that isn't counted.
 """
 
-import math
 import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field, PositiveInt
 from skimage import data as photographs
 from torch import Tensor
 
-from stt_core import shortlist
 from stt_core.affinity import affinity, apply_affinity
 from stt_core.encoder import INFERENCE, folded, random_encoder
-from stt_core.errors import InputError
-from stt_core.propagation import PARTS
 from stt_core.provenance import processor
-from stt_core.ranges import check_least
+from stt_core.settings import checked
 from stt_study.benchmarks.metrics import frame_scores
 from stt_study.speed.memory import memory
 from stt_study.speed.plain import TEMPERATURE, TOPK, official_scheme, released_scheme
 
 
-@dataclass(frozen=True)
+@checked
 class BenchSettings:
     """What is measured. The sizes are those of DAVIS at 480p."""
 
-    repeats: int = 5  # half as many at stride 4 and for the growth
-    height: int = 480  # px of the frame; features have a stride-th of it
-    width: int = 854
-    channels: int = 256
-    context: int = 21  # frames
-    radius: int = 12  # cells at stride 8
-    radius_fine: int = 35  # cells at stride 4; 0 leaves stride 4 out
-    chunks: int = 12  # of 32 queries: where the reference takes minutes, it is timed on so many and projected
-    heights: tuple[int, ...] = (24, 36, 48, 60, 72)  # cells: maps over which the growth of the cost is measured
-    radii: tuple[int, ...] = (4, 8, 12, 16, 20)  # cells, likewise, on the middle map
-    videos: tuple[int, ...] = (50, 2000)  # frames of videos whose memory is compared
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_least(
-            self, repeats=1, height=1, width=1, channels=1, context=1, radius=0, radius_fine=0, chunks=1, seed=0
-        )
-        if min(*self.heights, *self.radii, *self.videos, 1) < 1:
-            raise InputError("heights, radii and videos must be lists of numbers above 0.")
+    repeats: int = Field(5, ge=1)  # half as many at stride 4 and for the growth
+    height: int = Field(480, ge=1)  # px of the frame; features have a stride-th of it
+    width: int = Field(854, ge=1)
+    channels: int = Field(256, ge=1)
+    context: int = Field(21, ge=1)  # frames
+    radius: int = Field(12, ge=0)  # cells at stride 8
+    radius_fine: int = Field(35, ge=0)  # cells at stride 4; 0 leaves stride 4 out
+    chunks: int = Field(
+        12, ge=1
+    )  # of 32 queries: where the reference takes minutes, it is timed on so many and projected
+    heights: tuple[PositiveInt, ...] = (24, 36, 48, 60, 72)  # cells: maps over which the growth of the cost is measured
+    radii: tuple[PositiveInt, ...] = (4, 8, 12, 16, 20)  # cells, likewise, on the middle map
+    videos: tuple[PositiveInt, ...] = (50, 2000)  # frames of videos whose memory is compared
+    seed: int = Field(0, ge=0)
 
 
 def run_bench(settings: BenchSettings = BenchSettings(), progress: Callable[[str], None] = print) -> dict:
@@ -101,7 +93,6 @@ def machine() -> dict:
         "processor": processor(),
         "threads": torch.get_num_threads(),
         "rates": rates,
-        "bfloat16 matrix units": shortlist.pays(torch.device("cpu"), shortlist.WORTHWHILE),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
@@ -120,7 +111,7 @@ def interleaved(ways: dict[str, Callable], repeats: int) -> dict[str, list[float
 
 
 def propagation_case(name: str, features: Tensor, radius: int, settings: BenchSettings) -> list[dict]:
-    """One frame's propagation, features (S + 1, H, W, C): the released scheme, float32 tiles, the shortlist if it pays."""
+    """One frame's propagation, features (S + 1, H, W, C): the released scheme, and ours."""
     query, context = features[-1], features[:-1]
     labels = torch.rand(*context.shape[:3], 4)
     height, width, channels = query.shape
@@ -130,21 +121,14 @@ def propagation_case(name: str, features: Tensor, radius: int, settings: BenchSe
     window *= sum(min(x, radius) + min(width - 1 - x, radius) + 1 for x in range(width))
     work = 2.0 * window * len(context) * channels
 
-    split_size = (*context.shape[:3], shortlist.length(channels))
-    fits = 2 * math.prod(split_size) <= PARTS  # as `Context` decides: split once, then kept for all frames
-    parts = shortlist.split(context, torch.empty(split_size, dtype=torch.bfloat16)) if fits else None
-
-    def ours(rough: bool) -> Tensor:
-        how = {"radius": radius, "topk": TOPK, "temperature": TEMPERATURE, "rough": rough, "parts": parts}
-        indices, weights = affinity(query, context, **how)
+    def ours() -> Tensor:
+        indices, weights = affinity(query, context, radius=radius, topk=TOPK, temperature=TEMPERATURE)
         return apply_affinity(indices, weights, labels)
 
     ways = {
         "released scheme": lambda: released_scheme(query, context, labels, radius, chunks),
-        "tiles, float32": lambda: ours(False),
+        "tiles, float32": ours,
     }
-    if shortlist.pays(query.device, round(window) * len(context) * channels // (height * width)):
-        ways["tiles, shortlist"] = lambda: ours(True)
     times = interleaved(ways, (settings.repeats + 1) // 2 if chunks else settings.repeats)  # stride 4 takes minutes
     expected, gap, cells, count = ways["released scheme"]()
     clear = gap > 1e-6  # elsewhere rounding may choose another pair, which is as good

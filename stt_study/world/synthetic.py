@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -16,11 +16,12 @@ from filelock import FileLock
 
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json, write_text
+from stt_core.settings import checked
 from stt_study.fingerprint import code_fingerprint
 from stt_study.world.layouts import davis_video, image_class, jhmdb_video, train_video, vip_video
 
 
-@dataclass(frozen=True)
+@checked
 class World:
     """What is made. VIP and JHMDB get two thirds as many videos as DAVIS, rounded down, but at least one."""
 

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 from writers import write_davis
 
-from stt_core import batch_norm as norms
 from stt_core import distributed as processes
-from stt_core.batch_norm import SyncedNorm, part_of_batch, synchronise, unrecorded
+from stt_core.batch_norm import SplitNorm, SyncedNorm, average_statistics, part_of_batch, split_norms, synchronise
 from stt_core.checkpoints import save_weights
-from stt_core.distributed import Scale, averaged, gathered, spread
-from stt_core.encoder import STUDENT, random_encoder
+from stt_core.distributed import averaged, gathered, spread
+from stt_core.encoder import random_encoder
 from stt_core.errors import InputError
 from stt_core.features import feature_source
 from stt_core.propagation import Inference
@@ -24,7 +23,6 @@ from stt_core.temporal import TemporalSettings
 from stt_core.training.images import Images
 from stt_core.training.loop import EpochBatches
 from stt_core.training.pairs import FramePairs
-from stt_core.training.recompute import recompute
 from stt_core.training.train_spatial import train_spatial
 from stt_core.training.train_temporal import train_temporal
 from stt_study.benchmarks.run import evaluate_davis
@@ -90,16 +88,22 @@ def assert_equal_runs(one: Path, other: Path) -> None:
             torch.testing.assert_close(a[name], b[name], rtol=1e-5, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}")
 
 
-@pytest.mark.parametrize(("step", "parts"), [("spatial", 2), ("temporal", 1)])
-def test_two_processes_train_as_one(step: str, parts: int, data_folder: Path, initial: Path, tmp_path: Path) -> None:
-    """20 steps with the same global batch; `parts`: shards of either process, or parts that gradients are accumulated over."""
-    changes = {"shards": 2 * parts} if step == "spatial" else {"accumulate": parts}
-    train, arguments, keywords = training(step, data_folder, initial, **changes)
+def test_two_processes_train_step_two_as_one(data_folder: Path, initial: Path, tmp_path: Path) -> None:
+    """20 steps with the same global batch."""
+    train, arguments, keywords = training("temporal", data_folder, initial)
     one = train(*arguments, tmp_path / "one", **keywords)
     two = spread(2, train, *arguments, tmp_path / "two", **keywords)
     assert_equal_runs(one, two)
     record = json.loads((tmp_path / "two/run.json").read_text())
     assert [session["processes"] for session in record["sessions"]] == [2]
+
+
+def test_two_processes_train_step_one(data_folder: Path, initial: Path, tmp_path: Path) -> None:
+    """Each draws its own views, so that the result isn't one process's; it is the same when it is trained again."""
+    train, arguments, _ = training("spatial", data_folder, initial, steps=3)
+    once, again = (spread(2, train, *arguments, tmp_path / name) for name in ("once", "again"))
+    assert_equal_runs(once, again)
+    assert json.loads((tmp_path / "once/run.json").read_text())["sessions"][0]["processes"] == 2
 
 
 def _stopped(train, arguments: tuple, keywords: dict, out: Path, stop: int) -> None:
@@ -134,9 +138,6 @@ def test_two_processes_go_on_where_they_were_stopped_and_so_does_one(
 
 
 def test_what_cannot_be_divided_is_refused(data_folder: Path, initial: Path, tmp_path: Path) -> None:
-    train, arguments, _ = training("spatial", data_folder, initial, shards=1)
-    with pytest.raises(InputError, match=r"2 processes can't share 1 shards.*spatial\.shards"):
-        spread(2, train, *arguments, tmp_path / "a")
     for step, changes in (("spatial", {"shards": 3}), ("temporal", {"accumulate": 3})):
         train, arguments, keywords = training(step, data_folder, initial, **changes)
         with pytest.raises(InputError, match=r"a batch of . can't be divided by 3"):
@@ -187,81 +188,50 @@ def test_parts_leave_the_mean_of_their_statistics() -> None:
     assert layer[0].momentum == 0.3
 
 
-def test_unrecorded_passes_leave_no_trace() -> None:
-    layer = nn.BatchNorm2d(2)
-    layer(torch.randn(3, 2, 4, 4))
-    before = {name: value.clone() for name, value in layer.state_dict().items()}
-    x = torch.randn(3, 2, 4, 4)
-    with unrecorded(layer):
-        out = layer(x)
-    torch.testing.assert_close(out.mean(dim=(0, 2, 3)), torch.zeros(2), atol=1e-6, rtol=0)  # by the batch's statistics
-    assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
-    assert norms.norms(nn.Sequential(layer)) == [layer]
-
-
-def kept_bytes(function) -> tuple[int, Tensor]:
-    """Bytes that a function's graph keeps for the backward pass, each storage once; and its result."""
-    seen = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        seen[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = function()
-    return sum(seen.values()), result
-
-
-def test_recomputing_changes_nothing_but_memory() -> None:
-    encoders, kept = [], []
-    for again in (False, True):
-        encoder = random_encoder(18, 0.25, strides=STUDENT[0], pool=STUDENT[1]).train()
-        if again:
-            recompute(encoder)
-        images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-        size, features = kept_bytes(lambda encoder=encoder, images=images: encoder(images, ("res3", "res5")))
-        sum(value.square().mean() for value in features.values()).backward()
-        encoders.append(encoder)
-        kept.append(size)
-    plain, again = encoders
-    assert plain.state_dict().keys() == again.state_dict().keys()
-    for (name, a), b in zip(plain.state_dict().items(), again.state_dict().values(), strict=True):
-        assert torch.equal(a, b), name
-    for (name, a), b in zip(plain.named_parameters(), again.parameters(), strict=True):
-        assert torch.equal(a.grad, b.grad), name
-    assert kept[1] < 0.5 * kept[0]
-
-
-@pytest.mark.parametrize("step", ["spatial", "temporal"])
-def test_recomputed_training_is_the_same(step: str, data_folder: Path, initial: Path, tmp_path: Path) -> None:
-    train, arguments, keywords = training(step, data_folder, initial, steps=3)
-    usual = train(*arguments, tmp_path / "usual", **keywords)
-    again = train(*arguments, tmp_path / "again", scale=Scale(recompute=True), **keywords)
-    assert rows(usual) == rows(again)
-    assert usual.read_bytes() == again.read_bytes()
+def test_split_normalisation_is_that_of_each_part() -> None:
+    """Against PyTorch's own, part by part."""
+    split, alone = nn.Sequential(nn.BatchNorm2d(2)), nn.BatchNorm2d(2)
+    split_norms(split, 3)
+    assert isinstance(split[0], SplitNorm)
+    x = 5 + torch.randn(6, 2, 4, 4)
+    expected = torch.cat([alone(part) for part in x.chunk(3)])
+    torch.testing.assert_close(split(x), expected)
+    mean = torch.stack([part.mean(dim=(0, 2, 3)) for part in x.chunk(3)]).mean(dim=0)
+    torch.testing.assert_close(split[0].running_mean, 0.1 * mean)
 
 
 def test_a_key_is_embedded_among_others_than_its_query() -> None:
     """Which images were normalised together, seen through an encoder that says so; and keys come back in their order."""
-    torch.manual_seed(0)
     model = MoCo(replace(SPATIAL, shards=2))
-    groups = []
+    seen = []
 
     def embed(encoder, head, images: Tensor) -> Tensor:
-        numbers = images[:, 0, 0, 0]
-        groups.append([int(number) for number in numbers])
-        return numbers[:, None]
+        seen.append([int(number) for number in images[:, 0, 0, 0]])
+        return images[:, 0, 0, :1]
 
     model.embed = embed
     views = torch.arange(8.0)[:, None, None, None].expand(8, 3, 2, 2)
-    keys = model.shuffled_keys(views, seed=5)
-    assert keys[:, 0].tolist() == list(range(8))
-    assert sorted(groups[0] + groups[1]) == list(range(8))
-    assert set(groups[0]) not in ({0, 1, 2, 3}, {4, 5, 6, 7})
-    first = groups[0]
-    groups.clear()
+    assert model.shuffled_keys(views, seed=5)[:, 0].tolist() == list(range(8))
+    (first,) = seen
+    assert sorted(first) == list(range(8))
+    assert set(first[:4]) not in ({0, 1, 2, 3}, {4, 5, 6, 7})
     model.shuffled_keys(views, seed=6)
-    assert groups[0] != first  # drawn anew
+    assert seen[1] != first  # drawn anew
+
+
+def _keys(views: Tensor) -> list[Tensor]:
+    """Of this process's share of the views: all keys, and the key encoder's running mean."""
+    torch.manual_seed(0)
+    model = MoCo(SPATIAL).double()
+    keys = model.shuffled_keys(views.chunk(processes.count())[processes.rank()], seed=5)
+    average_statistics(model)
+    return [keys, model.encoder_k.layer4[1].bn2.running_mean]
+
+
+def test_two_processes_embed_keys_as_one_that_splits_its_batch() -> None:
+    views = torch.rand(8, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for alone, shared in zip(_keys(views), spread(2, _joined, _keys, views), strict=True):
+        torch.testing.assert_close(alone, shared)
 
 
 def test_shards_share_a_batch() -> None:

@@ -9,17 +9,10 @@ import pytest
 import torch
 
 from stt_core import affinity as affinity_module
-from stt_core import shortlist
 from stt_core.affinity import affinity, apply_affinity
 from stt_core.propagation import Context, propagate, propagate_frames
 
 GOLDEN = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden" / "propagation.npz"
-
-
-@pytest.fixture(params=[False, True], ids=["float32", "shortlist"], autouse=True)
-def way(request, monkeypatch):
-    """Every test both ways, whatever this processor would choose."""
-    monkeypatch.setattr(shortlist, "pays", lambda device, work: request.param)
 
 
 def seen(dy, dx, radius, window):
@@ -313,11 +306,8 @@ def test_a_frame_of_another_size_is_refused():
 
 
 @pytest.mark.parametrize("first_windowed", [True, False])
-def test_nothing_is_read_back_from_the_device(first_windowed, monkeypatch):
+def test_nothing_is_read_back_from_the_device(first_windowed):
     """Tensors without values: whatever asks for one of them (and would make a GPU wait) fails."""
-    monkeypatch.setattr(
-        shortlist, "pays", lambda device, work: False
-    )  # the shortlist does ask; it's for processors alone
     features, labels = torch.empty(5, 8, 40, 70, device="meta"), torch.empty(3, 40, 70, device="meta")
     result = propagate(features, labels, num_preceding=2, radius=3, first_windowed=first_windowed)
     assert result.shape == (5, 3, 40, 70)
@@ -337,7 +327,6 @@ def test_strips_side_by_side_change_nothing(monkeypatch):
         for one, other in zip(alone, shared, strict=True):
             assert one.equal(other)
         monkeypatch.setattr(affinity_module, "_top_pairs", lambda *arguments: 1 / 0)
-        monkeypatch.setattr(affinity_module, "_proven_pairs", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):  # what goes wrong in a thread isn't lost
             affinity(query, context, radius=2, topk=5, temperature=0.1)
         assert torch.get_num_threads() == 3

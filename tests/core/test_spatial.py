@@ -105,8 +105,7 @@ def test_queue_is_first_in_first_out() -> None:
     position = 0
     for step in range(6):
         keys = torch.arange(24.0).view(3, 8) + 100 * step
-        model.keys = keys
-        model.enqueue()
+        model.enqueue(keys)
         for key in keys.tolist():
             places[position] = key
             position = (position + 1) % 7

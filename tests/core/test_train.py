@@ -250,8 +250,7 @@ def test_a_write_that_fails_leaves_the_earlier_checkpoint(
 def test_loss_that_is_not_finite(run, step: str, value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     count = [0]
     kind = {"spatial": MoCo, "temporal": SpatialThenTemporal}[step]
-    method = {"spatial": "contrast", "temporal": "forward"}[step]
-    forward = getattr(kind, method)
+    forward = kind.forward
 
     def broken(self, *arguments):
         count[0] += 1
@@ -260,7 +259,7 @@ def test_loss_that_is_not_finite(run, step: str, value: float, tmp_path: Path, m
             return result
         return (result[0] * value, result[1]) if step == "spatial" else {**result, "fine": result["fine"] * value}
 
-    monkeypatch.setattr(kind, method, broken)
+    monkeypatch.setattr(kind, "forward", broken)
     with pytest.raises(InputError, match=r"run.*loss is (nan|inf) at step 4"):
         run(step, tmp_path / "run")
     kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)  # of before

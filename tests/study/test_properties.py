@@ -7,7 +7,6 @@ The default run is the same every time. `STT_FUZZ=20` runs 20 times as many exam
 import itertools
 import math
 import os
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from stt_core import labels, shortlist
+from stt_core import labels
 from stt_core.affinity import affinity, apply_affinity
 from stt_core.propagation import Context, propagate, propagate_frames
 from stt_study.benchmarks import metrics
@@ -71,7 +70,7 @@ def features_of_a_kind(kind: str, shape: tuple[int, ...], seed: int) -> np.ndarr
     if kind == "few":  # cells of the same features, in one frame and from frame to frame
         noise = noise[:1, :, :1, :3][:, :, :, rng.integers(0, min(3, shape[3]), (shape[0], *shape[2:]))][0, :, 0]
         noise = noise.transpose(1, 0, 2, 3)
-    if kind == "alike":  # cosines that differ by less than a shortlist can tell
+    if kind == "alike":  # cosines that hardly differ
         noise = noise * 1e-3 + rng.standard_normal((1, shape[1], 1, 1))
     if kind == "holes":
         noise *= rng.random((shape[0], 1, *shape[2:])) < 0.6
@@ -143,15 +142,13 @@ def brute_force(features, first_labels, temperature, radius, topk, window, **fra
     temperature=st.sampled_from([0.05, 0.07, 0.5, 2.0]),
     chosen=options(),
     seed=st.integers(0, 2**32),
-    rough=st.booleans(),
 )
-def test_propagation_equals_brute_force(height, width, channels, times, classes, temperature, chosen, seed, rough):
+def test_propagation_equals_brute_force(height, width, channels, times, classes, temperature, chosen, seed):
     features = features_of_a_kind("noise", (times, channels, height, width), seed)
     first_labels = np.random.default_rng(seed + 1).random((classes, height, width), np.float32)
     expected, gap = brute_force(features, first_labels, temperature, **chosen)
     assume(gap > 1e-5)  # rounding may decide the rest
-    with patch.object(shortlist, "pays", lambda device, work: rough):
-        found = propagate(torch.from_numpy(features), torch.from_numpy(first_labels), temperature=temperature, **chosen)
+    found = propagate(torch.from_numpy(features), torch.from_numpy(first_labels), temperature=temperature, **chosen)
     assert found.dtype == torch.float32
     np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-4)
 
@@ -167,27 +164,19 @@ def test_propagation_equals_brute_force(height, width, channels, times, classes,
     chosen=st.fixed_dictionaries(OPTIONS),
     first_twice=st.booleans(),
     seed=st.integers(0, 2**32),
-    rough=st.booleans(),
-    split=st.booleans(),
 )
 def test_affinity_keeps_the_nearest_cells_even_among_equal_ones(
-    height, width, channels, frames, kind, temperature, chosen, first_twice, seed, rough, split
+    height, width, channels, frames, kind, temperature, chosen, first_twice, seed
 ):
     """Which of equal cells is kept is left open, but not how near they are, nor their weights."""
     chosen["radius"] = max(chosen["radius"], chosen["window"] == "circle")
     features = normalised(features_of_a_kind(kind, (frames + 1, channels, height, width), seed))
     cells = torch.from_numpy(features.transpose(0, 2, 3, 1).astype(np.float32))
-    parts = None
-    if split:
-        parts = torch.empty(frames, height, width, shortlist.length(channels), dtype=torch.bfloat16)
-        shortlist.split(cells[1:].contiguous(), parts)
     indices, weights = affinity(
         cells[0].contiguous(),
         cells[1:].contiguous(),
         temperature=temperature,
         first_twice=first_twice,
-        rough=rough,
-        parts=parts,
         **chosen,
     )
     assert indices.shape == weights.shape == (len(indices), height * width)
@@ -225,32 +214,30 @@ def test_affinity_keeps_the_nearest_cells_even_among_equal_ones(
     chosen=options(),
     seed=st.integers(0, 2**32),
     stop=st.integers(1, 5),
-    rough=st.booleans(),
 )
 def test_labels_stay_shares_and_a_stopped_video_goes_on(
-    height, width, channels, times, kind, temperature, chosen, seed, stop, rough
+    height, width, channels, times, kind, temperature, chosen, seed, stop
 ):
     """Whatever is equal or zero: every map is a mean of maps before it. And a stream, stopped or not, gives the same."""
     features = torch.from_numpy(features_of_a_kind(kind, (times, channels, height, width), seed))
     ids = torch.from_numpy(np.random.default_rng(seed).integers(0, 4, (height, width)))
     first = torch.stack([ids == k for k in range(4)]).float()
     chosen = chosen | {"temperature": temperature}
-    with patch.object(shortlist, "pays", lambda device, work: rough):
-        maps = propagate(features, first, **chosen)
-        chosen["num_preceding"] = min(chosen["num_preceding"], 7)  # a stream holds as many as it is told to
-        assert torch.equal(maps, torch.stack(list(propagate_frames(iter(features), first, **chosen))))
-        assert torch.equal(maps[0], first)
-        assert maps.min() >= 0
-        torch.testing.assert_close(maps.sum(dim=1), torch.ones(times, height, width), rtol=0, atol=1e-5)
-        absent = first.flatten(1).amax(dim=1) == 0
-        assert (maps[:, absent] == 0).all()
-        context = Context(**chosen)
-        context.put(0, features[0], first)
-        kept = chosen["num_preceding"]
-        for t in range(max(1, stop - kept), min(stop, times)):
-            context.put(t, features[t], maps[t])
-        for t in range(stop, times):
-            assert torch.equal(context.propagate(t, features[t]), maps[t])
+    maps = propagate(features, first, **chosen)
+    chosen["num_preceding"] = min(chosen["num_preceding"], 7)  # a stream holds as many as it is told to
+    assert torch.equal(maps, torch.stack(list(propagate_frames(iter(features), first, **chosen))))
+    assert torch.equal(maps[0], first)
+    assert maps.min() >= 0
+    torch.testing.assert_close(maps.sum(dim=1), torch.ones(times, height, width), rtol=0, atol=1e-5)
+    absent = first.flatten(1).amax(dim=1) == 0
+    assert (maps[:, absent] == 0).all()
+    context = Context(**chosen)
+    context.put(0, features[0], first)
+    kept = chosen["num_preceding"]
+    for t in range(max(1, stop - kept), min(stop, times)):
+        context.put(t, features[t], maps[t])
+    for t in range(stop, times):
+        assert torch.equal(context.propagate(t, features[t]), maps[t])
 
 
 @examples(80)

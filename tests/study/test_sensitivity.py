@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from stt_core import shortlist
 from stt_core.affinity import affinity
 from stt_core.checkpoints import save_weights
 from stt_core.encoder import INFERENCE, random_encoder
@@ -59,9 +58,7 @@ def clip(frames: int = 7, height: int = 9, width: int = 18) -> tuple[torch.Tenso
 
 
 @pytest.mark.parametrize("length", [None, 7])
-@pytest.mark.parametrize("rough", [False, True], ids=["float32", "shortlist"])
-def test_each_setting_is_what_it_is_alone(rough: bool, length: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shortlist, "pays", lambda device, work: rough)
+def test_each_setting_is_what_it_is_alone(length: int | None) -> None:
     features, first = clip()
     frames = list(propagate_many(features, first, SETTINGS, length))
     assert len(frames) == 7
