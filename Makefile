@@ -9,7 +9,6 @@ SEEDS ?= 3
 JOBS ?= 2
 PORT ?= 8000
 GPUS ?= 0
-GPU ?= h100
 OPTIONS ?=
 SET ?=
 NB ?=
@@ -30,7 +29,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(L
 .PHONY: sync lock audit clean
 
 help:  ## list the targets
-	@echo "Targets (variables: PROFILE=$(PROFILE) DATA=$(DATA) SEED=$(SEED) SEEDS=$(SEEDS) JOBS=$(JOBS) PYTHON=$(PYTHON) NB= SET= GPUS= GPU= OPTIONS= ARGS= LOCK=):"
+	@echo "Targets (variables: PROFILE=$(PROFILE) DATA=$(DATA) SEED=$(SEED) SEEDS=$(SEEDS) JOBS=$(JOBS) PYTHON=$(PYTHON) NB= SET= GPUS= OPTIONS= ARGS= LOCK=):"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY)  ## the environment alone; LOCK=requirements.lock: with the very versions that were tested
@@ -65,7 +64,7 @@ lab: $(READY)  ## open the notebooks in JupyterLab
 
 cluster: $(READY) $(VENV)/.cluster  ## the grid of `ablations` as jobs: OPTIONS="--dry-run" or "--executor slurm --jobs 20"
 	@$(BIN)/snakemake --snakefile notebooks/Snakefile --cores all --rerun-incomplete $(OPTIONS) \
-		--config profile=$(PROFILE) seed=$(SEED) seeds=$(SEEDS) gpus=$(GPUS) gpu=$(GPU) $(if $(DATA),"data=$(DATA)") $(if $(ARGS),"args='$(ARGS)'")
+		--config profile=$(PROFILE) seed=$(SEED) seeds=$(SEEDS) gpus=$(GPUS) $(if $(DATA),"data=$(DATA)") $(if $(ARGS),"args='$(ARGS)'")
 
 data: $(READY)  ## download and check: SET=davis|imagenette|jhmdb|vip|youtube-vos|imagenet; without SET make those that ship as code
 	@$(BIN)/stt data $(if $(SET),get $(SET) --root "$(or $(DATA),data)",synthetic --root data/synthetic)

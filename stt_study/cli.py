@@ -12,7 +12,6 @@ from stt_core.errors import InputError
 from stt_core.files import only_writer
 from stt_study.data.commands import data
 from stt_study.exit_codes import DEBUG, one_sentence
-from stt_study.plan_command import plan
 from stt_study.train_command import train
 
 
@@ -188,7 +187,7 @@ def main() -> None:
     given = sys.argv[1:]
     with one_sentence("stt", debug=DEBUG in given):
         tyro.extras.subcommand_cli_from_dict(
-            {"data": data, "plan": plan, "train": train, "evaluate": evaluate, "propagate": propagate, "bench": bench},
+            {"data": data, "train": train, "evaluate": evaluate, "propagate": propagate, "bench": bench},
             prog="stt",
             description=f"{DEBUG}, anywhere, shows the traceback where a command fails.",
             args=[word for word in given if word != DEBUG],

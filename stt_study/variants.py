@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from stt_core.spatial import SpatialSettings
 from stt_core.temporal import TemporalSettings
 from stt_study.balance import PAPER_WEIGHTS
+from stt_study.one_stage import OneStageSettings
 from stt_study.profile import Profile
 
 
@@ -80,6 +82,24 @@ def variant_settings(
     if own.steps in ("two", "summed"):
         settings = replace(settings, lr=profile.scratch_lr)
     return replace(settings, **dict(own.changes) | changes)
+
+
+def every_training(profile: Profile) -> dict[str, SpatialSettings | TemporalSettings | OneStageSettings]:
+    """Settings of every training that a profile asks for, by title: step one for each input, then its variants."""
+    trainings = {}
+    if not profile.published.student:
+        trainings["step one, Lab"] = profile.spatial
+    if not profile.published.teacher and profile.teacher != "lab":
+        trainings["step one, RGB, the teacher"] = replace(profile.spatial, input="rgb")
+    for name in HEADLINE if profile.rows == "headline" else VARIANTS:
+        temporal, steps = variant_settings(profile, name, 0, None), VARIANTS[name].steps
+        if steps == "summed":
+            spatial, temporal = replace(profile.spatial, shards=1), replace(temporal, accumulate=1)
+            longest = max(spatial.steps, temporal.steps)
+            trainings[title(name)] = OneStageSettings(spatial, temporal, longest, temporal.warmup, temporal.lr)
+        elif steps != "one":
+            trainings[title(name)] = temporal
+    return trainings
 
 
 def title(name: str) -> str:

@@ -4,11 +4,15 @@ The references are the released code's schemes, written after its description: c
 them in one go. Times are medians of interleaved repeats after one that isn't counted.
 """
 
-import platform
+import math
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,7 +27,6 @@ from stt_core.encoder import INFERENCE, folded, random_encoder
 from stt_core.provenance import processor
 from stt_core.settings import checked
 from stt_study.benchmarks.metrics import frame_scores
-from stt_study.speed.memory import memory
 from stt_study.speed.plain import TEMPERATURE, TOPK, official_scheme, released_scheme
 
 
@@ -38,9 +41,7 @@ class BenchSettings:
     context: int = Field(21, ge=1)  # frames
     radius: int = Field(12, ge=0)  # cells at stride 8
     radius_fine: int = Field(35, ge=0)  # cells at stride 4; 0 leaves stride 4 out
-    chunks: int = Field(
-        12, ge=1
-    )  # of 32 queries: where the reference takes minutes, it is timed on so many and projected
+    chunks: int = Field(12, ge=1)  # of 32 queries: where the reference takes minutes, so many are timed, and projected
     heights: tuple[PositiveInt, ...] = (24, 36, 48, 60, 72)  # cells: maps over which the growth of the cost is measured
     radii: tuple[PositiveInt, ...] = (4, 8, 12, 16, 20)  # cells, likewise, on the middle map
     videos: tuple[PositiveInt, ...] = (50, 2000)  # frames of videos whose memory is compared
@@ -51,35 +52,24 @@ def run_bench(settings: BenchSettings = BenchSettings(), progress: Callable[[str
     """Measure everything.
 
     Returns:
-        "machine": what it ran on, with its measured matrix-product rates; "cases": one record a case and way with
-        `seconds` (median), `times`, `error` (largest difference to the first way of the case, the reference) and, for
-        propagation, `work` (operations that the windows need) and `projected` (from a part of the queries); "growth" and
-        "memory": see there.
+        "machine", "growth" and "memory", see there; "cases": one record a case and way with `seconds` (median), `times`,
+        `error` (largest difference to the first way of the case, the reference) and, for propagation, `work` (operations
+        that the windows need) and `projected` (from a part of the queries).
     """
     torch.manual_seed(settings.seed)
     cases = []
-    for stride, radius in ((8, settings.radius), (4, settings.radius_fine)):
-        for kind, features in (("noise", noise_features), ("photograph", photograph_features)):
-            if radius and (stride == 8 or kind == "photograph"):
-                progress(f"propagation at stride {stride}, {kind}")
-                cases += propagation_case(
-                    f"propagation, stride {stride}, {kind}", features(settings, stride), radius, settings
-                )
-    progress("encoder")
-    cases += encoder_case(settings)
-    progress("J and F")
-    cases += measure_case(settings)
+    for stride, kind in (8, "noise"), (8, "photograph"), (4, "photograph"):
+        if radius := settings.radius if stride == 8 else settings.radius_fine:
+            progress(name := f"propagation, stride {stride}, {kind}")
+            features = noise_features if kind == "noise" else photograph_features
+            cases += propagation_case(name, features(settings, stride), radius, settings)
+    for name, measure in ("encoder", encoder_case), ("J and F", measure_case):
+        progress(name)
+        cases += measure(settings)
     progress("growth with the map and with the radius")
-    grown = growth(settings)
+    results = {"machine": machine(), "settings": asdict(settings), "cases": cases, "growth": growth(settings)}
     progress("memory")
-    frame = (settings.height, settings.width, settings.channels)
-    return {
-        "machine": machine(),
-        "settings": asdict(settings),
-        "cases": cases,
-        "growth": grown,
-        "memory": memory(settings.context, frame, (settings.radius, settings.radius_fine), settings.videos),
-    }
+    return results | {"memory": memory(settings)}
 
 
 def machine() -> dict:
@@ -89,13 +79,8 @@ def machine() -> dict:
         a, b = torch.randn(2, 2048, 2048).to(dtype)
         seconds = interleaved({"product": lambda a=a, b=b: a @ b}, 5)["product"]
         rates[name] = 2 * 2048**3 / statistics.median(seconds) / 1e9
-    return {
-        "processor": processor(),
-        "threads": torch.get_num_threads(),
-        "rates": rates,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
+    threads = torch.get_num_threads()
+    return {"processor": processor(), "threads": threads, "rates": rates, "torch": torch.__version__}
 
 
 def interleaved(ways: dict[str, Callable], repeats: int) -> dict[str, list[float]]:
@@ -121,25 +106,23 @@ def propagation_case(name: str, features: Tensor, radius: int, settings: BenchSe
     window *= sum(min(x, radius) + min(width - 1 - x, radius) + 1 for x in range(width))
     work = 2.0 * window * len(context) * channels
 
-    def ours() -> Tensor:
-        indices, weights = affinity(query, context, radius=radius, topk=TOPK, temperature=TEMPERATURE)
-        return apply_affinity(indices, weights, labels)
+    def released() -> tuple[Tensor, Tensor, Tensor, int]:
+        return released_scheme(query, context, labels, radius, chunks)
 
-    ways = {
-        "released scheme": lambda: released_scheme(query, context, labels, radius, chunks),
-        "tiles, float32": ours,
-    }
-    times = interleaved(ways, (settings.repeats + 1) // 2 if chunks else settings.repeats)  # stride 4 takes minutes
-    expected, gap, cells, count = ways["released scheme"]()
+    def tiles() -> Tensor:
+        return apply_affinity(*affinity(query, context, radius=radius, topk=TOPK, temperature=TEMPERATURE), labels)
+
+    repeats = (settings.repeats + 1) // 2 if chunks else settings.repeats  # stride 4 takes minutes
+    times = interleaved({"released scheme": released, "tiles, float32": tiles}, repeats)
+    expected, gap, cells, count = released()
+    if chunks:
+        times["released scheme"] = [t * count / chunks for t in times["released scheme"]]
     clear = gap > 1e-6  # elsewhere rounding may choose another pair, which is as good
-    records = []
-    for way in ways:
-        projected = chunks if way == "released scheme" else None
-        factor = count / chunks if projected else 1.0
-        error = (ways[way]()[cells] - expected).abs().amax(1)[clear].max() if way != "released scheme" else 0.0
-        record = _record(name, way, [factor * t for t in times[way]], float(error))
-        records.append({**record, "projected": bool(projected), "work": work})
-    return records
+    errors = {"released scheme": 0.0, "tiles, float32": float((tiles()[cells] - expected)[clear].abs().max())}
+    return [
+        _record(name, way, times[way], error) | {"projected": bool(chunks) and way == "released scheme", "work": work}
+        for way, error in errors.items()
+    ]
 
 
 def noise_features(settings: BenchSettings, stride: int) -> Tensor:
@@ -171,12 +154,9 @@ def growth(settings: BenchSettings) -> list[dict]:
         width = round(height * settings.width / settings.height)
         features = F.normalize(torch.randn(settings.context + 1, height, width, settings.channels), dim=3)
         labels = torch.rand(settings.context, height, width, 4)
-        ways = {
-            "released scheme": lambda f=features, s=labels, r=radius: released_scheme(
-                f[-1], f[:-1], s, r, settings.chunks
-            ),
-            "tiles": lambda f=features, r=radius: affinity(f[-1], f[:-1], radius=r, topk=TOPK, temperature=TEMPERATURE),
-        }
+        released = partial(released_scheme, features[-1], features[:-1], labels, radius, settings.chunks)
+        tiles = partial(affinity, features[-1], features[:-1], radius=radius, topk=TOPK, temperature=TEMPERATURE)
+        ways = {"released scheme": released, "tiles": tiles}
         for way, times in interleaved(ways, (settings.repeats + 1) // 2).items():
             factor = -(-height * width // 32) / settings.chunks if way == "released scheme" else 1.0
             seconds = factor * statistics.median(times)
@@ -215,25 +195,65 @@ def measure_case(settings: BenchSettings) -> list[dict]:
         shape = noise / noise.std() - 5 * across  # one uneven blob in the middle
         mask = shape > np.quantile(shape, 0.92)
         pairs.append((mask, np.roll(mask, (3, 5), (0, 1))))
-    ways = {
-        "official scheme": lambda: torch.tensor([official_scheme(*pair) for pair in pairs], dtype=torch.float64),
-        "in the box around the masks": lambda: torch.tensor(
-            [frame_scores(*pair) for pair in pairs], dtype=torch.float64
-        ),
-    }
-    records = _compared("J and F of one object", ways, settings.repeats)
-    return [
-        {**record, "seconds": record["seconds"] / len(pairs), "times": [t / len(pairs) for t in record["times"]]}
-        for record in records
-    ]
+
+    def scores(scheme: Callable) -> Tensor:
+        return torch.tensor([scheme(*pair) for pair in pairs], dtype=torch.float64)
+
+    schemes = {"official scheme": official_scheme, "in the box around the masks": frame_scores}
+    ways = {way: partial(scores, scheme) for way, scheme in schemes.items()}
+    return _compared("J and F of one object", ways, settings.repeats, of=len(pairs))
 
 
-def _compared(case: str, ways: dict[str, Callable[[], Tensor]], repeats: int) -> list[dict]:
-    """The first way is the reference; errors are relative to its largest value."""
+def memory(settings: BenchSettings) -> list[dict]:
+    """Peak memory of propagating a frame at strides 8 and 4, and of whole small videos of different length."""
+    cases, context = {}, settings.context
+    for stride, radius in ((8, settings.radius), (4, settings.radius_fine)):
+        cells = (-(-settings.height // stride), -(-settings.width // stride))
+        if radius:
+            cases[f"stride {stride}: {context} frames of context"] = (context, 2, *cells, settings.channels, radius)
+    for frames in settings.videos:
+        cases[f"a video of {frames} frames, 30 x 40 cells"] = (1, frames - 1, 30, 40, 64, 3)
+    return [{"what": what, **peak_memory(*sizes)} for what, sizes in cases.items()]
+
+
+PROGRAM = """
+import sys, torch
+from stt_core.propagation import Context
+given, frames, height, width, channels, radius, threads = map(int, sys.argv[1:])
+torch.set_num_threads(threads)
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM:")) / 1e3
+before, context = peak(), Context(radius=radius)
+for t in range(given + frames):
+    features = torch.randn(channels, height, width)
+    if t < given:
+        context.put(t, features, torch.rand(4, height, width))
+    else:
+        context.propagate(t, features)
+print(before, peak())
+"""
+
+
+def peak_memory(given: int, frames: int, height: int, width: int, channels: int, radius: int) -> dict:
+    """Peak memory, in MB, of a process of its own: `given` frames of context, then `frames` that are propagated.
+
+    Returns:
+        "before" (Python and PyTorch loaded) and "peak"; nan where the system doesn't tell (Linux does).
+    """
+    if not Path("/proc/self/status").exists():
+        return {"before": math.nan, "peak": math.nan}
+    numbers = (given, frames, height, width, channels, radius, torch.get_num_threads())
+    command = [sys.executable, "-c", PROGRAM, *map(str, numbers)]
+    before, peak = map(float, subprocess.check_output(command, text=True).split())
+    return {"before": before, "peak": peak}
+
+
+def _compared(case: str, ways: dict[str, Callable[[], Tensor]], repeats: int, of: int = 1) -> list[dict]:
+    """The first way is the reference; errors are relative to its largest value, times are those of one `of` so many."""
     times = interleaved(ways, repeats)
     expected = next(iter(ways.values()))()
-    scale = expected.abs().max()
-    return [_record(case, way, times[way], float((run() - expected).abs().max() / scale)) for way, run in ways.items()]
+    errors = {way: float((run() - expected).abs().max() / expected.abs().max()) for way, run in ways.items()}
+    return [_record(case, way, [t / of for t in times[way]], error) for way, error in errors.items()]
 
 
 def _record(case: str, way: str, times: list[float], error: float) -> dict:

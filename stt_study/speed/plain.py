@@ -44,19 +44,15 @@ def released_scheme(
 def official_scheme(prediction: np.ndarray, annotation: np.ndarray) -> tuple[float, float]:
     """J and F of whole masks (H, W) bool by the steps of the official evaluation, with its void pixels (none here)."""
     void = np.zeros_like(annotation)
-    inside = np.sum((prediction & annotation) & np.logical_not(void))
-    union = np.sum((prediction | annotation) & np.logical_not(void))
+    masks = [mask & np.logical_not(void) for mask in (prediction, annotation)]
+    inside, union = np.sum(masks[0] & masks[1]), np.sum(masks[0] | masks[1])
     radius = int(np.ceil(0.008 * np.linalg.norm(annotation.shape)))
     steps = np.arange(-radius, radius + 1)
     disk = (steps[:, None] ** 2 + steps**2 <= radius**2).astype(np.uint8)
     edges = []
-    for mask in (prediction * np.logical_not(void), annotation * np.logical_not(void)):
-        right, below, both = np.zeros_like(mask), np.zeros_like(mask), np.zeros_like(mask)
-        right[:, :-1], below[:-1], both[:-1, :-1] = mask[:, 1:], mask[1:], mask[1:, 1:]
-        edge = mask ^ right | mask ^ below | mask ^ both
-        edge[-1], edge[:, -1] = mask[-1] ^ right[-1], mask[:, -1] ^ below[:, -1]
-        edge[-1, -1] = 0
-        edges.append(edge)
+    for mask in masks:
+        padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
+        edges.append(mask ^ padded[:-1, 1:] | mask ^ padded[1:, :-1] | mask ^ padded[1:, 1:])
     ours, theirs = edges
     near_theirs, near_ours = (cv2.dilate(edge.astype(np.uint8), disk) for edge in (theirs, ours))
     if not ours.any() or not theirs.any():

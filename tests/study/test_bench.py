@@ -11,30 +11,16 @@ import torch.nn.functional as F
 from stt_core.affinity import affinity, apply_affinity
 from stt_study.benchmarks.metrics import boundary_f, jaccard
 from stt_study.results.tables import slopes, speed_table
-from stt_study.speed.bench import BenchSettings, interleaved, run_bench
-from stt_study.speed.memory import peak_memory
+from stt_study.speed.bench import BenchSettings, interleaved, peak_memory, run_bench
 from stt_study.speed.plain import TEMPERATURE, TOPK, official_scheme, released_scheme
 
-SMALL = BenchSettings(
-    repeats=1,
-    height=64,
-    width=96,
-    channels=32,
-    context=3,
-    radius=2,
-    radius_fine=3,
-    chunks=2,
-    heights=(6, 8, 10),
-    radii=(2, 3),
-    videos=(3, 5),
-)
+SIZES = {"height": 64, "width": 96, "channels": 32, "context": 3, "radius": 2, "radius_fine": 3}
+SMALL = BenchSettings(**SIZES, repeats=1, chunks=2, heights=(6, 8, 10), radii=(2, 3), videos=(3, 5))
 
 
 def clip() -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return F.normalize(torch.randn(4, 7, 11, 8, generator=generator), dim=3), torch.rand(
-        3, 7, 11, 2, generator=generator
-    )
+    torch.manual_seed(0)
+    return F.normalize(torch.randn(4, 7, 11, 8), dim=3), torch.rand(3, 7, 11, 2)
 
 
 def test_the_released_scheme_equals_a_loop_over_queries() -> None:
@@ -91,10 +77,8 @@ def test_a_small_bench(monkeypatch: pytest.MonkeyPatch) -> None:
     assert table.loc["J and F of one object", "error"].iloc[1] == 0
     assert set(table[table.timed == "in part"].index) == {("propagation, stride 4, photograph", "released scheme")}
     # Cells: 8 x 12, within 2 of each other in y and x; 3 frames of 32 channels, a multiplication and an addition each.
-    window = sum(abs(a - b) <= 2 for a in range(8) for b in range(8)) * sum(
-        abs(a - b) <= 2 for a in range(12) for b in range(12)
-    )
-    assert results["cases"][0]["work"] == 2 * 3 * 32 * window
+    rows, columns = (sum(abs(a - b) <= 2 for a in range(extent) for b in range(extent)) for extent in (8, 12))
+    assert results["cases"][0]["work"] == 2 * 3 * 32 * rows * columns
 
 
 def test_exponents_of_growth() -> None:

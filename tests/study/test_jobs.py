@@ -12,9 +12,6 @@ from stt_core.errors import InputError
 from stt_core.files import write_json
 from stt_study.engine.jobs import UNKNOWN, jobs, table
 from stt_study.engine.schedule import grid, select
-from stt_study.profile import load_profile
-from stt_study.speed.budget import Budget
-from stt_study.speed.gpus import REACHED, gpu
 from stt_study.variants import VARIANTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,27 +30,12 @@ def test_jobs_are_the_grid_s_cells(study: Path) -> None:
     assert {(job.gpus, job.minutes, job.by) for job in found} == {(0, UNKNOWN, "a guess")}
 
 
-def test_minutes_are_of_an_earlier_run_or_of_the_operations(study: Path) -> None:
+def test_minutes_are_of_an_earlier_run(study: Path) -> None:
     cell = next(cell for cell in grid(study, "smoke", 1) if cell.name == "soft-seed0")
     write_json(cell.path(".json"), {"key": "old", "seconds": 90})
-    found = {job.name: job for job in jobs(study, "smoke", 1, [("settings.teacher", "rgb")], gpus=1, gpu="a100")}
+    found = {job.name: job for job in jobs(study, "smoke", 1, gpus=1)}
     assert (found["soft-seed0"].minutes, found["soft-seed0"].by) == (1.5, "an earlier run")
-    budget = Budget(load_profile("smoke", {"teacher": "rgb"}), 1)
-    hours = {job.title: job.hours(gpu("a100"), REACHED[0]) for job in budget.jobs()}
-    assert found["no_global-seed0"].minutes == pytest.approx(60 * hours["no global distillation"])
-    both = hours["step one, Lab"] + hours["step one, RGB, the teacher"]
-    assert found["step_one-seed0"].minutes == pytest.approx(60 * both)
-    assert found["full-seed0"].by == "operations on a100"
-    # A step that took a tenth of a second, where its operations alone would take some other time.
-    took = {"processes": 1, "device": "a GPU", "seconds a step": {"one": 0.2, "two": 0.1}}
-    write_json(study / "runs/smoke/throughput.json", took)
-    timed = {job.name: job for job in jobs(study, "smoke", 1, [("settings.teacher", "rgb")], gpus=1, gpu="a100")}
-    assert timed["full-seed0"].minutes == pytest.approx(8 * 0.1 / 60)
-    assert timed["step_one-seed0"].minutes == pytest.approx(2 * 12 * 0.2 / 60)  # the student's start and the teacher
-    assert (timed["full-seed0"].by, timed["soft-seed0"].by) == ("steps on a GPU", "an earlier run")
-    of = {name: job.minutes for name, job in timed.items()}
-    assert of["neither-seed0"] / of["full-seed0"] == pytest.approx(hours["no distillation"] / hours["full method"])
-    assert jobs(study, "smoke", 1, [("settings.teacher", "rgb")], gpus=2)[0].by == "operations on h100"  # others
+    assert (found["full-seed0"].minutes, found["full-seed0"].by) == (UNKNOWN, "a guess")
     shown = table(list(found.values()))
     assert len(shown) == len(VARIANTS)
     assert shown["GPU-hours"].sum() == pytest.approx(sum(job.minutes for job in found.values()) / 60)

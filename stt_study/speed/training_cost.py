@@ -1,0 +1,150 @@
+"""What a training costs on the device at hand: operations of a step, its time and memory, hours of all steps.
+
+Operations are counted on tensors without content, at the training's true size. Time and memory are those of some real
+steps that the training function takes on random data. Reading and decoding are not in them. A frozen encoder is taken to
+be of the student's depth and width.
+"""
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.data import Dataset
+from torch.utils.flop_counter import FlopCounterMode
+
+from stt_core.distributed import ALONE, Scale, chosen_device
+from stt_core.encoder import STANDARD, Encoder, random_encoder
+from stt_core.errors import InputError
+from stt_core.spatial import MoCo, SpatialSettings
+from stt_core.temporal import SpatialThenTemporal, TemporalSettings
+from stt_core.training.train_spatial import train_spatial
+from stt_core.training.train_temporal import train_temporal
+from stt_study.one_stage import OneStageSettings, train_one_stage
+
+Settings = SpatialSettings | TemporalSettings | OneStageSettings
+MOST = 2e11  # operations of a measured step on a processor: seconds. Of a larger step, a part of the batch is measured.
+WARM_UP = 1  # steps that don't count
+
+
+def operations(loss: Callable[[], Tensor]) -> int:
+    """Floating-point operations of a loss and its gradients: tensors made within have no content, nothing is computed.
+
+    Those of convolutions and matrix products, by PyTorch's formulas; a multiplication and an addition are two.
+    """
+    with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
+        loss().backward()
+    return counter.get_total_flops()
+
+
+def step_operations(settings: Settings) -> int:
+    """Operations of one training step on the whole batch, without random crops and colours, and without the optimizer."""
+    if isinstance(settings, OneStageSettings):
+        return step_operations(settings.spatial) + step_operations(settings.temporal)
+    size = (3, settings.size, settings.size)
+    with torch.random.fork_rng(devices=[]):
+        if isinstance(settings, SpatialSettings):
+            moco = MoCo(replace(settings, shards=1))
+            moco.augment = nn.Identity()
+            return operations(lambda: moco(torch.empty(settings.batch, *size, dtype=torch.uint8))[0])
+        model = SpatialThenTemporal(settings, teacher=_random_teacher(settings)).train()
+        batch = (settings.batch, 2, *size)
+        return operations(lambda: sum(model(torch.empty(batch, dtype=torch.uint8), channel=1).values()))
+
+
+def training_cost(settings: Settings, *, scale: Scale = ALONE, steps: int = 5) -> dict[str, float]:
+    """What a training costs in this process.
+
+    Args:
+        scale: as the training takes it; of several processes one is measured, on its share of the batch.
+        steps: that are timed, after one that doesn't count.
+
+    Returns:
+        "TFLOP a step"; "measured", the share of those in a measured step; "seconds a step", the median in proportion to the
+        operations, and its "fastest" and "slowest"; "GFLOP/s"; "peak, GB", 10^9 bytes of CUDA memory in a measured step, nan
+        on a processor; "steps" and "hours" of the whole training.
+
+    Raises:
+        InputError: fewer than one step; as the training does.
+    """
+    if steps < 1:
+        raise InputError(f"{steps} steps can't be measured; give 1 or more.")
+    alone = isinstance(settings, OneStageSettings)  # it runs on one process
+    processes = 1 if alone else scale.processes or max(1, torch.cuda.device_count())
+    on_gpu = chosen_device(scale.device) == "cuda"
+    whole = step_operations(settings) / processes
+    part = 1 / processes if on_gpu else min(1, MOST / whole) / processes
+    run = settings if part == 1 else _smaller(settings, part)
+    measured = whole if part == 1 else step_operations(run)
+    run = replace(run, steps=WARM_UP + steps + 1, warmup=0)  # the last one ends the one before
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    times = _times(run, replace(scale, processes=1, workers=0, tensorboard=False))[WARM_UP:]
+    seconds, fastest, slowest = (f(times) * whole / measured for f in (statistics.median, min, max))
+    return {
+        "TFLOP a step": whole / 1e12,
+        "measured": measured / whole,
+        "seconds a step": seconds,
+        "fastest": fastest,
+        "slowest": slowest,
+        "GFLOP/s": whole / seconds / 1e9,
+        "peak, GB": torch.cuda.max_memory_allocated() / 1e9 if on_gpu else math.nan,
+        "steps": settings.steps,
+        "hours": settings.steps * seconds / 3600,
+    }
+
+
+class RandomItems(Dataset):
+    """One random image or pair, as often as a step needs. It notes when it is asked for: a step asks for its batch first."""
+
+    def __init__(self, settings: SpatialSettings | TemporalSettings) -> None:
+        shape, self.batch, self.length = (2, 3, settings.size, settings.size), settings.batch, settings.batch
+        if isinstance(settings, SpatialSettings):
+            shape, self.length = (3, settings.load_size, settings.load_size), settings.queue + settings.batch
+        self.item = torch.randint(256, shape, dtype=torch.uint8)
+        self.asked: list[float] = []  # s
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, address: tuple[int, int]) -> Tensor:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.asked.append(time.perf_counter())
+        return self.item
+
+
+def _times(settings: Settings, scale: Scale) -> list[float]:
+    """Seconds of all steps but the last, in the training function itself."""
+    with TemporaryDirectory() as out:
+        if isinstance(settings, OneStageSettings):
+            data = RandomItems(settings.spatial)
+            train_one_stage(settings, data, RandomItems(settings.temporal), out, scale=scale)
+        elif isinstance(settings, SpatialSettings):
+            data = RandomItems(settings)
+            train_spatial(settings, data, out, scale=scale)
+        else:
+            data, teacher = RandomItems(settings), _random_teacher(settings)
+            train_temporal(settings, data, out, initial=None, teacher=teacher, scale=scale)
+    begun = data.asked[:: data.batch]
+    return [after - before for before, after in pairwise(begun)]
+
+
+def _random_teacher(settings: TemporalSettings) -> Encoder:
+    return random_encoder(settings.depth, settings.width, strides=STANDARD[0], pool=STANDARD[1])
+
+
+def _smaller(settings: Settings, part: float) -> Settings:
+    """The same with a part of the batch, divided as far as it can be."""
+    if isinstance(settings, OneStageSettings):
+        return replace(settings, spatial=_smaller(settings.spatial, part), temporal=_smaller(settings.temporal, part))
+    batch = max(2, round(part * settings.batch))
+    if isinstance(settings, SpatialSettings):
+        return replace(settings, batch=batch, shards=math.gcd(batch, max(1, round(part * settings.shards))))
+    return replace(settings, batch=batch, accumulate=math.gcd(batch, settings.accumulate))

@@ -1,0 +1,136 @@
+"""Counted operations against hand-computed ones and PyTorch's own count of real tensors; nothing is asserted about speed."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from stt_core.correlation import correlation
+from stt_core.encoder import STANDARD, Encoder
+from stt_core.errors import InputError
+from stt_core.spatial import SpatialSettings
+from stt_core.temporal import SpatialThenTemporal, TemporalSettings
+from stt_study.one_stage import OneStage, OneStageSettings
+from stt_study.profile import load_profile
+from stt_study.speed import training_cost as module
+from stt_study.speed.training_cost import RandomItems, operations, step_operations, training_cost
+from stt_study.variants import VARIANTS, every_training
+
+SPATIAL = SpatialSettings(width=0.125, size=32, load_size=40, batch=8, steps=20, queue=16, dim=8)
+TEMPORAL = TemporalSettings(width=0.125, size=64, batch=4, steps=20, radius_fine=3, radius_coarse=2)
+ALONE = replace(TEMPORAL, weight_global=0.0)
+BOTH = OneStageSettings(SPATIAL, ALONE, 20, 0, 1e-3)
+
+
+def test_a_convolution_by_hand() -> None:
+    layer = nn.Conv2d(3, 8, 5, stride=2, padding=2, bias=False)
+    forward = 2 * (2 * 8 * 10 * 15) * (3 * 5 * 5)
+    # Backward: of the weights; nobody asks for the images' gradient.
+    assert operations(lambda: layer(torch.empty(2, 3, 20, 30)).sum()) == 2 * forward
+    assert isinstance(layer.weight.data, torch.Tensor)
+    assert layer.weight.isfinite().all()  # the module is as it was
+
+
+def test_a_matrix_product_and_a_correlation_by_hand() -> None:
+    def product() -> torch.Tensor:
+        return (torch.empty(5, 7, requires_grad=True) @ torch.empty(7, 3, requires_grad=True)).sum()
+
+    assert operations(product) == 3 * 2 * 5 * 7 * 3  # forward, and the gradients of both
+
+    def correlated() -> torch.Tensor:
+        query, reference = (
+            torch.ones(2, 16, 8, 8, requires_grad=True) for _ in range(2)
+        )  # every cell with every other
+        return correlation(query, reference, radius=2).sum()
+
+    assert operations(correlated) == 3 * 2 * (2 * 64 * 64 * 16)
+
+
+def test_a_small_encoder_by_hand() -> None:
+    encoder, c, cells = Encoder(18, 0.125, *STANDARD), 8, 32**2  # 64 px: 32 x 32 after the stem
+    stem = cells * c * 3 * 7 * 7
+    rest = 0
+    cells //= 4  # max pooling
+    for stage, channels in enumerate((c, 2 * c, 4 * c, 8 * c)):
+        before = channels // 2 if stage else channels
+        cells //= 4 if stage else 1
+        rest += cells * channels * 9 * (before + 3 * channels)  # four convolutions of 3 x 3
+        rest += cells * channels * before * bool(stage)  # the shortcut
+    found = operations(lambda: encoder(torch.empty(2, 3, 64, 64), ("res5",))["res5"].sum())
+    assert found == 2 * 2 * (3 * rest + 2 * stem)  # of the images, no gradient
+
+
+def test_the_known_figure_of_a_resnet_18() -> None:
+    """1.82 GMAC: two images' query forward and backward, twice the work, and their keys forward."""
+    whole = step_operations(replace(SPATIAL, width=1.0, size=224, batch=2, queue=2))
+    assert whole / 2 == pytest.approx(4 * 2 * 1.82e9, rel=0.05)
+
+
+def test_the_count_is_that_of_real_tensors() -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    found = [step_operations(settings) for settings in (ALONE, BOTH)]
+    assert torch.equal(torch.get_rng_state(), before)
+    pairs = torch.zeros(4, 2, 3, 64, 64, dtype=torch.uint8)
+    together = OneStage(BOTH).train()
+    together.spatial.augment = nn.Identity()
+    images = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
+    for expected, losses in (
+        (found[0], lambda: SpatialThenTemporal(ALONE).train()(pairs, 1)),
+        (found[1], lambda: together(images, pairs, 1)),
+    ):
+        with FlopCounterMode(display=False) as counter:
+            sum(losses().values()).backward()
+        assert expected == counter.get_total_flops()
+
+
+def test_operations_are_in_proportion_to_the_batch_however_it_is_divided() -> None:
+    for settings, divided in ((SPATIAL, {"shards": 4}), (TEMPORAL, {"accumulate": 2})):
+        whole = step_operations(settings)
+        assert step_operations(replace(settings, batch=2 * settings.batch)) == 2 * whole
+        assert step_operations(replace(settings, **divided)) == whole
+    assert step_operations(replace(ALONE, weight_local=0.0)) < step_operations(ALONE) < step_operations(TEMPORAL)
+
+
+@pytest.mark.parametrize("settings", [SPATIAL, TEMPORAL, BOTH], ids=["one", "two", "both"])
+def test_measured_steps(settings) -> None:
+    found = training_cost(settings, steps=2)
+    assert found["measured"] == 1
+    assert 0 < found["fastest"] <= found["seconds a step"] <= found["slowest"]
+    assert found["TFLOP a step"] == step_operations(settings) / 1e12
+    assert found["GFLOP/s"] * found["seconds a step"] == pytest.approx(1e3 * found["TFLOP a step"])
+    assert found["hours"] == pytest.approx(20 * found["seconds a step"] / 3600)
+
+
+def test_a_large_step_is_measured_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(module, "_times", lambda run, scale: asked.append(run) or [9.0, 3.0, 1.0, 2.0])
+    monkeypatch.setattr(module, "MOST", step_operations(replace(SPATIAL, batch=16)))
+    monkeypatch.setattr(module, "chosen_device", lambda device: "cpu")
+    found = training_cost(replace(SPATIAL, batch=64, queue=64, shards=8), steps=3)
+    assert (asked[0].batch, asked[0].shards, asked[0].steps) == (16, 2, 5)
+    assert found["measured"] == pytest.approx(0.25, rel=0.05)  # but for the queue, which is longer
+    scaled = [found[name] * found["measured"] for name in ("seconds a step", "fastest", "slowest")]
+    assert scaled == pytest.approx([2.0, 1.0, 3.0])  # the first one warms up
+    with pytest.raises(InputError, match="0 steps"):
+        training_cost(SPATIAL, steps=0)
+
+
+def test_random_items_are_what_the_trainings_read() -> None:
+    images, pairs = RandomItems(SPATIAL), RandomItems(TEMPORAL)
+    assert (images[0, 3].shape, len(images), images.batch) == ((3, 40, 40), 24, 8)
+    assert (pairs[0, 3].shape, len(pairs), pairs.batch) == ((2, 3, 64, 64), 4, 4)
+    assert len(images.asked) == 1
+
+
+def test_a_profile_has_every_training_once() -> None:
+    profile = load_profile("smoke", {"teacher": "rgb"})
+    found = every_training(profile)
+    assert len(found) == 2 + len(VARIANTS) - 1  # "step one only" is no training of its own
+    assert [settings.input for settings in list(found.values())[:2]] == ["lab", "rgb"]
+    assert isinstance(found["both steps at once"], OneStageSettings)
+    assert found["no global distillation"] == replace(profile.temporal, weight_global=0.0)
+    published = replace(profile, rows="headline", published=replace(profile.published, student="a", teacher="b"))
+    assert list(every_training(published)) == [v.title for v in VARIANTS.values() if v.headline and v.steps != "one"]
