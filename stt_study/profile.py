@@ -15,7 +15,7 @@ from stt_core.propagation import Inference
 from stt_core.ranges import check_above, check_choice, check_least
 from stt_core.spatial import SpatialSettings
 from stt_core.temporal import TemporalSettings
-from stt_study.benchmarks.presets import PRESETS
+from stt_study.benchmarks.registry import PRESETS
 from stt_study.speed.bench import BenchSettings
 from stt_study.world.synthetic import World
 

@@ -11,9 +11,9 @@ from stt_core.errors import InputError
 from stt_core.labels import read_mask
 from stt_core.pictures import read_image
 from stt_core.propagation import Inference
-from stt_study.benchmarks.badja import areas, badja_clips, badja_davis
+from stt_study.benchmarks.badja import BADJA, areas, badja_clips, badja_davis
 from stt_study.benchmarks.label_sources import label_source
-from stt_study.benchmarks.run import evaluate_badja
+from stt_study.benchmarks.run import evaluate
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 SIZE = (192, 108)  # width, height of the frames: a tenth of the size that joints are given for
@@ -226,7 +226,7 @@ def test_bad_badja_is_named(badja, spoil):
 def test_an_empty_mask_is_named(badja, tmp_path):
     write(badja / "DAVIS/Annotations/480p/lion/00006.png", np.zeros(SIZE[::-1], np.uint8))
     with pytest.raises(InputError, match=r"00006\.png is empty"):
-        evaluate_badja(label_source("copy"), badja, tmp_path / "out", Inference())
+        evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
 
 
 # Scores
@@ -238,7 +238,7 @@ def test_copying_by_hand(badja, tmp_path):
     Frame 3: joint 0 is 5 px off, 1 and 2 stand, 3 is not visible. Frame 6: joint 0 is 9 px off, joint 1 is 30, the
     others stand.
     """
-    results = evaluate_badja(label_source("copy"), badja, tmp_path / "out", Inference())
+    results = evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
     assert results["metrics"][RULE] == pytest.approx((2 + 2) / (3 + 4))
     # JHMDB's unit is 0.6 times the diagonal of the box around the joints that are scored: (20 to 60) x (20 to 50) in the
     # first frame, then (20 to 60) x (25 to 50), then (20 to 90) x (29 to 50).
@@ -257,7 +257,7 @@ def test_copying_by_hand(badja, tmp_path):
 
 
 def test_written_joints(badja, tmp_path):
-    evaluate_badja(label_source("copy"), badja, tmp_path / "out", Inference())
+    evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
     found = json.loads((tmp_path / "out/joints/lion.json").read_text())
     assert found["frames"] == [f"{t:05d}.jpg" for t in range(2, 7)]
     joints = np.array(found["joints"])
@@ -273,7 +273,7 @@ def test_sequences_without_masks_are_counted(badja, tmp_path):
         write_list(badja, name)
         write_frames(badja / f"DAVIS/JPEGImages/480p/{name}")
     write_masks(badja / "DAVIS/Annotations/480p/zebra", (10, 100, 100))  # 20 px suffice: one joint is farther off
-    results = evaluate_badja(label_source("copy"), badja, tmp_path / "out", Inference())
+    results = evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
     ape, lion, zebra = (record["metrics"] for record in results["sequences"])
     assert RULE not in ape
     assert lion[RULE] == pytest.approx(4 / 7)
@@ -285,16 +285,16 @@ def test_sequences_without_masks_are_counted(badja, tmp_path):
 
 def test_no_masks_at_all(badja, tmp_path):
     (badja / "DAVIS/Annotations").rename(tmp_path / "away")
-    results = evaluate_badja(label_source("copy"), badja, tmp_path / "out", Inference())
+    results = evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
     assert RULE not in results["metrics"]
     assert results["notes"] == [f"{RULE} is over 0 of 1 sequences: no masks of lion"]
 
 
 def test_new_masks_measure_again(badja, tmp_path):
-    first = evaluate_badja(label_source("copy"), badja, tmp_path / "out", Inference())
-    assert evaluate_badja(label_source("copy"), badja, tmp_path / "out", Inference()) == first
+    first = evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
+    assert evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference()) == first
     write_masks(badja / "DAVIS/Annotations/480p/lion", (10, 100, 100))
-    again = evaluate_badja(label_source("copy"), badja, tmp_path / "out", Inference())
+    again = evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
     assert again["metrics"][RULE] > first["metrics"][RULE]
 
 
@@ -314,8 +314,8 @@ def test_features_follow_a_moving_square(badja, tmp_path):
         joints[a] = np.add(corners, (8 * t, 0))
     write_list(badja, joints=joints, seen=np.ones((3, JOINTS), bool))
     inference = Inference(resize=None, radius=6, num_preceding=2, topk=3)
-    lab = evaluate_badja(label_source("lab"), badja, tmp_path / "lab", inference)["metrics"]
-    copied = evaluate_badja(label_source("copy"), badja, tmp_path / "copy", inference)["metrics"]
+    lab = evaluate(BADJA, label_source("lab"), badja, tmp_path / "lab", inference)["metrics"]
+    copied = evaluate(BADJA, label_source("copy"), badja, tmp_path / "copy", inference)["metrics"]
     assert lab["PCK@0.2, frame 0 left out"] > copied["PCK@0.2, frame 0 left out"] + 0.3
 
 

@@ -14,9 +14,12 @@ from stt_core.pictures import read_image
 from stt_core.propagation import Inference
 from stt_core.training.images import Images
 from stt_core.training.pairs import FramePairs
-from stt_study.benchmarks.datasets import davis_sequences, find_folder, jhmdb_clips, read_sequence_mask, vip_sequences
+from stt_study.benchmarks.davis import davis_sequences
+from stt_study.benchmarks.jhmdb import JHMDB, jhmdb_clips
 from stt_study.benchmarks.label_sources import label_source
-from stt_study.benchmarks.run import evaluate_jhmdb
+from stt_study.benchmarks.labelled_videos import find_folder, read_sequence_mask
+from stt_study.benchmarks.run import evaluate
+from stt_study.benchmarks.vip import vip_sequences
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 real = pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
@@ -91,13 +94,10 @@ def test_davis_layout(davis):
     assert np.abs(read_image(swan.frames[2]).astype(int) - 20).max() <= 1
 
 
-def test_davis_other_split_year_resolution(davis):
-    (davis / "ImageSets/2017").rename(davis / "ImageSets/2016")
-    (davis / "JPEGImages/480p").rename(davis / "JPEGImages/1080p")
-    (davis / "Annotations/480p").rename(davis / "Annotations/1080p")
+def test_davis_other_split_and_year(davis):
     write_lines(davis / "ImageSets/2016/train.txt", "not-listed")
-    (sequence,) = davis_sequences(davis, "train", "2016", "1080p")
-    assert sequence.frames[0] == davis / "JPEGImages/1080p/not-listed/00000.jpg"
+    (sequence,) = davis_sequences(davis, "train", "2016")
+    assert sequence.frames[0] == davis / "JPEGImages/480p/not-listed/00000.jpg"
 
 
 def test_davis_2016_merges_the_objects_of_2017(davis):
@@ -433,12 +433,12 @@ def test_real_jhmdb_frames(tmp_path):
     (clip,) = jhmdb_clips(tmp_path)
     assert clip.name == "catch/Goal_Keeping_Tips_catch_f_cm_np1_fr_med_2"
     assert len(clip.frames) == 40
-    results = evaluate_jhmdb(label_source("lab"), tmp_path, tmp_path / "out", Inference(resize=(160, 160), radius=2))
+    results = evaluate(JHMDB, label_source("lab"), tmp_path, tmp_path / "out", Inference(resize=(160, 160), radius=2))
     assert results["frames"] == 40
     (path,) = (tmp_path / "out/joints").iterdir()
     found = np.array(read_json(path))  # (T, J, 2)
     assert ((found >= 0) & (found < (320, 240))).all()
-    copied = evaluate_jhmdb(label_source("copy"), tmp_path, tmp_path / "copied", Inference())
+    copied = evaluate(JHMDB, label_source("copy"), tmp_path, tmp_path / "copied", Inference())
     assert set(copied["metrics"].values()) == {1.0}
 
 
