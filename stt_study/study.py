@@ -29,7 +29,7 @@ class Study(Trainings):
     """`Trainings`, and what is measured of their weights."""
 
     def source(self, name: str) -> str:
-        """What `baselines.label_source` takes, for a baseline or a variant (trained where it is missing)."""
+        """What `label_sources.label_source` takes, for a baseline or a variant (trained where it is missing)."""
         if name == "supervised":
             return str(self.supervised)
         return name if name in BASELINES else str(self.weights(name))
@@ -51,16 +51,14 @@ class Study(Trainings):
         inference = inference or getattr(self.profile.evaluation, task)
         source = label_source(weights, **self._opening)
         prints = [folder_fingerprint(folder) for folder in (root, *benchmark.beside(root))]
-        key = [source.identity, source.stride, asdict(inference), split, prints, code_key(benchmark.code)]
+        key = [source.identity, source.stride, asdict(inference), split, prints, code_key(benchmark.read.__module__)]
         trained = Path(weights).name == "weights.pth"
         name = Path(weights).parent.name.rsplit("-", 1)[0] if trained else Path(weights).stem
         out = self.out / "results" / f"{task}-{split}-{name}-{hash_of(key)}"
-        of = _split(benchmark, split)
-
-        def measure(path: Path) -> None:
-            run.evaluate(benchmark, source, root, path.parent, inference, **of)
-
-        path = self.make(out / "results.json", measure)
+        path = self.make(
+            out / "results.json",
+            lambda path: run.evaluate(benchmark, source, root, path.parent, inference, split=split),
+        )
         return {**read_json(path), "path": str(path)}
 
     def results(self, task: str, names: Iterable[str], split: str = "val") -> dict[str, dict]:
@@ -88,7 +86,7 @@ class Study(Trainings):
 
     def sequences(self, task: str, split: str = "val") -> list[run.Video]:
         """The labelled videos of a task."""
-        return TASKS[task].read(self.folder(task), **_split(TASKS[task], split))
+        return TASKS[task].read(self.folder(task), split=split)
 
     def data_name(self, task: str) -> str:
         """What a task is measured on, in the words of a table."""
@@ -112,7 +110,3 @@ class Study(Trainings):
         """How `features.feature_source` opens weights for this profile."""
         spatial, stride = self.profile.spatial, self.profile.evaluation.stride
         return {"stride": stride, "depth": spatial.depth, "width": spatial.width, "seed": self.seed}
-
-
-def _split(benchmark: run.Benchmark, split: str) -> dict[str, str]:
-    return {"split": split} if "split" in benchmark.options else {}

@@ -9,21 +9,12 @@ from stt_core.errors import InputError
 from stt_core.files import listed, write_text
 from stt_core.pictures import check_steps, frame_files
 from stt_core.propagation import Inference
-from stt_study.benchmarks import metrics
+from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.benchmarks.label_sources import Source
-from stt_study.benchmarks.labelled_videos import (
-    Sequence,
-    annotations,
-    carried_masks,
-    checked_names,
-    masks_of,
-    official_folder,
-    read_sequence_mask,
-)
 from stt_study.benchmarks.run import Benchmark
 
 
-def davis_sequences(root: str | Path, split: str = "val", year: str = "2017") -> list[Sequence]:
+def davis_sequences(root: str | Path, split: str = "val", year: str = "2017") -> list[labelled_videos.Sequence]:
     """Sequences of `ImageSets/<year>/<split>.txt`, frames and annotations at 480p in order.
 
     Year 2016 asks for one object a sequence: a DAVIS-2017 folder's objects are merged into one. The layout of 2016
@@ -33,7 +24,7 @@ def davis_sequences(root: str | Path, split: str = "val", year: str = "2017") ->
         InputError: a missing folder, list, sequence or frame, a frame without annotation or the other way round, a
             number left out of the frames'.
     """
-    root = official_folder(root, DAVIS.official)
+    root = labelled_videos.official_folder(root, DAVIS.official)
     path, annotation = root / "ImageSets" / year / f"{split}.txt", "ids" if year == "2017" else "merged"
     original = root / "ImageSets" / "480p" / f"{split}.txt"
     if year == "2016" and not path.is_file() and original.is_file():
@@ -43,24 +34,25 @@ def davis_sequences(root: str | Path, split: str = "val", year: str = "2017") ->
     else:
         names = listed(path)
     sequences = []
-    for name in checked_names(path, dict.fromkeys(names)):
+    for name in labelled_videos.checked_names(path, dict.fromkeys(names)):
         frames = frame_files(root / "JPEGImages" / "480p" / name, ".jpg")
-        masks = masks_of(frames, root / "Annotations" / "480p" / name)
+        masks = labelled_videos.masks_of(frames, root / "Annotations" / "480p" / name)
         check_steps(frames)
-        sequences.append(Sequence(name, frames, masks, annotation))
+        sequences.append(labelled_videos.Sequence(name, frames, masks, annotation))
     return sequences
 
 
-def _score(sequence: Sequence, source: Source, inference: Inference, out: Path) -> dict:
+def _score(sequence: labelled_videos.Sequence, source: Source, inference: Inference, out: Path) -> dict:
     """J and F of every object."""
     length = len(sequence.frames)
     if length < 3:
         folder = sequence.frames[0].parent
         raise InputError(f"{folder} has {length} frames, but first and last are not scored; give three up.")
-    if not (read_sequence_mask(sequence, 0) % 255).any():
+    if not (labelled_videos.read_sequence_mask(sequence, 0) % 255).any():
         raise InputError(f"{sequence.masks[0]} has no object to follow; give its first frame a mask.")
-    predictions = carried_masks(sequence, source, inference, out)
-    objects = metrics.sequence_scores(sequence.name, predictions, annotations(sequence), length)
+    predictions = labelled_videos.carried_masks(sequence, source, inference, out)
+    annotations = (labelled_videos.read_sequence_mask(sequence, t) for t in range(length))
+    objects = metrics.sequence_scores(sequence.name, predictions, annotations, length)
     return {"objects": objects, "offset": metrics.pooled_offset([record["offset"] for record in objects])}
 
 

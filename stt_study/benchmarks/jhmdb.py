@@ -8,32 +8,25 @@ from stt_core.errors import InputError
 from stt_core.files import listed, write_json
 from stt_core.pictures import check_steps, frame_files, image_size
 from stt_core.propagation import Inference
-from stt_study.benchmarks import metrics
+from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.benchmarks.label_sources import Source
-from stt_study.benchmarks.labelled_videos import (
-    Clip,
-    carried_joints,
-    checked_names,
-    in_picture,
-    official_folder,
-)
 from stt_study.benchmarks.matlab import read_array
 from stt_study.benchmarks.run import Benchmark
 
 
-def jhmdb_clips(root: str | Path, split: str = "val") -> list[Clip]:
+def jhmdb_clips(root: str | Path, split: str = "val") -> list[labelled_videos.Clip]:
     """Clips of `<split>_list.txt`, whose lines are "<joint_positions.mat> <frame folder>", both below `root`.
 
     Raises:
         InputError: a missing or broken list, file or folder, a clip with fewer frames than joints or with a number left
             out of the frames', or joints that nobody could follow.
     """
-    root = official_folder(root, JHMDB.official)
+    root = labelled_videos.official_folder(root, JHMDB.official)
     path, clips = root / f"{split}_list.txt", []
     for line in listed(path):
         if len(line.split()) != 2:
             raise InputError(f"{path}: '{line}' is not '<joint_positions.mat> <frame folder>'; mend the line.")
-        positions, folder = (root / part for part in checked_names(path, line.split()))
+        positions, folder = (root / part for part in labelled_videos.checked_names(path, line.split()))
         frames = frame_files(folder, ".png")
         check_steps(frames)
         joints = _joints(positions)
@@ -41,12 +34,12 @@ def jhmdb_clips(root: str | Path, split: str = "val") -> list[Clip]:
             raise InputError(
                 f"{folder} has {len(frames)} frames but {positions} has {len(joints)}; restore the frames."
             )
-        if not in_picture(joints[0], image_size(frames[0])).any():
+        if not labelled_videos.in_picture(joints[0], image_size(frames[0])).any():
             raise InputError(f"{positions} has no joint of frame 1 within {frames[0]}; mend one or leave the clip out.")
         # A clip may end with frames that have no joints; they cannot be scored (the evaluation of VFS cuts them, too).
         name, times = "/".join(folder.parts[-2:]), tuple(range(len(joints)))
-        clips.append(Clip(name, frames[: len(joints)], joints, times, np.ones(joints.shape[:2], bool)))
-    checked_names(path, [clip.name for clip in clips], once=True)
+        clips.append(labelled_videos.Clip(name, frames[: len(joints)], joints, times, np.ones(joints.shape[:2], bool)))
+    labelled_videos.checked_names(path, [clip.name for clip in clips], once=True)
     return clips
 
 
@@ -70,9 +63,9 @@ def _joints(path: Path) -> np.ndarray:
     return joints
 
 
-def _score(clip: Clip, source: Source, inference: Inference, out: Path) -> dict:
+def _score(clip: labelled_videos.Clip, source: Source, inference: Inference, out: Path) -> dict:
     """Distances of all joints in all frames, and the clip's own PCK."""
-    predictions, record = carried_joints(clip, source, inference, out)
+    predictions, record = labelled_videos.carried_joints(clip, source, inference, out)
     write_json(clip.outputs(out)[0], predictions.round(2).tolist())
     return record
 

@@ -97,11 +97,10 @@ def checked_names(path: Path, names: Iterable[str], once: bool = False) -> list[
 def masks_of(frames: tuple[Path, ...], folder: Path) -> tuple[Path, ...]:
     """The frames' annotations; InputError for a frame without annotation, or the other way round."""
     there = {file.stem: file for file in picture_files(folder, [".png"])}
-    for frame in frames:
-        if frame.stem not in there or not there[frame.stem].is_file():
-            path = there.get(frame.stem, folder / f"{frame.stem}.png")
-            raise InputError(f"{path} is missing, but its frame is there; restore this annotation.")
-    masks = tuple(there[frame.stem] for frame in frames)
+    masks = tuple(there.get(frame.stem, folder / f"{frame.stem}.png") for frame in frames)
+    for mask in masks:
+        if not mask.is_file():
+            raise InputError(f"{mask} is missing, but its frame is there; restore this annotation.")
     for mask in sorted(set(there.values()) - set(masks)):
         raise InputError(f"{mask} annotates a frame that is not in {frames[0].parent}; restore the frame.")
     return masks
@@ -128,25 +127,11 @@ def read_sequence_mask(sequence: Sequence, t: int) -> np.ndarray:
         InputError: the annotation is missing, broken, or not of its frame's size.
     """
     mask = read_mask(sequence.masks[t], not_black=sequence.annotation == "white")
-    size = image_size(sequence.frames[t])
-    if mask.shape[::-1] != size:
-        sizes = "x".join(map(str, mask.shape[::-1])), "x".join(map(str, size))
-        raise InputError(f"{sequence.masks[t]} is {sizes[0]} px but its frame is {sizes[1]}; they must agree.")
+    (height, width), size = mask.shape, image_size(sequence.frames[t])
+    if (width, height) != size:
+        own = f"{sequence.masks[t]} is {width}x{height} px"
+        raise InputError(f"{own} but its frame is {size[0]}x{size[1]}; they must agree.")
     return ((mask > 0) & (mask != 255)).astype(np.uint8) if sequence.annotation == "merged" else mask
-
-
-def annotations(sequence: Sequence, classes: int = 255) -> Iterator[np.ndarray]:
-    """Annotated ids (H, W) uint8, a frame at a time; InputError where one is not as large as the first, or no class."""
-    size = None
-    for t, path in enumerate(sequence.masks):
-        ids = read_sequence_mask(sequence, t)
-        size = size or ids.shape
-        if ids.shape != size:
-            raise InputError(f"{path} differs in size from {sequence.masks[0]}; frames of a video must agree.")
-        highest = ids[ids != 255].max(initial=0)
-        if highest >= classes:
-            raise InputError(f"{path} has the id {highest}, but VIP's classes are 0 to {classes - 1}; mend it.")
-        yield ids
 
 
 def in_picture(joints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -200,10 +185,6 @@ def carried_joints(
     asked = np.where(scored, predictions[list(clip.times)], -1)  # (A, J, 2)
     write_sheet(clip.outputs(out)[1], clip.frames, clip.times, asked, np.where(scored, clip.joints, -1))
     distances = metrics.pck_distances(asked, clip.joints)  # (A, J)
-    later = np.where(np.isnan(distances[1:, :, None]), np.nan, clip.joints[1:])
-    offset = metrics.mean_offset(asked[1:], later)
-    return predictions, {
-        "metrics": metrics.pck([distances], **how),
-        "offset": offset,
-        "distances": distances.tolist(),
-    }
+    offset = metrics.mean_offset(asked[1:], np.where(np.isnan(distances[1:, :, None]), np.nan, clip.joints[1:]))
+    record = {"metrics": metrics.pck([distances], **how), "offset": offset, "distances": distances.tolist()}
+    return predictions, record

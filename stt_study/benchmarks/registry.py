@@ -10,7 +10,7 @@ from stt_study.benchmarks.vip import VIP
 BENCHMARKS = {benchmark.name: benchmark for benchmark in (DAVIS, VIP, JHMDB, BADJA)}
 # What a study measures: "real" is DAVIS in the folder that a profile's `real` names, whatever its other data.
 TASKS = BENCHMARKS | {"real": DAVIS}
-PRESETS = {f"{name}_{preset}": i for name, benchmark in BENCHMARKS.items() for preset, i in benchmark.presets.items()}
+PRESETS = {f"{b.name}_{preset}": settings for b in BENCHMARKS.values() for preset, settings in b.presets.items()}
 """Name -> settings. `<task>_s<stride>` are the paper's."""
 
 

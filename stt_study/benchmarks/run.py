@@ -63,11 +63,6 @@ class Benchmark:
         """Options of `read` and their defaults."""
         return {name: option.default for name, option in signature(self.read).parameters.items() if name != "root"}
 
-    @property
-    def code(self) -> str:
-        """The module whose code, with what it imports, the results depend on."""
-        return self.read.__module__
-
 
 @out_of_memory(PROPAGATION)
 def evaluate(
@@ -96,7 +91,7 @@ def evaluate(
     of = {name: options.get(name, default) for name, default in benchmark.options.items() if default}
     applied = asdict(inference) if isinstance(source, FeatureSource) else {}
     settings = {"task": benchmark.name, **of, "stride": source.stride, **applied}
-    code = code_fingerprint(benchmark.code)
+    code = code_fingerprint(benchmark.read.__module__)
 
     def record_of(video: Video) -> dict:
         part = out / "sequences" / f"{video.name.replace('/', '--')}.json"
