@@ -20,6 +20,7 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
+from stt_study.benchmarks.registry import TASKS
 from stt_study.figures import ideas as viz_ideas
 from stt_study.figures import viz
 from stt_study.figures.captions import show
@@ -91,7 +92,7 @@ show(
 
 # %% tags=["hide-input"]
 measured = {task: study.results(task, names) for task in ("davis", "vip", "jhmdb") if study.has(task)}
-headlines = [tables.totals(found)[[tables.MAIN[task]]] for task, found in measured.items()]
+headlines = [tables.totals(found)[[TASKS[task].headline]] for task, found in measured.items()]
 show(
     study,
     pd.concat(headlines, axis=1).round(1),

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from IPython.display import Image
 
+from stt_study.benchmarks.registry import TASKS
 from stt_study.figures import viz
 from stt_study.figures.captions import show
 from stt_study.results import tables
@@ -111,7 +112,7 @@ if animals:
     files = [result["path"] for result in animals.values()]
     show(
         study,
-        viz.score_bars(tables.per_sequence(animals), tables.MAIN["badja"], by="variant", per="sequence"),
+        viz.score_bars(tables.per_sequence(animals), TASKS["badja"].headline, by="variant", per="sequence"),
         "Joints of real animals. A dot is a sequence.",
         alt="One bar a method with its mean share of joints found, and a dot for each sequence.",
         files=files,

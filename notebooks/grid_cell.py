@@ -15,8 +15,9 @@ variant = "full"
 # %% tags=["hide-input"]
 import pandas as pd
 
+from stt_study.benchmarks.registry import TASKS
 from stt_study.figures import viz
-from stt_study.results import report, tables
+from stt_study.results import tables
 from stt_study.study import Study
 from stt_study.variants import title
 
@@ -32,6 +33,6 @@ log = pd.read_csv(weights.parent / "metrics.csv")
 figure = viz.training_curves({title(variant): log}, [name for name in log.columns if name not in ("step", "lr")])
 
 # %% tags=["hide-input"]
-for task in filter(study.has, report.TASKS):
+for task in filter(study.has, TASKS):
     table = tables.totals({title(variant): study.measure(task, str(weights))}).round(1)
     display(table.rename_axis(columns=f"{task}: {study.data_name(task)}"))

@@ -16,15 +16,15 @@ from stt_study.train_command import train
 
 
 def evaluate(
-    task: Annotated[Literal["davis", "vip", "jhmdb", "badja"], tyro.conf.Positional],
+    task: Annotated[str, tyro.conf.Positional],
     *,
     data: Path,
     weights: str,
     out: Path,
     preset: str | None = None,
     stride: Literal[8, 4] | None = None,
-    split: str = "val",
-    year: Literal["2017", "2016"] = "2017",
+    split: str | None = None,
+    year: Literal["2017", "2016"] | None = None,
     davis: Path | None = None,
     resize: int | None = None,
     num_preceding: int | None = None,
@@ -42,7 +42,7 @@ def evaluate(
     """Propagate labels and measure, under torchrun with all its processes; sequences already in --out are kept.
 
     Args:
-        task: DAVIS (J and F), VIP (mIoU), JHMDB or BADJA (PCK).
+        task: davis (J and F), vip (mIoU), jhmdb or badja (PCK).
         data: folder of the data set in its official layout.
         weights: a weights file, "random" (untrained), "lab" (the Lab image as its own feature) or, without features,
             "copy" (the first label stays) or "flow" (optical flow moves it).
@@ -50,8 +50,8 @@ def evaluate(
         preset: settings of propagation by name; the paper's for task and stride if not given, e.g. davis_s8. Others:
             davis_crw, davis_vfs, davis_dino. The options below change single ones.
         stride: pixels per cell of the features; the preset's, or 8, if not given.
-        split: list of sequences, "val" or another that the folder has; BADJA has none.
-        year: DAVIS: 2016 for all objects as one.
+        split: list of sequences, "val" if not given, or another that the folder has; BADJA has none.
+        year: DAVIS: 2017 if not given, or 2016 for all objects as one.
         davis: BADJA: a DAVIS folder with its frames and masks, beside DAVIS in --data and next to it.
         resize: short side in px.
         num_preceding: frames of context beside the first.
@@ -68,24 +68,28 @@ def evaluate(
         device: cuda, cpu, or auto for what there is.
     """
     from stt_core import distributed as processes
-    from stt_study.benchmarks import run as module
+    from stt_study.benchmarks import run
     from stt_study.benchmarks.label_sources import label_source
-    from stt_study.benchmarks.presets import chosen
+    from stt_study.benchmarks.registry import BENCHMARKS, chosen
 
     changes = {"resize": resize, "num_preceding": num_preceding, "radius": radius, "topk": topk}
     changes |= {"temperature": temperature, "window": window, "first_windowed": first_windowed}
     changes = {name: value for name, value in changes.items() if value is not None}
     _check_least(width=(width, 1 / 64))
-    if (davis and task != "badja") or (year != "2017" and task != "davis"):
-        raise InputError(f"--year belongs to davis and --davis to badja; leave it out for {task}.")
+    if task not in BENCHMARKS:
+        raise InputError(f"there is no benchmark {task}; the benchmarks are {', '.join(BENCHMARKS)}.")
+    benchmark, options = BENCHMARKS[task], {"split": split, "year": year, "davis": davis}
+    options = {name: value for name, value in options.items() if value}
+    for name in set(options) - set(benchmark.options):
+        owners = " and ".join(other for other, entry in BENCHMARKS.items() if name in entry.options)
+        raise InputError(f"--{name} belongs to {owners}; leave it out for {task}.")
     inference, stride = chosen(task, preset, stride)
     inference = replace(inference, **changes)
     inference.check()
-    of = {"davis": {"split": split, "year": year}, "badja": {"davis": davis}}.get(task, {"split": split})
     with processes.together():
         how = {"depth": depth, "width": width, "input": input, "precision": precision, "device": device}
         source = label_source(weights, stride=stride, **how)
-        results = getattr(module, f"evaluate_{task}")(source, data, out, inference, **of)
+        results = run.evaluate(benchmark, source, data, out, inference, **options)
         if processes.rank():
             return  # the first process says it
     longest = max(map(len, results["metrics"]))
@@ -137,7 +141,7 @@ def propagate(
         device: cuda, cpu, or auto for what there is.
     """
     from stt_study.benchmarks.label_sources import dense_source
-    from stt_study.benchmarks.presets import chosen
+    from stt_study.benchmarks.registry import chosen
     from stt_study.video.follow import propagate_video
 
     inference, stride = chosen("davis", preset, stride)

@@ -13,7 +13,7 @@ from stt_core.propagation import Inference
 from stt_core.settings import checked
 from stt_core.spatial import SpatialSettings
 from stt_core.temporal import TemporalSettings
-from stt_study.benchmarks.presets import PRESETS
+from stt_study.benchmarks.registry import PRESETS
 from stt_study.speed.bench import BenchSettings
 from stt_study.world.synthetic import World
 

@@ -12,19 +12,15 @@ from stt_core.features import feature_source
 from stt_core.files import read_json, write_json
 from stt_core.propagation import Inference
 from stt_core.provenance import processor
-from stt_study.benchmarks import run as evaluate
-from stt_study.benchmarks.badja import badja_clips, badja_davis
-from stt_study.benchmarks.datasets import davis_sequences, jhmdb_clips, vip_sequences
+from stt_study.benchmarks import run
 from stt_study.benchmarks.label_sources import label_source
+from stt_study.benchmarks.registry import TASKS
 from stt_study.benchmarks.stereo import stereo_matches, stereo_scores
 from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
 from stt_study.speed import bench
 from stt_study.trainings import ROOT, Trainings
 from stt_study.variants import BASELINES, title
 
-# What each task's layout is of, and how many sequences its test list has.
-OFFICIAL = {"davis": ("DAVIS-2017", 30), "vip": ("VIP", 50), "jhmdb": ("JHMDB", 268), "badja": ("BADJA", 9)}
-OFFICIAL["real"] = OFFICIAL["davis"]
 # Folders in a data set's layout that hold another's data.
 STAND_INS = {"vip-camvid": "CamVid (not VIP, but in its layout)"}
 
@@ -33,7 +29,7 @@ class Study(Trainings):
     """`Trainings`, and what is measured of their weights."""
 
     def source(self, name: str) -> str:
-        """What `baselines.label_source` takes, for a baseline or a variant (trained where it is missing)."""
+        """What `label_sources.label_source` takes, for a baseline or a variant (trained where it is missing)."""
         if name == "supervised":
             return str(self.supervised)
         return name if name in BASELINES else str(self.weights(name))
@@ -45,24 +41,24 @@ class Study(Trainings):
         return next(map(Path, found), None)
 
     def measure(self, task: str, weights: str, split: str = "val", inference: Inference | None = None) -> dict:
-        """Results of "davis", "vip", "jhmdb", "badja" or "real", measured where missing.
+        """Results of one of `registry.TASKS`, measured where missing.
 
         Args:
             weights: as `source` gives them.
             inference: settings of propagation in place of the profile's.
         """
+        benchmark, root = TASKS[task], self.folder(task)
         inference = inference or getattr(self.profile.evaluation, task)
         source = label_source(weights, **self._opening)
-        root = self.folder(task)
-        folders = [root, *(badja_davis(root) if task == "badja" else ())]
-        prints = [folder_fingerprint(folder) for folder in folders]
-        key = [source.identity, source.stride, asdict(inference), split, prints, code_key(evaluate.__name__)]
+        prints = [folder_fingerprint(folder) for folder in (root, *benchmark.beside(root))]
+        key = [source.identity, source.stride, asdict(inference), split, prints, code_key(benchmark.read.__module__)]
         trained = Path(weights).name == "weights.pth"
         name = Path(weights).parent.name.rsplit("-", 1)[0] if trained else Path(weights).stem
         out = self.out / "results" / f"{task}-{split}-{name}-{hash_of(key)}"
-        evaluate_task = getattr(evaluate, f"evaluate_{'davis' if task == 'real' else task}")
-        of = {} if task == "badja" else {"split": split}
-        path = self.make(out / "results.json", lambda path: evaluate_task(source, root, path.parent, inference, **of))
+        path = self.make(
+            out / "results.json",
+            lambda path: run.evaluate(benchmark, source, root, path.parent, inference, split=split),
+        )
         return {**read_json(path), "path": str(path)}
 
     def results(self, task: str, names: Iterable[str], split: str = "val") -> dict[str, dict]:
@@ -88,28 +84,21 @@ class Study(Trainings):
             self.make(path, lambda out: write_json(out, bench.run_bench(self.profile.bench, lambda text: None)))
         )
 
-    def sequences(self, task: str, split: str = "val") -> list:
-        """The labelled sequences of a task, as `datasets` gives them."""
-        if task == "vip":
-            return vip_sequences(self.folder(task), split)
-        if task == "jhmdb":
-            return jhmdb_clips(self.folder(task), f"{split}_list.txt")
-        if task == "badja":
-            return badja_clips(self.folder(task))
-        return davis_sequences(self.folder(task), split)
+    def sequences(self, task: str, split: str = "val") -> list[run.Video]:
+        """The labelled videos of a task."""
+        return TASKS[task].read(self.folder(task), split=split)
 
     def data_name(self, task: str) -> str:
         """What a task is measured on, in the words of a table."""
+        benchmark = TASKS[task]
         if not self.profile.data and task != "real":
-            return f"shipped world in the layout of {OFFICIAL[task][0]}"
-        folder, (name, whole), count = self.folder(task).name, OFFICIAL[task], len(self.sequences(task))
-        part = (
-            f"{count} sequence{'s' * (count != 1)}"
-            if count >= whole or folder in STAND_INS
-            else f"{count} of {whole} sequences"
-        )
+            return f"shipped world in the layout of {benchmark.official}"
+        folder, count = self.folder(task).name, len(self.sequences(task))
+        part = f"{count} sequence{'s' * (count != 1)}"
+        if count < benchmark.count and folder not in STAND_INS:
+            part = f"{count} of {benchmark.count} sequences"
         size = getattr(self.profile.evaluation, task).resize
-        return f"{folder}, {part} of {STAND_INS.get(folder, name)}, resized to {size}"
+        return f"{folder}, {part} of {STAND_INS.get(folder, benchmark.official)}, resized to {size}"
 
     def relative(self, path: str | Path) -> str:
         """A path as the book shows it: from the repository's root where it lies below it."""

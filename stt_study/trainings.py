@@ -21,7 +21,7 @@ from stt_core.training.pairs import FramePairs
 from stt_core.training.train_spatial import train_spatial
 from stt_core.training.train_temporal import train_temporal
 from stt_study.balance import carried_weights, forget_weight
-from stt_study.benchmarks.datasets import find_folder
+from stt_study.benchmarks.labelled_videos import find_folder
 from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
 from stt_study.one_stage import OneStageSettings, train_one_stage
 from stt_study.profile import Profile, load_profile
@@ -78,7 +78,7 @@ class Trainings:
         return synthetic.write_world(folder, world)  # at once if it is there
 
     def folder(self, kind: str) -> Path:
-        """Folder of "images", "videos", "davis", "vip", "jhmdb" or "badja" below the data folder.
+        """Folder of "images", "videos" or a benchmark below the data folder.
 
         "real" is a DAVIS folder anywhere the profile's `real` says, whatever the data folder.
 

@@ -13,7 +13,7 @@ from stt_core.files import read_json, write_json
 from stt_core.pictures import read_image
 from stt_study.analysis.learned import identity, stored_at
 from stt_study.analysis.retention import PAIRS, chosen_clips, coverage, pair_times
-from stt_study.benchmarks import datasets
+from stt_study.benchmarks import labelled_videos
 from stt_study.benchmarks.label_sources import label_source
 from stt_study.fingerprint import code_key, folder_fingerprint
 from stt_study.study import Study
@@ -27,7 +27,7 @@ PART = 0.5  # a cell belongs to the part (0 is the background) that covers at le
 class Cells:
     """Labelled cells of one clip: features (n, C) of length 1, parts (n,), places (n, 3): frame number, row, column."""
 
-    sequence: datasets.Sequence
+    sequence: labelled_videos.Sequence
     features: Tensor
     parts: Tensor
     places: Tensor
@@ -44,7 +44,7 @@ def part_cells(study: Study, weights: str, frames: int = PAIRS) -> list[Cells]:
         for t in pair_times(len(sequence.frames))[:frames]:
             image = resized(read_image(sequence.frames[t]), study.profile.evaluation.vip.resize)
             maps = F.normalize(source(image).cpu(), dim=0)
-            ids = datasets.read_sequence_mask(sequence, t)
+            ids = labelled_videos.read_sequence_mask(sequence, t)
             share, part = coverage(ids, maps.shape[1:]).max(dim=0)  # (h, w)
             void = F.interpolate(torch.from_numpy(ids == 255)[None, None].float(), size=maps.shape[1:], mode="area")
             owned = (share >= PART) & (void[0, 0] == 0)

@@ -24,7 +24,7 @@ from stt_core.losses import entropy_map
 from stt_core.pictures import read_image
 from stt_core.temporal import LEVELS, TemporalSettings
 from stt_core.training.decoding import VideoFrame
-from stt_study.benchmarks.datasets import Sequence, read_sequence_mask
+from stt_study.benchmarks.labelled_videos import Sequence, read_sequence_mask
 from stt_study.study import Study
 
 SCORES = ("entropy", "neg_log")  # see `losses.entropy_map`

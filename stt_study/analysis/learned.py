@@ -20,7 +20,7 @@ from stt_core.propagation import Inference
 from stt_core.temporal import TemporalSettings
 from stt_study.analysis import retention
 from stt_study.analysis.retention import Look, chosen_clips, coverage, looks, pair_times
-from stt_study.benchmarks import datasets
+from stt_study.benchmarks import labelled_videos
 from stt_study.bootstrap import bootstrap_interval, summary, verdict
 from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
 from stt_study.study import Study
@@ -40,7 +40,7 @@ CHANCE = {"overlap res5": "chance res5", "overlap res4": "chance res4", "loss": 
 
 
 def clip_record(
-    sequence: datasets.Sequence,
+    sequence: labelled_videos.Sequence,
     teacher: Look,
     student: Look,
     training: TemporalSettings,
@@ -86,9 +86,9 @@ def clip_record(
     return {name: float(pd.Series(values).mean()) for name, values in found.items()}  # without nan
 
 
-def _points(sequence: datasets.Sequence, student: Look, t: int, inference: Inference) -> dict[str, float]:
+def _points(sequence: labelled_videos.Sequence, student: Look, t: int, inference: Inference) -> dict[str, float]:
     """Means over the objects of frame 0 that frame `t` shows, too."""
-    first, now = (datasets.read_sequence_mask(sequence, i) for i in (0, t))
+    first, now = (labelled_videos.read_sequence_mask(sequence, i) for i in (0, t))
     here, there = (student(sequence.frames[i])["res4"] for i in (0, t))
     rows = []
     for k in sorted({*np.unique(first).tolist()} & {*np.unique(now).tolist()} - {0, 255}):
@@ -101,11 +101,11 @@ def _points(sequence: datasets.Sequence, student: Look, t: int, inference: Infer
 
 
 def _entropies(
-    sequence: datasets.Sequence, student: Look, t: int, training: TemporalSettings, hidden: dict | None
+    sequence: labelled_videos.Sequence, student: Look, t: int, training: TemporalSettings, hidden: dict | None
 ) -> dict[str, float]:
     maps = [student(sequence.frames[i])["coarse"][None] for i in (t, t - 1)]
     entropy = entropy_map(*maps, training.radius_coarse)[0]
-    share, owner = coverage(datasets.read_sequence_mask(sequence, t), entropy.shape).max(dim=0)
+    share, owner = coverage(labelled_videos.read_sequence_mask(sequence, t), entropy.shape).max(dim=0)
     ids = [int(k) for k, stems in (hidden or {}).items() if sequence.frames[t].stem in stems]
     sure = share >= SURE
     regions = {"background": sure & (owner == 0), "objects": sure & (owner > 0), "borders": ~sure}

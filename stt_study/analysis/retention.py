@@ -19,7 +19,7 @@ from stt_core.encoder import STUDENT, random_encoder
 from stt_core.features import feature_source, resized
 from stt_core.labels import one_hot
 from stt_core.pictures import read_image
-from stt_study.benchmarks import datasets
+from stt_study.benchmarks import labelled_videos
 from stt_study.study import Study
 
 MOST = 12  # clips
@@ -144,7 +144,7 @@ def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], st
     return look
 
 
-def chosen_clips(study: Study, task: str) -> list[datasets.Sequence]:
+def chosen_clips(study: Study, task: str) -> list[labelled_videos.Sequence]:
     """Up to `MOST` labelled test sequences of "davis", "real" or "vip", evenly spread over the list."""
     sequences = study.sequences(task)
     picked = np.linspace(0, len(sequences) - 1, min(MOST, len(sequences))).round().astype(int)

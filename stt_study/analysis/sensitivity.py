@@ -19,7 +19,7 @@ from stt_study.analysis.held_out import split_of
 from stt_study.analysis.layers import encoder_of
 from stt_study.analysis.settings_around import LAYERS, Setting, settings_around
 from stt_study.analysis.together import Together
-from stt_study.benchmarks import datasets, metrics
+from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.bootstrap import bootstrap_interval
 from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
 from stt_study.study import Study
@@ -35,7 +35,9 @@ def decode_plain(maps: Tensor, size: tuple[int, int]) -> np.ndarray:
 
 
 def scores(
-    sequence: datasets.Sequence, encoders: dict[int, Callable[[np.ndarray], dict[str, Tensor]]], settings: list[Setting]
+    sequence: labelled_videos.Sequence,
+    encoders: dict[int, Callable[[np.ndarray], dict[str, Tensor]]],
+    settings: list[Setting],
 ) -> list[dict[str, float]]:
     """J&F-Mean of a sequence under each setting, all sequence's objects averaged, a frame at a time.
 
@@ -49,7 +51,7 @@ def scores(
     Raises:
         InputError: fewer than three frames, or a first mask without an object.
     """
-    length, given = len(sequence.frames), datasets.read_sequence_mask(sequence, 0)
+    length, given = len(sequence.frames), labelled_videos.read_sequence_mask(sequence, 0)
     given = np.where(given == 255, 0, given)
     count = int(given.max())
     if length < 3 or not count:
@@ -69,7 +71,7 @@ def scores(
                 maps = labels.to_grid(labels.one_hot(given, count), features[key].shape[1:], "nearest")
                 propagation.put(0, features[key], maps)
             continue
-        ids = datasets.read_sequence_mask(sequence, t) if t < length - 1 else None  # the last frame isn't scored
+        ids = labelled_videos.read_sequence_mask(sequence, t) if t < length - 1 else None  # the last frame isn't scored
         for key, some in inputs.items() if ids is not None else ():
             decoded: dict[tuple, list[float]] = {}
             for i, maps in zip(some, together[key].propagate(t, features[key]), strict=True):
@@ -82,7 +84,7 @@ def scores(
     return [{"objects": count, "J&F": float(score)} for score in sums.mean(axis=1) / (count * (length - 2))]
 
 
-def clips(study: Study) -> tuple[str, list[datasets.Sequence]]:
+def clips(study: Study) -> tuple[str, list[labelled_videos.Sequence]]:
     """The list that settings are looked at on (see `held_out.split_of`), and up to `MOST` of its sequences, evenly chosen.
 
     Raises:

@@ -1,49 +1,40 @@
-"""BADJA: joints of real animals, most of them in DAVIS's videos (Biggs 2018, "Creatures great and SMAL")."""
+"""BADJA: joints of real animals, most of them in DAVIS's videos (Biggs 2018, "Creatures great and SMAL").
 
-from dataclasses import dataclass
+PCK at 0.1 and 0.2 by JHMDB's rule, and by the authors' where masks are at hand: the first annotated frame is given and not
+scored; in the others a visible joint counts as found closer than 0.2 sqrt(area of the mask); the share of a sequence, joints
+and frames pooled; the mean over sequences. Both rules score the joints that are visible in the given frame, too.
+"""
+
 from pathlib import Path
 
 import numpy as np
 
 from stt_core.errors import InputError
-from stt_core.files import read_json
+from stt_core.files import read_json, write_json
 from stt_core.labels import read_mask
 from stt_core.pictures import check_steps, frame_files, image_size, picture_files
-from stt_study.benchmarks.datasets import in_picture, official_folder
+from stt_core.propagation import Inference
+from stt_study.benchmarks import labelled_videos, metrics
+from stt_study.benchmarks.label_sources import Source
+from stt_study.benchmarks.run import Benchmark
 
 SIZE = (1920, 1080)  # width, height: of DAVIS's full resolution, in whose pixels the joints of its videos are given
+RULE = "PCK@0.2 sqrt(area)"  # as its authors measure
+JHMDBS_RULE = {"thresholds": (0.1, 0.2), "absent": np.nan}
 
 
-@dataclass(frozen=True)
-class SparseClip:
-    """A video, from its first annotated frame to its last, with joints in some of its frames.
-
-    Attributes:
-        times: indices (A) of the annotated frames; the first is 0, the last that of the last frame.
-        joints: (A, J, 2) float32, xy in px of the frames.
-        visible: (A, J) bool; a joint that is not has no meaningful place.
-        masks: the annotated frames' masks of the animal, or () where there are none at hand.
-    """
-
-    name: str
-    frames: tuple[Path, ...]
-    times: tuple[int, ...]
-    joints: np.ndarray
-    visible: np.ndarray
-    masks: tuple[Path, ...]
-
-
-def badja_clips(root: str | Path, davis: str | Path | None = None) -> list[SparseClip]:
+def badja_clips(root: str | Path, davis: str | Path | None = None, split: str = "") -> list[labelled_videos.Clip]:
     """Clips of `joint_annotations/*.json`: lists of {image_path, segmentation_path, joints (y, x), visibility}.
 
-    Frames and masks are those named there; for DAVIS's, 480p or Full-Resolution below any of `badja_davis`. Joints are
-    scaled to the frames at hand. A joint at (0, 0) is not visible, whatever else is said.
+    A clip goes from its first annotated frame to its last. Frames and masks are those named there; for DAVIS's, 480p or
+    Full-Resolution below any of `badja_davis`. Joints are scaled to the frames at hand. A joint at (0, 0) is not visible,
+    whatever else is said. BADJA has no splits: any is the whole.
 
     Raises:
         InputError: a missing or broken folder, list or frame, joints that nobody could follow, or masks for some of the
             annotated frames only.
     """
-    root = official_folder(root, "BADJA")
+    root = labelled_videos.official_folder(root, BADJA.official)
     lists = sorted((root / "joint_annotations").glob("*.json"))
     if not lists:
         raise InputError(f"{root / 'joint_annotations'} has no *.json lists; give the folder of BADJA.")
@@ -54,11 +45,11 @@ def badja_clips(root: str | Path, davis: str | Path | None = None) -> list[Spars
 def badja_davis(root: str | Path, davis: str | Path | None = None) -> list[Path]:
     """The DAVIS folders that BADJA's frames and masks may lie in: `davis`, DAVIS in BADJA's folder or beside it."""
     root = Path(root).resolve()
-    places = [official_folder(davis, "DAVIS")] if davis else []
+    places = [labelled_videos.official_folder(davis, "DAVIS")] if davis else []
     return places + [p for p in (root / "DAVIS", root.parent / "DAVIS", root.parent / "davis") if p.is_dir()]
 
 
-def areas(clip: SparseClip) -> np.ndarray:
+def areas(clip: labelled_videos.Clip) -> np.ndarray:
     """Area (A) of the animal in every annotated frame, in px of the frame; its mask may be of another size.
 
     Raises:
@@ -72,7 +63,7 @@ def areas(clip: SparseClip) -> np.ndarray:
     return np.array(shares) * width * height
 
 
-def read_clip(path: Path, root: Path, places: list[Path]) -> SparseClip:
+def read_clip(path: Path, root: Path, places: list[Path]) -> labelled_videos.Clip:
     """The clip of one list; `places` are the DAVIS folders its frames may lie in. Raises as `badja_clips`."""
     images, segments, joints, visible = _entries(path)
     folders = _folders(images[0].parent, root, places)
@@ -88,62 +79,54 @@ def read_clip(path: Path, root: Path, places: list[Path]) -> SparseClip:
     times = np.array([place[image.stem] for image in images])
     order = times.argsort()
     times, joints, visible = times[order], joints[order], visible[order]
-    segments, frames = [segments[a] for a in order], frames[times[0] : times[-1] + 1]
+    frames = frames[times[0] : times[-1] + 1]
     if davis:
         check_steps(frames)  # of others' numbers, nothing is known
-    followed = visible[0]
-    if not (followed & visible[1:]).any():
+    if not (visible[0] & visible[1:]).any():
         raise InputError(f"{path} has no joint that is visible in its first frame and in a later one; leave it out.")
     size = image_size(frames[0])
     # What comes with BADJA itself is in the pixels of its own frames.
     xy = (joints[..., ::-1] * (np.divide(size, SIZE) if davis else 1.0)).astype(np.float32)
-    if not in_picture(xy[0, followed], size).any():
+    if not labelled_videos.in_picture(xy[0, visible[0]], size).any():
         raise InputError(f"{path} has no joint of its first frame within {frames[0]}; mend one or leave the list out.")
-    masks: tuple[Path, ...] = ()
-    for folder in _folders(segments[0].parent, root, places):
-        if not masks and folder.is_dir():
-            there = {file.stem: file for file in picture_files(folder, [segments[0].suffix.lower()])}
-            masks = tuple(there.get(segment.stem, folder / segment.name) for segment in segments)
+    masks = _masks([segments[a] for a in order], root, places)
+    return labelled_videos.Clip(path.stem, frames, xy, tuple((times - times[0]).tolist()), visible, masks)
+
+
+def _masks(segments: list[Path], root: Path, places: list[Path]) -> tuple[Path, ...]:
+    folder = next((folder for folder in _folders(segments[0].parent, root, places) if folder.is_dir()), None)
+    if folder is None:
+        return ()
+    there = {file.stem: file for file in picture_files(folder, [segments[0].suffix.lower()])}
+    masks = tuple(there.get(segment.stem, folder / segment.name) for segment in segments)
     for mask in masks:
         if not mask.is_file():
             raise InputError(f"{mask} is missing, but other masks of its video are there; restore this annotation.")
-    return SparseClip(path.stem, frames, tuple((times - times[0]).tolist()), xy, visible, masks)
+    return masks
 
 
 def _entries(path: Path) -> tuple[list[Path], list[Path], np.ndarray, np.ndarray]:
     """Of a list: image paths, mask paths (A each), joints (A, J, 2) float32, y x, and which are visible (A, J) bool."""
+    entries, problem = read_json(path), ""
     try:
-        entries = list(read_json(path))
         images, segments = ([Path(entry[key]) for entry in entries] for key in ("image_path", "segmentation_path"))
         with np.errstate(over="ignore"):  # to infinity, which is refused below
             joints = np.array([entry["joints"] for entry in entries], np.float32)
         visible = np.array([entry["visibility"] for entry in entries], np.float32) != 0
-        problem = _problem(images, segments, joints, visible)
-    except InputError:
-        raise
-    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
-        problem = "a list of image_path, segmentation_path, joints and visibility"
+        broken = ~np.isfinite(joints.reshape(len(entries), -1)).all(axis=1)
+        if joints.shape != (*visible.shape, 2) or visible.ndim != 2:
+            problem = f"joints {joints.shape} and visibility {visible.shape}"
+        elif len({image.stem for image in images}) < len(images):
+            problem = "a frame twice"
+        elif any(file.parts[:1] == ("DAVIS",) and len(file.parts) < 3 for file in (images[0], segments[0])):
+            problem = f"an image at {images[0]}, a mask at {segments[0]}"
+        elif broken.any():
+            problem = f"a joint of {images[broken.argmax()].name} is NaN or infinite"
+    except (KeyError, TypeError, ValueError, OverflowError):
+        problem = "a list of image_path, segmentation_path, joints and visibility" if entries else "no frame"
     if problem:
         raise InputError(f"{path} is not in BADJA's format ({problem}); restore this list.")
     return images, segments, joints, visible & joints.any(axis=2)
-
-
-def _problem(images: list[Path], segments: list[Path], joints: np.ndarray, visible: np.ndarray) -> str:
-    """What is wrong with a list's entries; "" if nothing is."""
-    if not images:
-        return "no frame"
-    if joints.shape != (*visible.shape, 2) or visible.ndim != 2:
-        return f"joints {joints.shape} and visibility {visible.shape}"
-    if not all(str(path).isprintable() for path in (*images, *segments)):
-        return "a path with unprintable letters"
-    if len({image.stem for image in images}) < len(images):
-        return "a frame twice"
-    if any(len({file.parent for file in files}) > 1 for files in (images, segments)):
-        return "frames of several folders"
-    if any(files[0].parts[:1] == ("DAVIS",) and len(files[0].parts) < 3 for files in (images, segments)):
-        return f"an image at {images[0]}, a mask at {segments[0]}"
-    broken = ~np.isfinite(joints).all(axis=(1, 2))
-    return f"a joint of {images[broken.argmax()].name} is NaN or infinite" if broken.any() else ""
 
 
 def _folders(folder: Path, root: Path, places: list[Path]) -> list[Path]:
@@ -152,3 +135,43 @@ def _folders(folder: Path, root: Path, places: list[Path]) -> list[Path]:
         return [root / folder]
     kind, sequence = folder.parts[1], folder.name
     return [place / kind / size / sequence for size in ("480p", "Full-Resolution") for place in places]
+
+
+def _score(clip: labelled_videos.Clip, source: Source, inference: Inference, out: Path) -> dict:
+    sizes = areas(clip)  # here, since a mask may be broken
+    predictions, record = labelled_videos.carried_joints(clip, source, inference, out, **JHMDBS_RULE)
+    found = {"frames": [frame.name for frame in clip.frames], "joints": predictions.round(2).tolist()}
+    write_json(clip.outputs(out)[0], found)
+    if clip.masks:
+        scored, annotated = clip.visible & clip.visible[0], predictions[list(clip.times)]
+        record["metrics"][RULE] = metrics.pck_of_area(annotated, clip.joints, scored, sizes)
+    return record
+
+
+def _totals(records: list[dict]) -> dict[str, float]:
+    """JHMDB's rule, joints pooled over sequences; the authors' as the mean of the sequences that have masks."""
+    distances = [np.array(record["distances"], float) for record in records]
+    by_area = [record["metrics"][RULE] for record in records if RULE in record["metrics"]]
+    return metrics.pck(distances, **JHMDBS_RULE) | ({RULE: float(np.mean(by_area))} if by_area else {})
+
+
+def _notes(records: list[dict]) -> list[str]:
+    """Over which sequences the authors' rule is."""
+    without = [record["name"] for record in records if RULE not in record["metrics"]]
+    count = f"{len(records) - len(without)} of {len(records)} sequences"
+    return [f"{RULE} is over {count}: no masks of {', '.join(without)}"] if without else []
+
+
+BADJA = Benchmark(
+    name="badja",
+    official="BADJA",
+    count=9,
+    headline="PCK@0.2, frame 0 left out",  # the first frame is one of a dozen or fewer
+    # BADJA isn't in the paper: its videos are DAVIS's, so it takes DAVIS's settings.
+    presets={"s8": Inference(), "s4": Inference(radius=35)},
+    read=badja_clips,
+    score=_score,
+    totals=_totals,
+    notes=_notes,
+    beside=badja_davis,
+)

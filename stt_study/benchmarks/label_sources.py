@@ -32,7 +32,10 @@ class Baseline:
     note: str = ""
 
 
-def label_source(weights: str, **how) -> FeatureSource | Baseline:
+Source = FeatureSource | Baseline
+
+
+def label_source(weights: str, **how) -> Source:
     """The baseline "copy" or "flow", or `dense_source(weights, **how)`."""
     carriers = {"copy": copied, "flow": flowed}
     if weights in carriers:

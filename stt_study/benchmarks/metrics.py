@@ -111,28 +111,24 @@ def sequence_scores(
     length = len(annotations) if length is None else length
     if length < 3:
         raise ValueError(f"{name} has {length} frames, but first and last are not scored; give three up.")
-    values: list[tuple[list[float], list[float]]] = []  # an object: J and F of the frames
-    centres: list[list[tuple]] = []  # an object: its predicted and true centre in the frames
+    objects: list[list[tuple]] = []  # an object: J, F, predicted and true centre of the frames
     for t, (annotation, prediction) in enumerate(zip_longest(annotations, predictions)):
         if np.shape(prediction) != np.shape(annotation):  # () where one has ended
             sizes = f"prediction {np.shape(prediction)} and annotation {np.shape(annotation)}"
             raise ValueError(f"{name}, frame {t}: {sizes} must agree.")
         if t == 0:
-            values = [([], []) for _ in range(int(annotation[annotation != 255].max(initial=0)))]
-            centres = [[] for _ in values]
+            objects = [[] for _ in range(int(annotation[annotation != 255].max(initial=0)))]
         elif t < length - 1:
-            for k, pair in enumerate(values, start=1):
+            for k, frames in enumerate(objects, start=1):
                 masks = prediction == k, annotation == k
-                centres[k - 1].append(tuple(map(centre, masks)))
-                for measured, value in zip(pair, frame_scores(*masks), strict=True):
-                    measured.append(value)
+                frames.append((*frame_scores(*masks), *map(centre, masks)))
     scores = []
-    for k, pair in enumerate(values, start=1):
+    for k, frames in enumerate(objects, start=1):
+        j, f, *centres = map(list, zip(*frames, strict=True))
         record: dict = {"name": f"{name}_{k}"}
-        for measure, measured in zip("JF", pair, strict=True):
-            record |= {measure: measured, **{f"{measure}-{s}": v for s, v in statistics(measured).items()}}
-        record["offset"] = mean_offset(*np.moveaxis(centres[k - 1], 1, 0))
-        scores.append(record)
+        for measure, values in (("J", j), ("F", f)):
+            record |= {measure: values, **{f"{measure}-{s}": v for s, v in statistics(values).items()}}
+        scores.append(record | {"offset": mean_offset(*centres)})
     return scores
 
 

@@ -19,25 +19,24 @@ def draw_joints(image: np.ndarray, predictions: np.ndarray, truth: np.ndarray) -
         predictions, truth: (J, 2) xy px; a joint keeps its colour. x < 0 or nan: there is none.
     """
     image = image.copy()
-    count = max(len(truth), 1)
-    hues = np.stack([np.arange(count) * 180 / count, np.full(count, 230), np.full(count, 255)], axis=1)
-    colours = cv2.cvtColor(hues.astype(np.uint8)[None], cv2.COLOR_HSV2RGB)[0].tolist()
-
-    def there(joint: np.ndarray) -> tuple[int, int] | None:
-        return tuple(round(float(v)) for v in joint) if joint[0] >= 0 else None
-
-    pairs = [(there(p), there(t), colour) for p, t, colour in zip(predictions, truth, colours, strict=False)]
-    for dot, ring, colour in pairs:
+    hues = np.uint8([[[180 * j / len(truth), 230, 255] for j in range(len(truth))]])
+    colours = cv2.cvtColor(hues, cv2.COLOR_HSV2RGB)[0].tolist()
+    dots, rings = (
+        [tuple(map(round, xy)) if xy[0] >= 0 else None for xy in each.tolist()] for each in (predictions, truth)
+    )
+    for dot, ring, colour in zip(dots, rings, colours, strict=True):
         if dot and ring:
             cv2.line(image, dot, ring, (0, 0, 0), 3, cv2.LINE_AA)
             cv2.line(image, dot, ring, colour, 1, cv2.LINE_AA)
-    for dot, ring, colour in pairs:
-        if ring:
-            cv2.circle(image, ring, 5, (0, 0, 0), 3, cv2.LINE_AA)
-            cv2.circle(image, ring, 5, (255, 255, 255), 1, cv2.LINE_AA)
-        if dot:
-            cv2.circle(image, dot, 4, (0, 0, 0), -1, cv2.LINE_AA)
-            cv2.circle(image, dot, 3, colour, -1, cv2.LINE_AA)
+    for dot, ring, colour in zip(dots, rings, colours, strict=True):
+        for place, radius, thickness, shade in (
+            (ring, 5, 3, (0, 0, 0)),
+            (ring, 5, 1, (255, 255, 255)),
+            (dot, 4, -1, (0, 0, 0)),
+            (dot, 3, -1, colour),
+        ):
+            if place:
+                cv2.circle(image, place, radius, shade, thickness, cv2.LINE_AA)
     return image
 
 
@@ -62,10 +61,7 @@ def write_sheet(
             cv2.putText(image, frames[times[a]].stem, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, [shade] * 3)
         pictures.append(image)
     pictures += [np.zeros_like(pictures[0])] * (-count % COLUMNS)
-    sheet = np.concatenate(
-        [np.concatenate(pictures[i : i + COLUMNS], axis=1) for i in range(0, len(pictures), COLUMNS)]
-    )
-    _, content = cv2.imencode(
-        ".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)
-    )  # imwrite would not say that a disk is full
+    sheet = np.vstack([np.hstack(pictures[i : i + COLUMNS]) for i in range(0, len(pictures), COLUMNS)])
+    # imwrite would not say that a disk is full
+    _, content = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
     write_bytes(path, content.tobytes())

@@ -26,7 +26,7 @@ from stt_core.files import write_text
 from stt_core.pictures import read_image
 from stt_core.propagation import Inference, propagate_frames
 from stt_study.analysis.retention import central_pixel
-from stt_study.benchmarks import datasets
+from stt_study.benchmarks import labelled_videos
 from stt_study.study import Study
 from stt_study.variants import title
 
@@ -241,9 +241,9 @@ def write_explorer(study: Study, folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def first_point(clip: datasets.Sequence, points: Points) -> int:
+def first_point(clip: labelled_videos.Sequence, points: Points) -> int:
     """The point chosen at first: in the middle of frame 0's largest object, or of the frame where it has none."""
-    ids = datasets.read_sequence_mask(clip, 0)
+    ids = labelled_videos.read_sequence_mask(clip, 0)
     sizes = np.bincount(ids[ids != 255], minlength=2)[1:]
     x, y = central_pixel(ids == sizes.argmax() + 1 if sizes.any() else np.ones_like(ids, bool))
     return int(np.square(points.places(ids.shape) - (x, y)).sum(axis=1).argmin())

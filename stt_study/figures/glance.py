@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from stt_core.files import read_json, write_text, written_whole
+from stt_study.benchmarks.registry import TASKS
 from stt_study.figures import viz
 from stt_study.results import tables
 from stt_study.results.comparison import REFERENCE
-from stt_study.results.report import TASKS
-from stt_study.results.tables import MAIN
 from stt_study.study import Study
 from stt_study.trainings import ROOT
 from stt_study.variants import BASELINES, HEADLINE
@@ -32,7 +31,7 @@ def glance(folder: Path) -> str:
             continue
         content, cells = read_json(path), {}
         for task in TASKS:
-            metric = MAIN[task]
+            metric = TASKS[task].headline
             runs = [
                 seed["tasks"][task]["metrics"][metric] for seed in content["seeds"].values() if task in seed["tasks"]
             ]

@@ -25,7 +25,7 @@ from stt_core.temporal import LEVELS
 from stt_core.training.images import Images
 from stt_study.analysis.held_out import HeldOut, batches
 from stt_study.analysis.retention import cell_of, central_pixel, looks, pair_times
-from stt_study.benchmarks import datasets
+from stt_study.benchmarks import labelled_videos
 from stt_study.figures.selection import veiled
 from stt_study.study import Study
 from stt_study.video.drawing import blended
@@ -161,7 +161,7 @@ def propagation_figure(study: Study, weights: str) -> Figure:
     inference, sequence = study.profile.evaluation.davis, study.sequences("davis")[0]
     look, last = looks(study, weights, "davis"), pair_times(len(sequence.frames))[-1]
     features = [look(path)["res4"] for path in sequence.frames[: last + 1]]
-    first = datasets.read_sequence_mask(sequence, 0)
+    first = labelled_videos.read_sequence_mask(sequence, 0)
     first = np.where(first == 255, 0, first)
     grid = features[0].shape[1:]
     context = Context(**inference.propagation())

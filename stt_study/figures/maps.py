@@ -29,7 +29,7 @@ from stt_study.analysis.retention import (
     pair_times,
     point_map,
 )
-from stt_study.benchmarks import datasets
+from stt_study.benchmarks import labelled_videos
 from stt_study.figures.viz import PALETTE_NAME
 from stt_study.study import Study
 from stt_study.variants import title
@@ -61,7 +61,7 @@ class MapExample:
     notes: dict[str, str]
 
 
-def _examples(study: Study, task: str, count: int) -> list[datasets.Sequence]:
+def _examples(study: Study, task: str, count: int) -> list[labelled_videos.Sequence]:
     clips = chosen_clips(study, task)
     return [clips[i] for i in np.unique(np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int))]
 
@@ -81,7 +81,7 @@ def point_examples(study: Study, students: dict[str, Look], task: str = "davis",
     inference, found = getattr(study.profile.evaluation, task), []
     for clip in _examples(study, task, count):
         t = pair_times(len(clip.frames))[-1]
-        first, now = (datasets.read_sequence_mask(clip, i) for i in (0, t))
+        first, now = (labelled_videos.read_sequence_mask(clip, i) for i in (0, t))
         both = {*np.unique(first).tolist()} & {*np.unique(now).tolist()} - {0, 255}
         if not both:
             continue
@@ -109,7 +109,7 @@ def entropy_examples(study: Study, students: dict[str, Look], task: str = "davis
             later, earlier = (see(clip.frames[i])["coarse"][None] for i in (t, t - 1))
             maps[name] = entropy_map(later, earlier, study.profile.temporal.radius_coarse)[0]
         images = [read_image(clip.frames[i]) for i in (t - 1, t)]
-        ids = [np.where((m := datasets.read_sequence_mask(clip, i)) == 255, 0, m) for i in (t - 1, t)]
+        ids = [np.where((m := labelled_videos.read_sequence_mask(clip, i)) == 255, 0, m) for i in (t - 1, t)]
         notes = {name: f"mean {values.mean():.2f} nats" for name, values in maps.items()}
         found.append(MapExample(f"{clip.name}, frame {t}", *images, *ids, None, None, maps, notes))
     return found
@@ -219,7 +219,7 @@ def parts_figures(study: Study, sources: dict[str, str], count: int = 2, columns
         if not len(index):
             continue
         free[i] = False
-        ids = datasets.read_sequence_mask(clips[i].sequence, int(clips[i].places[0, 0]))
+        ids = labelled_videos.read_sequence_mask(clips[i].sequence, int(clips[i].places[0, 0]))
         ((_, x, y),) = inner_points((ids == part).astype(np.uint8))
         middle = torch.tensor(cell_of((x, y), ids.shape, clips[i].grid))
         query = int(index[(clips[i].places[index, 1:] - middle).square().sum(dim=1).argmin()])

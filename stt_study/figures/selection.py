@@ -15,7 +15,7 @@ from torch import Tensor
 from stt_core.correlation import pool_correlation, window_mask
 from stt_study.analysis.held_out import REGIONS, SCORES, batches, regions
 from stt_study.analysis.selection import INNER, reachable, selection_weights, variants
-from stt_study.benchmarks.datasets import read_sequence_mask
+from stt_study.benchmarks.labelled_videos import read_sequence_mask
 from stt_study.figures.viz import PALETTE_NAME, dots
 from stt_study.study import Study
 from stt_study.variants import title as variant_title

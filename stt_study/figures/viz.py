@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from stt_core.labels import read_mask
 from stt_core.pictures import read_image
-from stt_study.benchmarks.datasets import read_sequence_mask
+from stt_study.benchmarks.labelled_videos import read_sequence_mask
 from stt_study.video.drawing import blended
 
 PALETTE_NAME = "colorblind"

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from stt_study.analysis import learned
+from stt_study.benchmarks.registry import TASKS
 from stt_study.bootstrap import summary, verdict
 from stt_study.results import comparison, report
 from stt_study.results.comparison import AFTER, CLEAR
-from stt_study.results.tables import MAIN, with_intervals
+from stt_study.results.tables import with_intervals
 from stt_study.study import Study
 
 
@@ -85,7 +86,7 @@ def claims(study: Study) -> pd.DataFrame:
     """
     published, rows = report.published().query("stride == '8'"), []
     for claim in CLAIMS:
-        for task in report.TASKS:
+        for task in TASKS:
             fixed = {"claim": claim.text, "ours": claim.ours, "task": task, "paper": _paper(published, claim, task)}
             for origin, row in _told(study, task, claim).items():
                 rows.append({**fixed, **row, "origin": origin})
@@ -93,8 +94,8 @@ def claims(study: Study) -> pd.DataFrame:
 
 
 def _paper(published: pd.DataFrame, claim: Claim, task: str) -> str:
-    own = published[published.benchmark == report.TASKS[task]]
-    own = own[(own.metric == MAIN[task]) & (own.backbone == claim.backbone)]
+    own = published[published.benchmark == TASKS[task].official]
+    own = own[(own.metric == TASKS[task].headline) & (own.backbone == claim.backbone)]
     figures = own.drop_duplicates("method").set_index("method").value
     # Where the paper has no pair, its authors' later rerun may have one.
     for suffix, notes in (("", []), (", rerun", ["rerun"])):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from stt_core.files import read_json
+from stt_study.benchmarks.registry import TASKS
 from stt_study.bootstrap import summary
 from stt_study.fingerprint import hash_of
 from stt_study.results import tables
@@ -211,7 +212,7 @@ def means(study: Study, task: str, names: Iterable[str]) -> pd.DataFrame:
         if not runs:
             continue
         values = pd.DataFrame([run.metrics for run in runs]).mul(100)
-        headline = values[tables.MAIN[task]]
+        headline = values[TASKS[task].headline]
         rows[title(name)] = {
             **values.mean().to_dict(),
             "spread": float(headline.std(ddof=1)) if len(runs) > 1 else float("nan"),

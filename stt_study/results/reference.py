@@ -16,7 +16,7 @@ from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
 from stt_core.provenance import processor, provenance, versions
 from stt_study.analysis import learned
-from stt_study.results import report
+from stt_study.benchmarks.registry import TASKS
 from stt_study.results.comparison import REFERENCE, condensed, events_of, own, settings_hash, stored
 from stt_study.study import Study
 from stt_study.variants import BASELINES, HEADLINE, NO_ENCODER, VARIANTS, title
@@ -34,7 +34,7 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
         for seed in study.seeds:
             run = study.with_seed(seed)
             source = run.source(name)
-            results = {task: run.measure(task, source) for task in report.TASKS if run.has(task)}
+            results = {task: run.measure(task, source) for task in TASKS if run.has(task)}
             kept = {task: condensed(found, events_of(run, task)) for task, found in results.items()}
             if name in learned.NAMES:
                 for task in {"davis", "real"} & results.keys():
@@ -53,7 +53,7 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
             "variant": name,
             "title": title(name),
             "profile": study.profile.profile,
-            "data": {task: study.data_name(task) for task in report.TASKS if study.has(task)},
+            "data": {task: study.data_name(task) for task in TASKS if study.has(task)},
             "settings": settings_hash(study, name),
             **made,
             "seeds": seeds,
@@ -66,7 +66,7 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
 def spreads(study: Study) -> dict[tuple[str, str], tuple[float, int]]:
     """(Task, metric) -> standard deviation over seeds, in points, pooled over the ways to train, and its degrees of freedom."""
     found = {}
-    for task in report.TASKS:
+    for task in TASKS:
         squares: dict[str, float] = {}
         freedom = 0
         for name in VARIANTS:
@@ -102,7 +102,7 @@ def verify(study: Study) -> pd.DataFrame:
     compared = [
         (name, task, run, reference)
         for name in names
-        for task in report.TASKS
+        for task in TASKS
         if (reference := stored(study, task, name))
         for run in own(study, task, name)
     ]

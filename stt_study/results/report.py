@@ -5,15 +5,13 @@ from dataclasses import replace
 
 import pandas as pd
 
-from stt_study.benchmarks.presets import PRESETS
+from stt_study.benchmarks.registry import PRESETS, TASKS
 from stt_study.bootstrap import verdict
 from stt_study.results import comparison, tables
 from stt_study.study import Study
 from stt_study.trainings import ROOT
 from stt_study.variants import NO_ENCODER, title
 
-# The benchmark whose layout each has.
-TASKS = {"davis": "DAVIS-2017", "vip": "VIP", "jhmdb": "JHMDB", "badja": "BADJA", "real": "DAVIS-2017"}
 PROTOCOLS = {"davis_s8": "this method", "davis_crw": "CRW", "davis_vfs": "VFS", "davis_dino": "DINO"}  # presets
 
 
@@ -34,7 +32,7 @@ def differences(study: Study, first: str, others: Iterable[str]) -> pd.DataFrame
         for task in TASKS:
             if interval := comparison.compared(study, task, first, other):
                 row = {"comparison": f"{title(first)} minus {title(other)}", "task": task}
-                row |= {"figure": tables.MAIN[task], **interval}
+                row |= {"figure": TASKS[task].headline, **interval}
                 rows.append(row | {"verdict": verdict(interval)})
     return pd.DataFrame(rows)
 
@@ -60,7 +58,7 @@ def grid_table(study: Study, names: Iterable[str]) -> pd.DataFrame:
         table = comparison.means(study, task, names)
         if table.empty:
             continue
-        figure = tables.MAIN[task]
+        figure = TASKS[task].headline
         columns[f"{task}, {figure}"] = {
             way: f"{row[figure]:.1f}"
             + (f" ± {row.spread:.1f}" if row.seeds > 1 else "")
@@ -83,7 +81,7 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
         results = study.results(task, names)
         data = study.data_name(task) if results else ""
         for method, result in results.items():
-            row = {"benchmark": benchmark, "method": method, "backbone": backbones.get(method, own)}
+            row = {"benchmark": benchmark.official, "method": method, "backbone": backbones.get(method, own)}
             row |= {"source": "this run", "stride": str(result["settings"]["stride"]), "data": data}
             row |= {"file": result["path"]}
             rows += [{**row, "metric": name, "value": 100 * value} for name, value in result["metrics"].items()]

@@ -3,14 +3,8 @@
 import numpy as np
 import pandas as pd
 
-# The headline figure of each task, the paper's where it has one. BADJA's first frame is one of a dozen or fewer.
-MAIN = {
-    "davis": "J&F-Mean",
-    "real": "J&F-Mean",
-    "vip": "mIoU",
-    "jhmdb": "PCK@0.1",
-    "badja": "PCK@0.2, frame 0 left out",
-}
+from stt_study.benchmarks.registry import BENCHMARKS
+
 SUMMARY = ("difference", "low", "high", "seeds", "sequences", "lowest seed", "highest seed")  # of `intervals.summary`
 
 
@@ -70,7 +64,7 @@ def per_sequence(results: dict[str, dict]) -> pd.DataFrame:
     """One row a method and sequence: `variant`, `sequence` and the task's headline figure, 0 to 1."""
     rows = []
     for name, result in results.items():
-        score = MAIN[result["task"]]
+        score = BENCHMARKS[result["task"]].headline
         for record in result["sequences"]:
             if result["task"] == "davis":
                 value = np.mean([(o["J-Mean"] + o["F-Mean"]) / 2 for o in record["objects"]])

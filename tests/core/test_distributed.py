@@ -25,7 +25,8 @@ from stt_core.training.loop import EpochBatches
 from stt_core.training.pairs import FramePairs
 from stt_core.training.train_spatial import train_spatial
 from stt_core.training.train_temporal import train_temporal
-from stt_study.benchmarks.run import evaluate_davis
+from stt_study.benchmarks.davis import DAVIS
+from stt_study.benchmarks.run import evaluate
 
 # In float64: in float32 these tiny networks blow up any rounding, as they do a change of a weight by 1e-7, tenfold a step.
 SPATIAL = SpatialSettings(
@@ -249,7 +250,7 @@ def test_shards_share_a_batch() -> None:
 
 def _evaluated(root: Path, out: Path) -> dict:
     source = feature_source("random", width=0.25)
-    return evaluate_davis(source, root, out, Inference(resize=48, radius=3, num_preceding=2))
+    return evaluate(DAVIS, source, root, out, Inference(resize=48, radius=3, num_preceding=2))
 
 
 def test_two_processes_measure_as_one(tmp_path: Path) -> None:

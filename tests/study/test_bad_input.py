@@ -182,10 +182,10 @@ DAVIS_ROWS = (
         "frame of other size",
         davis,
         both(
-            spoiled(MASKS + "00002.png", picture((24, 32))),
             spoiled(FRAMES + "00002.jpg", picture((24, 32, 3), ending=".jpg")),
+            spoiled(MASKS + "00002.png", picture((24, 32))),
         ),
-        ("differs in size", "must agree"),
+        ("is 32x24 px but", "must agree"),
         kept=("one",),
     ),
 )

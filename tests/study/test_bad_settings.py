@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from stt_core import files
 from stt_core.errors import FULL, InputError, in_words, out_of_memory
 from stt_core.files import write_bytes
 from stt_study import cli
-from stt_study.benchmarks import protocols
+from stt_study.benchmarks.registry import BENCHMARKS
 
 SPATIAL = {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 2, "queue": 5, "dim": 8, "lr": 1e-3}
 TEMPORAL = {"width": 0.125, "size": 64, "batch": 2, "steps": 2, "radius_fine": 3, "radius_coarse": 2}
@@ -75,7 +76,7 @@ OPTIONS = {
     "infinite width": (("--weights", "random", "--width", "inf"), "--width is inf"),
     "preset": (("--preset", "davis_s6"), "there is no preset davis_s6; the presets are davis_s8"),
     "preset's stride": (("--preset", "davis_s4", "--stride", 8), "davis_s4 is for stride 4, not 8"),
-    "year of another task": (("--davis", "x"), "--davis to badja"),
+    "year of another task": (("--davis", "x"), "--davis belongs to badja"),
     "no CUDA": (("--device", "cuda"), "PyTorch finds no GPU here; choose cpu, or install"),
     "no split": (("--split", "tets"), "tets.txt is missing"),
 }
@@ -211,17 +212,17 @@ def test_out_that_may_not_be_written(stt, davis: tuple, tmp_path: Path) -> None:
 
 def test_memory_that_runs_out(stt, davis: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
-    original = protocols.davis_sequence
+    original = BENCHMARKS["davis"]
 
     def hungry(sequence, *arguments) -> dict:
         if sequence.name == "second":
             import torch
 
             torch.empty(10**15)
-        return original(sequence, *arguments)
+        return original.score(sequence, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(protocols, "davis_sequence", hungry)
+        patch.setitem(BENCHMARKS, "davis", replace(original, score=hungry))
         result = stt(*davis, "--out", out)
     answered(result, "memory ran out; lower --resize or --num-preceding")
     before = records(out)
@@ -265,7 +266,7 @@ def broken(*_: object) -> None:
 
 
 def test_a_defect_of_ours_is_code_1(stt, davis: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocols, "davis_sequence", broken)
+    monkeypatch.setitem(BENCHMARKS, "davis", replace(BENCHMARKS["davis"], score=broken))
     code, output, error = stt(*davis, "--out", tmp_path / "out")
     assert (code, output) == (1, "")
     assert error.startswith("stt: this is a defect of the program, not of its input: KeyError: ")

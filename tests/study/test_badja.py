@@ -11,9 +11,9 @@ from stt_core.errors import InputError
 from stt_core.labels import read_mask
 from stt_core.pictures import read_image
 from stt_core.propagation import Inference
-from stt_study.benchmarks.badja import areas, badja_clips, badja_davis
+from stt_study.benchmarks.badja import BADJA, areas, badja_clips, badja_davis
 from stt_study.benchmarks.label_sources import label_source
-from stt_study.benchmarks.run import evaluate_badja
+from stt_study.benchmarks.run import evaluate
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 SIZE = (192, 108)  # width, height of the frames: a tenth of the size that joints are given for
@@ -46,22 +46,24 @@ def write(path, pixels):
     Image.fromarray(pixels).save(path)
 
 
-def write_list(root, name="lion", joints=None, seen=None, prefix="DAVIS", scale=10):
+def write_list(root, name="lion", joints=None, seen=None, own=False):
+    """A list, in any order; with `own`, of a video of BADJA's own in its own pixels, else of a DAVIS at full resolution."""
     joints, seen = truth() if joints is None else joints, visible() if seen is None else seen
-    kinds = ("JPEGImages/Full-Resolution", "Annotations/Full-Resolution") if prefix == "DAVIS" else ("rgb", "segments")
-    entries = []
-    for a, t in enumerate(TIMES):
-        yx = np.where(seen[a][:, None], joints[a, :, ::-1] * scale, 0)
-        if prefix == "DAVIS":
-            image, mask = (f"{prefix}/{kind}/{name}/{t:05d}" for kind in kinds)
-        else:
-            image, mask = (f"{prefix}/{name}/{kind}/{t:05d}" for kind in kinds)
-        entry = {"image_path": f"{image}.jpg", "segmentation_path": f"{mask}.png"}
-        entries.append(entry | {"joints": yx.tolist(), "visibility": seen[a].tolist()})
+    image, mask = f"DAVIS/JPEGImages/Full-Resolution/{name}", f"DAVIS/Annotations/Full-Resolution/{name}"
+    if own:
+        image, mask = f"extra_videos/{name}/rgb", f"extra_videos/{name}/segments"
+    entries = [
+        {
+            "image_path": f"{image}/{t:05d}.jpg",
+            "segmentation_path": f"{mask}/{t:05d}.png",
+            "joints": np.where(seen[a][:, None], joints[a, :, ::-1] * (1 if own else 10), 0).tolist(),
+            "visibility": seen[a].tolist(),
+        }
+        for a, t in enumerate(TIMES)
+    ]
     path = root / f"joint_annotations/{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(entries[::-1]))  # in any order
-    return path
+    path.write_text(json.dumps(entries[::-1]))
 
 
 def write_frames(folder, size=SIZE):
@@ -149,76 +151,41 @@ def test_white_masks_in_colour(badja):
 
 
 def test_videos_of_its_own_are_in_their_own_pixels(badja):
-    write_list(badja, "cat", prefix="extra_videos", scale=1)
+    write_list(badja, "cat", own=True)
     write_frames(badja / "extra_videos/cat/rgb")
     cat, lion = badja_clips(badja)
     np.testing.assert_allclose(cat.joints[visible()], lion.joints[visible()], rtol=1e-6)
     assert (cat.name, cat.masks) == ("cat", ())
 
 
-def without_lists(root):
-    (root / "joint_annotations/lion.json").unlink()
-    return r"joint_annotations has no \*\.json lists"
+def removed(name):
+    return lambda root: (root / name).unlink()
 
 
-def without_a_frame(root):
-    (root / "DAVIS/JPEGImages/480p/lion/00003.jpg").unlink()
-    return r"480p/lion/00003\.jpg is missing, but .*lion\.json has its joints"
-
-
-def without_a_frame_between(root):
-    (root / "DAVIS/JPEGImages/480p/lion/00005.jpg").unlink()
-    return r"480p/lion/00005\.jpg is missing between 00004\.jpg and 00006\.jpg"
-
-
-def without_a_mask(root):
-    (root / "DAVIS/Annotations/480p/lion/00003.png").unlink()
-    return r"480p/lion/00003\.png is missing, but other masks"
-
-
-def with_no_json(root):
-    (root / "joint_annotations/lion.json").write_text("[{")
-    return r"lion\.json is not valid JSON"
-
-
-def with_another_format(root):
-    (root / "joint_annotations/lion.json").write_text('[{"image_path": "a.jpg"}]')
-    return r"lion\.json is not in BADJA's format"
-
-
-def with_a_dict(root):
-    (root / "joint_annotations/lion.json").write_text('{"a": 1}')
-    return r"lion\.json is not in BADJA's format"
-
-
-def with_no_entry(root):
-    (root / "joint_annotations/lion.json").write_text("[]")
-    return r"lion\.json is not in BADJA's format"
+def with_list(text):
+    return lambda root: (root / "joint_annotations/lion.json").write_text(text)
 
 
 def with_nothing_to_follow(root):
-    seen = visible()
-    seen[1:] &= ~seen[0]
-    write_list(root, seen=seen)
-    return r"lion\.json has no joint that is visible"
+    write_list(root, seen=np.concatenate([visible()[:1], visible()[1:] & ~visible()[:1]]))
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    ("spoil", "message"),
     [
-        without_lists,
-        without_a_frame,
-        without_a_frame_between,
-        without_a_mask,
-        with_no_json,
-        with_another_format,
-        with_a_dict,
-        with_no_entry,
-        with_nothing_to_follow,
+        (removed("joint_annotations/lion.json"), r"joint_annotations has no \*\.json lists"),
+        (removed("DAVIS/JPEGImages/480p/lion/00003.jpg"), r"00003\.jpg is missing, but .*lion\.json has its joints"),
+        (removed("DAVIS/JPEGImages/480p/lion/00005.jpg"), r"00005\.jpg is missing between 00004\.jpg and 00006\.jpg"),
+        (removed("DAVIS/Annotations/480p/lion/00003.png"), r"480p/lion/00003\.png is missing, but other masks"),
+        (with_list("[{"), r"lion\.json is not valid JSON"),
+        (with_list('[{"image_path": "a.jpg"}]'), r"lion\.json is not in BADJA's format"),
+        (with_list('{"a": 1}'), r"lion\.json is not in BADJA's format"),
+        (with_list("[]"), r"lion\.json is not in BADJA's format \(no frame\)"),
+        (with_nothing_to_follow, r"lion\.json has no joint that is visible"),
     ],
 )
-def test_bad_badja_is_named(badja, spoil):
-    message = spoil(badja)
+def test_bad_badja_is_named(badja, spoil, message):
+    spoil(badja)
     with pytest.raises(InputError, match=message):
         badja_clips(badja)
 
@@ -226,7 +193,7 @@ def test_bad_badja_is_named(badja, spoil):
 def test_an_empty_mask_is_named(badja, tmp_path):
     write(badja / "DAVIS/Annotations/480p/lion/00006.png", np.zeros(SIZE[::-1], np.uint8))
     with pytest.raises(InputError, match=r"00006\.png is empty"):
-        evaluate_badja(label_source("copy"), badja, tmp_path / "out", Inference())
+        evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
 
 
 # Scores
@@ -238,7 +205,7 @@ def test_copying_by_hand(badja, tmp_path):
     Frame 3: joint 0 is 5 px off, 1 and 2 stand, 3 is not visible. Frame 6: joint 0 is 9 px off, joint 1 is 30, the
     others stand.
     """
-    results = evaluate_badja(label_source("copy"), badja, tmp_path / "out", Inference())
+    results = evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
     assert results["metrics"][RULE] == pytest.approx((2 + 2) / (3 + 4))
     # JHMDB's unit is 0.6 times the diagonal of the box around the joints that are scored: (20 to 60) x (20 to 50) in the
     # first frame, then (20 to 60) x (25 to 50), then (20 to 90) x (29 to 50).
@@ -257,7 +224,7 @@ def test_copying_by_hand(badja, tmp_path):
 
 
 def test_written_joints(badja, tmp_path):
-    evaluate_badja(label_source("copy"), badja, tmp_path / "out", Inference())
+    evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
     found = json.loads((tmp_path / "out/joints/lion.json").read_text())
     assert found["frames"] == [f"{t:05d}.jpg" for t in range(2, 7)]
     joints = np.array(found["joints"])
@@ -273,7 +240,7 @@ def test_sequences_without_masks_are_counted(badja, tmp_path):
         write_list(badja, name)
         write_frames(badja / f"DAVIS/JPEGImages/480p/{name}")
     write_masks(badja / "DAVIS/Annotations/480p/zebra", (10, 100, 100))  # 20 px suffice: one joint is farther off
-    results = evaluate_badja(label_source("copy"), badja, tmp_path / "out", Inference())
+    results = evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
     ape, lion, zebra = (record["metrics"] for record in results["sequences"])
     assert RULE not in ape
     assert lion[RULE] == pytest.approx(4 / 7)
@@ -285,16 +252,16 @@ def test_sequences_without_masks_are_counted(badja, tmp_path):
 
 def test_no_masks_at_all(badja, tmp_path):
     (badja / "DAVIS/Annotations").rename(tmp_path / "away")
-    results = evaluate_badja(label_source("copy"), badja, tmp_path / "out", Inference())
+    results = evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
     assert RULE not in results["metrics"]
     assert results["notes"] == [f"{RULE} is over 0 of 1 sequences: no masks of lion"]
 
 
 def test_new_masks_measure_again(badja, tmp_path):
-    first = evaluate_badja(label_source("copy"), badja, tmp_path / "out", Inference())
-    assert evaluate_badja(label_source("copy"), badja, tmp_path / "out", Inference()) == first
+    first = evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
+    assert evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference()) == first
     write_masks(badja / "DAVIS/Annotations/480p/lion", (10, 100, 100))
-    again = evaluate_badja(label_source("copy"), badja, tmp_path / "out", Inference())
+    again = evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
     assert again["metrics"][RULE] > first["metrics"][RULE]
 
 
@@ -314,8 +281,8 @@ def test_features_follow_a_moving_square(badja, tmp_path):
         joints[a] = np.add(corners, (8 * t, 0))
     write_list(badja, joints=joints, seen=np.ones((3, JOINTS), bool))
     inference = Inference(resize=None, radius=6, num_preceding=2, topk=3)
-    lab = evaluate_badja(label_source("lab"), badja, tmp_path / "lab", inference)["metrics"]
-    copied = evaluate_badja(label_source("copy"), badja, tmp_path / "copy", inference)["metrics"]
+    lab = evaluate(BADJA, label_source("lab"), badja, tmp_path / "lab", inference)["metrics"]
+    copied = evaluate(BADJA, label_source("copy"), badja, tmp_path / "copy", inference)["metrics"]
     assert lab["PCK@0.2, frame 0 left out"] > copied["PCK@0.2, frame 0 left out"] + 0.3
 
 

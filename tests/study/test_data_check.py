@@ -11,7 +11,8 @@ from data_server import imagenette_files, jpeg, mat, png, youtube_meta
 from writers import write_davis, write_images, write_videos
 
 from stt_core.errors import InputError
-from stt_study.benchmarks.datasets import davis_sequences, read_sequence_mask
+from stt_study.benchmarks.davis import davis_sequences
+from stt_study.benchmarks.labelled_videos import read_sequence_mask
 from stt_study.cli import main
 from stt_study.data import check as data_check
 from stt_study.data.check import check

@@ -25,7 +25,10 @@ from stt_core.errors import InputError
 from stt_core.pictures import read_image
 from stt_core.training.images import Images
 from stt_core.training.pairs import FramePairs
-from stt_study.benchmarks.datasets import davis_sequences, jhmdb_clips, read_sequence_mask, vip_sequences
+from stt_study.benchmarks.davis import davis_sequences
+from stt_study.benchmarks.jhmdb import jhmdb_clips
+from stt_study.benchmarks.labelled_videos import read_sequence_mask
+from stt_study.benchmarks.vip import vip_sequences
 from stt_study.cli import main
 from stt_study.data import fetching
 from stt_study.data import sets as data_sets
@@ -265,7 +268,7 @@ def test_jhmdb(server: Server, tmp_path: Path) -> None:
     assert [clip.name for clip in clips] == ["catch/one_#1", "pour/one_#1"]
     assert [clip.joints.shape for clip in clips] == [(3, 15, 2)] * 2
     assert np.all(clips[0].joints == 4)  # the file counts from 1
-    assert [clip.name for clip in jhmdb_clips(tmp_path / "JHMDB", "train_list.txt")] == ["catch/two", "pour/two"]
+    assert [clip.name for clip in jhmdb_clips(tmp_path / "JHMDB", "train")] == ["catch/two", "pour/two"]
     names = [line.split()[1] for line in (tmp_path / "archives" / "SHA256SUMS").read_text().splitlines()]
     assert names == ["Rename_Images.tar.gz", "joint_positions.zip", "splits.zip"]
 

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -16,12 +16,17 @@ from stt_core.errors import InputError
 from stt_core.features import FeatureSource, feature_source
 from stt_core.labels import PALETTE, read_mask
 from stt_core.propagation import Inference
+from stt_study.benchmarks.davis import DAVIS
+from stt_study.benchmarks.jhmdb import JHMDB
 from stt_study.benchmarks.label_sources import label_source
 from stt_study.benchmarks.metrics import sequence_scores
-from stt_study.benchmarks.presets import PRESETS, chosen
-from stt_study.benchmarks.run import evaluate_davis, evaluate_jhmdb, evaluate_vip
+from stt_study.benchmarks.registry import BENCHMARKS, PRESETS, TASKS, chosen
+from stt_study.benchmarks.run import evaluate
+from stt_study.benchmarks.vip import VIP
+from stt_study.profile import Evaluation, Folders
 
 GOLDEN = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden" / "davis_official.csv"
+MAT = "joint_positions/catch/ball/joint_positions.mat"
 FRAMES, HEIGHT, WIDTH, STEP = 6, 64, 96, 8  # STEP px to the right a frame: whole cells at stride 8 and 4
 # The window spans the picture: what enters on the left has left on the right.
 INFERENCE = Inference(resize=None, num_preceding=4, radius=24, topk=3, temperature=0.02)
@@ -46,6 +51,11 @@ def write(path, pixels):
 def write_list(path, *lines):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
+
+
+def write_joints(root, joints):
+    (root / MAT).parent.mkdir(parents=True, exist_ok=True)
+    savemat(root / MAT, {"pos_img": joints.transpose(2, 1, 0) + 1})
 
 
 def blocks():
@@ -85,10 +95,8 @@ def jhmdb(tmp_path):
     moving = joints + np.arange(FRAMES)[:, None, None] * (STEP, 0)  # (T, J, 2)
     for t, frame in enumerate(rolling(texture(3))):
         write(tmp_path / f"jhmdb/Rename_Images/catch/ball/{t + 1:05d}.png", frame)
-    (tmp_path / "jhmdb/joint_positions/catch/ball").mkdir(parents=True)
-    mat = "joint_positions/catch/ball/joint_positions.mat"
-    savemat(tmp_path / "jhmdb" / mat, {"pos_img": moving.transpose(2, 1, 0) + 1})
-    write_list(tmp_path / "jhmdb/val_list.txt", f"{mat} Rename_Images/catch/ball")
+    write_joints(tmp_path / "jhmdb", moving)
+    write_list(tmp_path / "jhmdb/val_list.txt", f"{MAT} Rename_Images/catch/ball")
     return tmp_path / "jhmdb"
 
 
@@ -110,9 +118,9 @@ def png(folder, name):
 def test_the_offset_of_what_is_left_behind_is_known(davis, vip, jhmdb, tmp_path):
     """First labels stay while all moves by STEP px a frame: DAVIS scores frames 1 to 4, the others 1 to 5."""
     source = label_source("copy")
-    of_davis = evaluate_davis(source, davis, tmp_path / "davis-out", INFERENCE)["offset"]
-    of_vip = evaluate_vip(source, vip, tmp_path / "vip-out", INFERENCE)["offset"]
-    of_jhmdb = evaluate_jhmdb(source, jhmdb, tmp_path / "jhmdb-out", INFERENCE)["offset"]
+    of_davis = evaluate(DAVIS, source, davis, tmp_path / "davis-out", INFERENCE)["offset"]
+    of_vip = evaluate(VIP, source, vip, tmp_path / "vip-out", INFERENCE)["offset"]
+    of_jhmdb = evaluate(JHMDB, source, jhmdb, tmp_path / "jhmdb-out", INFERENCE)["offset"]
     for offset, x, count in ((of_davis, -2.5 * STEP, 12), (of_vip, -3 * STEP, 10), (of_jhmdb, -3 * STEP, 75)):
         assert offset == {"x": pytest.approx(x, abs=0.05), "y": pytest.approx(0, abs=0.05), "of": count}
 
@@ -120,30 +128,29 @@ def test_the_offset_of_what_is_left_behind_is_known(davis, vip, jhmdb, tmp_path)
 # DAVIS
 
 
-def test_davis_follows_a_rolling_texture(davis, tmp_path):
-    results = evaluate_davis(feature_source("lab"), davis, tmp_path / "out", INFERENCE)
-    assert results["metrics"]["J-Mean"] > 0.9
-    assert results["metrics"]["F-Mean"] > 0.9
-    copied = np.repeat(blocks()[None], FRAMES, axis=0)
-    for k, scores in enumerate(sequence_scores("one", copied, rolling(blocks()))):
-        assert scores["J-Mean"] < results["sequences"][0]["objects"][k]["J-Mean"] - 0.3
+def test_features_and_flow_follow_a_rolling_texture(davis, tmp_path):
+    lab, flow, copy = (
+        evaluate(DAVIS, label_source(weights), davis, tmp_path / weights, INFERENCE)["metrics"]
+        for weights in ("lab", "flow", "copy")
+    )
+    assert min(lab["J-Mean"], lab["F-Mean"]) > 0.9
+    for name in ("J-Mean", "F-Mean"):
+        assert min(lab[name], flow[name]) > copy[name] + 0.3
 
 
 def test_davis_scores_are_those_of_the_written_masks(davis, tmp_path):
     """Smooth features do badly here; the scores must be those of the files whatever they are."""
     blurred = FeatureSource("blur", "blur", 8, lambda rgb: torch.nn.functional.avg_pool2d(rgb, 8))
-    results = evaluate_davis(blurred, davis, tmp_path / "out", INFERENCE)
+    results = evaluate(DAVIS, blurred, davis, tmp_path / "out", INFERENCE)
     expected = []
     for name in ("one", "two"):
-        annotations = png(davis / "Annotations/480p", name)
-        predictions = png(tmp_path / "out/masks", name)
-        assert predictions.shape == (FRAMES, HEIGHT, WIDTH)
+        annotations, predictions = png(davis / "Annotations/480p", name), png(tmp_path / "out/masks", name)
         np.testing.assert_array_equal(predictions[0], annotations[0])
         expected += sequence_scores(name, predictions, annotations)
     objects = [scores for record in results["sequences"] for scores in record["objects"]]
     assert [o["name"] for o in objects] == ["one_1", "one_2", "two_1"]
     assert objects == expected
-    names = ["J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay"]
+    names = [f"{measure}-{name}" for measure in "JF" for name in ("Mean", "Recall", "Decay")]
     assert list(results["metrics"]) == ["J&F-Mean", *names]
     for name in names:
         assert results["metrics"][name] == pytest.approx(np.mean([o[name] for o in expected]))
@@ -153,24 +160,11 @@ def test_davis_scores_are_those_of_the_written_masks(davis, tmp_path):
 
 
 def test_results_say_how_they_were_made(davis, tmp_path):
-    results = evaluate_davis(feature_source("lab", stride=4), davis, tmp_path / "out", INFERENCE)
+    results = evaluate(DAVIS, feature_source("lab", stride=4), davis, tmp_path / "out", INFERENCE)
     assert json.loads((tmp_path / "out/results.json").read_text()) == results
     assert results["task"] == "davis"
-    assert results["settings"] == {
-        "task": "davis",
-        "split": "val",
-        "year": "2017",
-        "stride": 4,
-        "resize": None,
-        "num_preceding": 4,
-        "radius": 24,
-        "topk": 3,
-        "temperature": 0.02,
-        "with_first": True,
-        "window": "square",
-        "first_windowed": True,
-        "first_twice": True,
-    }
+    of = {"task": "davis", "split": "val", "year": "2017", "stride": 4}
+    assert results["settings"] == of | asdict(INFERENCE)
     assert results["weights"] == {"path": "lab", "identity": "lab"}
     assert results["versions"]["torch"] == torch.__version__.split("+")[0]
     assert results["versions"]["numpy"] == np.__version__
@@ -184,36 +178,27 @@ def test_results_say_how_they_were_made(davis, tmp_path):
 
 
 def test_the_official_tables(davis, tmp_path):
-    results = evaluate_davis(label_source("copy"), davis, tmp_path / "out", INFERENCE)
+    results = evaluate(DAVIS, label_source("copy"), davis, tmp_path / "out", INFERENCE)
     totals, per_object = ((tmp_path / f"out/{n}_results-val.csv").read_text() for n in ("global", "per-sequence"))
-    header, row, end = totals.split("\n")
-    assert header == "J&F-Mean,J-Mean,J-Recall,J-Decay,F-Mean,F-Recall,F-Decay"
-    assert row == ",".join(f"{value:.3f}" for value in results["metrics"].values())
-    assert end == ""
-    lines = per_object.splitlines()
-    assert lines[0] == "Sequence,J-Mean,F-Mean"
+    values = ",".join(f"{value:.3f}" for value in results["metrics"].values())
+    assert totals == f"J&F-Mean,J-Mean,J-Recall,J-Decay,F-Mean,F-Recall,F-Decay\n{values}\n"
     objects = [scores for record in results["sequences"] for scores in record["objects"]]
-    assert lines[1:] == [f"{o['name']},{o['J-Mean']:.3f},{o['F-Mean']:.3f}" for o in objects]
-    assert [line.split(",")[0] for line in lines[1:]] == ["one_1", "one_2", "two_1"]
+    rows = [f"{o['name']},{o['J-Mean']:.3f},{o['F-Mean']:.3f}" for o in objects]
+    assert per_object.splitlines() == ["Sequence,J-Mean,F-Mean", *rows]
 
 
 def test_copying_by_hand(davis, tmp_path):
     """A block of 32 px that moves by 8 a frame: frame t overlaps the first one by 32 - 8 t columns, up to frame 3."""
-    results = evaluate_davis(label_source("copy"), davis, tmp_path / "out", INFERENCE)
+    results = evaluate(DAVIS, label_source("copy"), davis, tmp_path / "out", INFERENCE)
     inside = [24 / 40, 16 / 48, 8 / 56, 0]  # frames 1 to 4; the first and the last are not scored
     for scores in (results["sequences"][0]["objects"][0], results["sequences"][1]["objects"][0]):
         assert scores["J"] == pytest.approx(inside)
     assert results["settings"] == {"task": "davis", "split": "val", "year": "2017", "stride": 1}  # nothing else applies
 
 
-def test_flow_follows_too(davis, tmp_path):
-    copied, flowed = (evaluate_davis(label_source(w), davis, tmp_path / w, INFERENCE) for w in ("copy", "flow"))
-    assert flowed["metrics"]["J&F-Mean"] > copied["metrics"]["J&F-Mean"] + 0.3
-
-
 def test_year_2016_is_one_object(davis, tmp_path):
     write_list(davis / "ImageSets/2016/val.txt", "one")
-    results = evaluate_davis(label_source("copy"), davis, tmp_path / "out", INFERENCE, year="2016")
+    results = evaluate(DAVIS, label_source("copy"), davis, tmp_path / "out", INFERENCE, year="2016")
     (record,) = results["sequences"]
     assert [o["name"] for o in record["objects"]] == ["one_1"]
     assert set(np.unique(png(tmp_path / "out/masks", "one"))) == {0, 1}
@@ -222,25 +207,13 @@ def test_year_2016_is_one_object(davis, tmp_path):
     assert record["objects"] == expected
 
 
-def test_scores_are_those_of_the_official_package(davis, tmp_path):
-    official = pytest.importorskip("davis2017.metrics", reason="davis2017-evaluation is not installed")
-    results = evaluate_davis(feature_source("lab"), davis, tmp_path / "out", replace(INFERENCE, radius=2))
-    for record in results["sequences"]:
-        predictions = png(tmp_path / "out/masks", record["name"])[1:-1]
-        annotations = png(davis / "Annotations/480p", record["name"])[1:-1]
-        for k, scores in enumerate(record["objects"], start=1):
-            np.testing.assert_allclose(scores["J"], official.db_eval_iou(annotations == k, predictions == k))
-            np.testing.assert_allclose(scores["F"], official.db_eval_boundary(annotations == k, predictions == k))
-            assert 0 < scores["J-Mean"] < 1  # something to disagree about
-
-
 @pytest.mark.skipif(not GOLDEN.is_file(), reason="no ../shared/golden")
 def test_copying_real_masks_scores_as_the_official_evaluation(tmp_path):
     """Its figures for the first annotation repeated, on a real sequence."""
     for kind in ("JPEGImages", "Annotations"):
         (tmp_path / kind).symlink_to((GOLDEN.parents[1] / "data/davis" / kind).resolve())
     write_list(tmp_path / "ImageSets/2017/val.txt", "blackswan")
-    results = evaluate_davis(label_source("copy"), tmp_path, tmp_path / "out", Inference())
+    results = evaluate(DAVIS, label_source("copy"), tmp_path, tmp_path / "out", Inference())
     with GOLDEN.open() as table:
         (official,) = (r for r in csv.DictReader(table) if (r["sequence"], r["prediction"]) == ("blackswan", "static"))
     for name in ("J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay"):
@@ -252,16 +225,16 @@ def test_void_of_the_first_annotation_is_no_object(davis, tmp_path):
     ids = read_mask(path)
     ids[60:] = 255
     write(path, ids)
-    results = evaluate_davis(feature_source("lab"), davis, tmp_path / "out", INFERENCE)
+    results = evaluate(DAVIS, feature_source("lab"), davis, tmp_path / "out", INFERENCE)
     assert [o["name"] for o in results["sequences"][1]["objects"]] == ["two_1"]
     assert png(tmp_path / "out/masks", "two").max() == 1
 
 
 def test_frames_are_resized_and_masks_are_not(davis, tmp_path):
     source, calls = counted(feature_source("lab"))
-    evaluate_davis(source, davis, tmp_path / "out", replace(INFERENCE, resize=32))
+    evaluate(DAVIS, source, davis, tmp_path / "out", replace(INFERENCE, resize=32))
     assert calls == [(1, 3, 32, 48)] * (2 * FRAMES)
-    evaluate_davis(source, davis, tmp_path / "out", replace(INFERENCE, resize=(40, 56)))
+    evaluate(DAVIS, source, davis, tmp_path / "out", replace(INFERENCE, resize=(40, 56)))
     assert calls[2 * FRAMES :] == [(1, 3, 40, 56)] * (2 * FRAMES)
     assert png(tmp_path / "out/masks", "one").shape == (FRAMES, HEIGHT, WIDTH)
 
@@ -269,54 +242,45 @@ def test_frames_are_resized_and_masks_are_not(davis, tmp_path):
 # Resuming
 
 
-def test_a_second_run_recomputes_nothing(davis, tmp_path):
+@pytest.mark.parametrize("task", ["davis", "vip", "jhmdb"])
+def test_a_second_run_recomputes_nothing(task, request, tmp_path):
+    benchmark, root, out = BENCHMARKS[task], request.getfixturevalue(task), tmp_path / "out"
     source, calls = counted(feature_source("lab"))
-    first = evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
-    assert len(calls) == 2 * FRAMES
-    kept = sorted([*(tmp_path / "out/sequences").iterdir(), *(tmp_path / "out/masks").rglob("*.png")])
-    assert len(kept) == 2 + 2 * FRAMES
-    before = [path.stat().st_mtime_ns for path in kept]
-    again = evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
-    assert len(calls) == 2 * FRAMES
-    assert [path.stat().st_mtime_ns for path in kept] == before
-    assert again == first
-
-
-def test_deleted_masks_are_made_again(davis, tmp_path):
-    source, calls = counted(feature_source("lab"))
-    first = evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
+    first = evaluate(benchmark, source, root, out, INFERENCE)
+    videos = benchmark.read(root)
+    assert len(calls) == first["frames"] == FRAMES * len(videos)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.parent != out and path.is_file()}
+    assert set(before) > {path for video in videos for path in video.outputs(out)}
+    assert evaluate(benchmark, source, root, out, INFERENCE) == first
+    assert len(calls) == FRAMES * len(videos)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
     calls.clear()
-    path = tmp_path / "out/masks/two/00002.png"
-    content = path.read_bytes()
-    path.unlink()
-    again = evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
-    assert len(calls) == FRAMES  # that sequence only
-    assert path.read_bytes() == content
-    assert again["metrics"] == first["metrics"]
+    for path in videos[-1].outputs(out)[-2:]:  # what is lost is made again, of that video only
+        content = path.read_bytes()
+        path.unlink()
+        again = evaluate(benchmark, source, root, out, INFERENCE)
+        assert path.read_bytes() == content
+        assert again["metrics"] == first["metrics"]
+    assert len(calls) == 2 * FRAMES
+    evaluate(benchmark, source, root, out, replace(INFERENCE, topk=1))
+    assert len(calls) == 2 * FRAMES + FRAMES * len(videos)
 
 
 CHANGES = [{"topk": 2}, {"radius": 2}, {"num_preceding": 3}, {"temperature": 0.05}, {"with_first": False}]
-CHANGES += [{"window": "circle"}]
+CHANGES += [{"window": "circle"}, {"stride": 4}, {"identity": "other weights"}]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
-def test_changed_settings_recompute(davis, tmp_path, change):
+def test_changed_settings_and_sources_recompute(davis, tmp_path, change):
     source, calls = counted(feature_source("lab"))
-    evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
-    changed = evaluate_davis(source, davis, tmp_path / "out", replace(INFERENCE, **change))
+    evaluate(DAVIS, source, davis, tmp_path / "out", INFERENCE)
+    ((name, value),) = change.items()
+    inference = replace(INFERENCE, **change) if hasattr(INFERENCE, name) else INFERENCE
+    source = replace(source, **change) if hasattr(source, name) else source
+    changed = evaluate(DAVIS, source, davis, tmp_path / "out", inference)
     assert len(calls) == 4 * FRAMES
     assert changed == json.loads((tmp_path / "out/results.json").read_text())
-    assert changed["settings"][next(iter(change))] == next(iter(change.values()))
-
-
-def test_another_source_recomputes(davis, tmp_path):
-    evaluate_davis(feature_source("lab"), davis, tmp_path / "out", INFERENCE)
-    source, calls = counted(feature_source("lab", stride=4))
-    evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
-    assert len(calls) == 2 * FRAMES
-    source, calls = counted(replace(feature_source("lab", stride=4), identity="other weights"))
-    evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
-    assert len(calls) == 2 * FRAMES
+    assert (changed["settings"] | changed["weights"])[name] == value
 
 
 def test_a_corrupt_frame_is_named_and_what_was_done_is_kept(davis, tmp_path):
@@ -325,7 +289,7 @@ def test_a_corrupt_frame_is_named_and_what_was_done_is_kept(davis, tmp_path):
     content = path.read_bytes()
     path.write_bytes(content[:300])
     with pytest.raises(InputError, match=r"two/00003\.jpg cannot be (decoded|read)"):
-        evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
+        evaluate(DAVIS, source, davis, tmp_path / "out", INFERENCE)
     kept = tmp_path / "out/sequences/one.json"
     assert [p.name for p in kept.parent.iterdir()] == ["one.json"]
     assert len(list((tmp_path / "out/masks/one").iterdir())) == FRAMES
@@ -333,41 +297,51 @@ def test_a_corrupt_frame_is_named_and_what_was_done_is_kept(davis, tmp_path):
     before = kept.stat().st_mtime_ns
     path.write_bytes(content)
     calls.clear()
-    resumed = evaluate_davis(source, davis, tmp_path / "out", INFERENCE)
+    resumed = evaluate(DAVIS, source, davis, tmp_path / "out", INFERENCE)
     assert len(calls) == FRAMES  # the second sequence only
     assert kept.stat().st_mtime_ns == before
-    whole = evaluate_davis(feature_source("lab"), davis, tmp_path / "whole", INFERENCE)
+    whole = evaluate(DAVIS, feature_source("lab"), davis, tmp_path / "whole", INFERENCE)
     assert resumed["metrics"] == whole["metrics"]
 
 
-def test_an_annotation_of_another_size_is_named(davis, tmp_path):
+def another_annotation(davis):
     write(davis / "Annotations/480p/two/00002.png", np.zeros((HEIGHT, WIDTH - 1), np.uint8))
-    with pytest.raises(InputError, match=r"two/00002\.png is 95x64 px but its frame is 96x64"):
-        evaluate_davis(feature_source("lab"), davis, tmp_path / "out", INFERENCE)
-    assert (tmp_path / "out/sequences/one.json").is_file()
+    return r"two/00002\.png is 95x64 px but its frame is 96x64"
 
 
-def test_frames_of_different_sizes_are_named(davis, tmp_path):
-    """One frame, and its annotation with it, is larger than the first."""
+def another_frame(davis):
+    """And its annotation with it."""
     write(davis / "JPEGImages/480p/two/00002.jpg", np.zeros((HEIGHT + 8, WIDTH, 3), np.uint8))
     write(davis / "Annotations/480p/two/00002.png", np.zeros((HEIGHT + 8, WIDTH), np.uint8))
-    with pytest.raises(InputError, match=r"two/00002\.png"):
-        evaluate_davis(feature_source("lab"), davis, tmp_path / "out", INFERENCE)
+    return r"two/00002\.jpg is 96x72 px but .*00000\.jpg is 96x64"
 
 
-def test_a_video_too_short_to_score_is_named(davis, tmp_path):
+def too_short(davis):
     for t in range(2, FRAMES):
         (davis / f"JPEGImages/480p/two/{t:05d}.jpg").unlink()
         (davis / f"Annotations/480p/two/{t:05d}.png").unlink()
-    with pytest.raises(InputError, match=r"480p/two has 2 frames"):
-        evaluate_davis(feature_source("lab"), davis, tmp_path / "out", INFERENCE)
+    return "480p/two has 2 frames"
+
+
+def nothing_at_first(davis):
+    write(davis / "Annotations/480p/two/00000.png", np.full((HEIGHT, WIDTH), 255, np.uint8))
+    return r"two/00000\.png has no object to follow"
+
+
+@pytest.mark.parametrize("weights", ["lab", "copy"])
+@pytest.mark.parametrize("spoil", [another_annotation, another_frame, too_short, nothing_at_first])
+def test_what_cannot_be_scored_is_named(spoil, weights, davis, tmp_path):
+    message = spoil(davis)
+    with pytest.raises(InputError, match=message):
+        evaluate(DAVIS, label_source(weights), davis, tmp_path / "out", INFERENCE)
+    assert (tmp_path / "out/sequences/one.json").is_file()
 
 
 # VIP
 
 
 def test_vip_scores_all_frames_by_class(vip, tmp_path):
-    results = evaluate_vip(feature_source("lab"), vip, tmp_path / "out", INFERENCE)
+    results = evaluate(VIP, feature_source("lab"), vip, tmp_path / "out", INFERENCE)
     annotations, predictions = png(vip / "Annotations", "walk"), png(tmp_path / "out/masks", "walk")
     ious = []
     for k in range(20):
@@ -394,7 +368,7 @@ def test_vip_pools_counts_over_videos(vip, tmp_path):
         write(vip / f"Images/stand/{t:012d}.jpg", texture(4))
         write(vip / f"Annotations/stand/{t:012d}.png", np.roll(ids, 2 * t, axis=0))
     write_list(vip / "lists/val_videos.txt", "walk", "stand")
-    results = evaluate_vip(feature_source("lab"), vip, tmp_path / "out", INFERENCE)
+    results = evaluate(VIP, feature_source("lab"), vip, tmp_path / "out", INFERENCE)
     records = [json.loads((tmp_path / f"out/sequences/{name}.json").read_text()) for name in ("walk", "stand")]
     counts = np.sum([record["counts"] for record in records], axis=0)
     ious = [counts[k, k] / (counts[k].sum() + counts[:, k].sum() - counts[k, k]) for k in (0, 1, 5, 19)]
@@ -404,19 +378,9 @@ def test_vip_pools_counts_over_videos(vip, tmp_path):
 
 
 def test_vip_refuses_an_id_that_is_no_class(vip, tmp_path):
-    path = vip / "Annotations/walk/000000000006.png"
-    write(path, np.full((HEIGHT, WIDTH), 20, np.uint8))
+    write(vip / "Annotations/walk/000000000006.png", np.full((HEIGHT, WIDTH), 20, np.uint8))
     with pytest.raises(InputError, match=r"walk/000000000006\.png has the id 20,"):
-        evaluate_vip(feature_source("lab"), vip, tmp_path / "out", INFERENCE)
-
-
-def test_vip_resumes(vip, tmp_path):
-    source, calls = counted(feature_source("lab"))
-    first = evaluate_vip(source, vip, tmp_path / "out", INFERENCE)
-    assert evaluate_vip(source, vip, tmp_path / "out", INFERENCE) == first
-    assert len(calls) == FRAMES
-    evaluate_vip(source, vip, tmp_path / "out", replace(INFERENCE, topk=1))
-    assert len(calls) == 2 * FRAMES
+        evaluate(VIP, feature_source("lab"), vip, tmp_path / "out", INFERENCE)
 
 
 def test_an_absent_class_by_hand(vip, tmp_path):
@@ -426,7 +390,7 @@ def test_an_absent_class_by_hand(vip, tmp_path):
         ids[:, :48] = 3
         ids[8:16, 80:88] = 5 if t == 1 else 255 if t == 2 else 0
         write(vip / f"Annotations/walk/{3 * t:012d}.png", ids)
-    results = evaluate_vip(label_source("copy"), vip, tmp_path / "out", INFERENCE)
+    results = evaluate(VIP, label_source("copy"), vip, tmp_path / "out", INFERENCE)
     background = FRAMES * HEIGHT * 48
     # of the background's union, frame 1's 64 px are class 5 in truth, and frame 2's are void
     expected = np.mean([1, (background - 2 * 64) / (background - 64), 0])
@@ -437,7 +401,7 @@ def test_an_absent_class_by_hand(vip, tmp_path):
 
 
 def test_jhmdb_follows_joints(jhmdb, tmp_path):
-    results = evaluate_jhmdb(feature_source("lab", stride=4), jhmdb, tmp_path / "out", INFERENCE)
+    results = evaluate(JHMDB, feature_source("lab", stride=4), jhmdb, tmp_path / "out", INFERENCE)
     names = [f"PCK@0.{i}" for i in range(1, 6)]
     assert list(results["metrics"]) == [*names, *(f"{name}, frame 0 left out" for name in names)]
     assert results["metrics"]["PCK@0.2, frame 0 left out"] > 0.9
@@ -457,22 +421,12 @@ def test_jhmdb_follows_joints(jhmdb, tmp_path):
     assert "distances" not in results["sequences"][0]
 
 
-def test_jhmdb_resumes_and_names_a_corrupt_frame(jhmdb, tmp_path):
-    source, calls = counted(feature_source("lab"))
-    first = evaluate_jhmdb(source, jhmdb, tmp_path / "out", INFERENCE)
-    assert evaluate_jhmdb(source, jhmdb, tmp_path / "out", INFERENCE) == first
-    assert len(calls) == FRAMES
-    (jhmdb / "Rename_Images/catch/ball/00004.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"catch/ball/00004\.png cannot be decoded"):
-        evaluate_jhmdb(source, jhmdb, tmp_path / "other", INFERENCE)
-
-
 def test_a_joint_missing_from_the_first_frame_is_not_scored(jhmdb, tmp_path):
     joints = np.random.default_rng(0).uniform((10, 10), (40, HEIGHT - 10), (15, 2))
     joints[3] = -5, -5  # outside the picture, as some of JHMDB's are
     moving = np.repeat(joints[None], FRAMES, axis=0)
-    savemat(jhmdb / "joint_positions/catch/ball/joint_positions.mat", {"pos_img": moving.transpose(2, 1, 0) + 1})
-    evaluate_jhmdb(feature_source("lab"), jhmdb, tmp_path / "out", INFERENCE)
+    write_joints(jhmdb, moving)
+    evaluate(JHMDB, feature_source("lab"), jhmdb, tmp_path / "out", INFERENCE)
     predictions = np.array(json.loads((tmp_path / "out/joints/catch--ball.json").read_text()))
     np.testing.assert_array_equal(predictions[1:, 3], np.full((FRAMES - 1, 2), -1.0))
     record = json.loads((tmp_path / "out/sequences/catch--ball.json").read_text())
@@ -487,8 +441,8 @@ def test_a_wrong_joint_by_hand(jhmdb, tmp_path):
     joints[0], joints[1] = (20, 20), (60, 50)  # the box is 40 x 30 px, its diagonal 50
     moving = np.repeat(joints[None], FRAMES, axis=0)
     moving[1:, 7] = joints[7] + (0, 0.35 * 0.6 * 50 * (1 if joints[7, 1] < 30 else -1))
-    savemat(jhmdb / "joint_positions/catch/ball/joint_positions.mat", {"pos_img": moving.transpose(2, 1, 0) + 1})
-    scores = evaluate_jhmdb(label_source("copy"), jhmdb, tmp_path / "out", INFERENCE)["metrics"]
+    write_joints(jhmdb, moving)
+    scores = evaluate(JHMDB, label_source("copy"), jhmdb, tmp_path / "out", INFERENCE)["metrics"]
     for a in (0.1, 0.2, 0.3):
         assert scores[f"PCK@{a}"] == pytest.approx((14 + 1 / FRAMES) / 15)
         assert scores[f"PCK@{a}, frame 0 left out"] == pytest.approx(14 / 15)
@@ -497,16 +451,20 @@ def test_a_wrong_joint_by_hand(jhmdb, tmp_path):
 
 
 def test_jhmdb_draws_what_was_found(jhmdb, tmp_path):
-    evaluate_jhmdb(label_source("copy"), jhmdb, tmp_path / "out", INFERENCE)
-    path = tmp_path / "out/overlays/catch--ball.png"
-    with Image.open(path) as sheet:
+    evaluate(JHMDB, label_source("copy"), jhmdb, tmp_path / "out", INFERENCE)
+    with Image.open(tmp_path / "out/overlays/catch--ball.png") as sheet:
         assert sheet.size == (3 * 320, 2 * round(320 * HEIGHT / WIDTH))
-    path.unlink()
-    evaluate_jhmdb(label_source("copy"), jhmdb, tmp_path / "out", INFERENCE)
-    assert path.is_file()
 
 
 # Settings
+
+
+def test_every_benchmark_has_settings_and_a_place_in_a_profile():
+    for name, benchmark in BENCHMARKS.items():
+        assert getattr(Evaluation(), name) == benchmark.presets["s8"] == PRESETS[f"{name}_s8"]
+        assert getattr(Folders(), name)
+        assert "s4" in benchmark.presets
+    assert {*Evaluation.__dataclass_fields__} - {"stride"} == {*TASKS}
 
 
 def test_settings_are_those_of_the_paper():

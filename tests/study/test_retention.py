@@ -28,7 +28,7 @@ from stt_study.analysis.retention import (
     pair_times,
     point_map,
 )
-from stt_study.benchmarks.datasets import Sequence
+from stt_study.benchmarks.labelled_videos import Sequence
 from stt_study.study import Study
 from stt_study.variants import title
 

@@ -205,7 +205,7 @@ def test_stored_once_and_made_anew_when_settings_change(study: Study, monkeypatc
 
 def test_a_clip_without_an_object_is_refused(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        sensitivity_module.datasets, "read_sequence_mask", lambda sequence, t: np.full((48, 64), 255, np.uint8)
+        sensitivity_module.labelled_videos, "read_sequence_mask", lambda sequence, t: np.full((48, 64), 255, np.uint8)
     )
     _, (sequence,) = sensitivity_module.clips(study)
     assert read_image(sequence.frames[0]).shape == (48, 64, 3)

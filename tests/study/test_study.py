@@ -17,7 +17,7 @@ from stt_core.losses import LocalDistillation
 from stt_core.training.train_spatial import train_spatial
 from stt_study import fingerprint, trainings
 from stt_study.balance import carried_weights
-from stt_study.benchmarks.presets import PRESETS
+from stt_study.benchmarks.registry import PRESETS
 from stt_study.one_stage import train_one_stage
 from stt_study.profile import load_profile
 from stt_study.results import report
@@ -336,12 +336,12 @@ def test_has(make, tmp_path: Path) -> None:
 def test_measured_once(make, trained: list, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def evaluate(source, root: Path, out: Path, inference, split: str) -> dict:
+    def evaluate(benchmark, source, root: Path, out: Path, inference, split: str) -> dict:
         calls.append((source.weights, source.stride, root.name, inference, split))
         write_json(out / "results.json", {"metrics": {"J&F-Mean": 0.5}, "call": len(calls)})
         return {}
 
-    monkeypatch.setattr("stt_study.benchmarks.run.evaluate_davis", evaluate)
+    monkeypatch.setattr("stt_study.benchmarks.run.evaluate", evaluate)
     it = make(evaluation={"davis": {"resize": 48, "radius": 3}})
     first = it.measure("davis", "lab")
     assert first["metrics"] == {"J&F-Mean": 0.5}

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from stt_study.results.tables import MAIN, over_time, per_sequence, totals
+from stt_study.benchmarks.registry import BENCHMARKS
+from stt_study.results.tables import over_time, per_sequence, totals
 
 
 def davis(*sequences):
@@ -33,12 +34,14 @@ def test_totals_are_in_percent():
 
 def test_per_sequence_averages_objects():
     table = per_sequence({"ours": davis([(0.5, 0.7), (0.1, 0.3)], [(1.0, 0.8)]), "other": davis([(0.2, 0.4)])})
-    assert list(table.columns) == ["variant", "sequence", MAIN["davis"]]
+    assert list(table.columns) == ["variant", "sequence", BENCHMARKS["davis"].headline]
     rows = [(variant, sequence, round(value, 9)) for variant, sequence, value in table.itertuples(index=False)]
     assert rows == [("ours", "s0", 0.4), ("ours", "s1", 0.9), ("other", "s0", 0.3)]
 
 
-@pytest.mark.parametrize(("task", "score"), [("vip", "mIoU"), ("jhmdb", "PCK@0.1"), ("badja", MAIN["badja"])])
+@pytest.mark.parametrize(
+    ("task", "score"), [("vip", "mIoU"), ("jhmdb", "PCK@0.1"), ("badja", BENCHMARKS["badja"].headline)]
+)
 def test_per_sequence_of_the_other_tasks(task, score):
     record = {"name": "a/b", "metrics": {"PCK@0.2": 0.9, score: 0.3}}
     table = per_sequence({"ours": {"task": task, "metrics": {}, "sequences": [record]}})

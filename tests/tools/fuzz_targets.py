@@ -31,7 +31,7 @@ from stt_core.training import decoding
 from stt_core.training import pairs as unlabelled
 from stt_core.training.run import Run
 from stt_study import profile
-from stt_study.benchmarks import badja, datasets
+from stt_study.benchmarks import badja, davis, jhmdb, vip
 from stt_study.data import archives
 from stt_study.video import files as own_files
 from stt_study.video import frames as video
@@ -110,7 +110,7 @@ def _davis(folder: Path) -> list[Path]:
 
 
 def _read_davis(root: Path, path: Path) -> Any:
-    return datasets.davis_sequences(root, path.stem, "2017" if path.stem == "val" else "2016")
+    return davis.davis_sequences(root, path.stem, "2017" if path.stem == "val" else "2016")
 
 
 def _vip(folder: Path) -> list[Path]:
@@ -140,7 +140,7 @@ def _jhmdb(folder: Path) -> list[Path]:
 
 
 def _read_jhmdb(root: Path, path: Path) -> Any:
-    clips = datasets.jhmdb_clips(root)
+    clips = jhmdb.jhmdb_clips(root)
     assert all(np.isfinite(clip.joints).all() for clip in clips)
     return clips
 
@@ -364,7 +364,7 @@ READERS = (
     Reader("image_size", _pictures, _read_size),
     Reader("listed", _davis, lambda root, path: listed(path)),
     Reader("davis_sequences", _davis, _read_davis),
-    Reader("vip_sequences", _vip, lambda root, path: datasets.vip_sequences(root)),
+    Reader("vip_sequences", _vip, lambda root, path: vip.vip_sequences(root)),
     Reader("jhmdb_clips", _jhmdb, _read_jhmdb),
     Reader("badja_clips", _badja, _read_badja),
     Reader("training_videos", _youtube_vos, lambda root, path: unlabelled.training_videos(root)),

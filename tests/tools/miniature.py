@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from stt_study.benchmarks.badja import SIZE
-from stt_study.benchmarks.datasets import davis_sequences, read_sequence_mask
+from stt_study.benchmarks.davis import davis_sequences
+from stt_study.benchmarks.labelled_videos import read_sequence_mask
 from stt_study.world.synthetic import World, write_world
 
 TINY = World(

@@ -17,8 +17,9 @@ from writers import write_davis
 
 from stt_core.features import feature_source
 from stt_core.propagation import Inference
-from stt_study.benchmarks.presets import PRESETS
-from stt_study.benchmarks.run import evaluate_davis
+from stt_study.benchmarks.davis import DAVIS
+from stt_study.benchmarks.registry import PRESETS
+from stt_study.benchmarks.run import evaluate
 
 SMALL = Inference(resize=96, num_preceding=4, radius=3, topk=5)
 
@@ -39,7 +40,7 @@ def propagations(
         davis = davis or write_davis(Path(folder) / "davis", frames=8)
         source = feature_source(weights, width=0.25) if weights == "random" else feature_source(weights)
         for number in range(times):
-            evaluate_davis(source, davis, Path(folder) / str(number), inference)
+            evaluate(DAVIS, source, davis, Path(folder) / str(number), inference)
             gc.collect()
             held.append(process.memory_info().rss / 1e6)
     return held

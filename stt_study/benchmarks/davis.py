@@ -1,0 +1,90 @@
+"""DAVIS-2017 and -2016: video object segmentation, J and F of the objects of the first frame (paper section 4)."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from stt_core.errors import InputError
+from stt_core.files import listed, write_text
+from stt_core.pictures import check_steps, frame_files
+from stt_core.propagation import Inference
+from stt_study.benchmarks import labelled_videos, metrics
+from stt_study.benchmarks.label_sources import Source
+from stt_study.benchmarks.run import Benchmark
+
+
+def davis_sequences(root: str | Path, split: str = "val", year: str = "2017") -> list[labelled_videos.Sequence]:
+    """Sequences of `ImageSets/<year>/<split>.txt`, frames and annotations at 480p in order.
+
+    Year 2016 asks for one object a sequence: a DAVIS-2017 folder's objects are merged into one. The layout of 2016
+    itself, `ImageSets/480p/<split>.txt` with a line a frame and masks in white on black, will do as well.
+
+    Raises:
+        InputError: a missing folder, list, sequence or frame, a frame without annotation or the other way round, a
+            number left out of the frames'.
+    """
+    root = labelled_videos.official_folder(root, DAVIS.official)
+    path, annotation = root / "ImageSets" / year / f"{split}.txt", "ids" if year == "2017" else "merged"
+    original = root / "ImageSets" / "480p" / f"{split}.txt"
+    if year == "2016" and not path.is_file() and original.is_file():
+        # Lines are "/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png".
+        path, annotation = original, "white"
+        names = [Path(line.split()[0]).parent.name for line in listed(path)]
+    else:
+        names = listed(path)
+    sequences = []
+    for name in labelled_videos.checked_names(path, dict.fromkeys(names)):
+        frames = frame_files(root / "JPEGImages" / "480p" / name, ".jpg")
+        masks = labelled_videos.masks_of(frames, root / "Annotations" / "480p" / name)
+        check_steps(frames)
+        sequences.append(labelled_videos.Sequence(name, frames, masks, annotation))
+    return sequences
+
+
+def _score(sequence: labelled_videos.Sequence, source: Source, inference: Inference, out: Path) -> dict:
+    """J and F of every object."""
+    length = len(sequence.frames)
+    if length < 3:
+        folder = sequence.frames[0].parent
+        raise InputError(f"{folder} has {length} frames, but first and last are not scored; give three up.")
+    if not (labelled_videos.read_sequence_mask(sequence, 0) % 255).any():
+        raise InputError(f"{sequence.masks[0]} has no object to follow; give its first frame a mask.")
+    predictions = labelled_videos.carried_masks(sequence, source, inference, out)
+    annotations = (labelled_videos.read_sequence_mask(sequence, t) for t in range(length))
+    objects = metrics.sequence_scores(sequence.name, predictions, annotations, length)
+    return {"objects": objects, "offset": metrics.pooled_offset([record["offset"] for record in objects])}
+
+
+def _objects(records: list[dict]) -> list[dict]:
+    return [scores for record in records for scores in record["objects"]]
+
+
+def _tables(results: dict, out: Path) -> None:
+    """The official evaluation's two tables."""
+    columns = {"name": "Sequence", "J-Mean": "J-Mean", "F-Mean": "F-Mean"}
+    objects = pd.DataFrame(_objects(results["sequences"]))[list(columns)].rename(columns=columns)
+    for name, table in (("global", pd.DataFrame([results["metrics"]])), ("per-sequence", objects)):
+        text = table.to_csv(index=False, float_format="%.3f")
+        write_text(out / f"{name}_results-{results['settings']['split']}.csv", text)
+
+
+PAPER = Inference()
+DAVIS = Benchmark(
+    name="davis",
+    official="DAVIS-2017",
+    count=30,
+    headline="J&F-Mean",
+    presets={
+        "s8": PAPER,
+        "s4": Inference(radius=35),
+        # Other methods' protocols at stride 8, for any features.
+        "crw": replace(PAPER, temperature=0.05, window="circle", first_windowed=False),
+        "vfs": replace(PAPER, window="circle"),
+        "dino": replace(PAPER, num_preceding=7, topk=5, temperature=0.1, first_twice=False),
+    },
+    read=davis_sequences,
+    score=_score,
+    totals=lambda records: metrics.davis_totals(_objects(records)),
+    tables=_tables,
+)

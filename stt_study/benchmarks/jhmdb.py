@@ -1,0 +1,82 @@
+"""JHMDB: people's joints, PCK with frame 0 scored (the method's code, VFS) and without (CRW, UVC; paper section 4)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from stt_core.errors import InputError
+from stt_core.files import listed, write_json
+from stt_core.pictures import check_steps, frame_files, image_size
+from stt_core.propagation import Inference
+from stt_study.benchmarks import labelled_videos, metrics
+from stt_study.benchmarks.label_sources import Source
+from stt_study.benchmarks.matlab import read_array
+from stt_study.benchmarks.run import Benchmark
+
+
+def jhmdb_clips(root: str | Path, split: str = "val") -> list[labelled_videos.Clip]:
+    """Clips of `<split>_list.txt`, whose lines are "<joint_positions.mat> <frame folder>", both below `root`.
+
+    Raises:
+        InputError: a missing or broken list, file or folder, a clip with fewer frames than joints or with a number left
+            out of the frames', or joints that nobody could follow.
+    """
+    root = labelled_videos.official_folder(root, JHMDB.official)
+    path, clips = root / f"{split}_list.txt", []
+    for line in listed(path):
+        if len(line.split()) != 2:
+            raise InputError(f"{path}: '{line}' is not '<joint_positions.mat> <frame folder>'; mend the line.")
+        positions, folder = (root / part for part in labelled_videos.checked_names(path, line.split()))
+        frames = frame_files(folder, ".png")
+        check_steps(frames)
+        joints = _joints(positions)
+        if len(joints) > len(frames):
+            raise InputError(
+                f"{folder} has {len(frames)} frames but {positions} has {len(joints)}; restore the frames."
+            )
+        if not labelled_videos.in_picture(joints[0], image_size(frames[0])).any():
+            raise InputError(f"{positions} has no joint of frame 1 within {frames[0]}; mend one or leave the clip out.")
+        # A clip may end with frames that have no joints; they cannot be scored (the evaluation of VFS cuts them, too).
+        name, times = "/".join(folder.parts[-2:]), tuple(range(len(joints)))
+        clips.append(labelled_videos.Clip(name, frames[: len(joints)], joints, times, np.ones(joints.shape[:2], bool)))
+    labelled_videos.checked_names(path, [clip.name for clip in clips], once=True)
+    return clips
+
+
+def _joints(path: Path) -> np.ndarray:
+    """Joints (T, 15, 2) float32 of JHMDB's joint_positions.mat, counted from 0; its pos_img is (2, 15, T), from 1."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; unpack JHMDB's joint_positions beside Rename_Images.") from None
+    try:
+        joints = read_array(content, "pos_img")
+    except ValueError as error:
+        raise InputError(f"{path} has no readable pos_img ({error}); restore this file.") from None
+    if joints.shape[:2] != (2, 15) or joints.ndim != 3 or not joints.size:
+        raise InputError(f"{path}: pos_img is {joints.shape}, not (2, 15, frames); restore this file.")
+    with np.errstate(over="ignore"):
+        joints = joints.transpose(2, 1, 0).astype(np.float32) - 1
+    broken = ~np.isfinite(joints).all(axis=(1, 2))
+    if broken.any():
+        raise InputError(f"{path}: pos_img of frame {broken.argmax() + 1} has a NaN or infinity; restore this file.")
+    return joints
+
+
+def _score(clip: labelled_videos.Clip, source: Source, inference: Inference, out: Path) -> dict:
+    """Distances of all joints in all frames, and the clip's own PCK."""
+    predictions, record = labelled_videos.carried_joints(clip, source, inference, out)
+    write_json(clip.outputs(out)[0], predictions.round(2).tolist())
+    return record
+
+
+JHMDB = Benchmark(
+    name="jhmdb",
+    official="JHMDB",
+    count=268,
+    headline="PCK@0.1",
+    presets={"s8": Inference(resize=(320, 320), radius=5), "s4": Inference(resize=(320, 320), radius=12)},
+    read=jhmdb_clips,
+    score=_score,
+    totals=lambda records: metrics.pck([np.array(record["distances"], float) for record in records]),
+)

@@ -1,0 +1,190 @@
+"""Videos with labels: reading them from the official layouts, carrying their first frame's labels through them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from stt_core import labels
+from stt_core.errors import InputError
+from stt_core.features import features_of
+from stt_core.labels import read_mask
+from stt_core.pictures import image_size, picture_files, read_image
+from stt_core.propagation import Inference, propagate_frames
+from stt_study.benchmarks import metrics
+from stt_study.benchmarks.label_sources import Baseline, Source
+from stt_study.benchmarks.overlays import write_sheet
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A video with one mask a frame."""
+
+    name: str
+    frames: tuple[Path, ...]
+    masks: tuple[Path, ...]
+    annotation: str = "ids"  # or all one object: "merged" (any id but 255), "white" (all that is not black)
+
+    def outputs(self, out: Path) -> list[Path]:
+        """The files that its evaluation writes, besides its scores."""
+        return [out / "masks" / self.name / f"{frame.stem}.png" for frame in self.frames]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video with joints in some of its frames.
+
+    Attributes:
+        joints: (A, J, 2) float32, xy in px, the first pixel's centre at 0.
+        times: indices (A) of the frames with joints; the first is 0.
+        visible: (A, J) bool; a joint that is not has no meaningful place.
+        masks: of the animal, in those frames, or () where there are none at hand.
+    """
+
+    name: str
+    frames: tuple[Path, ...]
+    joints: np.ndarray
+    times: tuple[int, ...]
+    visible: np.ndarray
+    masks: tuple[Path, ...] = ()
+
+    def outputs(self, out: Path) -> list[Path]:
+        """The files that its evaluation writes, besides its scores: joints, and a picture of them."""
+        name = self.name.replace("/", "--")
+        return [out / "joints" / f"{name}.json", out / "overlays" / f"{name}.png"]
+
+
+# Reading
+
+
+def find_folder(root: str | Path, names: Iterable[str], what: str) -> Path:
+    """The first of `names` that is a folder below `root`.
+
+    Raises:
+        InputError: none is.
+    """
+    names = tuple(names)
+    for name in names:
+        if (Path(root) / name).is_dir():
+            return Path(root) / name
+    raise InputError(
+        f"{root} has no {what} folder; it should be called {' or '.join(names) or 'something (none named)'}."
+    )
+
+
+def official_folder(root: str | Path, what: str) -> Path:
+    """`root` as a path; InputError if there is no such folder."""
+    if not Path(root).is_dir():
+        state = "is a file" if Path(root).exists() else "does not exist"
+        raise InputError(f"{root} {state}; give the folder of {what} in its official layout.")
+    return Path(root)
+
+
+def checked_names(path: Path, names: Iterable[str], once: bool = False) -> list[str]:
+    """Names out of a list; InputError for one that leads out of the data's folder, or is there twice but may be `once`."""
+    names = list(names)
+    for name in names:
+        if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise InputError(f"{path}: '{name}' is not the name of a video; mend the line.")
+        if once and names.count(name) > 1:
+            raise InputError(f"{path} lists {name} twice; take one of the lines out.")
+    return names
+
+
+def masks_of(frames: tuple[Path, ...], folder: Path) -> tuple[Path, ...]:
+    """The frames' annotations; InputError for a frame without annotation, or the other way round."""
+    there = {file.stem: file for file in picture_files(folder, [".png"])}
+    masks = tuple(there.get(frame.stem, folder / f"{frame.stem}.png") for frame in frames)
+    for mask in masks:
+        if not mask.is_file():
+            raise InputError(f"{mask} is missing, but its frame is there; restore this annotation.")
+    for mask in sorted(set(there.values()) - set(masks)):
+        raise InputError(f"{mask} annotates a frame that is not in {frames[0].parent}; restore the frame.")
+    return masks
+
+
+def read_frames(paths: Iterable[Path]) -> Iterator[np.ndarray]:
+    """Frames (H, W, 3) uint8 RGB of one video, one at a time; InputError where one is broken or of another size."""
+    first = size = None
+    for path in paths:
+        image = read_image(path)
+        first, size = first or path, size or image.shape
+        if image.shape != size:
+            raise InputError(
+                f"{path} is {image.shape[1]}x{image.shape[0]} px but {first} is {size[1]}x{size[0]}; "
+                "frames of a video must agree."
+            )
+        yield image
+
+
+def read_sequence_mask(sequence: Sequence, t: int) -> np.ndarray:
+    """Ids (H, W) uint8 of frame `t`.
+
+    Raises:
+        InputError: the annotation is missing, broken, or not of its frame's size.
+    """
+    mask = read_mask(sequence.masks[t], not_black=sequence.annotation == "white")
+    (height, width), size = mask.shape, image_size(sequence.frames[t])
+    if (width, height) != size:
+        own = f"{sequence.masks[t]} is {width}x{height} px"
+        raise InputError(f"{own} but its frame is {size[0]}x{size[1]}; they must agree.")
+    return ((mask > 0) & (mask != 255)).astype(np.uint8) if sequence.annotation == "merged" else mask
+
+
+def in_picture(joints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Which of the joints (J, 2) xy px are within a picture of this size (width, height): (J) bool."""
+    return ((joints >= -0.5) & (joints < np.subtract(size, 0.5))).all(axis=1)
+
+
+# Carrying labels
+
+
+def carried(
+    frames: tuple[Path, ...], first: Tensor, mode: str, source: Source, inference: Inference
+) -> Iterator[Tensor]:
+    """Label maps (K, h, w) of every frame, out of the first one's (K, H, W); `mode` as in `labels.to_grid`."""
+    images = read_frames(frames)
+    if isinstance(source, Baseline):
+        yield from source.carry(images, first, mode)
+        return
+    features = features_of(source, images, inference.resize)
+    first_features = next(features)
+    maps = labels.to_grid(first, first_features.shape[1:], mode).to(first_features)
+    yield from propagate_frames(chain([first_features], features), maps, **inference.propagation())
+
+
+def carried_masks(sequence: Sequence, source: Source, inference: Inference, out: Path) -> Iterator[np.ndarray]:
+    """Predicted ids (H, W) uint8, a frame at a time, also written as palette PNGs; the first are given, void left out."""
+    ids = read_sequence_mask(sequence, 0)
+    given = np.where(ids == 255, 0, ids).astype(np.uint8)
+    maps = carried(sequence.frames, labels.one_hot(given, int(given.max())), "nearest", source, inference)
+    for t, (frame_maps, path) in enumerate(zip(maps, sequence.outputs(out), strict=True)):
+        ids = given if t == 0 else labels.decode_masks(frame_maps, given.shape)
+        labels.write_mask(path, ids)
+        yield ids
+
+
+def carried_joints(
+    clip: Clip, source: Source, inference: Inference, out: Path, **how: object
+) -> tuple[np.ndarray, dict]:
+    """Predicted joints (T, J, 2) xy px of every frame, -1 where not visible in the first, and the clip's record.
+
+    The record has `metrics.pck` (to which `how` goes) of the annotated frames' visible joints, the "offset" of the joints
+    that are not given, and "distances" (A, J), nan where a joint is not scored. A picture of the joints is written.
+    """
+    size, followed = read_image(clip.frames[0]).shape[:2], clip.visible[0]
+    given = clip.joints[0, followed]
+    maps = carried(clip.frames, labels.keypoints_to_maps(given, size), "bilinear", source, inference)
+    predictions = np.full((len(clip.frames), *clip.joints.shape[1:]), -1, np.float32)
+    for t, frame_maps in enumerate(maps):
+        predictions[t, followed] = given if t == 0 else labels.decode_keypoints(frame_maps, size)
+    scored = (clip.visible & followed)[..., None]
+    asked = np.where(scored, predictions[list(clip.times)], -1)  # (A, J, 2)
+    write_sheet(clip.outputs(out)[1], clip.frames, clip.times, asked, np.where(scored, clip.joints, -1))
+    distances = metrics.pck_distances(asked, clip.joints)  # (A, J)
+    offset = metrics.mean_offset(asked[1:], np.where(np.isnan(distances[1:, :, None]), np.nan, clip.joints[1:]))
+    record = {"metrics": metrics.pck([distances], **how), "offset": offset, "distances": distances.tolist()}
+    return predictions, record
