@@ -1,7 +1,6 @@
 """Whether features tell which part of a creature they see: the most similar cells of other videos, and their parts."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import pandas as pd
 import torch
@@ -9,15 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stt_core.features import resized
-from stt_core.files import read_json, write_json
 from stt_core.pictures import read_image
-from stt_study.analysis.learned import identity, stored_at
+from stt_study.analysis.learned import clip_rows, identity
 from stt_study.analysis.retention import PAIRS, chosen_clips, coverage, pair_times
 from stt_study.benchmarks import datasets
 from stt_study.benchmarks.label_sources import label_source
-from stt_study.fingerprint import code_key, folder_fingerprint
+from stt_study.store import code_key, folder_fingerprint
 from stt_study.study import Study
-from stt_study.variants import title
 
 KINDS = ("all cells", "part cells")  # among which the most similar one is sought
 PART = 0.5  # a cell belongs to the part (0 is the background) that covers at least this much of it
@@ -37,8 +34,7 @@ class Cells:
 def part_cells(study: Study, weights: str, frames: int = PAIRS) -> list[Cells]:
     """The cells of the VIP task's clips as label propagation sees them, `frames` of each; mixed ones are left out."""
     found = []
-    opening = {"depth": study.profile.spatial.depth, "width": study.profile.spatial.width, "seed": study.seed}
-    source = label_source(weights, stride=study.profile.evaluation.stride, **opening)
+    source = label_source(weights, **study.opening)
     for sequence in chosen_clips(study, "vip"):
         some = []
         for t in pair_times(len(sequence.frames))[:frames]:
@@ -104,11 +100,9 @@ def across_videos(study: Study, sources: dict[str, str]) -> pd.DataFrame:
     ]
     for name, weights in sources.items():
 
-        def measure(out: Path, weights: str = weights) -> None:
+        def measure(weights: str = weights) -> dict:
             cells = part_cells(study, weights)
-            write_json(out, {own.sequence.name: part_record(i, cells) for i, own in enumerate(cells)})
+            return {own.sequence.name: part_record(i, cells) for i, own in enumerate(cells)}
 
-        path = stored_at(study, "vip", name, [identity(study, weights), *common])
-        stored = read_json(study.make(path, measure))
-        rows += [{"variant": title(name), "sequence": clip, **record} for clip, record in stored.items()]
+        rows += clip_rows(study, "vip", name, [identity(study, weights), *common], measure)
     return pd.DataFrame(rows)

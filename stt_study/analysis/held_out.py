@@ -18,7 +18,6 @@ from stt_core.color import LAB_SCALE, drop_channel, rgb_to_lab
 from stt_core.correlation import correlation
 from stt_core.encoder import STUDENT, Encoder
 from stt_core.errors import InputError
-from stt_core.files import read_json
 from stt_core.labels import one_hot
 from stt_core.losses import entropy_map
 from stt_core.pictures import read_image
@@ -73,12 +72,10 @@ def held_out(study: Study, most: int) -> list[HeldOut]:
     Raises:
         InputError: neither list is there.
     """
-    root = study.folder("davis")
-    sequences = study.sequences("davis", split_of(study))
-    events = read_json(root / "events.json") if (root / "events.json").is_file() else None
+    sequences, events = study.sequences("davis", split_of(study)), study.events("davis")
     pairs = []
     for sequence in sequences:
-        listed = None if events is None else events.get(sequence.name, {}).get("occlusions", {})
+        listed = None if not events else events.get(sequence.name, {}).get("occlusions", {})
         for t in range(1, len(sequence.frames)):
             stem = sequence.frames[t].stem
             hidden = None if listed is None else tuple(int(i) for i, stems in listed.items() if stem in stems)

@@ -1,9 +1,8 @@
 """`retention`'s measures over the labelled test clips, stored and as tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,6 @@ from tqdm import tqdm
 from stt_core.checkpoints import file_hash
 from stt_core.correlation import correlation
 from stt_core.encoder import STANDARD
-from stt_core.files import read_json, write_json
 from stt_core.losses import entropy_map, global_distillation_loss
 from stt_core.propagation import Inference
 from stt_core.temporal import TemporalSettings
@@ -22,7 +20,7 @@ from stt_study.analysis import retention
 from stt_study.analysis.retention import Look, chosen_clips, coverage, looks, pair_times
 from stt_study.benchmarks import datasets
 from stt_study.bootstrap import bootstrap_interval, summary, verdict
-from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
+from stt_study.store import code_key, computed, folder_fingerprint
 from stt_study.study import Study
 from stt_study.variants import title
 
@@ -126,20 +124,18 @@ def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") 
     root, teaching, rows = study.folder(task), str(study.teacher), []
     seen = [training.size, training.radius_coarse, training.teacher_temperature, asdict(inference)]
     common = [seen, study.profile.evaluation.stride, file_hash(teaching), folder_fingerprint(root), code_key(__name__)]
-    events = read_json(root / "events.json") if (root / "events.json").is_file() else {}
+    events = study.events(task)
     teacher = cache(lambda: looks(study, teaching, task, STANDARD))  # opened once, and only if anything is missing
     for name, weights in sources.items():
 
-        def measure(out: Path, name: str = name, weights: str = weights) -> None:
+        def measure(name: str = name, weights: str = weights) -> dict:
             student, found = looks(study, weights, task), {}
             for clip in tqdm(chosen_clips(study, task), desc=f"retention {name}", disable=None):
                 hidden = events.get(clip.name, {}).get("occlusions")
                 found[clip.name] = clip_record(clip, teacher(), student, training, inference, hidden)
-            write_json(out, found)
+            return found
 
-        path = stored_at(study, task, name, [identity(study, weights), *common])
-        stored = read_json(study.make(path, measure))
-        rows += [{"variant": title(name), "sequence": clip, **record} for clip, record in stored.items()]
+        rows += clip_rows(study, task, name, [identity(study, weights), *common], measure)
     return pd.DataFrame(rows)
 
 
@@ -149,9 +145,10 @@ def identity(study: Study, weights: str) -> str:
     return f"random-{spatial.depth}-{spatial.width:g}-{study.seed}" if weights == "random" else file_hash(weights)
 
 
-def stored_at(study: Study, task: str, name: str, key: list) -> Path:
-    """Where what was measured of a variant lies."""
-    return study.out / "retention" / f"{task}-{name}-seed{study.seed}-{hash_of(key)}.json"
+def clip_rows(study: Study, task: str, name: str, key: list, measure: Callable[[], dict[str, dict]]) -> list[dict]:
+    """A variant's measures, clip -> measures, taken where missing: one row a clip."""
+    stored = computed(study.out / "retention" / f"{task}-{name}-seed{study.seed}", key, measure)
+    return [{"variant": title(name), "sequence": clip, **record} for clip, record in stored.items()]
 
 
 def summaries(table: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:

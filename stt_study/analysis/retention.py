@@ -129,8 +129,7 @@ def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], st
     else:
         encoder, colours = load_encoder(weights, **of)
     prepare = rgb_to_lab if colours == "lab" else normalize_rgb
-    opening = {"depth": spatial.depth, "width": spatial.width, "seed": study.seed}
-    source = feature_source(weights, stride=study.profile.evaluation.stride, **opening)
+    source = feature_source(weights, **study.opening)
     resize = getattr(study.profile.evaluation, task).resize
 
     @lru_cache(KEPT)

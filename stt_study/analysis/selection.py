@@ -15,11 +15,10 @@ from torch.nn import functional as F
 
 from stt_core.checkpoints import file_hash
 from stt_core.correlation import pool_correlation, window_mask
-from stt_core.files import read_json, write_json
 from stt_core.losses import SOFT_BORDER, LocalDistillation, local_distillation_loss, selection_mask, soft_weights
 from stt_core.temporal import LEVELS, TemporalSettings
 from stt_study.analysis.held_out import SCORES, batches, label_error, regions, split_of
-from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
+from stt_study.store import code_key, computed, folder_fingerprint
 from stt_study.study import Study
 from stt_study.variants import VARIANTS
 
@@ -124,9 +123,9 @@ def measure(study: Study, weights: Path, most: int = 48) -> dict[str, pd.DataFra
         InputError: there are no such data, or a frame or mask is broken.
     """
     settings = study.profile.temporal
-    prints = [file_hash(weights), split_of(study), folder_fingerprint(study.folder("davis"))]
-    path = study.out / "selection" / f"{hash_of([asdict(settings), most, prints, code_key(__name__)])}.json"
-    stored = read_json(study.make(path, lambda out: write_json(out, _measured(study, weights, most))))
+    data = [split_of(study), folder_fingerprint(study.folder("davis"))]
+    key = [asdict(settings), most, file_hash(weights), data, code_key(__name__)]
+    stored = computed(study.out / "selection" / "selection", key, lambda: _measured(study, weights, most))
     return {name: pd.DataFrame(rows) for name, rows in stored.items()}
 
 

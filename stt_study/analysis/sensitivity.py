@@ -1,7 +1,6 @@
 """How much a result depends on the settings of label propagation, one at a time, on video object segmentation."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,6 @@ from tqdm import tqdm
 from stt_core import labels
 from stt_core.errors import InputError
 from stt_core.features import feature_source, resized
-from stt_core.files import read_json, write_json
 from stt_core.pictures import read_image
 from stt_study.analysis.held_out import split_of
 from stt_study.analysis.layers import encoder_of
@@ -21,7 +19,7 @@ from stt_study.analysis.settings_around import LAYERS, Setting, settings_around
 from stt_study.analysis.together import Together
 from stt_study.benchmarks import datasets, metrics
 from stt_study.bootstrap import bootstrap_interval
-from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
+from stt_study.store import code_key, computed, folder_fingerprint
 from stt_study.study import Study
 from stt_study.variants import NO_ENCODER, title
 
@@ -119,17 +117,17 @@ def sensitivity(study: Study, name: str, axes: Sequence[str] | None = None) -> p
     identity = feature_source(weights, stride=own.stride, **opening).identity
     names = [sequence.name for sequence in sequences]
     prints = [folder_fingerprint(study.folder("davis")), code_key(__name__)]
-    path = study.out / "sensitivity" / f"{name}-{hash_of([identity, opening, settings, split, names, prints])}.json"
 
-    def measure(out: Path) -> None:
+    def measure() -> dict[str, list[dict]]:
         layers: dict[int, list[str]] = {}
         for setting in settings:
             layers[setting.stride] = [*dict.fromkeys([*layers.get(setting.stride, []), setting.layer])]
         encoders = {stride: encoder_of(weights, stride, some, **opening) for stride, some in layers.items()}
         bar = tqdm(sequences, desc=f"sensitivity {name}", disable=None)
-        write_json(out, {sequence.name: scores(sequence, encoders, settings) for sequence in bar})
+        return {sequence.name: scores(sequence, encoders, settings) for sequence in bar}
 
-    stored, rows = read_json(study.make(path, measure)), []
+    key, rows = [identity, opening, settings, split, names, prints], []
+    stored = computed(study.out / "sensitivity" / name, key, measure)
     for axis, values in around.items():
         # Strides are compared with fewer preceding frames, so there the profile's stride stands for the profile.
         for value, setting in values.items():

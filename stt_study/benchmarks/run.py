@@ -24,7 +24,7 @@ from stt_study.benchmarks.badja import SparseClip, badja_clips
 from stt_study.benchmarks.datasets import Clip, Sequence, davis_sequences, jhmdb_clips, vip_sequences
 from stt_study.benchmarks.metrics import pooled_offset
 from stt_study.benchmarks.protocols import Source
-from stt_study.fingerprint import code_fingerprint, hash_of
+from stt_study.store import code_fingerprint, hash_of
 
 PRIVATE = ("key", "counts", "distances")  # of a sequence's record, not for `results.json`
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from stt_core.files import read_json
 from stt_study.bootstrap import summary
-from stt_study.fingerprint import hash_of
 from stt_study.results import tables
+from stt_study.store import hash_of
 from stt_study.study import Study
 from stt_study.trainings import ROOT
 from stt_study.variants import BASELINES, HEADLINE, VARIANTS, title
@@ -78,12 +78,6 @@ def _by_occlusion(records: list[dict], events: dict) -> dict[str, dict[str, floa
     return split
 
 
-def events_of(study: Study, task: str) -> dict:
-    """The world's list of occlusions; empty for data that have none."""
-    path = study.folder(task) / "events.json"
-    return read_json(path) if path.is_file() else {}
-
-
 def settings_hash(study: Study, name: str) -> str:
     """Hash of the settings that a way is trained and measured with, but for the seed and for what a run derives itself."""
     profile = study.profile
@@ -135,7 +129,7 @@ def own(study: Study, task: str, name: str) -> list[Measured]:
     trains = name in BASELINES or name in HEADLINE or study.profile.rows == "all"
     if not trains or not study.has(task) or (name == "supervised" and not study.supervised):
         return []
-    events = events_of(study, task)
+    events = study.events(task)
     found = []
     for seed in study.seeds:
         run = study.with_seed(seed)

@@ -17,7 +17,7 @@ from stt_core.files import read_json, write_json
 from stt_core.provenance import processor, provenance, versions
 from stt_study.analysis import learned
 from stt_study.results import report
-from stt_study.results.comparison import REFERENCE, condensed, events_of, own, settings_hash, stored
+from stt_study.results.comparison import REFERENCE, condensed, own, settings_hash, stored
 from stt_study.study import Study
 from stt_study.variants import BASELINES, HEADLINE, NO_ENCODER, VARIANTS, title
 
@@ -35,7 +35,7 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
             run = study.with_seed(seed)
             source = run.source(name)
             results = {task: run.measure(task, source) for task in report.TASKS if run.has(task)}
-            kept = {task: condensed(found, events_of(run, task)) for task, found in results.items()}
+            kept = {task: condensed(found, run.events(task)) for task, found in results.items()}
             if name in learned.NAMES:
                 for task in {"davis", "real"} & results.keys():
                     near = learned.against_teacher(run, {name: source}, task).set_index("sequence")
