@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from stt_core.correlation import pool_correlation, window_mask
-from stt_study.analysis.held_out import REGIONS, SCORES, batches, regions
-from stt_study.analysis.selection import INNER, reachable, selection_weights, variants
+from stt_study.analysis.held_out_pairs import REGIONS, SCORES, batches, regions
+from stt_study.analysis.query_selection import INNER, reachable, selection_weights, variants
 from stt_study.benchmarks.datasets import read_sequence_mask
 from stt_study.figures.viz import PALETTE_NAME, dots
 from stt_study.study import Study

@@ -11,7 +11,7 @@ from stt_core.checkpoints import load_encoder
 from stt_core.color import drop_channel, normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation
 from stt_core.encoder import STANDARD, STUDENT
-from stt_study.analysis.held_out import BATCH, held_out
+from stt_study.analysis.held_out_pairs import BATCH, held_out
 from stt_study.study import Study
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stt_core.features import resized
 from stt_core.pictures import read_image
-from stt_study.analysis.learned import clip_rows, identity
+from stt_study.analysis.against_teacher import clip_rows, identity
 from stt_study.analysis.retention import PAIRS, chosen_clips, coverage, pair_times
 from stt_study.benchmarks import datasets
 from stt_study.benchmarks.label_sources import label_source
@@ -76,9 +76,8 @@ def part_record(i: int, cells: list[Cells]) -> dict[str, float]:
         counts = torch.bincount(other.parts, minlength=int(parts.max()) + 1)[parts[there]].double()  # (n,)
         for kind, index in nearest_cells(queries[there], other).items():
             found[kind].append((other.parts[index] == parts[there]).double())
-            found[f"chance, {kind}"].append(
-                counts / ((other.parts > 0).sum() if kind == KINDS[1] else len(other.parts))
-            )
+            among = (other.parts > 0).sum() if kind == KINDS[1] else len(other.parts)
+            found[f"chance, {kind}"].append(counts / among)
     return {kind: torch.cat(some).mean().item() if some else float("nan") for kind, some in found.items()}
 
 
@@ -92,12 +91,8 @@ def across_videos(study: Study, sources: dict[str, str]) -> pd.DataFrame:
         One row a variant and clip: "variant", "sequence", and the shares.
     """
     inference, rows = study.profile.evaluation.vip, []
-    common = [
-        study.profile.evaluation.stride,
-        asdict(inference),
-        folder_fingerprint(study.folder("vip")),
-        code_key(__name__),
-    ]
+    data = folder_fingerprint(study.folder("vip"))
+    common = [study.profile.evaluation.stride, asdict(inference), data, code_key(__name__)]
     for name, weights in sources.items():
 
         def measure(weights: str = weights) -> dict:

@@ -1,4 +1,4 @@
-"""`retention`'s measures over the labelled test clips, stored and as tables."""
+"""How near students are to the teacher: `retention`'s measures over the labelled test clips, stored and as tables."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -26,7 +26,6 @@ from stt_study.variants import title
 
 NAMES = ("random", "step_one", "step_two", "neither", "no_global", "no_local", "full")
 NEAREST = {"res5": 5, "res4": 10}  # k; at most a third of the map
-SURE = 0.9  # a cell that its commonest id covers less lies on a border
 AGAINST_TEACHER = {"overlap res5": 1, "overlap res4": 1, "CKA res5": 1, "CKA res4": 1, "loss": -1}  # -1: less is nearer
 CHANCE = {"overlap res5": "chance res5", "overlap res4": "chance res4", "loss": "flat loss"} | {
     "mass": "area",
@@ -105,7 +104,7 @@ def _entropies(
     entropy = entropy_map(*maps, training.radius_coarse)[0]
     share, owner = coverage(datasets.read_sequence_mask(sequence, t), entropy.shape).max(dim=0)
     ids = [int(k) for k, stems in (hidden or {}).items() if sequence.frames[t].stem in stems]
-    sure = share >= SURE
+    sure = share >= retention.PURE
     regions = {"background": sure & (owner == 0), "objects": sure & (owner > 0), "borders": ~sure}
     regions["hidden"] = torch.isin(owner, torch.tensor(ids, dtype=owner.dtype))
     return {f"entropy {region}": entropy[where].mean().item() for region, where in regions.items()}
