@@ -27,12 +27,8 @@ from stt_study.variants import title
 NAMES = ("random", "step_one", "step_two", "neither", "no_global", "no_local", "full")
 NEAREST = {"res5": 5, "res4": 10}  # k; at most a third of the map
 AGAINST_TEACHER = {"overlap res5": 1, "overlap res4": 1, "CKA res5": 1, "CKA res4": 1, "loss": -1}  # -1: less is nearer
-CHANCE = {"overlap res5": "chance res5", "overlap res4": "chance res4", "loss": "flat loss"} | {
-    "mass": "area",
-    "top-k mass": "area",
-    "all cells": "chance, all cells",
-    "part cells": "chance, part cells",
-}
+CHANCE = {"overlap res5": "chance res5", "overlap res4": "chance res4", "loss": "flat loss", "mass": "area"}
+CHANCE |= {"top-k mass": "area", "all cells": "chance, all cells", "part cells": "chance, part cells"}
 """Measure -> the column that says what it is by chance."""
 
 
@@ -180,19 +176,19 @@ def as_table(summary_rows: pd.DataFrame, digits: dict[str, int] | int = 2) -> pd
     Chance is the mean over the variants where it depends on them.
     """
 
+    def number(measure: str, value: float) -> str:
+        places = digits if isinstance(digits, int) else digits.get(measure, 2)
+        return "" if np.isnan(value) else f"{value:.{places}f}"
+
     def shown(row: pd.Series) -> str:
-        n = digits if isinstance(digits, int) else digits.get(row.measure, 2)
-        if np.isnan(row["mean"]):
-            return ""
-        bounds = "" if np.isnan(row.low) else f" [{row.low:.{n}f}, {row.high:.{n}f}]"
-        return f"{row['mean']:.{n}f}{bounds}"
+        mean, low, high = (number(row.measure, value) for value in (row["mean"], row.low, row.high))
+        return f"{mean} [{low}, {high}]" if mean and low else mean
 
     text = summary_rows.assign(text=summary_rows.apply(shown, axis=1))
     wide = text.pivot(index="variant", columns="measure", values="text")
     wide = wide.loc[list(dict.fromkeys(text.variant)), list(dict.fromkeys(text.measure))]
     chance = text.groupby("measure").chance.mean()
-    places = {m: digits if isinstance(digits, int) else digits.get(m, 2) for m in wide}
-    wide.loc["by chance"] = ["" if np.isnan(chance[m]) else f"{chance[m]:.{places[m]}f}" for m in wide]
+    wide.loc["by chance"] = [number(measure, chance[measure]) for measure in wide]
     return wide.rename_axis(index=None, columns=None)
 
 

@@ -1,4 +1,4 @@
-"""Figures of what the local distillation selects, and of its loss; see `selection`."""
+"""Figures of what the local distillation selects, and of its loss; see `query_selection`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ class Example:
 
 
 def label(name: str) -> str:
-    """How the figures call one of `selection.NAMES` or its control."""
+    """How the figures call one of `query_selection.NAMES` or its control."""
     return {"full": "as in the text", INNER: "all but the border"}.get(name) or variant_title(name)
 
 

@@ -11,10 +11,10 @@ from stt_study.world.scenes import BACKGROUND_SCALE, OCCLUDER, OVERSAMPLING, Act
 from stt_study.world.textures import texture
 
 LIGHT_REACH = (0.25, 0.06, 0.06, 0.06, 0.2, 0.2)  # of gain, cast of R, G, B, slope x and y
-Look = tuple[list[Bone], list[np.ndarray]]  # body plan and textures: what makes a creature recognisable
+Appearance = tuple[list[Bone], list[np.ndarray]]  # body plan and textures: what makes a creature recognisable
 
 
-def look(rng: np.random.Generator, split: str, action: str | None = None) -> Look:
+def look(rng: np.random.Generator, split: str, action: str | None = None) -> Appearance:
     """A new kind of creature; with an `action` of `plans.ACTIONS` a person."""
     if action is None and rng.random() < 0.8:
         plan = plans.CREATURES[rng.integers(len(plans.CREATURES))]
@@ -24,7 +24,13 @@ def look(rng: np.random.Generator, split: str, action: str | None = None) -> Loo
 
 
 def scene(
-    rng: np.random.Generator, split: str, size: int, looks: Sequence[Look], *, still: bool = False, hidden: float = 0.4
+    rng: np.random.Generator,
+    split: str,
+    size: int,
+    looks: Sequence[Appearance],
+    *,
+    still: bool = False,
+    hidden: float = 0.4,
 ) -> Scene:
     """Cast the given looks as objects 1, 2, … of a new scene.
 

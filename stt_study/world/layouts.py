@@ -14,9 +14,9 @@ from PIL import Image
 from scipy.io import savemat
 
 from stt_core.labels import write_mask
-from stt_study.world.casting import Look, look, scene
+from stt_study.world.casting import Appearance, look, scene
 from stt_study.world.plans import ACTIONS, JOINTS
-from stt_study.world.scenes import CODES, Frame, Scene, render
+from stt_study.world.scenes import CODES, Rendering, Scene, render
 
 BENCHMARKS = ("imagenet", "youtube-vos", "davis", "vip", "jhmdb")
 SPLITS = ("train", "val", "test")
@@ -120,8 +120,14 @@ def jhmdb_video(root: Path, seed: int, size: int, split: str, number: int, frame
 
 
 def filmed(
-    rng: np.random.Generator, split: str, size: int, looks: Sequence[Look], frames: int, events: dict, start: int = 0
-) -> Iterator[tuple[str, Frame, Scene]]:
+    rng: np.random.Generator,
+    split: str,
+    size: int,
+    looks: Sequence[Appearance],
+    frames: int,
+    events: dict,
+    start: int = 0,
+) -> Iterator[tuple[str, Rendering, Scene]]:
     """The frames of a `staged` scene, each with its number from `start` on as a file's stem; occlusions go into `events`."""
     shot = staged(rng, split, size, looks, frames)
     for i in range(frames):
@@ -130,7 +136,7 @@ def filmed(
         yield stem, frame, shot
 
 
-def staged(rng: np.random.Generator, split: str, size: int, looks: Sequence[Look], frames: int) -> Scene:
+def staged(rng: np.random.Generator, split: str, size: int, looks: Sequence[Appearance], frames: int) -> Scene:
     """A scene whose first frame shows every object well, as a first annotation must, and whose last still shows it."""
     for _ in range(50):
         shot = scene(rng, split, size, looks)
@@ -141,7 +147,7 @@ def staged(rng: np.random.Generator, split: str, size: int, looks: Sequence[Look
     raise RuntimeError(f"none of 50 {split} scenes shows all of its {len(looks)} objects from first to last")
 
 
-def parts(frame: Frame, shot: Scene) -> np.ndarray:
+def parts(frame: Rendering, shot: Scene) -> np.ndarray:
     """VIP classes (H, W) uint8 of what the frame shows."""
     classes = np.zeros(len(shot.actors) * CODES + 1, np.uint8)
     for i, actor in enumerate(shot.actors):
@@ -150,7 +156,7 @@ def parts(frame: Frame, shot: Scene) -> np.ndarray:
     return classes[frame.labels]
 
 
-def joints(frame: Frame, shot: Scene, label: int = 1) -> np.ndarray:
+def joints(frame: Rendering, shot: Scene, label: int = 1) -> np.ndarray:
     """JHMDB's joints (15, 2) of a person as x, y in px, pixel centres at whole numbers from 0."""
     i = next(i for i, actor in enumerate(shot.actors) if actor.label == label)
     bones = shot.actors[i].creature.bones
@@ -159,7 +165,7 @@ def joints(frame: Frame, shot: Scene, label: int = 1) -> np.ndarray:
     return np.stack([frame.matrices[i][j] @ (along * bones[j].length, 0.0, 1.0) for j, along in places])
 
 
-def note_occlusions(events: dict, frame: Frame, name: str, first: int = 0) -> None:
+def note_occlusions(events: dict, frame: Rendering, name: str, first: int = 0) -> None:
     for label, share in frame.visible.items():
         if share < HIDDEN:
             events["occlusions"].setdefault(str(first + label), []).append(name)

@@ -80,7 +80,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Frame:
+class Rendering:
     """A rendered frame.
 
     Attributes:
@@ -98,7 +98,7 @@ class Frame:
     visible: dict[int, float]
 
 
-def render(scene: Scene, t: float, rng: np.random.Generator) -> Frame:
+def render(scene: Scene, t: float, rng: np.random.Generator) -> Rendering:
     """Take the picture at time `t`; `rng` makes the sensor noise."""
     side = scene.size * OVERSAMPLING
     labels = np.zeros((side, side), np.int16)
@@ -128,7 +128,7 @@ def render(scene: Scene, t: float, rng: np.random.Generator) -> Frame:
     for matrix in matrices:  # canvas px to frame px; pixel centres are whole numbers in both
         matrix[:, :, :2] /= OVERSAMPLING
         matrix[:, :, 2] = (matrix[:, :, 2] + 0.5) / OVERSAMPLING - 0.5
-    return Frame(image, objects[middle, middle], labels[middle, middle], tuple(matrices), visible)
+    return Rendering(image, objects[middle, middle], labels[middle, middle], tuple(matrices), visible)
 
 
 def _expose(scene: Scene, t: float, labels: np.ndarray | None = None):
