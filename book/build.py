@@ -25,7 +25,7 @@ from stt_core.files import read_json, write_json, write_text
 from stt_study.engine.pairing import PATTERN
 from stt_study.exit_codes import one_sentence
 from stt_study.figures.captions import KEY
-from stt_study.fingerprint import hash_of
+from stt_study.store import hash_of
 
 MATHJAX = ("startup.js", "core.js", "input/tex-base.js", "input/tex/extensions/ams.js", "output/chtml.js")
 MATHJAX += ("output/chtml/fonts/tex.js", "output/chtml/fonts/woff-v2", "a11y/assistive-mml.js")

@@ -15,7 +15,7 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_study.analysis import teacher
+from stt_study.analysis import teacher_targets
 from stt_study.figures import viz
 from stt_study.figures.captions import show
 from stt_study.results import report, tables
@@ -107,7 +107,7 @@ students = {"start of step two": study.spatial(), **{title(name): study.weights(
 print(f"{(study.profile.temporal.size // 32) ** 2} cells a map")
 show(
     study,
-    teacher.targets(study, students).round(3),
+    teacher_targets.targets(study, students).round(3),
     "The correlation of the teacher and of each student, means over cells; all but the loss lie between 0 and 1. Look first at how often the teacher itself says *same place*.",
     files=[study.teacher, *students.values()],
 )

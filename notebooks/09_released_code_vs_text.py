@@ -29,7 +29,7 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_study.analysis import held_out, selection
+from stt_study.analysis import held_out_pairs, query_selection
 from stt_study.figures import selection as viz_selection
 from stt_study.figures import viz
 from stt_study.figures.captions import show
@@ -39,9 +39,9 @@ from stt_study.study import Study
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
 weights = {"step one": study.spatial(), "full method": study.weights("full")}
-measured = {name: selection.measure(study, path) for name, path in weights.items()}
+measured = {name: query_selection.measure(study, path) for name, path in weights.items()}
 share, pairs = study.profile.temporal.local.share, len(measured["step one"]["pairs"])
-print(f"{pairs} pairs of {study.relative(study.folder('davis'))}, list “{held_out.split_of(study)}”")
+print(f"{pairs} pairs of {study.relative(study.folder('davis'))}, list “{held_out_pairs.split_of(study)}”")
 
 # %% [markdown]
 # ## How many queries take part

@@ -27,7 +27,6 @@ runs = ""
 import pandas as pd
 
 from stt_study.analysis import sensitivity
-from stt_study.analysis.settings_around import SEARCHLESS
 from stt_study.figures import viz
 from stt_study.figures.captions import show
 from stt_study.figures.sensitivity import sensitivity_figure
@@ -75,8 +74,8 @@ show(
 
 # %% tags=["hide-input"]
 some = [
-    full[full.axis.isin(SEARCHLESS)],
-    *(sensitivity.sensitivity(study, name, SEARCHLESS) for name in ("step_one", "random")),
+    full[full.axis.isin(sensitivity.SEARCHLESS)],
+    *(sensitivity.sensitivity(study, name, sensitivity.SEARCHLESS) for name in ("step_one", "random")),
 ]
 together = pd.concat(some)
 show(

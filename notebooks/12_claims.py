@@ -89,7 +89,7 @@ show(
 # ## Where the reference comes from
 
 # %% tags=["hide-input"]
-provenance = comparison.provenance(study)
+provenance = comparison.reference_runs(study)
 if len(provenance):
     show(
         study,

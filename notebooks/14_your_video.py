@@ -35,7 +35,7 @@ from stt_core.labels import read_mask
 from stt_study.benchmarks.label_sources import dense_source
 from stt_study.figures import viz
 from stt_study.figures.captions import show
-from stt_study.fingerprint import hash_of
+from stt_study.store import hash_of
 from stt_study.study import Study
 from stt_study.trainings import ROOT
 from stt_study.video.follow import propagate_video, run_settings

@@ -14,7 +14,7 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from stt_study.analysis import across_videos, learned
+from stt_study.analysis import against_teacher, parts_across_videos
 from stt_study.figures import maps as viz_maps
 from stt_study.figures import viz
 from stt_study.figures.captions import show
@@ -23,7 +23,7 @@ from stt_study.variants import title
 
 viz.style()
 study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
-sources = {name: study.source(name) for name in learned.NAMES}
+sources = {name: study.source(name) for name in against_teacher.NAMES}
 for name, weights in sources.items():
     print(f"{title(name)}: {weights if name == 'random' else study.relative(weights)}")
 
@@ -48,12 +48,12 @@ for name, weights in sources.items():
 # change, at res4 it is the same network.
 
 # %% tags=["hide-input"]
-measured = learned.against_teacher(study, sources)
-summaries = learned.summaries(measured, list(learned.AGAINST_TEACHER))
+measured = against_teacher.against_teacher(study, sources)
+summaries = against_teacher.summaries(measured, list(against_teacher.AGAINST_TEACHER))
 print(f"{measured.sequence.nunique()} clips")
 show(
     study,
-    learned.as_table(summaries, {"loss": 4}),
+    against_teacher.as_table(summaries, {"loss": 4}),
     "How much of the step-one encoder is left in each network, and what chance gives: means, with 95 % intervals over clips in brackets.",
     files=(w for w in sources.values() if w != "random"),
     name="tab-retained",
@@ -84,7 +84,7 @@ show(
 # %% tags=["hide-input"]
 show(
     study,
-    learned.retained(study).round(4),
+    against_teacher.retained(study).round(4),
     "The full method minus the one without global distillation, with the bounds of the 95 % interval. The last column names the one that is nearer to the teacher, where the interval leaves zero out.",
     files=[sources["full"], sources["no_global"]],
     name="tab-retained-test",
@@ -96,17 +96,17 @@ show(
 # %% tags=["hide-input"]
 if study.has("real"):
     few = {name: sources[name] for name in ("random", "step_one", "no_global", "full")}
-    real = learned.against_teacher(study, few, "real")
+    real = against_teacher.against_teacher(study, few, "real")
     print(f"{real.sequence.nunique()} clips of real video")
     show(
         study,
-        learned.as_table(learned.summaries(real, list(learned.AGAINST_TEACHER)), {"loss": 4}),
+        against_teacher.as_table(against_teacher.summaries(real, list(against_teacher.AGAINST_TEACHER)), {"loss": 4}),
         "How much of the step-one encoder is left on real video, read in the same way.",
         files=(w for w in few.values() if w != "random"),
     )
     show(
         study,
-        learned.retained(study, "real").round(4),
+        against_teacher.retained(study, "real").round(4),
         "The test of the claim on real video, clip by clip.",
         files=[sources["full"], sources["no_global"]],
     )
@@ -144,7 +144,7 @@ else:
 # %% tags=["hide-input"]
 show(
     study,
-    learned.as_table(learned.summaries(measured, ["mass", "top-k mass"])),
+    against_teacher.as_table(against_teacher.summaries(measured, ["mass", "top-k mass"])),
     "Share of the heat inside the right object, of all of it (*mass*) and of the most similar cells' (*top-k mass*), over all clips and objects, with 95 % intervals over clips.",
 )
 
@@ -173,7 +173,7 @@ show(
 entropies = [column for column in measured if column.startswith("entropy")]
 show(
     study,
-    learned.as_table(learned.summaries(measured, entropies)).drop(index="by chance"),
+    against_teacher.as_table(against_teacher.summaries(measured, entropies)).drop(index="by chance"),
     "Mean entropy of a match in nats, by place, with 95 % intervals over clips. Compare the columns of a row, not the rows.",
 )
 
@@ -202,16 +202,16 @@ else:
 
 # %% tags=["hide-input"]
 if study.has("vip"):
-    parts = across_videos.across_videos(study, sources)
-    shares = learned.summaries(parts, across_videos.KINDS)
+    parts = parts_across_videos.across_videos(study, sources)
+    shares = against_teacher.summaries(parts, parts_across_videos.KINDS)
     show(
         study,
-        learned.as_table(shares),
+        against_teacher.as_table(shares),
         "Share of cells whose most similar cell of another clip has the same part, among all its cells and among those of parts alone, with 95 % intervals over clips.",
     )
     show(
         study,
-        viz_maps.measures_figure(shares, {kind: f"same part, among {kind}" for kind in across_videos.KINDS}),
+        viz_maps.measures_figure(shares, {kind: f"same part, among {kind}" for kind in parts_across_videos.KINDS}),
         "How often the nearest cell in another video is of the same part; dashed: by chance.",
         alt="Panels of dots with intervals: the share of nearest cells that are of the same part, one dot a network.",
         name="fig-across",

@@ -1,4 +1,4 @@
-"""Differences between two ways to train, paired by sequence and seed, with a bootstrap interval over both."""
+"""Differences between two variants, paired by sequence and seed, with a bootstrap interval over both."""
 
 import numpy as np
 from scipy.stats import norm, t

@@ -9,15 +9,15 @@ import pandas as pd
 import torch
 
 from stt_core.features import feature_source
-from stt_core.files import read_json, write_json
+from stt_core.files import read_json
 from stt_core.propagation import Inference
 from stt_core.provenance import processor
 from stt_study.benchmarks import run
 from stt_study.benchmarks.label_sources import label_source
 from stt_study.benchmarks.registry import TASKS
 from stt_study.benchmarks.stereo import stereo_matches, stereo_scores
-from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
 from stt_study.speed import bench
+from stt_study.store import code_key, computed, folder_fingerprint, made
 from stt_study.trainings import ROOT, Trainings
 from stt_study.variants import BASELINES, title
 
@@ -27,6 +27,12 @@ STAND_INS = {"vip-camvid": "CamVid (not VIP, but in its layout)"}
 
 class Study(Trainings):
     """`Trainings`, and what is measured of their weights."""
+
+    @property
+    def opening(self) -> dict:
+        """How `features.feature_source` opens weights for this profile."""
+        spatial, stride = self.profile.spatial, self.profile.evaluation.stride
+        return {"stride": stride, "depth": spatial.depth, "width": spatial.width, "seed": self.seed}
 
     def source(self, name: str) -> str:
         """What `label_sources.label_source` takes, for a baseline or a variant (trained where it is missing)."""
@@ -49,16 +55,16 @@ class Study(Trainings):
         """
         benchmark, root = TASKS[task], self.folder(task)
         inference = inference or getattr(self.profile.evaluation, task)
-        source = label_source(weights, **self._opening)
+        source = label_source(weights, **self.opening)
         prints = [folder_fingerprint(folder) for folder in (root, *benchmark.beside(root))]
         key = [source.identity, source.stride, asdict(inference), split, prints, code_key(benchmark.read.__module__)]
         trained = Path(weights).name == "weights.pth"
         name = Path(weights).parent.name.rsplit("-", 1)[0] if trained else Path(weights).stem
-        out = self.out / "results" / f"{task}-{split}-{name}-{hash_of(key)}"
-        path = self.make(
-            out / "results.json",
-            lambda path: run.evaluate(benchmark, source, root, path.parent, inference, split=split),
-        )
+
+        def measure(path: Path) -> None:
+            run.evaluate(benchmark, source, root, path.parent, inference, split=split)
+
+        path = made(self.out / "results" / f"{task}-{split}-{name}", key, measure, "/results.json")
         return {**read_json(path), "path": str(path)}
 
     def results(self, task: str, names: Iterable[str], split: str = "val") -> dict[str, dict]:
@@ -73,20 +79,24 @@ class Study(Trainings):
 
     def stereo(self, weights: str | Path) -> tuple[dict[str, float], pd.DataFrame]:
         """Scores and matches of the motorcycle pair; takes seconds, so it is never stored."""
-        matches = stereo_matches(feature_source(str(weights), **self._opening))
+        matches = stereo_matches(feature_source(str(weights), **self.opening))
         return stereo_scores(matches), matches
 
     def bench(self) -> dict:
         """Times, growth and memory of the parts, measured on this machine; see `bench.run_bench`."""
         key = [asdict(self.profile.bench), processor(), torch.get_num_threads(), code_key(bench.__name__)]
-        path = self.out / "bench" / f"{hash_of(key)}.json"
-        return read_json(
-            self.make(path, lambda out: write_json(out, bench.run_bench(self.profile.bench, lambda text: None)))
+        return computed(
+            self.out / "bench" / "bench", key, lambda: bench.run_bench(self.profile.bench, lambda text: None)
         )
 
     def sequences(self, task: str, split: str = "val") -> list[run.Video]:
         """The labelled videos of a task."""
         return TASKS[task].read(self.folder(task), split=split)
+
+    def events(self, task: str) -> dict:
+        """Sequence -> its entry of the shipped world's `events.json` ("occlusions": id -> frames); {} for data without."""
+        path = self.folder(task) / "events.json"
+        return read_json(path) if path.is_file() else {}
 
     def data_name(self, task: str) -> str:
         """What a task is measured on, in the words of a table."""
@@ -104,9 +114,3 @@ class Study(Trainings):
         """A path as the book shows it: from the repository's root where it lies below it."""
         path = Path(path).resolve()
         return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
-
-    @property
-    def _opening(self) -> dict:
-        """How `features.feature_source` opens weights for this profile."""
-        spatial, stride = self.profile.spatial, self.profile.evaluation.stride
-        return {"stride": stride, "depth": spatial.depth, "width": spatial.width, "seed": self.seed}

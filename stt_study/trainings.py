@@ -8,13 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from filelock import FileLock
-
 from stt_core.checkpoints import file_hash, open_weights, save_weights
 from stt_core.distributed import spread
 from stt_core.encoder import STANDARD
 from stt_core.errors import InputError
-from stt_core.files import read_json, write_json
+from stt_core.files import write_json
 from stt_core.temporal import TemporalSettings
 from stt_core.training.images import Images
 from stt_core.training.pairs import FramePairs
@@ -22,9 +20,9 @@ from stt_core.training.train_spatial import train_spatial
 from stt_core.training.train_temporal import train_temporal
 from stt_study.balance import carried_weights, forget_weight
 from stt_study.benchmarks.labelled_videos import find_folder
-from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
 from stt_study.one_stage import OneStageSettings, train_one_stage
 from stt_study.profile import Profile, load_profile
+from stt_study.store import code_key, computed, folder_fingerprint, hash_of, made
 from stt_study.variants import VARIANTS, variant_settings
 from stt_study.world import synthetic
 
@@ -139,9 +137,8 @@ class Trainings:
         settings = replace(self.profile.temporal, seed=self.seed)
         initial, teacher = self.spatial(), self.teacher
         key = [asdict(settings), file_hash(initial), file_hash(teacher), self._pairs_key()]
-        path = self.out / "balance" / f"seed{self.seed}-{hash_of(key)}.json"
-        measured = self.make(path, lambda out: write_json(out, carried_weights(settings, self.pairs, initial, teacher)))
-        return read_json(measured)
+        place = self.out / "balance" / f"seed{self.seed}"
+        return computed(place, key, lambda: carried_weights(settings, self.pairs, initial, teacher))
 
     def settings(self, variant: str, **changes: Any) -> TemporalSettings:
         """Step-two settings of a variant of `VARIANTS`; `changes` are fields of `TemporalSettings`."""
@@ -155,12 +152,8 @@ class Trainings:
     def _forget_weight(self, settings: TemporalSettings) -> float:
         in_place_of, initial = self.settings("full").weight_global, self.spatial()
         key = [asdict(settings), in_place_of, file_hash(initial), self._pairs_key()]
-        path = self.out / "balance" / f"forget-seed{self.seed}-{hash_of(key)}.json"
-
-        def measure(out: Path) -> None:
-            write_json(out, {"weight_forget": forget_weight(settings, self.pairs, initial, in_place_of)})
-
-        return read_json(self.make(path, measure))["weight_forget"]
+        place = self.out / "balance" / f"forget-seed{self.seed}"
+        return computed(place, key, lambda: forget_weight(settings, self.pairs, initial, in_place_of))
 
     def weights(self, variant: str, **changes: Any) -> Path:
         """Weights of a variant, trained where they are missing; `changes` are fields of `TemporalSettings`."""
@@ -227,23 +220,10 @@ class Trainings:
     def trained(self, name: str, key: list, train: Callable[[Path], Any]) -> Path:
         """The weights in the folder that `key` names, trained if they are missing."""
         profile = self.profile.weights_of or self.profile.profile
-        folder = self.out.parent / profile / "weights" / f"{name}-seed{self.seed}-{hash_of(key)}"
 
         def timed(path: Path) -> None:
             begun = time.perf_counter()
             train(path.parent)
-            write_json(folder / "seconds.json", {"seconds": time.perf_counter() - begun})
+            write_json(path.with_name("seconds.json"), {"seconds": time.perf_counter() - begun})
 
-        return self.make(folder / "weights.pth", timed)
-
-    def make(self, path: Path, build: Callable[[Path], Any]) -> Path:
-        """`path`, built if it is missing; two processes that want it build it once."""
-        with _lock(path):
-            if not path.exists():
-                build(path)
-        return path
-
-
-def _lock(path: Path) -> FileLock:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path.parent / f".{path.name}.lock")
+        return made(self.out.parent / profile / "weights" / f"{name}-seed{self.seed}", key, timed, "/weights.pth")

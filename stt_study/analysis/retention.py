@@ -7,6 +7,7 @@ are used after training.
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from stt_core.checkpoints import load_encoder
 from stt_core.color import normalize_rgb, rgb_to_lab
-from stt_core.encoder import STUDENT, random_encoder
+from stt_core.encoder import STUDENT, Encoder, random_encoder
 from stt_core.features import feature_source, resized
 from stt_core.labels import one_hot
 from stt_core.pictures import read_image
@@ -24,7 +25,9 @@ from stt_study.study import Study
 
 MOST = 12  # clips
 PAIRS = 2  # of neighbouring frames, a clip
+PURE = 0.9  # a cell that its commonest id covers less lies on a border
 KEPT = 64  # frames whose maps are kept, so that the teacher's serve all students
+T = TypeVar("T")
 Look = Callable[[Path], dict[str, Tensor]]
 
 
@@ -106,10 +109,25 @@ def cell_of(xy: tuple[int, int], size: Sequence[int], grid: Sequence[int]) -> tu
     return xy[1] * grid[0] // size[0], xy[0] * grid[1] // size[1]
 
 
-def coverage(ids: np.ndarray, grid: Sequence[int]) -> Tensor:
-    """(K + 1, h, w): what share of each cell every id of a mask (H, W) covers; void (255) counts as background."""
+def coverage(ids: np.ndarray, grid: Sequence[int], count: int = 0) -> Tensor:
+    """(K + 1, h, w): what share of each cell every id of a mask (H, W) covers; void (255) counts as background.
+
+    Args:
+        count: K, where it isn't the mask's largest id.
+    """
     ids = np.where(ids == 255, 0, ids)
-    return F.interpolate(one_hot(ids, int(ids.max()))[None], size=tuple(grid), mode="area")[0]
+    return F.interpolate(one_hot(ids, count or int(ids.max()))[None], size=tuple(grid), mode="area")[0]
+
+
+def opened(
+    weights: str, layout: tuple[Sequence[int], str], depth: int, width: float, seed: int
+) -> tuple[Encoder, Callable[[Tensor], Tensor]]:
+    """An encoder in eval mode, "random" or of a file, with strides and pooling; and RGB in [0, 1] -> what it takes."""
+    if weights == "random":
+        encoder, colours = random_encoder(depth, width, seed, strides=layout[0], pool=layout[1]).eval(), "lab"
+    else:
+        encoder, colours = load_encoder(weights, strides=layout[0], pool=layout[1])
+    return encoder, rgb_to_lab if colours == "lab" else normalize_rgb
 
 
 def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], str] = STUDENT) -> Look:
@@ -123,14 +141,8 @@ def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], st
         layout: strides and pooling of the first two: `resnet.STUDENT`, or `STANDARD` for the teacher.
     """
     spatial, size = study.profile.spatial, study.profile.temporal.size
-    of = {"strides": layout[0], "pool": layout[1]}
-    if weights == "random":
-        encoder, colours = random_encoder(spatial.depth, spatial.width, study.seed, **of).eval(), "lab"
-    else:
-        encoder, colours = load_encoder(weights, **of)
-    prepare = rgb_to_lab if colours == "lab" else normalize_rgb
-    opening = {"depth": spatial.depth, "width": spatial.width, "seed": study.seed}
-    source = feature_source(weights, stride=study.profile.evaluation.stride, **opening)
+    encoder, prepare = opened(weights, layout, spatial.depth, spatial.width, study.seed)
+    source = feature_source(weights, **study.opening)
     resize = getattr(study.profile.evaluation, task).resize
 
     @lru_cache(KEPT)
@@ -146,9 +158,12 @@ def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], st
 
 def chosen_clips(study: Study, task: str) -> list[labelled_videos.Sequence]:
     """Up to `MOST` labelled test sequences of "davis", "real" or "vip", evenly spread over the list."""
-    sequences = study.sequences(task)
-    picked = np.linspace(0, len(sequences) - 1, min(MOST, len(sequences))).round().astype(int)
-    return [sequences[i] for i in picked]
+    return evenly(study.sequences(task), MOST)
+
+
+def evenly(items: Sequence[T], most: int) -> list[T]:
+    """At most so many of the items, evenly spread, the first and the last among them."""
+    return [items[i] for i in np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)]
 
 
 def pair_times(length: int) -> list[int]:

@@ -22,7 +22,7 @@ from stt_core.propagation import Inference
 from stt_study.benchmarks.label_sources import Source
 from stt_study.benchmarks.labelled_videos import Clip, Sequence
 from stt_study.benchmarks.metrics import pooled_offset
-from stt_study.fingerprint import code_fingerprint, hash_of
+from stt_study.store import code_fingerprint, hash_of
 
 Video = Sequence | Clip
 PRIVATE = ("key", "counts", "distances")  # of a video's record, not for `results.json`

@@ -12,7 +12,7 @@ from stt_core.files import read_json
 from stt_core.provenance import versions
 from stt_study.engine.pairing import PATTERN, declared_parameters, read_source
 from stt_study.engine.progress import clock
-from stt_study.fingerprint import code_fingerprint, folder_fingerprint, hash_of
+from stt_study.store import code_fingerprint, folder_fingerprint, hash_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

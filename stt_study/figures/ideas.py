@@ -23,7 +23,7 @@ from stt_core.propagation import Context
 from stt_core.spatial import two_views
 from stt_core.temporal import LEVELS
 from stt_core.training.images import Images
-from stt_study.analysis.held_out import HeldOut, batches
+from stt_study.analysis.held_out_pairs import HeldOut, batches
 from stt_study.analysis.retention import cell_of, central_pixel, looks, pair_times
 from stt_study.benchmarks import labelled_videos
 from stt_study.figures.selection import veiled
@@ -66,7 +66,7 @@ def views_figure(study: Study, count: int = 5) -> Figure:
 
 
 def held_out_pair(study: Study, weights: Path) -> tuple[HeldOut, dict[str, Tensor]]:
-    """The first held-out pair of frames, and what the losses see of it (`held_out.levels`)."""
+    """The first held-out pair of frames, and what the losses see of it (`held_out_pairs.levels`)."""
     return next(batches(study, weights, study.profile.temporal.batch))
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from stt_core.losses import entropy_map
 from stt_core.pictures import read_image
-from stt_study.analysis.across_videos import KINDS, Cells, nearest_cells, part_cells
+from stt_study.analysis.parts_across_videos import KINDS, Cells, nearest_cells, part_cells
 from stt_study.analysis.retention import (
     Look,
     cell_of,
@@ -179,7 +179,7 @@ def measures_figure(summaries: pd.DataFrame, titles: dict[str, str]) -> Figure:
     """One panel a measure: mean of every variant and its 95 % interval over clips; dashed: by chance.
 
     Args:
-        summaries: as `learned.summaries` gives them.
+        summaries: as `against_teacher.summaries` gives them.
         titles: measure -> what the axis is called.
     """
     variants = list(dict.fromkeys(summaries.variant))

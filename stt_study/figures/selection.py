@@ -1,4 +1,4 @@
-"""Figures of what the local distillation selects, and of its loss; see `selection`."""
+"""Figures of what the local distillation selects, and of its loss; see `query_selection`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from stt_core.correlation import pool_correlation, window_mask
-from stt_study.analysis.held_out import REGIONS, SCORES, batches, regions
-from stt_study.analysis.selection import INNER, reachable, selection_weights, variants
+from stt_study.analysis.held_out_pairs import REGIONS, SCORES, batches, regions
+from stt_study.analysis.query_selection import INNER, reachable, selection_weights, variants
 from stt_study.benchmarks.labelled_videos import read_sequence_mask
 from stt_study.figures.viz import PALETTE_NAME, dots
 from stt_study.study import Study
@@ -40,7 +40,7 @@ class Example:
 
 
 def label(name: str) -> str:
-    """How the figures call one of `selection.NAMES` or its control."""
+    """How the figures call one of `query_selection.NAMES` or its control."""
     return {"full": "as in the text", INNER: "all but the border"}.get(name) or variant_title(name)
 
 

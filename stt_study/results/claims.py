@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from stt_study.analysis import learned
+from stt_study.analysis import against_teacher
 from stt_study.benchmarks.registry import TASKS
 from stt_study.bootstrap import summary, verdict
 from stt_study.results import comparison, report
@@ -19,7 +19,7 @@ class Claim:
 
     `published`: the methods of `book/published.csv` whose figures are the paper's, "" where it has none.
     `ours`: not the paper's claim but a comparison that this study adds.
-    `measure`: it isn't about a task's figure but about one of `learned.AGAINST_TEACHER`, times 100.
+    `measure`: it isn't about a task's figure but about one of `against_teacher.AGAINST_TEACHER`, times 100.
     `where`: it isn't about the mean difference but that it is larger after an occlusion than in the clear, and above zero there.
     """
 
@@ -33,6 +33,8 @@ class Claim:
     measure: str = ""
 
 
+FORGET = ("full method", "learning without forgetting")
+TWO = "reconstruction at two levels, from scratch"
 SHARES = ("share T = 0.7, from scratch", "share T = {}, from scratch")
 ONE_MODEL = "one model for all tasks beats"
 CLAIMS = (
@@ -42,27 +44,11 @@ CLAIMS = (
     Claim("global distillation helps", "full", "no_global", ("full method", "no global distillation")),
     Claim("it retains spatial features: res5, which it trains", "full", "no_global", measure="overlap res5"),
     Claim("it retains spatial features: res4, which is used", "full", "no_global", measure="overlap res4"),
-    Claim(
-        "it beats learning without forgetting",
-        "full",
-        "forget",
-        ("full method", "learning without forgetting"),
-        "ResNet-50",
-    ),
+    Claim("it beats learning without forgetting", "full", "forget", FORGET, "ResNet-50"),
     Claim("local distillation helps", "full", "no_local"),
-    Claim(
-        "local distillation helps, from scratch",
-        "step_two",
-        "scratch",
-        ("+ entropy selection, from scratch", "reconstruction at two levels, from scratch"),
-    ),
+    Claim("local distillation helps, from scratch", "step_two", "scratch", ("+ entropy selection, from scratch", TWO)),
     Claim("it helps most where frames don't continue", "full", "no_local", where=True),
-    Claim(
-        "two pyramid levels beat one",
-        "scratch",
-        "one_level",
-        ("reconstruction at two levels, from scratch", "reconstruction at one level, from scratch"),
-    ),
+    Claim("two pyramid levels beat one", "scratch", "one_level", (TWO, "reconstruction at one level, from scratch")),
     Claim("entropy selection beats all queries", "step_two", "share_1", (SHARES[0], SHARES[1].format("1.0"))),
     Claim("a share of 0.7 beats 0.4", "step_two", "share_0.4", (SHARES[0], SHARES[1].format("0.4"))),
     Claim("a share of 0.7 beats 0.1", "step_two", "share_0.1", (SHARES[0], SHARES[1].format("0.1"))),
@@ -78,17 +64,17 @@ CLAIMS = (
 
 
 def claims(study: Study) -> pd.DataFrame:
-    """One row a claim, task and origin ("this run", "reference"), those that can't be told left out.
+    """One row a claim, task and origin ("this run", "reference"), those that can't be judged left out.
 
     Returns:
         Columns: claim, ours, task, paper (its two figures and their difference as text, "" where it has none), those of
-        `intervals.summary`, origin, verdict, files (of the results). This run's row comes before the reference's.
+        `bootstrap.summary`, origin, verdict, files (of the results). This run's row comes before the reference's.
     """
     published, rows = report.published().query("stride == '8'"), []
     for claim in CLAIMS:
         for task in TASKS:
             fixed = {"claim": claim.text, "ours": claim.ours, "task": task, "paper": _paper(published, claim, task)}
-            for origin, row in _told(study, task, claim).items():
+            for origin, row in _judged(study, task, claim).items():
                 rows.append({**fixed, **row, "origin": origin})
     return pd.DataFrame(rows)
 
@@ -119,9 +105,9 @@ def beside(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(columns, axis=1).fillna("").rename_axis(index=[None, None])
 
 
-def _told(study: Study, task: str, claim: Claim) -> dict[str, dict]:
-    """Origin -> `intervals.summary`, "verdict" and "files", for those that can tell."""
-    told = {}
+def _judged(study: Study, task: str, claim: Claim) -> dict[str, dict]:
+    """Origin -> `bootstrap.summary`, "verdict" and "files", for those that have what the claim is about."""
+    judged = {}
     for origin, results in comparison.by_origin(study, task, (claim.better, claim.worse)).items():
         better, worse = results[claim.better], results[claim.worse]
         if claim.where:
@@ -129,13 +115,13 @@ def _told(study: Study, task: str, claim: Claim) -> dict[str, dict]:
             row = summary(after - clear) if after.size else None
         elif claim.measure and origin == comparison.OWN:
             has_masks = task in ("davis", "real")
-            found = learned.nearer(study, task, claim.better, claim.worse) if has_masks else {}
+            found = against_teacher.nearer(study, task, claim.better, claim.worse) if has_masks else {}
             row = summary(100 * found[claim.measure]) if found else None
         else:
             table = comparison.differences(better, worse, claim.measure or None)
             row = summary(table, None if claim.measure else comparison.weights(better)) if table.size else None
         if row:
-            told[origin] = {**row, "verdict": verdict(row), "files": [run.path for run in (*better, *worse)]}
+            judged[origin] = {**row, "verdict": verdict(row), "files": [run.path for run in (*better, *worse)]}
             if claim.where and row["low"] > 0 and after.mean() <= 0:
-                told[origin]["verdict"] = "undecided"  # it hurts less there, which isn't to help
-    return told
+                judged[origin]["verdict"] = "undecided"  # it hurts less there, which isn't to help
+    return judged

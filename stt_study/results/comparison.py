@@ -1,4 +1,4 @@
-"""What was measured of a way to train, by this run or in the reference results; and two ways compared, pair by pair."""
+"""What was measured of a variant, by this run or in the reference results; and two variants compared, pair by pair."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,8 +10,8 @@ import pandas as pd
 from stt_core.files import read_json
 from stt_study.benchmarks.registry import TASKS
 from stt_study.bootstrap import summary
-from stt_study.fingerprint import hash_of
 from stt_study.results import tables
+from stt_study.store import hash_of
 from stt_study.study import Study
 from stt_study.trainings import ROOT
 from stt_study.variants import BASELINES, HEADLINE, VARIANTS, title
@@ -22,8 +22,8 @@ AFTER, CLEAR = "after an occlusion", "in the clear"  # of an object, in DAVIS's 
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One way to train with one seed, on one task."""
+class Outcome:
+    """One variant with one seed, on one task."""
 
     variant: str
     seed: int
@@ -32,14 +32,13 @@ class Measured:
     sequences: dict[str, float]  # sequence -> headline figure, 0 to 1
     occlusion: dict[str, dict[str, float]]  # sequence -> AFTER, CLEAR -> J&F, see `condensed`
     weights: dict[str, int]  # sequence -> how much it counts in the mean: DAVIS counts objects
-    nearness: dict[str, dict[str, float]] = field(
-        default_factory=dict
-    )  # sequence -> measures of `learned`; reference only
+    # Sequence -> measures of `against_teacher`; in the reference only.
+    nearness: dict[str, dict[str, float]] = field(default_factory=dict)
     path: str = ""  # of the file of results
 
 
 def condensed(results: dict, events: dict | None = None) -> dict:
-    """What comparisons need of a `results.json`: "metrics", "sequences", "weights" and "occlusion" of `Measured`.
+    """What comparisons need of a `results.json`: "metrics", "sequences", "weights" and "occlusion" of `Outcome`.
 
     "occlusion" has J&F of a sequence's objects from their first occlusion on (AFTER), and that of objects of all sequences
     which weren't hidden so far, at the same frame numbers (CLEAR): labels are worse late in a clip anyhow.
@@ -79,23 +78,17 @@ def _by_occlusion(records: list[dict], events: dict) -> dict[str, dict[str, floa
     return split
 
 
-def events_of(study: Study, task: str) -> dict:
-    """The world's list of occlusions; empty for data that have none."""
-    path = study.folder(task) / "events.json"
-    return read_json(path) if path.is_file() else {}
-
-
 def settings_hash(study: Study, name: str) -> str:
-    """Hash of the settings that a way is trained and measured with, but for the seed and for what a run derives itself."""
+    """Hash of the settings that a variant is trained and measured with, but for the seed and for what a run derives itself."""
     profile = study.profile
+    variant = VARIANTS.get(name)
     parts = [profile.teacher, profile.spatial, profile.temporal, profile.scratch_lr, profile.max_gap, profile.aspect]
-    way = VARIANTS.get(name)
-    parts += [profile.carry_weights, profile.world, profile.evaluation, way and [way.steps, way.changes, way.local]]
-    return hash_of([*parts, name])
+    parts += [profile.carry_weights, profile.world, profile.evaluation]
+    return hash_of([*parts, variant and [variant.steps, variant.changes, variant.local], name])
 
 
-def stored(study: Study, task: str, name: str) -> list[Measured]:
-    """A way's reference results, one a seed; empty where there are none, or none of these settings and data."""
+def stored(study: Study, task: str, name: str) -> list[Outcome]:
+    """A variant's reference results, one a seed; empty where there are none, or none of these settings and data."""
     path = REFERENCE / study.profile.profile / f"{name}.json"
     content = read_json(path) if path.is_file() else {}
     if not content or content["settings"] != settings_hash(study, name):
@@ -103,20 +96,19 @@ def stored(study: Study, task: str, name: str) -> list[Measured]:
     if study.has(task) and content["data"].get(task) != study.data_name(task):
         return []
     return [
-        Measured(name, int(seed), STORED, **found["tasks"][task], path=str(path))
+        Outcome(name, int(seed), STORED, **found["tasks"][task], path=str(path))
         for seed, found in sorted(content["seeds"].items())
         if task in found["tasks"]
     ]
 
 
-def provenance(study: Study) -> pd.DataFrame:
-    """One row a way that has reference results for this run's settings: on what, with what and when they were made."""
+def reference_runs(study: Study) -> pd.DataFrame:
+    """One row a variant that has reference results for this run's settings: on what, with what and when they were made."""
     rows = {}
     for path in sorted((REFERENCE / study.profile.profile).glob("*.json")):
         content = read_json(path)
         if content["settings"] == settings_hash(study, path.stem):
-            seconds = [found["training seconds"] for found in content["seeds"].values()]
-            known = [s for s in seconds if s]
+            known = [s for found in content["seeds"].values() if (s := found["training seconds"])]
             rows[content["title"]] = {
                 "seeds": ", ".join(content["seeds"]),
                 "training, minutes a seed": f"{sum(known) / len(known) / 60:.1f}" if known else "",
@@ -127,44 +119,35 @@ def provenance(study: Study) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-@cache  # the claims share most of their ways
-def own(study: Study, task: str, name: str) -> list[Measured]:
-    """A way's results in this run, one a seed, trained and measured where they are missing.
+@cache  # the claims share most of their variants
+def own(study: Study, task: str, name: str) -> list[Outcome]:
+    """A variant's results in this run, one a seed, trained and measured where they are missing.
 
-    Empty for a way that this run doesn't train, or a task whose data aren't at hand.
+    Empty for a variant that this run doesn't train, or a task whose data aren't at hand.
     """
     trains = name in BASELINES or name in HEADLINE or study.profile.rows == "all"
     if not trains or not study.has(task) or (name == "supervised" and not study.supervised):
         return []
-    events = events_of(study, task)
     found = []
-    for seed in study.seeds:
-        run = study.with_seed(seed)
+    for run in map(study.with_seed, study.seeds):
         results = run.measure(task, run.source(name))
-        found.append(Measured(name, seed, OWN, **condensed(results, events), path=results["path"]))
+        found.append(Outcome(name, run.seed, OWN, **condensed(results, run.events(task)), path=results["path"]))
     return found
 
 
-def measured(study: Study, task: str, name: str) -> list[Measured]:
-    """This run's results where it has the way, else the reference's."""
-    return own(study, task, name) or stored(study, task, name)
-
-
-def by_origin(study: Study, task: str, names: Iterable[str]) -> dict[str, dict[str, list[Measured]]]:
-    """Origin -> name -> results, OWN first; without an origin that lacks one of the ways."""
-    names = list(names)
-    found = {
-        origin: {name: source(study, task, name) for name in names} for origin, source in ((OWN, own), (STORED, stored))
-    }
+def by_origin(study: Study, task: str, names: Iterable[str]) -> dict[str, dict[str, list[Outcome]]]:
+    """Origin -> name -> results, OWN first; without an origin that lacks one of them."""
+    names, sources = list(names), {OWN: own, STORED: stored}
+    found = {origin: {name: source(study, task, name) for name in names} for origin, source in sources.items()}
     return {origin: results for origin, results in found.items() if all(results.values())}
 
 
-def together(study: Study, task: str, names: Iterable[str]) -> dict[str, list[Measured]]:
-    """Results of several ways, all of this run or, where it lacks one, all of the reference; {} where that lacks one, too."""
+def of_one_origin(study: Study, task: str, names: Iterable[str]) -> dict[str, list[Outcome]]:
+    """Results of several variants, all of this run or, where it lacks one, all of the reference; {} if that does, too."""
     return next(iter(by_origin(study, task, names).values()), {})
 
 
-def differences(first: list[Measured], second: list[Measured], where: str | None = None) -> np.ndarray:
+def differences(first: list[Outcome], second: list[Outcome], where: str | None = None) -> np.ndarray:
     """First minus second in points, (seeds, sequences), of the seeds and sequences of both.
 
     Args:
@@ -182,12 +165,12 @@ def differences(first: list[Measured], second: list[Measured], where: str | None
     return np.array([[100 * (mine[name] - theirs[name]) for name in mine] for mine, theirs in pairs], float, ndmin=2)
 
 
-def weights(runs: list[Measured]) -> np.ndarray:
+def weights(runs: list[Outcome]) -> np.ndarray:
     """How much each sequence counts in the mean, (sequences,), in the order of `differences`."""
     return np.array([runs[0].weights[name] for name in runs[0].sequences], float)
 
 
-def _values(run: Measured, where: str | None) -> dict[str, float]:
+def _values(run: Outcome, where: str | None) -> dict[str, float]:
     if where is None:
         return run.sequences
     records = run.occlusion if where in (AFTER, CLEAR) else run.nearness
@@ -195,8 +178,8 @@ def _values(run: Measured, where: str | None) -> dict[str, float]:
 
 
 def compared(study: Study, task: str, first: str, second: str) -> dict | None:
-    """`intervals.summary` of first minus second on a task, with "origin" and "files"; None where it can't be told."""
-    found = together(study, task, (first, second))
+    """`bootstrap.summary` of first minus second on a task, with "origin" and "files"; None where it can't be told."""
+    found = of_one_origin(study, task, (first, second))
     table = differences(found[first], found[second]) if found else np.empty((0, 0))
     if not table.size:
         return None
@@ -205,10 +188,10 @@ def compared(study: Study, task: str, first: str, second: str) -> dict | None:
 
 
 def means(study: Study, task: str, names: Iterable[str]) -> pd.DataFrame:
-    """One row a way: every metric in percent, mean over seeds; "seeds", "spread" (of the headline figure) and "origin"."""
+    """One row a variant: every metric in percent, mean over seeds; "seeds", "spread" (of the headline figure) and "origin"."""
     rows = {}
     for name in names:
-        runs = measured(study, task, name)
+        runs = own(study, task, name) or stored(study, task, name)
         if not runs:
             continue
         values = pd.DataFrame([run.metrics for run in runs]).mul(100)

@@ -4,24 +4,26 @@ python -m stt_study.results.reference write --profile laptop --seeds 3    # afte
 python -m stt_study.results.reference verify --profile laptop             # `make verify`
 """
 
-import argparse
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+import tyro
 from scipy.stats import t
 
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
 from stt_core.provenance import processor, provenance, versions
-from stt_study.analysis import learned
+from stt_study.analysis import against_teacher
 from stt_study.benchmarks.registry import TASKS
-from stt_study.results.comparison import REFERENCE, condensed, events_of, own, settings_hash, stored
+from stt_study.exit_codes import one_sentence
+from stt_study.results.comparison import REFERENCE, condensed, own, settings_hash, stored
 from stt_study.study import Study
 from stt_study.variants import BASELINES, HEADLINE, NO_ENCODER, VARIANTS, title
 
-CONFIDENCE = 0.99  # that all figures of a fresh run lie within their tolerances, if nothing changed
+CONFIDENCE = 0.999  # that a figure of an unchanged library lies within its tolerance
 
 
 def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
@@ -31,18 +33,17 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
     paths = []
     for name in names:
         seeds = {}
-        for seed in study.seeds:
-            run = study.with_seed(seed)
+        for run in map(study.with_seed, study.seeds):
             source = run.source(name)
             results = {task: run.measure(task, source) for task in TASKS if run.has(task)}
-            kept = {task: condensed(found, events_of(run, task)) for task, found in results.items()}
-            if name in learned.NAMES:
+            kept = {task: condensed(found, run.events(task)) for task, found in results.items()}
+            if name in against_teacher.NAMES:
                 for task in {"davis", "real"} & results.keys():
-                    near = learned.against_teacher(run, {name: source}, task).set_index("sequence")
-                    near = near[list(learned.AGAINST_TEACHER)]
+                    near = against_teacher.against_teacher(run, {name: source}, task).set_index("sequence")
+                    near = near[list(against_teacher.AGAINST_TEACHER)]
                     kept[task]["nearness"] = near.to_dict(orient="index")
             timing = Path(source).with_name("seconds.json")
-            seeds[str(seed)] = {
+            seeds[str(run.seed)] = {
                 "training seconds": read_json(timing)["seconds"] if timing.is_file() else None,
                 "threads": sorted({found["machine"]["threads"] for found in results.values()}),
                 "measuring seconds": {task: found["seconds"] for task, found in results.items()},
@@ -64,32 +65,27 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
 
 
 def spreads(study: Study) -> dict[tuple[str, str], tuple[float, int]]:
-    """(Task, metric) -> standard deviation over seeds, in points, pooled over the ways to train, and its degrees of freedom."""
+    """(Task, metric) -> standard deviation over seeds, in points, pooled over the variants, and its degrees of freedom."""
     found = {}
     for task in TASKS:
-        squares: dict[str, float] = {}
-        freedom = 0
-        for name in VARIANTS:
-            runs = stored(study, task, name)
-            for metric in runs[0].metrics if len(runs) > 1 else ():
-                values = [100 * run.metrics[metric] for run in runs]
-                squares[metric] = squares.get(metric, 0.0) + float(np.var(values)) * len(values)
-            freedom += max(0, len(runs) - 1)
-        found |= {(task, metric): (float(np.sqrt(total / freedom)), freedom) for metric, total in squares.items()}
+        several = [runs for name in VARIANTS if len(runs := stored(study, task, name)) > 1]
+        freedom = sum(len(runs) - 1 for runs in several)
+        for metric in several[0][0].metrics if several else ():
+            squares = sum(len(runs) * np.var([100 * run.metrics[metric] for run in runs]) for runs in several)
+            found[task, metric] = float(np.sqrt(squares / freedom)), freedom
     return found
 
 
 def verify(study: Study) -> pd.DataFrame:
-    """A fresh run's figures beside the reference's, one row a way, task, metric and seed.
+    """A fresh run's figures beside the reference's, one row a variant, task, metric and seed.
 
     A figure may differ from the mean of the reference's n seeds by t sd sqrt(1 + 1/n): sd is the spread over seeds, pooled
-    over the ways that were trained with several, and t Student's quantile at which all rows together fail an unchanged
-    library in no more than 1 - `CONFIDENCE` of fresh runs (Bonferroni). Baselines that nothing random enters, and
-    everything that was computed with the same seed, versions, processor and threads, must be the same to a hundredth of a
+    over the variants that were trained with several, and t Student's quantile within which a figure of an unchanged library
+    lies with a probability of `CONFIDENCE`. Baselines that nothing random enters, and everything that was computed with the same seed, versions, processor and threads, must be the same to a hundredth of a
     point. Where the reference has one seed alone, there is no spread: figures of other seeds or machines aren't judged.
 
     Returns:
-        Columns: way, task, metric, seed, here, reference, seeds, tolerance (nan where there is none), "same seed" ("identical",
+        Columns: variant, task, metric, seed, here, reference, seeds, tolerance (nan where there is none), "same seed" ("identical",
         "differs" or ""), within.
 
     Raises:
@@ -111,7 +107,6 @@ def verify(study: Study) -> pd.DataFrame:
             f"the reference results of {study.profile.profile} are of other settings or data than this run's."
         )
     spread = spreads(study)
-    level = 1 - (1 - CONFIDENCE) / sum(len(run.metrics) for _, _, run, _ in compared)
     rows = []
     for name, task, run, reference in compared:
         same = next((other for other in reference if other.seed == run.seed), None)
@@ -123,9 +118,9 @@ def verify(study: Study) -> pd.DataFrame:
                 mean = 100 * same.metrics[metric]
             elif not exact:
                 sd, freedom = spread.get((task, metric), (float("nan"), 1))
-                tolerance = float(t.ppf((1 + level) / 2, freedom) * sd * np.sqrt(1 + 1 / len(values)))
+                tolerance = float(t.ppf((1 + CONFIDENCE) / 2, freedom) * sd * np.sqrt(1 + 1 / len(values)))
             twin = "" if same is None else "identical" if same.metrics[metric] == figure else "differs"
-            row = {"way": title(name), "task": task, "metric": metric, "seed": run.seed, "here": 100 * figure}
+            row = {"variant": title(name), "task": task, "metric": metric, "seed": run.seed, "here": 100 * figure}
             row |= {"reference": mean, "seeds": len(values), "tolerance": tolerance, "same seed": twin}
             rows.append(row | {"within": np.isnan(tolerance) or abs(100 * figure - mean) <= tolerance})
     return pd.DataFrame(rows)
@@ -140,36 +135,39 @@ def _same_machine(study: Study, name: str, seed: int, task: str) -> bool:
     return same and content["seeds"][str(seed)]["threads"] == [threads]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="stt_study.results.reference", description="Write or verify the reference results."
-    )
-    parser.add_argument("what", choices=("write", "verify"))
-    parser.add_argument("--profile", default="laptop", help="a file in notebooks/profiles")
-    parser.add_argument("--data", default="", help="folder of the data, in place of the profile's")
-    parser.add_argument("--seed", type=int, default=0, help="the first seed")
-    parser.add_argument("--seeds", type=int, default=1, help="how many")
-    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="names of variants or baselines")
-    given = parser.parse_args(arguments)
-    try:
-        changes = {"seeds": given.seeds} | ({"rows": "all"} if given.what == "write" else {})
-        study = Study(given.profile, seed=given.seed, data=given.data, settings=changes)
-        if given.what == "write":
-            names = given.only or [n for n in (*BASELINES, *VARIANTS) if n != "supervised"]
-            for path in write(study, names):
-                print(study.relative(path))
-            return 0
-        table = verify(study)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+def main(
+    what: tyro.conf.Positional[Literal["write", "verify"]],
+    profile: str = "laptop",
+    data: str = "",
+    seed: int = 0,
+    seeds: int = 1,
+    only: tuple[str, ...] = (),
+) -> int:
+    """Write or verify the reference results.
+
+    Args:
+        what: which of the two.
+        profile: a file in notebooks/profiles.
+        data: folder of the data, in place of the profile's.
+        seed: the first seed.
+        seeds: how many.
+        only: names of the variants or baselines to write.
+    """
+    changes = {"seeds": seeds} | ({"rows": "all"} if what == "write" else {})
+    study = Study(profile, seed=seed, data=data, settings=changes)
+    if what == "write":
+        for path in write(study, list(only) or [n for n in (*BASELINES, *VARIANTS) if n != "supervised"]):
+            print(study.relative(path))
+        return 0
+    table = verify(study)
     print(table.to_string(index=False, float_format="{:.2f}".format))
     missed, equal = int((~table.within).sum()), int((table["same seed"] == "identical").sum())
-    print(
-        f"{len(table)} figures, {equal} identical to the reference's of the same seed, {missed} outside of the tolerance"
-    )
+    same = f"{equal} identical to the reference's of the same seed"
+    print(f"{len(table)} figures, {same}, {missed} outside of the tolerance")
     return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with one_sentence():
+        code = tyro.cli(main)
+    sys.exit(code)

@@ -49,7 +49,7 @@ def differences_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def grid_table(study: Study, names: Iterable[str]) -> pd.DataFrame:
-    """One row a way to train, one column a task: the headline figure in percent, mean over seeds with their spread.
+    """One row a variant, one column a task: the headline figure in percent, mean over seeds with their spread.
 
     Figures of the reference results are marked "(reference)".
     """
@@ -60,14 +60,14 @@ def grid_table(study: Study, names: Iterable[str]) -> pd.DataFrame:
             continue
         figure = TASKS[task].headline
         columns[f"{task}, {figure}"] = {
-            way: f"{row[figure]:.1f}"
+            variant: f"{row[figure]:.1f}"
             + (f" ± {row.spread:.1f}" if row.seeds > 1 else "")
             + " (reference)" * (row.origin == comparison.STORED)
-            for way, row in table.iterrows()
+            for variant, row in table.iterrows()
         }
-        for way, row in table.iterrows():
-            seeds.setdefault(way, set()).add(row.seeds)
-    counts = {way: " or ".join(map(str, sorted(found))) for way, found in seeds.items()}
+        for variant, row in table.iterrows():
+            seeds.setdefault(variant, set()).add(row.seeds)
+    counts = {variant: " or ".join(map(str, sorted(found))) for variant, found in seeds.items()}
     return pd.DataFrame({**columns, "seeds": counts}).fillna("")
 
 
@@ -81,9 +81,13 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
         results = study.results(task, names)
         data = study.data_name(task) if results else ""
         for method, result in results.items():
-            row = {"benchmark": benchmark.official, "method": method, "backbone": backbones.get(method, own)}
-            row |= {"source": "this run", "stride": str(result["settings"]["stride"]), "data": data}
-            row |= {"file": result["path"]}
+            row = {
+                "benchmark": benchmark.official,
+                "method": method,
+                "backbone": backbones.get(method, own),
+                "data": data,
+            }
+            row |= {"source": "this run", "stride": str(result["settings"]["stride"]), "file": result["path"]}
             rows += [{**row, "metric": name, "value": 100 * value} for name, value in result["metrics"].items()]
     return pd.DataFrame(rows)
 
@@ -94,16 +98,9 @@ def protocols(study: Study, name: str) -> pd.DataFrame:
     for preset, method in PROTOCOLS.items():
         inference = replace(PRESETS[preset], resize=own.resize, radius=own.radius)
         result = study.measure("davis", study.source(name), inference=inference)
-        row = {
-            "protocol": method,
-            "window": inference.window,
-            "frame 0": "windowed" if inference.first_windowed else "whole",
-        }
-        row |= {
-            "preceding": inference.num_preceding,
-            "top-k": inference.topk,
-            "temperature": f"{inference.temperature:g}",
-        }
+        seen = "windowed" if inference.first_windowed else "whole"
+        row = {"protocol": method, "window": inference.window, "frame 0": seen, "preceding": inference.num_preceding}
+        row |= {"top-k": inference.topk, "temperature": f"{inference.temperature:g}"}
         rows.append(row | {m: 100 * result["metrics"][m] for m in ("J&F-Mean", "J-Mean", "F-Mean")})
     return pd.DataFrame(rows).set_index("protocol")
 

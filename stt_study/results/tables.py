@@ -5,7 +5,7 @@ import pandas as pd
 
 from stt_study.benchmarks.registry import BENCHMARKS
 
-SUMMARY = ("difference", "low", "high", "seeds", "sequences", "lowest seed", "highest seed")  # of `intervals.summary`
+SUMMARY = ("difference", "low", "high", "seeds", "sequences", "lowest seed", "highest seed")  # of `bootstrap.summary`
 
 
 def totals(results: dict[str, dict]) -> pd.DataFrame:
@@ -35,7 +35,7 @@ def as_text(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `intervals.summary` for a page: "difference" with its interval in brackets, and the range of single seeds.
+    """Rows of `bootstrap.summary` for a page: "difference" with its interval in brackets, and the range of single seeds.
 
     Args:
         table: columns difference, low, high, seeds, lowest seed, highest seed, and others, which stay as they are.

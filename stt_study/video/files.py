@@ -2,7 +2,7 @@
 
 import csv
 import itertools
-import re
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from stt_core.files import written_whole
 
 OBJECT_COLUMNS = ("frame", "time_s", "object", "area_px", "confidence")
 POINT_COLUMNS = ("frame", "time_s", "name", "x", "y", "confidence")
-NUMBER = re.compile(r"(-?\d+(\.\d+)?(e-?\d+)?)?")  # or empty: the place of a lost point
 
 
 def begin(path: Path, columns: tuple[str, ...], count: int, each: int) -> None:
@@ -26,20 +25,21 @@ def begin(path: Path, columns: tuple[str, ...], count: int, each: int) -> None:
     Raises:
         InputError: the earlier table is missing, or not all of those rows are there and whole.
     """
-    frames = (t for t in range(count) for _ in range(each))
-    try:
-        with written_whole(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as new:
-            rows = csv.writer(new, lineterminator="\n")
-            rows.writerow(columns)
-            for row in _rows(path, columns) if count else ():
-                if int(row[0]) < count:
-                    if int(row[0]) != next(frames, None):
-                        raise _lacking(path, count)
-                    rows.writerow(row)
-            if next(frames, None) is not None:
-                raise _lacking(path, count)
-    except (FileNotFoundError, csv.Error):
-        raise _lacking(path, count) from None
+    header, whole = ",".join(columns) + "\n", True
+    with written_whole(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as new:
+        new.write(header)
+        try:
+            with open(path if count else os.devnull, newline="", encoding="utf-8") as old:
+                whole = next(old, "") == header or not count
+                for t in range(count):
+                    rows = list(itertools.islice(old, each))
+                    whole = whole and len(rows) == each and all(r.startswith(f"{t},") and r[-1] == "\n" for r in rows)
+                    new.writelines(rows)
+        except (FileNotFoundError, UnicodeDecodeError):
+            whole = False
+        if not whole:
+            state, done = path.with_name("state.pt"), f"the {count} frames that are done"
+            raise InputError(f"{path} lacks rows of {done}; delete {state} to begin the video anew.")
 
 
 def append(path: Path, rows: Iterable[Iterable]) -> None:
@@ -79,18 +79,3 @@ def read_state(state: Path, kept: int) -> tuple[int, list[Tensor], str]:
 def broken(state: Path) -> InputError:
     """What to say of a state that can't be gone on from."""
     return InputError(f"{state} is broken; delete it to begin the video anew.")
-
-
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[list[str]]:
-    """The whole rows of a table: what was killed while it wrote leaves half of one."""
-    with open(path, newline="", encoding="utf-8", errors="replace") as file:
-        for row in csv.reader(line for line in file if line.endswith("\n")):
-            if len(row) == len(columns) and re.fullmatch(r"\d{1,9}", row[0]):
-                numbers = [cell for cell, column in zip(row, columns, strict=True) if column != "name"]
-                if all(map(NUMBER.fullmatch, numbers)):
-                    yield row
-
-
-def _lacking(path: Path, count: int) -> InputError:
-    state = path.with_name("state.pt")
-    return InputError(f"{path} lacks rows of the {count} frames that are done; delete {state} to begin the video anew.")

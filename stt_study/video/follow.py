@@ -16,7 +16,7 @@ from stt_core.errors import InputError
 from stt_core.features import FeatureSource, features_of, resized
 from stt_core.files import read_json, write_json, write_tensors
 from stt_core.propagation import Context, Inference
-from stt_study.fingerprint import code_fingerprint, hash_of
+from stt_study.store import code_fingerprint, hash_of
 from stt_study.video import files as own_files
 from stt_study.video.drawing import blended, draw_point
 from stt_study.video.frames import Video, open_video, write_video

@@ -15,7 +15,7 @@ from av.video.reformatter import Colorspace
 from stt_core.errors import InputError
 from stt_core.files import written_whole
 from stt_core.pictures import picture_files, read_image
-from stt_study.fingerprint import hash_of
+from stt_study.store import hash_of
 
 SUFFIXES = (".jpg", ".jpeg", ".png")  # of a folder's frames
 CODEC = "libx264" if "libx264" in av.codecs_available else "mpeg4"

@@ -10,10 +10,11 @@ from stt_study.world.plans import Bone
 from stt_study.world.scenes import BACKGROUND_SCALE, OCCLUDER, OVERSAMPLING, Actor, Scene, background, skins, track
 from stt_study.world.textures import texture
 
-Look = tuple[list[Bone], list[np.ndarray]]  # body plan and textures: what makes a creature recognisable
+LIGHT_REACH = (0.25, 0.06, 0.06, 0.06, 0.2, 0.2)  # of gain, cast of R, G, B, slope x and y
+Appearance = tuple[list[Bone], list[np.ndarray]]  # body plan and textures: what makes a creature recognisable
 
 
-def look(rng: np.random.Generator, split: str, action: str | None = None) -> Look:
+def look(rng: np.random.Generator, split: str, action: str | None = None) -> Appearance:
     """A new kind of creature; with an `action` of `plans.ACTIONS` a person."""
     if action is None and rng.random() < 0.8:
         plan = plans.CREATURES[rng.integers(len(plans.CREATURES))]
@@ -23,7 +24,13 @@ def look(rng: np.random.Generator, split: str, action: str | None = None) -> Loo
 
 
 def scene(
-    rng: np.random.Generator, split: str, size: int, looks: Sequence[Look], *, still: bool = False, hidden: float = 0.4
+    rng: np.random.Generator,
+    split: str,
+    size: int,
+    looks: Sequence[Appearance],
+    *,
+    still: bool = False,
+    hidden: float = 0.4,
 ) -> Scene:
     """Cast the given looks as objects 1, 2, … of a new scene.
 
@@ -67,9 +74,7 @@ def scene(
         pan=track(rng, (0.0, 0.0), (reach, reach * 0.6), dashes=int(rng.integers(0, 2))),
         camera=track(rng, np.zeros(4), (0.14, 0.09, 0.012, 0.012), periods=(25, 200)),
         actors=tuple(actors),
-        light=track(
-            rng, (1.0, *rng.normal(0, 0.04, 3), *rng.normal(0, 0.15, 2)), (0.25, 0.06, 0.06, 0.06, 0.2, 0.2), (60, 240)
-        ),
+        light=track(rng, (1.0, *rng.normal(0, 0.04, 3), *rng.normal(0, 0.15, 2)), LIGHT_REACH, (60, 240)),
         defocus=track(rng, (rng.uniform(0, 0.9) if sharp < 0.3 else -0.2,), 0.6, (40, 120)),
         depth_blur=float(rng.uniform(0.4, 1.6)) if rng.random() < 0.35 else 0.0,
         shutter=float(rng.uniform(0.5, 2.0)) if rng.random() < 0.25 else 0.0,

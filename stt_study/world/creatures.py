@@ -157,9 +157,8 @@ def draw(
         window = slice(low[1], high[1]), slice(low[0], high[0])
         alpha = warped[..., 3]
         below = canvas[window]
-        canvas[window] = warped[..., :3] + ((below * (255 - alpha[..., None].astype(np.uint16)) + 127) // 255).astype(
-            np.uint8
-        )
+        below = (below * (255 - alpha[..., None].astype(np.uint16)) + 127) // 255
+        canvas[window] = warped[..., :3] + below.astype(np.uint8)
         if labels is not None:
             covered = alpha >= 128
             labels[window][covered] = code + i

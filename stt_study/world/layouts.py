@@ -5,7 +5,7 @@ else is made nor on the order. Each returns what its benchmark's index files nee
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,9 +14,9 @@ from PIL import Image
 from scipy.io import savemat
 
 from stt_core.labels import write_mask
-from stt_study.world.casting import Look, look, scene
+from stt_study.world.casting import Appearance, look, scene
 from stt_study.world.plans import ACTIONS, JOINTS
-from stt_study.world.scenes import CODES, Frame, Scene, render
+from stt_study.world.scenes import CODES, Rendering, Scene, render
 
 BENCHMARKS = ("imagenet", "youtube-vos", "davis", "vip", "jhmdb")
 SPLITS = ("train", "val", "test")
@@ -84,14 +84,10 @@ def davis_video(root: Path, seed: int, size: int, split: str, number: int, frame
     if len(looks) > 1 and rng.random() < 0.25:  # two of a kind: only their places tell them apart
         looks[1] = looks[0]
     name = f"{split}-{number:02d}"
-    shot = staged(rng, split, size, looks, frames)
-    folder = root / "davis"
     events = {"cuts": [], "occlusions": {}}
-    for i in range(frames):
-        frame = render(shot, PACE * i, rng)
-        write_image(folder / "JPEGImages" / "480p" / name / f"{i:05d}.jpg", frame.image)
-        write_mask(folder / "Annotations" / "480p" / name / f"{i:05d}.png", frame.objects)
-        note_occlusions(events, frame, f"{i:05d}")
+    for stem, frame, _ in filmed(rng, split, size, looks, frames, events):
+        write_image(root / "davis" / "JPEGImages" / "480p" / name / f"{stem}.jpg", frame.image)
+        write_mask(root / "davis" / "Annotations" / "480p" / name / f"{stem}.png", frame.objects)
     return name, events
 
 
@@ -100,15 +96,12 @@ def vip_video(root: Path, seed: int, size: int, split: str, number: int, frames:
     rng = generator(seed, "vip", split, number)
     looks = [look(rng, split, list(ACTIONS)[rng.integers(len(ACTIONS))]) for _ in range(1 + number % 2)]
     name = f"{split}-{number:02d}"
-    shot = staged(rng, split, size, looks, frames)
     events = {"cuts": [], "occlusions": {}}
-    for i in range(frames):
-        frame = render(shot, PACE * i, rng)
-        write_image(root / "vip" / "Images" / name / f"{i:05d}.jpg", frame.image)
-        path = root / "vip" / "Annotations" / name / f"{i:05d}.png"
+    for stem, frame, shot in filmed(rng, split, size, looks, frames, events):
+        write_image(root / "vip" / "Images" / name / f"{stem}.jpg", frame.image)
+        path = root / "vip" / "Annotations" / name / f"{stem}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(parts(frame, shot)).save(path)
-        note_occlusions(events, frame, f"{i:05d}")
     return name, events
 
 
@@ -117,20 +110,33 @@ def jhmdb_video(root: Path, seed: int, size: int, split: str, number: int, frame
     rng = generator(seed, "jhmdb", split, number)
     action = list(ACTIONS)[number % len(ACTIONS)]
     name = f"{action}/{split}_{number:02d}"
-    shot = staged(rng, split, size, [look(rng, split, action)], frames)
-    events = {"cuts": [], "occlusions": {}}
-    positions = []
-    for i in range(frames):
-        frame = render(shot, PACE * i, rng)
-        write_image(root / "jhmdb" / "JHMDB" / "Rename_Images" / name / f"{i + 1:05d}.png", frame.image)
+    looks, events, positions = [look(rng, split, action)], {"cuts": [], "occlusions": {}}, []
+    for stem, frame, shot in filmed(rng, split, size, looks, frames, events, start=1):
+        write_image(root / "jhmdb" / "JHMDB" / "Rename_Images" / name / f"{stem}.png", frame.image)
         positions.append(joints(frame, shot))
-        note_occlusions(events, frame, f"{i + 1:05d}")
     pos_img = np.stack(positions, axis=-1).transpose(1, 0, 2) + 1.0  # (T of (15, 2)) -> (2, 15, T), counted from 1
     write_mat(root / "jhmdb" / "JHMDB" / "joint_positions" / name / "joint_positions.mat", pos_img)
     return name, events
 
 
-def staged(rng: np.random.Generator, split: str, size: int, looks: Sequence[Look], frames: int) -> Scene:
+def filmed(
+    rng: np.random.Generator,
+    split: str,
+    size: int,
+    looks: Sequence[Appearance],
+    frames: int,
+    events: dict,
+    start: int = 0,
+) -> Iterator[tuple[str, Rendering, Scene]]:
+    """The frames of a `staged` scene, each with its number from `start` on as a file's stem; occlusions go into `events`."""
+    shot = staged(rng, split, size, looks, frames)
+    for i in range(frames):
+        frame, stem = render(shot, PACE * i, rng), f"{i + start:05d}"
+        note_occlusions(events, frame, stem)
+        yield stem, frame, shot
+
+
+def staged(rng: np.random.Generator, split: str, size: int, looks: Sequence[Appearance], frames: int) -> Scene:
     """A scene whose first frame shows every object well, as a first annotation must, and whose last still shows it."""
     for _ in range(50):
         shot = scene(rng, split, size, looks)
@@ -141,7 +147,7 @@ def staged(rng: np.random.Generator, split: str, size: int, looks: Sequence[Look
     raise RuntimeError(f"none of 50 {split} scenes shows all of its {len(looks)} objects from first to last")
 
 
-def parts(frame: Frame, shot: Scene) -> np.ndarray:
+def parts(frame: Rendering, shot: Scene) -> np.ndarray:
     """VIP classes (H, W) uint8 of what the frame shows."""
     classes = np.zeros(len(shot.actors) * CODES + 1, np.uint8)
     for i, actor in enumerate(shot.actors):
@@ -150,16 +156,16 @@ def parts(frame: Frame, shot: Scene) -> np.ndarray:
     return classes[frame.labels]
 
 
-def joints(frame: Frame, shot: Scene, label: int = 1) -> np.ndarray:
+def joints(frame: Rendering, shot: Scene, label: int = 1) -> np.ndarray:
     """JHMDB's joints (15, 2) of a person as x, y in px, pixel centres at whole numbers from 0."""
     i = next(i for i, actor in enumerate(shot.actors) if actor.label == label)
     bones = shot.actors[i].creature.bones
     index = {bone.name: j for j, bone in enumerate(bones)}
-    places = [(index[bone], along, across) for bone, along, across in JOINTS.values()]
-    return np.stack([frame.matrices[i][j] @ (along * bones[j].length, across, 1.0) for j, along, across in places])
+    places = [(index[bone], along) for bone, along in JOINTS.values()]
+    return np.stack([frame.matrices[i][j] @ (along * bones[j].length, 0.0, 1.0) for j, along in places])
 
 
-def note_occlusions(events: dict, frame: Frame, name: str, first: int = 0) -> None:
+def note_occlusions(events: dict, frame: Rendering, name: str, first: int = 0) -> None:
     for label, share in frame.visible.items():
         if share < HIDDEN:
             events["occlusions"].setdefault(str(first + label), []).append(name)

@@ -12,23 +12,19 @@ VIP_CLASSES = (
 )
 VIP = {name: index for index, name in enumerate(VIP_CLASSES)}
 
-# JHMDB's joints, in its order, each at (bone, share of its length, units across). Right is the person's, who faces us.
-JOINTS = {
-    "neck": ("torso", 1.0, 0.0),
-    "belly": ("torso", 0.3, 0.0),
-    "face": ("head", 0.5, 0.0),
-    "right shoulder": ("right upper arm", 0.0, 0.0),
-    "left shoulder": ("left upper arm", 0.0, 0.0),
-    "right hip": ("right thigh", 0.0, 0.0),
-    "left hip": ("left thigh", 0.0, 0.0),
-    "right elbow": ("right forearm", 0.0, 0.0),
-    "left elbow": ("left forearm", 0.0, 0.0),
-    "right knee": ("right shin", 0.0, 0.0),
-    "left knee": ("left shin", 0.0, 0.0),
-    "right wrist": ("right forearm", 0.85, 0.0),
-    "left wrist": ("left forearm", 0.85, 0.0),
-    "right ankle": ("right shin", 0.95, 0.0),
-    "left ankle": ("left shin", 0.95, 0.0),
+# JHMDB's joints, in its order, each at (bone, share of its length). Right is the person's, who faces us.
+LIMB_JOINTS = {
+    "shoulder": ("upper arm", 0.0),
+    "hip": ("thigh", 0.0),
+    "elbow": ("forearm", 0.0),
+    "knee": ("shin", 0.0),
+    "wrist": ("forearm", 0.85),
+    "ankle": ("shin", 0.95),
+}
+JOINTS = {"neck": ("torso", 1.0), "belly": ("torso", 0.3), "face": ("head", 0.5)} | {
+    f"{side} {joint}": (f"{side} {bone}", along)
+    for joint, (bone, along) in LIMB_JOINTS.items()
+    for side in ("right", "left")
 }
 
 
@@ -65,16 +61,16 @@ def quadruped(rng: np.random.Generator) -> list[Bone]:
     """Trunk, neck, head, ear, tail of two, four legs of two."""
     u = rng.uniform
     thick, leg, neck = u(0.17, 0.3), u(0.26, 0.5), u(0.12, 0.5)
-    bones = [Bone("body", -1, (0, 0), 0.0, 1.0, (thick, thick * u(0.8, 1.15)), 0.05, u(0, 6), bulge=u(-0.03, 0.04))]
-    bones.append(
-        Bone("neck", 0, (0.97, -0.3 * thick), -u(0.4, 1.2), neck, (thick * 0.75, thick * 0.55), 0.12, u(0, 6), 1)
-    )
+    bones = [
+        Bone("body", -1, (0, 0), 0.0, 1.0, (thick, thick * u(0.8, 1.15)), 0.05, u(0, 6), bulge=u(-0.03, 0.04)),
+        Bone("neck", 0, (0.97, -0.3 * thick), -u(0.4, 1.2), neck, (thick * 0.75, thick * 0.55), 0.12, u(0, 6), 1),
+    ]
     size = u(0.12, 0.2)
     eye = ((0.35, -0.35 * size, 0.24 * size),)
-    bones.append(
-        Bone("head", 1, (1, 0), u(0.5, 1.1), u(0.2, 0.42), (size, size * u(0.5, 0.8)), 0.15, u(0, 6), 3, 1, eyes=eye)
-    )
-    bones.append(Bone("ear", 2, (0.0, -0.6 * size), -u(1.7, 2.4), u(0.12, 0.3), (0.06, 0.03), 0.2, u(0, 6), 2, 2))
+    bones += [
+        Bone("head", 1, (1, 0), u(0.5, 1.1), u(0.2, 0.42), (size, size * u(0.5, 0.8)), 0.15, u(0, 6), 3, 1, eyes=eye),
+        Bone("ear", 2, (0.0, -0.6 * size), -u(1.7, 2.4), u(0.12, 0.3), (0.06, 0.03), 0.2, u(0, 6), 2, 2),
+    ]
     _limb(bones, "tail", 0, (0.02, -0.4 * thick), (np.pi + u(-0.2, 0.8), u(-0.6, 0.6)), (0.3, u(0.15, 0.4)),
           (0.07, 0.05, u(0.02, 0.08)), (0.35, 0.45), u(0, 6), depth=-1, skin=2)  # fmt: skip
     r, pace, skin = u(0.08, 0.13), u(0.35, 0.6), int(rng.integers(0, 3))
@@ -91,16 +87,14 @@ def bird(rng: np.random.Generator) -> list[Bone]:
     """Trunk, head, beak, crest, tail, two wings of two, two legs of two."""
     u = rng.uniform
     thick, size = u(0.24, 0.36), u(0.14, 0.22)
-    bones = [Bone("body", -1, (0, 0), -u(0.1, 0.6), 0.7, (thick * 0.7, thick), 0.06, u(0, 6), bulge=0.04)]
     eye = ((0.6, -0.3 * size, 0.24 * size),)
-    bones.append(
-        Bone("head", 0, (1.1, -0.4 * thick), -u(0.0, 0.6), u(0.15, 0.3), (size, size), 0.15, u(0, 6), 2, 1, eyes=eye)
-    )
-    bones.append(Bone("beak", 1, (1.2, 0.1 * size), u(0.3, 0.9), u(0.12, 0.3), (0.07, 0.02), 0.05, 0, 1, 3))
-    bones.append(Bone("crest", 1, (0.4, -0.7 * size), -u(1.2, 2.4), u(0.1, 0.3), (0.05, 0.03), 0.25, u(0, 6), 1, 2))
-    bones.append(
-        Bone("tail", 0, (0.0, 0.0), np.pi + u(-0.3, 0.3), u(0.3, 0.6), (0.08, u(0.08, 0.18)), 0.25, u(0, 6), -1, 2)
-    )
+    bones = [
+        Bone("body", -1, (0, 0), -u(0.1, 0.6), 0.7, (thick * 0.7, thick), 0.06, u(0, 6), bulge=0.04),
+        Bone("head", 0, (1.1, -0.4 * thick), -u(0.0, 0.6), u(0.15, 0.3), (size, size), 0.15, u(0, 6), 2, 1, eyes=eye),
+        Bone("beak", 1, (1.2, 0.1 * size), u(0.3, 0.9), u(0.12, 0.3), (0.07, 0.02), 0.05, 0, 1, 3),
+        Bone("crest", 1, (0.4, -0.7 * size), -u(1.2, 2.4), u(0.1, 0.3), (0.05, 0.03), 0.25, u(0, 6), 1, 2),
+        Bone("tail", 0, (0.0, 0.0), np.pi + u(-0.3, 0.3), u(0.3, 0.6), (0.08, u(0.08, 0.18)), 0.25, u(0, 6), -1, 2),
+    ]
     for name, far in (("wing far", 1), ("wing near", 0)):
         _limb(bones, name, 0, (0.75, -0.2 * thick), (-2.2 + 0.4 * far, -0.4), (0.4, u(0.3, 0.6)), (0.13, 0.14, 0.07),
               (u(0.5, 0.9), 0.4), 0.5 * far, depth=-2 if far else 3, skin=2, light=0.7 if far else 1.0)  # fmt: skip
@@ -114,10 +108,10 @@ def bug(rng: np.random.Generator) -> list[Bone]:
     """Seen from above: trunk, abdomen, head, two feelers, six legs of two."""
     u = rng.uniform
     thick, leg = u(0.17, 0.28), u(0.25, 0.42)
-    bones = [Bone("body", -1, (0, 0), u(-0.5, 0.5), 0.5, (thick, thick), 0.08, u(0, 6), 1)]
-    bones.append(
-        Bone("abdomen", 0, (-0.2, 0), np.pi, u(0.4, 0.8), (thick * 0.9, thick * u(0.7, 1.3)), 0.2, u(0, 6), 2, 1)
-    )
+    bones = [
+        Bone("body", -1, (0, 0), u(-0.5, 0.5), 0.5, (thick, thick), 0.08, u(0, 6), 1),
+        Bone("abdomen", 0, (-0.2, 0), np.pi, u(0.4, 0.8), (thick * 0.9, thick * u(0.7, 1.3)), 0.2, u(0, 6), 2, 1),
+    ]
     size = u(0.13, 0.2)
     eyes = ((0.9, -0.6 * size, 0.3 * size), (0.9, 0.6 * size, 0.3 * size))
     bones.append(Bone("head", 0, (1.35, 0), 0.0, 0.14, (size, size), 0.25, u(0, 6), 3, 2, eyes=eyes))
@@ -138,27 +132,14 @@ def fish(rng: np.random.Generator) -> list[Bone]:
     eye = ((0.35, -0.3 * thick, 0.17 * thick),)
     bones = [Bone("head", -1, (0, 0), np.pi, 0.3, (thick * 0.8, thick), 0.06, 0, 5, 1, eyes=eye)]
     for i, (a, b) in enumerate(((1, 0.9), (0.9, 0.7), (0.7, 0.45), (0.45, 0.3))):
-        bones.append(
-            Bone(f"trunk {i}", i, (0.9, 0), 0.0, 0.26, (thick * a, thick * b), 0.12 + 0.04 * i, -0.8 * (i + 1), 4 - i)
-        )
+        radii, swing = (thick * a, thick * b), 0.12 + 0.04 * i
+        bones.append(Bone(f"trunk {i}", i, (0.9, 0), 0.0, 0.26, radii, swing, -0.8 * (i + 1), 4 - i))
     for side in (-1, 1):
-        bones.append(
-            Bone(f"tail fin {side}", 4, (1, 0), side * u(0.4, 0.8), u(0.25, 0.5), (0.07, 0.1), 0.25, -4, -1, 2)
-        )
-        bones.append(
-            Bone(
-                f"fin {side}",
-                2,
-                (0.2, side * thick * 0.6),
-                side * u(0.4, 1.0),
-                u(0.3, 0.5),
-                (0.12, 0.05),
-                0.2,
-                1,
-                -1,
-                2,
-            )
-        )
+        edge = (0.2, side * thick * 0.6)
+        bones += [
+            Bone(f"tail fin {side}", 4, (1, 0), side * u(0.4, 0.8), u(0.25, 0.5), (0.07, 0.1), 0.25, -4, -1, 2),
+            Bone(f"fin {side}", 2, edge, side * u(0.4, 1.0), u(0.3, 0.5), (0.12, 0.05), 0.2, 1, -1, 2),
+        ]
     bones.append(Bone("side fin", 1, (0.5, 0.3 * thick), u(-0.6, 0.1) - 0.4, u(0.2, 0.35), (0.06, 0.09), 0.5, 2, 6, 2))
     return bones
 
@@ -169,7 +150,6 @@ def blob(rng: np.random.Generator) -> list[Bone]:
     return [Bone("blob", -1, (0, 0), rng.uniform(-0.3, 0.3) - np.pi / 2, 1.0, (r, r * rng.uniform(0.6, 1.0)), 0.05)]
 
 
-SKINS = ("skin", "upper", "lower", "shoes", "hair")  # a person's textures, in this order
 ACTIONS = {  # name -> (how far the right arm is raised, amplitude of arms, of legs)
     "walk": (0.15, 0.55, 0.45),
     "wave": (2.4, 0.5, 0.12),
@@ -185,15 +165,15 @@ def person(rng: np.random.Generator, action: str = "walk") -> list[Bone]:
     dress, trousers, hat = rng.random() < 0.2, rng.random() < 0.6, rng.random() < 0.4
     broad, arm, leg = u(0.15, 0.21), u(0.24, 0.31), u(0.29, 0.37)
     top = VIP["dress"] if dress else VIP["upper-clothes"]
-    bones = [Bone("torso", -1, (0, 0), -np.pi / 2, 0.58, (broad * 0.85, broad), 0.08, u(0, 6), 2, 1, top)]
-    eyes = ((0.55, -0.045, 0.022), (0.55, 0.045, 0.022))
-    bones.append(Bone("head", 0, (1.25, 0), 0.0, 0.2, (0.115, 0.135), 0.15, u(0, 6), 5, 0, VIP["face"], eyes=eyes))
     cap = VIP["hat"] if hat else VIP["hair"]
-    bones.append(Bone("cap", 1, (1.2, -0.09), np.pi / 2, 0.18, (0.1, 0.1), 0, 0, 6, 4, cap, bulge=0.03))
-    waist = (top, 1) if dress else (VIP["pants"], 2)
-    bones.append(
-        Bone("hips", 0, (-0.05, -0.06), np.pi / 2, 0.12, (broad * 0.8, broad * 0.8), 0, 0, 1, waist[1], waist[0])
-    )
+    waist = (1, top) if dress else (2, VIP["pants"])
+    eyes = ((0.55, -0.045, 0.022), (0.55, 0.045, 0.022))
+    bones = [
+        Bone("torso", -1, (0, 0), -np.pi / 2, 0.58, (broad * 0.85, broad), 0.08, u(0, 6), 2, 1, top),
+        Bone("head", 0, (1.25, 0), 0.0, 0.2, (0.115, 0.135), 0.15, u(0, 6), 5, 0, VIP["face"], eyes=eyes),
+        Bone("cap", 1, (1.2, -0.09), np.pi / 2, 0.18, (0.1, 0.1), 0, 0, 6, 4, cap, bulge=0.03),
+        Bone("hips", 0, (-0.05, -0.06), np.pi / 2, 0.12, (broad * 0.8, broad * 0.8), 0, 0, 1, *waist),
+    ]
     for side, name in ((-1, "right"), (1, "left")):
         lift = raised if side < 0 else 0.2 + 0.3 * raised * (action == "jump")
         phase = 0.0 if side < 0 else np.pi

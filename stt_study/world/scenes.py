@@ -46,10 +46,8 @@ def track(rng: np.random.Generator, centre, reach, periods=(90, 260), dashes: in
     """A random `Track` around `centre` that stays within `reach` of it but for its drift."""
     centre = np.atleast_1d(np.asarray(centre, float))
     d = len(centre)
-    waves = np.stack(
-        [rng.uniform(0.4, 1.0, (2, d)), 2 * np.pi / rng.uniform(*periods, (2, d)), rng.uniform(0, 2 * np.pi, (2, d))],
-        axis=2,
-    )
+    amplitude, frequency = rng.uniform(0.4, 1.0, (2, d)), 2 * np.pi / rng.uniform(*periods, (2, d))
+    waves = np.stack([amplitude, frequency, rng.uniform(0, 2 * np.pi, (2, d))], axis=2)
     leaps = np.concatenate([rng.uniform(2, 60, (dashes, 1)), rng.normal(0, 0.8, (dashes, d))], axis=1)
     return Track(centre, np.broadcast_to(reach, d), waves, leaps, np.broadcast_to(drift, d))
 
@@ -82,7 +80,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Frame:
+class Rendering:
     """A rendered frame.
 
     Attributes:
@@ -100,7 +98,7 @@ class Frame:
     visible: dict[int, float]
 
 
-def render(scene: Scene, t: float, rng: np.random.Generator) -> Frame:
+def render(scene: Scene, t: float, rng: np.random.Generator) -> Rendering:
     """Take the picture at time `t`; `rng` makes the sensor noise."""
     side = scene.size * OVERSAMPLING
     labels = np.zeros((side, side), np.int16)
@@ -130,7 +128,7 @@ def render(scene: Scene, t: float, rng: np.random.Generator) -> Frame:
     for matrix in matrices:  # canvas px to frame px; pixel centres are whole numbers in both
         matrix[:, :, :2] /= OVERSAMPLING
         matrix[:, :, 2] = (matrix[:, :, 2] + 0.5) / OVERSAMPLING - 0.5
-    return Frame(image, objects[middle, middle], labels[middle, middle], tuple(matrices), visible)
+    return Rendering(image, objects[middle, middle], labels[middle, middle], tuple(matrices), visible)
 
 
 def _expose(scene: Scene, t: float, labels: np.ndarray | None = None):
@@ -181,9 +179,8 @@ def background(rng: np.random.Generator, split: str, size: int, wanted: Sequence
     """(size, size, 3) uint8: two textures in patches, and stones, some in the creatures' own textures (`wanted`)."""
     first, second = (texture(rng, split, size // 2, chroma=0.85) for _ in range(2))
     first, second = (cv2.resize(each, (size, size), interpolation=cv2.INTER_CUBIC) for each in (first, second))
-    patches = np.clip(
-        (clouds(rng, size, coarse=3, octaves=4) - rng.uniform(0.35, 0.75)) * rng.uniform(3, 15) + 0.5, 0, 1
-    )
+    patches = (clouds(rng, size, coarse=3, octaves=4) - rng.uniform(0.35, 0.75)) * rng.uniform(3, 15) + 0.5
+    patches = np.clip(patches, 0, 1)
     picture = first + (second.astype(np.float32) - first) * patches[..., None]
     grain = crop(rng, split, 160).mean(axis=2, dtype=np.float32)  # fine detail, mirrored until it covers
     grain = (grain - grain.mean()) * (16 / max(grain.std(), 8))

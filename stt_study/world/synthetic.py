@@ -17,7 +17,7 @@ from filelock import FileLock
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json, write_text
 from stt_core.settings import checked
-from stt_study.fingerprint import code_fingerprint
+from stt_study.store import code_fingerprint
 from stt_study.world.layouts import davis_video, image_class, jhmdb_video, train_video, vip_video
 
 

@@ -12,19 +12,8 @@ from skimage import data
 
 # Those that ship inside the package; none of them is downloaded.
 PHOTOGRAPHS = (
-    "astronaut",
-    "brick",
-    "camera",
-    "chelsea",
-    "coffee",
-    "coins",
-    "grass",
-    "gravel",
-    "hubble_deep_field",
-    "immunohistochemistry",
-    "moon",
-    "retina",
-    "rocket",
+    *("astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel"),
+    *("hubble_deep_field", "immunohistochemistry", "moon", "retina", "rocket"),
 )
 BANDS = {"train": (0.0, 0.5), "val": (0.5, 0.72), "test": (0.72, 1.0)}  # shares of the longer side
 CONTRAST = 14  # least standard deviation of a crop's grey levels: sky, space and black borders are no texture
@@ -45,10 +34,8 @@ def region(name: str, split: str) -> tuple[slice, slice]:
     """The rows and columns of a photograph that a split may use."""
     shape = photograph(name).shape[:2]
     axis = int(np.argmax(shape))
-    low, high = (int(share * shape[axis]) for share in BANDS[split])
-    band = [slice(0, shape[0]), slice(0, shape[1])]
-    band[axis] = slice(low, high)
-    return band[0], band[1]
+    band = slice(*(int(share * shape[axis]) for share in BANDS[split]))
+    return (band, slice(None)) if axis == 0 else (slice(None), band)
 
 
 def crop(rng: np.random.Generator, split: str, side: int) -> np.ndarray:

@@ -7,8 +7,9 @@ import pytest
 
 from stt_core.errors import InputError
 from stt_core.files import write_json
+from stt_study.analysis.against_teacher import against_teacher
 from stt_study.results import claims, comparison, reference
-from stt_study.results.comparison import AFTER, CLEAR, Measured, condensed, differences, together
+from stt_study.results.comparison import AFTER, CLEAR, Outcome, condensed, differences, of_one_origin
 
 TASK = "davis"
 
@@ -16,7 +17,7 @@ TASK = "davis"
 def run(name, seed=0, origin=comparison.OWN, scores=(0.5, 0.6, 0.7), occlusion=None, nearness=None):
     sequences = {f"s{i}": score for i, score in enumerate(scores)}
     metrics, weights = {"J&F-Mean": float(np.mean(scores))}, dict.fromkeys(sequences, 1)
-    return Measured(name, seed, origin, metrics, sequences, occlusion or {}, weights, nearness or {})
+    return Outcome(name, seed, origin, metrics, sequences, occlusion or {}, weights, nearness or {})
 
 
 def davis(**objects):
@@ -50,10 +51,10 @@ def test_the_mean_counts_objects(monkeypatch):
     """Two sequences of one and of three objects: what DAVIS's own mean over objects says."""
     weights = {"s0": 1, "s1": 3, "s2": 1}
     runs = [
-        Measured(n, 0, "", {}, {"s0": a, "s1": b, "s2": a}, {}, weights)
+        Outcome(n, 0, "", {}, {"s0": a, "s1": b, "s2": a}, {}, weights)
         for n, a, b in (("x", 0.5, 0.7), ("y", 0.4, 0.8))
     ]
-    monkeypatch.setattr(comparison, "together", lambda *_: dict(zip("xy", ([r] for r in runs), strict=True)))
+    monkeypatch.setattr(comparison, "of_one_origin", lambda *_: dict(zip("xy", ([r] for r in runs), strict=True)))
     assert comparison.compared(None, TASK, "x", "y")["difference"] == pytest.approx(100 * (0.1 - 3 * 0.1 + 0.1) / 5)
 
 
@@ -61,7 +62,7 @@ def test_differences_pair_by_name_and_seed():
     first = [run("a", 0, scores=(0.5, 0.6, 0.7)), run("a", 1, scores=(0.4, 0.4, 0.4)), run("a", 7)]
     second = [run("b", 1, scores=(0.3, 0.1, 0.4)), run("b", 0, scores=(0.5, 0.5, 0.8))]
     turned = dict(reversed(second[0].sequences.items()))
-    second[0] = Measured("b", 1, comparison.OWN, second[0].metrics, turned, {}, second[0].weights)
+    second[0] = Outcome("b", 1, comparison.OWN, second[0].metrics, turned, {}, second[0].weights)
     np.testing.assert_allclose(differences(first, second), [[0, 10, -10], [10, 30, 0]], atol=1e-9)
 
 
@@ -78,9 +79,9 @@ def test_this_run_or_the_reference_never_mixed(monkeypatch):
             source,
             lambda study, task, name, source=source: [run(name, origin=source)] * ((source, name) in kept),
         )
-    assert {r.origin for rs in together(None, TASK, ("full", "no_local")).values() for r in rs} == {"own"}
-    assert {r.origin for rs in together(None, TASK, ("full", "share_1")).values() for r in rs} == {"stored"}
-    assert together(None, TASK, ("no_local", "share_1")) == {}
+    assert {r.origin for rs in of_one_origin(None, TASK, ("full", "no_local")).values() for r in rs} == {"own"}
+    assert {r.origin for rs in of_one_origin(None, TASK, ("full", "share_1")).values() for r in rs} == {"stored"}
+    assert of_one_origin(None, TASK, ("no_local", "share_1")) == {}
 
 
 def test_a_claim_about_where(monkeypatch):
@@ -91,13 +92,13 @@ def test_a_claim_about_where(monkeypatch):
         split = {f"s{i}": {AFTER: 0.5 + gain, CLEAR: 0.8 + gain - 0.1 - 0.01 * i} for i in range(3)}
         found = {"full": [run("full", occlusion=split)], "no_local": worse}
         monkeypatch.setattr(comparison, "by_origin", lambda *_, found=found: {"this run": found})
-        row = claims._told(None, TASK, claim)["this run"]
+        row = claims._judged(None, TASK, claim)["this run"]
         assert row["difference"] == pytest.approx(11)
         assert row["verdict"] == expected
 
 
 def test_claims_of_this_run_beside_the_references(monkeypatch):
-    """Every way scores `scores`; the reference has three seeds, and ways that this run doesn't train."""
+    """Every variant scores `scores`; the reference has three seeds, and variants that this run doesn't train."""
     scores = {"full": 0.7, "no_global": 0.8, "share_1": 0.1}
     near = {"full": 0.9, "no_global": 0.5}
 
@@ -119,7 +120,7 @@ def test_claims_of_this_run_beside_the_references(monkeypatch):
     monkeypatch.setattr(comparison, "own", own)
     monkeypatch.setattr(comparison, "stored", stored)
     own_near = {"overlap res5": np.array([[0.1, 0.2, 0.2, 0.3]]), "overlap res4": np.zeros((1, 4))}
-    monkeypatch.setattr(claims.learned, "nearer", lambda *_: own_near)
+    monkeypatch.setattr(against_teacher, "nearer", lambda *_: own_near)
     table = claims.claims(None)
     retains = "it retains spatial features: res5, which it trains"
     origins = table[table.claim.isin(["global distillation helps", retains])]
@@ -184,25 +185,25 @@ def study(monkeypatch, tmp_path):
 
 def test_verify_by_hand(study, monkeypatch):
     study.found = {"full": [run("full", 1, scores=(0.62,))], "step_one": [run("step_one", 5, scores=(0.30,))]}
-    table = reference.verify(study).set_index("way")
+    table = reference.verify(study).set_index("variant")
     sd = np.sqrt((2**2 + 0 + 2**2 + 2**2 + 2**2 + 4**2) / 4)  # points: around 62 and 42, four degrees of freedom
-    expected = 5.597568 * sd * np.sqrt(4 / 3)  # Student's t of four at 99.75 %, by table: two figures share the 1 %
+    expected = 8.610302 * sd * np.sqrt(4 / 3)  # Student's t of four at 99.95 %, by table
     np.testing.assert_allclose(table.tolerance, expected, rtol=1e-5)
     assert table.loc["full method", "same seed"] == "identical"
     assert table.loc["full method", "within"]
     assert table.loc["step one only", "same seed"] == ""
     assert table.loc["step one only", "reference"] == pytest.approx(42)
-    study.found["step_one"] = [run("step_one", 0, scores=(0.20,))]
-    row = reference.verify(study).set_index("way").loc["step one only"]
+    study.found["step_one"] = [run("step_one", 0, scores=(0.10,))]
+    row = reference.verify(study).set_index("variant").loc["step one only"]
     assert row[["same seed", "within"]].tolist() == ["differs", False]
 
 
 def test_verify_asks_for_the_same_where_nothing_differs(study):
     study.found = {"full": [run("full", 1, scores=(0.63,))], "copy": [run("copy", 0, scores=(0.3002,))]}
-    table = reference.verify(study).set_index("way")
+    table = reference.verify(study).set_index("variant")
     assert table.within.tolist() == [False, True]  # 0.02 points off is off, for what nothing random enters
     study.here = True  # the same machine, versions and threads
-    table = reference.verify(study).set_index("way")
+    table = reference.verify(study).set_index("variant")
     assert table.within.tolist() == [False, False]
     assert table.loc["full method", "reference"] == pytest.approx(62)  # the same seed's, not the mean
 

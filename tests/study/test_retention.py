@@ -16,8 +16,8 @@ from stt_core.files import read_json
 from stt_core.losses import global_distillation_loss
 from stt_core.propagation import Inference
 from stt_core.temporal import TemporalSettings
-from stt_study.analysis import across_videos, learned, retention
-from stt_study.analysis.across_videos import Cells, nearest_cells, part_record
+from stt_study.analysis import against_teacher, parts_across_videos, retention
+from stt_study.analysis.parts_across_videos import Cells, nearest_cells, part_record
 from stt_study.analysis.retention import (
     cell_of,
     central_pixel,
@@ -152,7 +152,7 @@ def study(data_folder: Path, tmp_path: Path) -> Study:
 
 def test_against_the_teacher(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = {"step_one": str(tmp_path / "teacher.pth"), "full": str(tmp_path / "student.pth"), "random": "random"}
-    table = learned.against_teacher(study, sources).set_index("variant")
+    table = against_teacher.against_teacher(study, sources).set_index("variant")
     itself, full = table.loc[title("step_one")], table.loc[title("full")]
     assert itself["overlap res4"] == 1
     assert itself["CKA res4"] == pytest.approx(1)
@@ -175,13 +175,13 @@ def test_against_the_teacher(study: Study, tmp_path: Path, monkeypatch: pytest.M
     assert 0 <= full["entropy objects"] <= math.log(25)
     assert math.isnan(full["entropy hidden"])
 
-    monkeypatch.setattr(learned, "clip_record", lambda *_: pytest.fail("measured again"))
-    assert learned.against_teacher(study, sources).set_index("variant").equals(table)
+    monkeypatch.setattr(against_teacher, "clip_record", lambda *_: pytest.fail("measured again"))
+    assert against_teacher.against_teacher(study, sources).set_index("variant").equals(table)
     paths = sorted((study.out / "retention").glob("davis-full-*.json"))
     assert list(read_json(paths[0])) == ["square"]
     study.profile = replace(study.profile, temporal=replace(study.profile.temporal, radius_coarse=1))
     with pytest.raises(pytest.fail.Exception):
-        learned.against_teacher(study, sources)
+        against_teacher.against_teacher(study, sources)
 
 
 def test_a_better_feature_has_more_mass_in_its_object(study: Study) -> None:
@@ -198,8 +198,8 @@ def test_a_better_feature_has_more_mass_in_its_object(study: Study) -> None:
         return {name: torch.ones_like(maps) for name, maps in colours(path).items()}
 
     settings = TemporalSettings(radius_coarse=2), Inference(temperature=0.05)
-    good = learned.clip_record(clip, colours, colours, *settings, {"1": ["00003"]})
-    flat = learned.clip_record(clip, colours, constant, *settings)
+    good = against_teacher.clip_record(clip, colours, colours, *settings, {"1": ["00003"]})
+    flat = against_teacher.clip_record(clip, colours, constant, *settings)
     assert good["mass"] > 0.9
     assert good["top-k mass"] == pytest.approx(1)
     assert flat["mass"] == pytest.approx(flat["area"], abs=0.01)
@@ -252,12 +252,12 @@ def test_tables() -> None:
         for v, base in (("b", 0.2), ("a", 0.4))
         for i, s in enumerate("pqrs")
     ]
-    found = learned.summaries(pd.DataFrame(rows), ["loss", "CKA res4", "other"])
+    found = against_teacher.summaries(pd.DataFrame(rows), ["loss", "CKA res4", "other"])
     loss = found.query("variant == 'b' and measure == 'loss'").iloc[0]
     assert loss["mean"] == pytest.approx(0.35)
     assert loss.low < 0.35 < loss.high
     assert loss.chance == 0.5
-    text = learned.as_table(found, {"loss": 1})
+    text = against_teacher.as_table(found, {"loss": 1})
     assert list(text.index) == ["b", "a", "by chance"]
     assert text.loc["b", "loss"] == f"{loss['mean']:.1f} [{loss.low:.1f}, {loss.high:.1f}]"
     assert text.loc["b"].tolist()[1:] == ["1.00", ""]
@@ -267,13 +267,13 @@ def test_tables() -> None:
 def test_the_verdict_knows_that_less_loss_is_nearer(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     shift = {title("full"): 0.2, title("no_global"): 0.0}
     rows = [
-        {"variant": v, "sequence": s, **{m: i * d + i * i / 50 * d + d for m in learned.AGAINST_TEACHER}}
+        {"variant": v, "sequence": s, **{m: i * d + i * i / 50 * d + d for m in against_teacher.AGAINST_TEACHER}}
         for v, d in shift.items()
         for i, s in enumerate("pqrs")
     ]
-    monkeypatch.setattr(learned, "against_teacher", lambda *_: pd.DataFrame(rows))
+    monkeypatch.setattr(against_teacher, "against_teacher", lambda *_: pd.DataFrame(rows))
     monkeypatch.setattr(Study, "source", lambda self, name: name)
-    found = learned.retained(study)
+    found = against_teacher.retained(study)
     assert found.loc["overlap res5", "nearer to the teacher"] == title("full")
     assert found.loc["loss", "nearer to the teacher"] == title("no_global")
     assert found.loc["loss", "first is nearer on"] == "0 of 4"
@@ -292,8 +292,8 @@ def test_figures(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert all(values.sum().item() == pytest.approx(1, abs=1e-5) for values in point.maps.values())
     viz_maps.point_figure([point])
     viz_maps.entropy_figure(viz_maps.entropy_examples(study, students), 2)
-    table = learned.against_teacher(study, {"random": "random"})
-    viz_maps.measures_figure(learned.summaries(table, ["loss"]), {"loss": "loss"})
+    table = against_teacher.against_teacher(study, {"random": "random"})
+    viz_maps.measures_figure(against_teacher.summaries(table, ["loss"]), {"loss": "loss"})
     (clip,) = study.sequences("davis")
-    monkeypatch.setattr(across_videos, "chosen_clips", lambda *_: [clip, replace(clip, name="again")])
+    monkeypatch.setattr(parts_across_videos, "chosen_clips", lambda *_: [clip, replace(clip, name="again")])
     assert len(viz_maps.parts_figures(study, sources)) == 1  # it has one part

@@ -17,10 +17,17 @@ from stt_core.labels import decode_masks
 from stt_core.pictures import read_image
 from stt_core.propagation import Inference, propagate
 from stt_study.analysis import sensitivity as sensitivity_module
-from stt_study.analysis.layers import encoder_of
-from stt_study.analysis.sensitivity import decode_plain, largest_changes, means, sensitivity
-from stt_study.analysis.settings_around import SEARCHLESS, Setting, settings_around
-from stt_study.analysis.together import propagate_many
+from stt_study.analysis import shared_search
+from stt_study.analysis.sensitivity import (
+    SEARCHLESS,
+    Setting,
+    decode_plain,
+    encoder_of,
+    largest_changes,
+    means,
+    sensitivity,
+    settings_around,
+)
 from stt_study.study import Study
 
 BASE = Inference(num_preceding=3, radius=2, topk=6, temperature=0.07)
@@ -57,6 +64,12 @@ def clip(frames: int = 7, height: int = 9, width: int = 18) -> tuple[torch.Tenso
     return same + 0.7 * own, torch.rand(3, height, width, generator=generator)
 
 
+def propagate_many(features: torch.Tensor, first: torch.Tensor, settings: list[Inference], length: int | None = None):
+    search = shared_search.SharedSearch(settings, length)
+    search.put(0, features[0], first)
+    return [[first] * len(settings), *(search.propagate(t, features[t]) for t in range(1, len(features)))]
+
+
 @pytest.mark.parametrize("length", [None, 7])
 def test_each_setting_is_what_it_is_alone(length: int | None) -> None:
     features, first = clip()
@@ -72,11 +85,9 @@ def test_each_setting_is_what_it_is_alone(length: int | None) -> None:
 
 
 def test_one_search_serves_those_that_see_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    from stt_study.analysis import together
-
     searches = []
     real = affinity
-    monkeypatch.setattr(together, "affinity", lambda *a, **k: (searches.append(k["topk"]), real(*a, **k))[1])
+    monkeypatch.setattr(shared_search, "affinity", lambda *a, **k: (searches.append(k["topk"]), real(*a, **k))[1])
     settings = [replace(BASE, topk=k, temperature=t, first_twice=b) for k in (1, 9) for t in (0.1, 1) for b in (0, 1)]
     features, first = clip(frames=3)
     list(propagate_many(features, first, [*settings, replace(BASE, radius=1)], 3))
@@ -120,7 +131,7 @@ def test_layers(tmp_path: Path) -> None:
     for weights in ("random", str(tmp_path / "weights.pth")):
         for stride in (8, 4):
             how = {"depth": 18, "width": 0.125, "seed": 3}
-            maps = encoder_of(weights, stride, ("res3", "res4", "res5"), **how)(image)
+            maps = encoder_of(weights, ("res3", "res4", "res5"), stride=stride, **how)(image)
             source = feature_source(weights, stride=stride, **how)
             torch.testing.assert_close(maps["res4"], source(image), rtol=0, atol=1e-5)
             assert {tuple(m.shape[1:]) for m in maps.values()} == {(-(-41 // stride), -(-66 // stride))}
@@ -133,10 +144,10 @@ def test_layers(tmp_path: Path) -> None:
         rgb = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
         res3 = encoder(rgb_to_lab(rgb), ("res3",))["res3"][0]
     assert res3.shape[1:] == (11, 17)
-    maps = encoder_of("random", 8, ("res3",), width=0.125, seed=3)(image)
+    maps = encoder_of("random", ("res3",), stride=8, width=0.125, seed=3)(image)
     torch.testing.assert_close(maps["res3"], res3[:, ::2, ::2], rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="no layers"):
-        encoder_of("lab", 8, ("res3",))
+        encoder_of("lab", ("res3",), stride=8)
 
 
 def test_decoding_without_normalisation() -> None:
@@ -204,9 +215,7 @@ def test_stored_once_and_made_anew_when_settings_change(study: Study, monkeypatc
 
 
 def test_a_clip_without_an_object_is_refused(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        sensitivity_module.labelled_videos, "read_sequence_mask", lambda sequence, t: np.full((48, 64), 255, np.uint8)
-    )
+    monkeypatch.setattr(sensitivity_module, "read_sequence_mask", lambda sequence, t: np.full((48, 64), 255, np.uint8))
     _, (sequence,) = sensitivity_module.clips(study)
     assert read_image(sequence.frames[0]).shape == (48, 64, 3)
     with pytest.raises(InputError, match="object"):

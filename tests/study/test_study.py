@@ -15,7 +15,7 @@ from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
 from stt_core.losses import LocalDistillation
 from stt_core.training.train_spatial import train_spatial
-from stt_study import fingerprint, trainings
+from stt_study import store, trainings
 from stt_study.balance import carried_weights
 from stt_study.benchmarks.registry import PRESETS
 from stt_study.one_stage import train_one_stage
@@ -275,7 +275,7 @@ def test_changed_data_and_code_train_anew(
     assert make(data=data).weights("full") != full
     (data / "imagenet" / "train" / "class0" / "0.JPEG").unlink()
     assert make(data=data).spatial() != spatial
-    monkeypatch.setattr(fingerprint, "code_fingerprint", lambda *modules: f"other {modules}")
+    monkeypatch.setattr(store, "code_fingerprint", lambda *modules: f"other {modules}")
     assert make().spatial() != spatial
 
 

@@ -307,19 +307,6 @@ def _read_state(root: Path, path: Path) -> Any:
     return done
 
 
-def _tables(folder: Path) -> list[Path]:
-    own_files.begin(folder / "points.csv", own_files.POINT_COLUMNS, 0, 1)
-    own_files.append(folder / "points.csv", [(t, 0.04 * t, "nose", 3.25, 4.5, 0.9) for t in range(4)])
-    return [folder / "points.csv"]
-
-
-def _read_table(root: Path, path: Path) -> Any:
-    own_files.begin(path, own_files.POINT_COLUMNS, 3, 1)
-    rows = list(own_files.by_frame(path))
-    assert [int(row["frame"]) for frame in rows for row in frame] == [0, 1, 2]
-    return [float(row["x"] or 0) for frame in rows for row in frame]
-
-
 def _archives(folder: Path) -> list[Path]:
     content = {"set/a.txt": b"alpha", "set/deep/b.bin": bytes(range(256)) * 40, "set/empty": b""}
     with zipfile.ZipFile(folder / "a.zip", "w") as archive:
@@ -378,6 +365,5 @@ READERS = (
     Reader("read_json", _json, lambda root, path: files.read_json(path)),
     Reader("checkpoint.pt", _checkpoint, _read_checkpoint),
     Reader("state.pt", _state, _read_state),
-    Reader("points.csv", _tables, _read_table),
     Reader("archives", _archives, _unpack),
 )

@@ -12,8 +12,8 @@ from stt_core.training.run import Run
 from stt_core.training.train_spatial import train_spatial
 from stt_core.training.train_temporal import train_temporal
 from stt_study.benchmarks.jhmdb import jhmdb_clips
-from stt_study.fingerprint import OURS, code_fingerprint, folder_fingerprint, hash_of
 from stt_study.speed import bench
+from stt_study.store import OURS, code_fingerprint, folder_fingerprint, hash_of
 from stt_study.trainings import ROOT
 
 

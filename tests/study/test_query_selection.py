@@ -18,9 +18,9 @@ from stt_core.correlation import correlation, pool_correlation, window_mask
 from stt_core.encoder import STUDENT, random_encoder
 from stt_core.losses import LocalDistillation, entropy_map, local_distillation_loss, reconstruction_loss
 from stt_core.temporal import TemporalSettings
-from stt_study.analysis import held_out, selection
-from stt_study.analysis.held_out import BATCH, label_error, levels, regions
-from stt_study.analysis.selection import (
+from stt_study.analysis import held_out_pairs, query_selection
+from stt_study.analysis.held_out_pairs import BATCH, label_error, levels, regions
+from stt_study.analysis.query_selection import (
     effective_share,
     loss_figures,
     overlap,
@@ -35,7 +35,7 @@ SETTINGS = {
     "temporal": {"size": 64, "batch": 2, "width": 0.125, "radius_fine": 4, "radius_coarse": 2},
     "spatial": {"width": 0.125},
 }
-ALL = selection.variants(TemporalSettings())
+ALL = query_selection.variants(TemporalSettings())
 
 
 def random(*shape, seed=0):
@@ -46,7 +46,7 @@ def made_level(size=8, radius=2):
     fine = correlation(random(1, 3, 2 * size, 2 * size, seed=1), random(1, 3, 2 * size, 2 * size, seed=2), radius=4)
     query, reference = random(1, 5, size, size, seed=3), random(1, 5, size, size, seed=4)
     level = {"fine": fine, "coarse": correlation(query, reference, radius=radius), "query": query}
-    scores = {score: entropy_map(query, reference, radius, score) for score in held_out.SCORES}
+    scores = {score: entropy_map(query, reference, radius, score) for score in held_out_pairs.SCORES}
     return level | {"reference": reference} | scores
 
 
@@ -95,7 +95,7 @@ def test_rank_correlation_agrees_with_ranks_by_hand():
     assert math.isnan(rank_correlation(a, torch.zeros(6, 6)))
 
 
-@pytest.mark.parametrize("name", selection.NAMES)
+@pytest.mark.parametrize("name", query_selection.NAMES)
 def test_weights_are_those_of_the_loss(name: str):
     """The loss is the mean of the queries' errors under these weights."""
     level, local = made_level(), ALL[name]
@@ -108,14 +108,14 @@ def test_weights_are_those_of_the_loss(name: str):
 
 def test_variants_follow_the_profile_and_leave_soft_out_of_small_maps():
     local = LocalDistillation(share=0.5)
-    found = selection.variants(TemporalSettings(size=64, local=local))
-    assert tuple(found) == selection.NAMES
+    found = query_selection.variants(TemporalSettings(size=64, local=local))
+    assert tuple(found) == query_selection.NAMES
     assert found["full"] == local
     assert found["released"] == LocalDistillation.released(share=0.5)
     # Soft weights need no sorting, so the way of it is left as it was.
     assert found["released_soft"] == LocalDistillation(0.5, "quarter", "neg_log", soft=True)
-    small = selection.variants(TemporalSettings(size=48))
-    assert set(selection.NAMES) - set(small) == {"soft", "released_soft"}
+    small = query_selection.variants(TemporalSettings(size=48))
+    assert set(query_selection.NAMES) - set(small) == {"soft", "released_soft"}
 
 
 # --- the loss
@@ -226,15 +226,15 @@ def test_a_level_is_what_training_sees():
 
 
 def test_pairs_come_from_train_unless_it_is_missing_or_trained_on(study: Study, data_folder: Path, tmp_path: Path):
-    assert held_out.split_of(study) == "val"  # there is no train.txt
+    assert held_out_pairs.split_of(study) == "val"  # there is no train.txt
     data = tmp_path / "data"
     shutil.copytree(data_folder, data)
     lists = data / "davis" / "ImageSets" / "2017"
     shutil.copy(lists / "val.txt", lists / "train.txt")
     other = Study("tiny", data=str(data), runs=str(tmp_path), settings=SETTINGS)
-    assert held_out.split_of(other) == "train"
+    assert held_out_pairs.split_of(other) == "train"
     (data / "youtube-vos" / "video0").rename(data / "youtube-vos" / "square")
-    assert held_out.split_of(other) == "val"
+    assert held_out_pairs.split_of(other) == "val"
 
 
 def test_hidden_objects_are_read_from_the_events(data_folder: Path, tmp_path: Path):
@@ -243,14 +243,14 @@ def test_hidden_objects_are_read_from_the_events(data_folder: Path, tmp_path: Pa
     events = {"square": {"cuts": [], "occlusions": {"1": ["00002", "00003"], "2": ["00003"]}}}
     (data / "davis" / "events.json").write_text(json.dumps(events))
     it = Study("tiny", data=str(data), runs=str(tmp_path), settings=SETTINGS)
-    pairs = held_out.held_out(it, 100)
+    pairs = held_out_pairs.held_out(it, 100)
     assert {pair.t: pair.hidden for pair in pairs} == {1: (), 2: (1,), 3: (1, 2), 4: ()}
-    assert [pair.t for pair in held_out.held_out(it, 100)] == [pair.t for pair in pairs]
-    assert len(held_out.held_out(it, 2)) == 2
+    assert [pair.t for pair in held_out_pairs.held_out(it, 100)] == [pair.t for pair in pairs]
+    assert len(held_out_pairs.held_out(it, 2)) == 2
 
 
 def test_labels_of_a_pair(study: Study):
-    pair = next(pair for pair in held_out.held_out(study, 100) if pair.t == 2)
+    pair = next(pair for pair in held_out_pairs.held_out(study, 100) if pair.t == 2)
     assert pair.views(64).shape == (2, 3, 64, 64)
     earlier, later = pair.labels(8)  # cells of 6 x 8 px; the square is at 16:32, 16:32 px in the later frame
     ids = np.array(Image.open(pair.sequence.masks[2]))
@@ -264,11 +264,11 @@ def test_labels_of_a_pair(study: Study):
 
 
 def test_measured_once_and_true_to_the_maps(study: Study, weights: Path, monkeypatch: pytest.MonkeyPatch):
-    tables = selection.measure(study, weights)
+    tables = query_selection.measure(study, weights)
     rows, pairs, profiles = tables["variants"], tables["pairs"], tables["profiles"]
     assert len(pairs) == 4
     assert "partly hidden objects" not in pairs
-    assert list(dict.fromkeys(rows.variant)) == [*selection.NAMES, "inner"]
+    assert list(dict.fromkeys(rows.variant)) == [*query_selection.NAMES, "inner"]
     inner = rows[rows.variant == "inner"]
     assert inner.kept.tolist() == pytest.approx([(2 / 8) ** 2] * 4)  # all but 3 cells at each side of 8
     assert inner.loss.isna().all()
@@ -286,8 +286,8 @@ def test_measured_once_and_true_to_the_maps(study: Study, weights: Path, monkeyp
         both = rows.assign(whole=0.7 * rows[f"{kind} kept"] + 0.3 * rows[f"{kind} left"])
         both = both[both.variant.isin(("full", "neg_log"))].groupby("pair").whole
         assert ((both.max() - both.min()) < 0.02 * both.max()).all()
-    monkeypatch.setattr(selection, "_measured", None)
-    again = selection.measure(study, weights)
+    monkeypatch.setattr(query_selection, "_measured", None)
+    again = query_selection.measure(study, weights)
     assert again["variants"].equals(rows)
 
 
@@ -295,15 +295,15 @@ def test_other_weights_settings_or_data_are_measured_anew(
     study: Study, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     calls = []
-    monkeypatch.setattr(selection, "_measured", lambda *_: calls.append(1) or {"pairs": [], "variants": []})
-    selection.measure(study, weights)
-    selection.measure(study, weights)
+    monkeypatch.setattr(query_selection, "_measured", lambda *_: calls.append(1) or {"pairs": [], "variants": []})
+    query_selection.measure(study, weights)
+    query_selection.measure(study, weights)
     assert len(calls) == 1
     save_weights(tmp_path / "other.pth", random_encoder(18, 0.125, 1), input="lab")
-    selection.measure(study, tmp_path / "other.pth")
-    selection.measure(study, weights, most=3)
+    query_selection.measure(study, tmp_path / "other.pth")
+    query_selection.measure(study, weights, most=3)
     study.profile = replace(study.profile, temporal=replace(study.profile.temporal, radius_coarse=1))
-    selection.measure(study, weights)
+    query_selection.measure(study, weights)
     assert len(calls) == 4
 
 
@@ -313,10 +313,10 @@ def test_figures(study: Study, weights: Path):
     examples = viz_selection.examples(study, weights)
     assert len(examples) == 1  # one clip
     (example,) = examples
-    assert set(example.weights) == set(selection.NAMES)
+    assert set(example.weights) == set(query_selection.NAMES)
     sums = {title: float(row.sum()) for title, row in example.rows.items()}
     assert list(sums.values()) == pytest.approx([1, 1, 0.25, 1], abs=1e-5)
-    measured = {"step one": selection.measure(study, weights), "full": selection.measure(study, weights)}
+    measured = {"step one": query_selection.measure(study, weights), "full": query_selection.measure(study, weights)}
     figures = [viz_selection.maps_figure(examples), viz_selection.target_figure(example)]
     figures += [viz_selection.kept_figure(measured, 0.7)]
     names = ("agreement", "regions", "errors", "loss")
@@ -336,5 +336,5 @@ def test_what_is_left_out_goes_dark():
 
 def test_batches_are_whole(study: Study, weights: Path):
     assert study.profile.temporal.batch < BATCH
-    assert len(list(held_out.batches(study, weights, 3))) == 2
-    assert len(list(held_out.batches(study, weights, 1))) == 1
+    assert len(list(held_out_pairs.batches(study, weights, 3))) == 2
+    assert len(list(held_out_pairs.batches(study, weights, 1))) == 1

@@ -1,10 +1,10 @@
-"""Label propagation with many settings at once: those that see the same cells share one search for the most similar.
+"""Label propagation with many settings at once: settings that see the same cells share one search for the most similar.
 
-An affinity depends on features, not on labels. What a search found serves every setting that sees the same cells: each
-takes its own share of it, at its own temperature, and carries its own labels.
+An affinity depends on features, not on labels. Of what a search found, each setting takes its
+own share, at its own temperature, and carries its own labels.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -14,7 +14,7 @@ from stt_core.affinity import affinity, apply_affinity
 from stt_core.propagation import Context, Inference
 
 
-class _Shared(Context):
+class _SameFrames(Context):
     """A context of several settings with the same frames in it; the settings' labels lie one after the other in K."""
 
     def __init__(self, settings: Sequence[Inference], num_preceding: int) -> None:
@@ -76,7 +76,7 @@ def _within(index: Tensor, grid: tuple[int, int], radius: int, window: str) -> T
     return dy**2 + dx**2 < radius**2 if window == "circle" else (dy.abs() <= radius) & (dx.abs() <= radius)
 
 
-class Together:
+class SharedSearch:
     """`propagation.Context` for many settings at once.
 
     Memory: features of as many frames as the settings' `num_preceding`, each value counted once; labels of each setting.
@@ -97,7 +97,7 @@ class Together:
         groups: dict[tuple, list[Inference]] = {}
         for setting in dict.fromkeys(own):
             groups.setdefault((setting.num_preceding, setting.with_first), []).append(setting)
-        self._contexts = [_Shared(group, num_preceding) for (num_preceding, _), group in groups.items()]
+        self._contexts = [_SameFrames(group, num_preceding) for (num_preceding, _), group in groups.items()]
         place = {setting: (c, i) for c, group in enumerate(groups.values()) for i, setting in enumerate(group)}
         self._places = [place[setting] for setting in own]
 
@@ -110,22 +110,3 @@ class Together:
         """Labels (K, H, W) float32 of frame `t` >= 1 by every setting, in their order."""
         results = [context.propagate(t, features).chunk(len(context.members)) for context in self._contexts]
         return [results[c][i] for c, i in self._places]
-
-
-def propagate_many(
-    features: Iterable[Tensor], first_labels: Tensor, settings: Sequence[Inference], length: int | None = None
-) -> Iterator[list[Tensor]]:
-    """`propagation.propagate_frames` for many settings: a frame at a time, labels (K, H, W) float32 of each setting.
-
-    Args:
-        features: (C, H, W) float of any scale, one a frame.
-        first_labels: (K, H, W) label maps of frame 0.
-        settings, length: as for `Together`; their `resize` says nothing here.
-    """
-    together = Together(settings, length)
-    for t, frame in enumerate(features):
-        if t == 0:
-            together.put(t, frame, first_labels)
-            yield [first_labels.to(frame.device, torch.float32, copy=True) for _ in settings]
-        else:
-            yield together.propagate(t, frame)

@@ -18,18 +18,16 @@ from stt_core.color import LAB_SCALE, drop_channel, rgb_to_lab
 from stt_core.correlation import correlation
 from stt_core.encoder import STUDENT, Encoder
 from stt_core.errors import InputError
-from stt_core.files import read_json
-from stt_core.labels import one_hot
 from stt_core.losses import entropy_map
 from stt_core.pictures import read_image
 from stt_core.temporal import LEVELS, TemporalSettings
 from stt_core.training.decoding import VideoFrame
+from stt_study.analysis.retention import PURE, coverage, evenly
 from stt_study.benchmarks.labelled_videos import Sequence, read_sequence_mask
 from stt_study.study import Study
 
 SCORES = ("entropy", "neg_log")  # see `losses.entropy_map`
 REGIONS = ("background", "inside objects", "object borders", "uncovered background", "partly hidden objects")
-PURE = 0.9  # a cell that its commonest id covers less lies on a border
 UNCOVERED = 0.25  # of a cell: by so much its background grew since the earlier frame
 BATCH = 8  # pairs at most
 
@@ -56,12 +54,9 @@ class HeldOut:
 
     def labels(self, cells: int) -> tuple[Tensor, Tensor]:
         """(K + 1, cells, cells) of the earlier and of the later frame: what share of a cell every id covers."""
-        ids = [read_sequence_mask(self.sequence, i) for i in (self.t - 1, self.t)]
-        ids = [np.where(i == 255, 0, i) for i in ids]  # void
-        count = int(max(i.max() for i in ids))
-        maps = torch.stack([one_hot(i, count) for i in ids])  # (2, K + 1, H, W)
-        earlier, later = F.interpolate(maps, size=(cells, cells), mode="area")
-        return earlier, later
+        earlier, later = (read_sequence_mask(self.sequence, i) for i in (self.t - 1, self.t))
+        count = int(max(ids[ids < 255].max(initial=0) for ids in (earlier, later)))
+        return coverage(earlier, (cells, cells), count), coverage(later, (cells, cells), count)
 
 
 def held_out(study: Study, most: int) -> list[HeldOut]:
@@ -73,28 +68,22 @@ def held_out(study: Study, most: int) -> list[HeldOut]:
     Raises:
         InputError: neither list is there.
     """
-    root = study.folder("davis")
-    sequences = study.sequences("davis", split_of(study))
-    events = read_json(root / "events.json") if (root / "events.json").is_file() else None
+    sequences, events = study.sequences("davis", split_of(study)), study.events("davis")
     pairs = []
     for sequence in sequences:
-        listed = None if events is None else events.get(sequence.name, {}).get("occlusions", {})
+        listed = None if not events else events.get(sequence.name, {}).get("occlusions", {})
         for t in range(1, len(sequence.frames)):
             stem = sequence.frames[t].stem
             hidden = None if listed is None else tuple(int(i) for i, stems in listed.items() if stem in stems)
             pairs.append(HeldOut(sequence, t, hidden))
-    chosen = np.unique(np.linspace(0, len(pairs) - 1, min(most, len(pairs))).round().astype(int))
-    return [pairs[i] for i in np.random.default_rng(0).permutation(chosen)]
+    return [pairs[i] for i in np.random.default_rng(0).permutation(evenly(range(len(pairs)), most))]
 
 
 def split_of(study: Study) -> str:
     """The list that the pairs come from: "train", the validation clips of the shipped world, or "val"."""
     videos = study.pairs(study.profile.temporal.size, cache=False).videos
-    trained = {
-        frames[0].path.stem if isinstance(frames[0], VideoFrame) else frames[0].parent.name
-        for frames in videos
-        if frames
-    }
+    first = [frames[0] for frames in videos if frames]
+    trained = {frame.path.stem if isinstance(frame, VideoFrame) else frame.parent.name for frame in first}
     try:
         names = {sequence.name for sequence in study.sequences("davis", "train")}
     except InputError:

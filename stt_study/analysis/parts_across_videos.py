@@ -1,7 +1,6 @@
 """Whether features tell which part of a creature they see: the most similar cells of other videos, and their parts."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import pandas as pd
 import torch
@@ -9,15 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stt_core.features import resized
-from stt_core.files import read_json, write_json
 from stt_core.pictures import read_image
-from stt_study.analysis.learned import identity, stored_at
+from stt_study.analysis.against_teacher import clip_rows, identity
 from stt_study.analysis.retention import PAIRS, chosen_clips, coverage, pair_times
 from stt_study.benchmarks import labelled_videos
 from stt_study.benchmarks.label_sources import label_source
-from stt_study.fingerprint import code_key, folder_fingerprint
+from stt_study.store import code_key, folder_fingerprint
 from stt_study.study import Study
-from stt_study.variants import title
 
 KINDS = ("all cells", "part cells")  # among which the most similar one is sought
 PART = 0.5  # a cell belongs to the part (0 is the background) that covers at least this much of it
@@ -37,8 +34,7 @@ class Cells:
 def part_cells(study: Study, weights: str, frames: int = PAIRS) -> list[Cells]:
     """The cells of the VIP task's clips as label propagation sees them, `frames` of each; mixed ones are left out."""
     found = []
-    opening = {"depth": study.profile.spatial.depth, "width": study.profile.spatial.width, "seed": study.seed}
-    source = label_source(weights, stride=study.profile.evaluation.stride, **opening)
+    source = label_source(weights, **study.opening)
     for sequence in chosen_clips(study, "vip"):
         some = []
         for t in pair_times(len(sequence.frames))[:frames]:
@@ -80,9 +76,8 @@ def part_record(i: int, cells: list[Cells]) -> dict[str, float]:
         counts = torch.bincount(other.parts, minlength=int(parts.max()) + 1)[parts[there]].double()  # (n,)
         for kind, index in nearest_cells(queries[there], other).items():
             found[kind].append((other.parts[index] == parts[there]).double())
-            found[f"chance, {kind}"].append(
-                counts / ((other.parts > 0).sum() if kind == KINDS[1] else len(other.parts))
-            )
+            among = (other.parts > 0).sum() if kind == KINDS[1] else len(other.parts)
+            found[f"chance, {kind}"].append(counts / among)
     return {kind: torch.cat(some).mean().item() if some else float("nan") for kind, some in found.items()}
 
 
@@ -96,19 +91,13 @@ def across_videos(study: Study, sources: dict[str, str]) -> pd.DataFrame:
         One row a variant and clip: "variant", "sequence", and the shares.
     """
     inference, rows = study.profile.evaluation.vip, []
-    common = [
-        study.profile.evaluation.stride,
-        asdict(inference),
-        folder_fingerprint(study.folder("vip")),
-        code_key(__name__),
-    ]
+    data = folder_fingerprint(study.folder("vip"))
+    common = [study.profile.evaluation.stride, asdict(inference), data, code_key(__name__)]
     for name, weights in sources.items():
 
-        def measure(out: Path, weights: str = weights) -> None:
+        def measure(weights: str = weights) -> dict:
             cells = part_cells(study, weights)
-            write_json(out, {own.sequence.name: part_record(i, cells) for i, own in enumerate(cells)})
+            return {own.sequence.name: part_record(i, cells) for i, own in enumerate(cells)}
 
-        path = stored_at(study, "vip", name, [identity(study, weights), *common])
-        stored = read_json(study.make(path, measure))
-        rows += [{"variant": title(name), "sequence": clip, **record} for clip, record in stored.items()]
+        rows += clip_rows(study, "vip", name, [identity(study, weights), *common], measure)
     return pd.DataFrame(rows)

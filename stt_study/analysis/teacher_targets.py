@@ -11,7 +11,7 @@ from stt_core.checkpoints import load_encoder
 from stt_core.color import drop_channel, normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation
 from stt_core.encoder import STANDARD, STUDENT
-from stt_study.analysis.held_out import BATCH, held_out
+from stt_study.analysis.held_out_pairs import BATCH, held_out
 from stt_study.study import Study
 
 
@@ -31,21 +31,21 @@ def targets(study: Study, students: dict[str, Path], most: int = 64) -> pd.DataF
     """
     temperature, size = study.profile.temporal.teacher_temperature, study.profile.temporal.size
     pairs = held_out(study, most)
-    batches = [torch.stack([pair.views(size) for pair in pairs[i : i + BATCH]]) for i in range(0, len(pairs), BATCH)]
+    views = torch.stack([pair.views(size) for pair in pairs])  # (P, 2, 3, H, W)
     teacher, colours = load_encoder(study.teacher, strides=STANDARD[0], pool=STANDARD[1])
     prepare = rgb_to_lab if colours == "lab" else normalize_rgb
-    taught = [correlation(*_res5(teacher, prepare(rgb)), temperature=temperature) for rgb in _frames(batches)]
+    taught = [correlation(*_res5(teacher, prepare(rgb)), temperature=temperature) for rgb in _frames(views)]
     rows = {"teacher": _row(taught, taught)}
     for name, path in students.items():
         student = load_encoder(path, strides=STUDENT[0], pool=STUDENT[1])[0].train()
-        seen = (drop_channel(rgb_to_lab(rgb), 1 + i % 2) for i, rgb in enumerate(_frames(batches)))
+        seen = (drop_channel(rgb_to_lab(rgb), 1 + i % 2) for i, rgb in enumerate(_frames(views)))
         rows[name] = _row([correlation(*_res5(student, lab)) for lab in seen], taught)
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _frames(batches: list[Tensor]) -> Iterator[Tensor]:
-    for views in batches:  # (B, 2, 3, H, W) -> (2 B, 3, H, W): all references, all queries
-        yield views.transpose(0, 1).flatten(0, 1).float() / 255
+def _frames(views: Tensor) -> Iterator[Tensor]:
+    for some in views.split(BATCH):  # (B, 2, 3, H, W) -> (2 B, 3, H, W): all references, all queries
+        yield some.transpose(0, 1).flatten(0, 1).float() / 255
 
 
 @torch.no_grad()

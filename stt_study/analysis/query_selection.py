@@ -15,11 +15,10 @@ from torch.nn import functional as F
 
 from stt_core.checkpoints import file_hash
 from stt_core.correlation import pool_correlation, window_mask
-from stt_core.files import read_json, write_json
 from stt_core.losses import SOFT_BORDER, LocalDistillation, local_distillation_loss, selection_mask, soft_weights
 from stt_core.temporal import LEVELS, TemporalSettings
-from stt_study.analysis.held_out import SCORES, batches, label_error, regions, split_of
-from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
+from stt_study.analysis.held_out_pairs import SCORES, batches, label_error, regions, split_of
+from stt_study.store import code_key, computed, folder_fingerprint
 from stt_study.study import Study
 from stt_study.variants import VARIANTS
 
@@ -76,7 +75,7 @@ def loss_figures(level: dict[str, Tensor], local: LocalDistillation, weights: Te
     """The loss of one pair, unweighted, and its gradient.
 
     Args:
-        level: of one pair, see `held_out.levels`.
+        level: of one pair, see `held_out_pairs.levels`.
         weights: (h, w), what `local` gives to the queries.
         radius: cells, of the coarse level's window.
 
@@ -91,15 +90,11 @@ def loss_figures(level: dict[str, Tensor], local: LocalDistillation, weights: Te
     # A softmax passes on c (g - sum c g): what is alike in a whole row has no effect.
     passed = level["coarse"] * (gradient - (level["coarse"] * gradient).sum(dim=2, keepdim=True))
     height, width = level["query"].shape[2:]
-    grid = 2 * height, 2 * width
-    target = pool_correlation(level["fine"], *grid, rows=local.target_rows)
-    rows = {
-        "floor": reachable(target, window_mask(height, width, radius)),
-        "matched": pool_correlation(level["fine"], *grid),
-    }
-    errors = {
-        name: _mean((row - target).square().mean(dim=2).flatten(), weights.flatten()) for name, row in rows.items()
-    }
+    matched = pool_correlation(level["fine"], 2 * height, 2 * width)
+    target = pool_correlation(level["fine"], 2 * height, 2 * width, rows=local.target_rows)
+    rows = {"floor": reachable(target, window_mask(height, width, radius)), "matched": matched}
+    squares = {name: (row - target).square().mean(dim=2).flatten() for name, row in rows.items()}
+    errors = {name: _mean(values, weights.flatten()) for name, values in squares.items()}
     figures = {"loss": loss.detach(), **errors, "gradient": gradient.norm(), "softmax": passed.norm()}
     return {name: float(value) for name, value in figures.items()} | {"logits": passed[0].detach()}
 
@@ -124,9 +119,9 @@ def measure(study: Study, weights: Path, most: int = 48) -> dict[str, pd.DataFra
         InputError: there are no such data, or a frame or mask is broken.
     """
     settings = study.profile.temporal
-    prints = [file_hash(weights), split_of(study), folder_fingerprint(study.folder("davis"))]
-    path = study.out / "selection" / f"{hash_of([asdict(settings), most, prints, code_key(__name__)])}.json"
-    stored = read_json(study.make(path, lambda out: write_json(out, _measured(study, weights, most))))
+    data = [split_of(study), folder_fingerprint(study.folder("davis"))]
+    key = [asdict(settings), most, file_hash(weights), data, code_key(__name__)]
+    stored = computed(study.out / "selection" / "selection", key, lambda: _measured(study, weights, most))
     return {name: pd.DataFrame(rows) for name, rows in stored.items()}
 
 
@@ -141,9 +136,8 @@ def _measured(study: Study, weights: Path, most: int) -> dict[str, list[dict]]:
         ranks |= {"entropy 10 %": low, "entropy 50 %": median, "entropy 90 %": high}
         ranks["certain"] = float((level["entropy"] < CERTAIN).float().mean())
         ranks["entropy with neg_log"] = rank_correlation(level["entropy"], level["neg_log"])
-        pairs.append(
-            {"pair": pair.name, **ranks, **{region: float(there.float().mean()) for region, there in where.items()}}
-        )
+        shares = {region: float(there.float().mean()) for region, there in where.items()}
+        pairs.append({"pair": pair.name, **ranks, **shares})
         chosen = {key: (local, selection_weights(level, local)[0]) for key, local in variants(settings).items()}
         if any(local.soft for local, _ in chosen.values()):
             chosen[INNER] = None, soft_weights(torch.ones_like(level["entropy"]))[0]

@@ -1,7 +1,6 @@
-"""Short hashes that say whether code, settings or data changed, so that only what is stale is made again."""
+"""The store: what is made is kept under a hash of all that it depends on (code, settings, data), and made once."""
 
 import ast
-import errno
 import hashlib
 import json
 import os
@@ -12,7 +11,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from stt_core.errors import InputError
+from stt_core.files import read_json, write_json
 
 PACKAGES = ("torch", "torchvision", "kornia", "numpy", "opencv-python-headless")
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,6 +22,29 @@ OURS = ("stt_core", "stt_study")
 SMALL = 64 * 1024  # bytes; below this a file's content counts, above it its time stamp
 MANY = 100_000  # files; in a folder of more (ImageNet) no content is read
 DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def made(place: Path, key: Any, build: Callable[[Path], Any], ending: str = ".json") -> Path:
+    """`<place>-<hash of key><ending>`, built if it is missing; two processes that want it build it once.
+
+    Args:
+        place: folder and name.
+        key: all that the file depends on, see `hash_of`.
+        build: called with the path, in a folder that exists. It must write the file last, and whole or not at all: what is
+            there counts as done.
+        ending: such as "/weights.pth" for a file in a folder of its own.
+    """
+    path = Path(f"{place}-{hash_of(key)}{ending}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.parent / f".{path.name}.lock"):
+        if not path.exists():
+            build(path)
+    return path
+
+
+def computed(place: Path, key: Any, compute: Callable[[], Any]) -> Any:
+    """What `compute` returns, kept as JSON; see `made`."""
+    return read_json(made(place, key, lambda path: write_json(path, compute())))
 
 
 def hash_of(value: Any) -> str:
@@ -102,47 +127,39 @@ def folder_fingerprint(path: str | Path) -> str:
 
     A larger file counts with its modification time instead of its content, and so does every file of a folder of more
     than `MANY`, so that a data set of any size takes seconds. Hidden files and folders don't count. A missing folder has a
-    fingerprint, too: an empty one's. Links are followed, but not into a folder that they lie in; of a link to nothing, and of
-    what is neither file nor folder, the name counts.
+    fingerprint, too: an empty one's. Links are followed, once to each folder; of a link to nothing, and of what is neither
+    file nor folder, the name counts.
     """
-    root = str(path)
-    digest = hashlib.sha256()
-    files = sorted(_files(root), key=lambda item: item[0])
+    digest, root = hashlib.sha256(), str(Path(path))
+    files = sorted(_files(root))
     small = SMALL if len(files) <= MANY else 0
-    for relative, entry in files:
-        if not _is(entry.is_file):
+    for file in files:
+        relative = file[len(root) + 1 :]
+        if not os.path.isfile(file):
             digest.update(f"{relative}\0link\0".encode(errors="surrogateescape"))
             continue
-        status = entry.stat()
+        status = os.stat(file)
         digest.update(f"{relative}\0{status.st_size}\0".encode(errors="surrogateescape"))
         if status.st_size < small:
-            with open(entry.path, "rb", buffering=0) as stream:
+            with open(file, "rb", buffering=0) as stream:
                 digest.update(stream.read())
         else:
             digest.update(str(status.st_mtime_ns).encode())
     return digest.hexdigest()[:16]
 
 
-def _files(folder: str, prefix: str = "", above: frozenset[str] = frozenset()) -> Iterator[tuple[str, os.DirEntry]]:
-    """(Path relative to the first folder, entry) of every file below `folder`; `above`: real paths of those it lies in."""
-    if not os.path.isdir(folder):
-        return
-    above |= {os.path.realpath(folder)}
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if not _is(entry.is_dir):
-                yield f"{prefix}{entry.name}", entry
-            elif not (entry.is_symlink() and os.path.realpath(entry.path) in above):
-                yield from _files(entry.path, f"{prefix}{entry.name}/", above)
+def _files(root: str) -> Iterator[str]:
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise error
 
-
-def _is(kind: Callable[[], bool]) -> bool:
-    """What `os.DirEntry.is_dir` or `.is_file` says; links that lead to themselves are neither."""
-    try:
-        return kind()
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        return False
+    walked = {os.path.realpath(root)}
+    for folder, below, names in os.walk(root, onerror=refuse, followlinks=True):
+        yield from (f"{folder}/{name}" for name in names if not name.startswith("."))
+        shown = sorted(name for name in below if not name.startswith("."))
+        below.clear()
+        for name in shown:
+            real = os.path.realpath(f"{folder}/{name}")
+            if real not in walked:
+                walked.add(real)
+                below.append(name)

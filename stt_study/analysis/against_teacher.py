@@ -1,9 +1,8 @@
-"""`retention`'s measures over the labelled test clips, stored and as tables."""
+"""How near students are to the teacher: `retention`'s measures over the labelled test clips, stored and as tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,6 @@ from tqdm import tqdm
 from stt_core.checkpoints import file_hash
 from stt_core.correlation import correlation
 from stt_core.encoder import STANDARD
-from stt_core.files import read_json, write_json
 from stt_core.losses import entropy_map, global_distillation_loss
 from stt_core.propagation import Inference
 from stt_core.temporal import TemporalSettings
@@ -22,20 +20,15 @@ from stt_study.analysis import retention
 from stt_study.analysis.retention import Look, chosen_clips, coverage, looks, pair_times
 from stt_study.benchmarks import labelled_videos
 from stt_study.bootstrap import bootstrap_interval, summary, verdict
-from stt_study.fingerprint import code_key, folder_fingerprint, hash_of
+from stt_study.store import code_key, computed, folder_fingerprint
 from stt_study.study import Study
 from stt_study.variants import title
 
 NAMES = ("random", "step_one", "step_two", "neither", "no_global", "no_local", "full")
 NEAREST = {"res5": 5, "res4": 10}  # k; at most a third of the map
-SURE = 0.9  # a cell that its commonest id covers less lies on a border
 AGAINST_TEACHER = {"overlap res5": 1, "overlap res4": 1, "CKA res5": 1, "CKA res4": 1, "loss": -1}  # -1: less is nearer
-CHANCE = {"overlap res5": "chance res5", "overlap res4": "chance res4", "loss": "flat loss"} | {
-    "mass": "area",
-    "top-k mass": "area",
-    "all cells": "chance, all cells",
-    "part cells": "chance, part cells",
-}
+CHANCE = {"overlap res5": "chance res5", "overlap res4": "chance res4", "loss": "flat loss", "mass": "area"}
+CHANCE |= {"top-k mass": "area", "all cells": "chance, all cells", "part cells": "chance, part cells"}
 """Measure -> the column that says what it is by chance."""
 
 
@@ -107,7 +100,7 @@ def _entropies(
     entropy = entropy_map(*maps, training.radius_coarse)[0]
     share, owner = coverage(labelled_videos.read_sequence_mask(sequence, t), entropy.shape).max(dim=0)
     ids = [int(k) for k, stems in (hidden or {}).items() if sequence.frames[t].stem in stems]
-    sure = share >= SURE
+    sure = share >= retention.PURE
     regions = {"background": sure & (owner == 0), "objects": sure & (owner > 0), "borders": ~sure}
     regions["hidden"] = torch.isin(owner, torch.tensor(ids, dtype=owner.dtype))
     return {f"entropy {region}": entropy[where].mean().item() for region, where in regions.items()}
@@ -126,20 +119,18 @@ def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") 
     root, teaching, rows = study.folder(task), str(study.teacher), []
     seen = [training.size, training.radius_coarse, training.teacher_temperature, asdict(inference)]
     common = [seen, study.profile.evaluation.stride, file_hash(teaching), folder_fingerprint(root), code_key(__name__)]
-    events = read_json(root / "events.json") if (root / "events.json").is_file() else {}
+    events = study.events(task)
     teacher = cache(lambda: looks(study, teaching, task, STANDARD))  # opened once, and only if anything is missing
     for name, weights in sources.items():
 
-        def measure(out: Path, name: str = name, weights: str = weights) -> None:
+        def measure(name: str = name, weights: str = weights) -> dict:
             student, found = looks(study, weights, task), {}
             for clip in tqdm(chosen_clips(study, task), desc=f"retention {name}", disable=None):
                 hidden = events.get(clip.name, {}).get("occlusions")
                 found[clip.name] = clip_record(clip, teacher(), student, training, inference, hidden)
-            write_json(out, found)
+            return found
 
-        path = stored_at(study, task, name, [identity(study, weights), *common])
-        stored = read_json(study.make(path, measure))
-        rows += [{"variant": title(name), "sequence": clip, **record} for clip, record in stored.items()]
+        rows += clip_rows(study, task, name, [identity(study, weights), *common], measure)
     return pd.DataFrame(rows)
 
 
@@ -149,9 +140,10 @@ def identity(study: Study, weights: str) -> str:
     return f"random-{spatial.depth}-{spatial.width:g}-{study.seed}" if weights == "random" else file_hash(weights)
 
 
-def stored_at(study: Study, task: str, name: str, key: list) -> Path:
-    """Where what was measured of a variant lies."""
-    return study.out / "retention" / f"{task}-{name}-seed{study.seed}-{hash_of(key)}.json"
+def clip_rows(study: Study, task: str, name: str, key: list, measure: Callable[[], dict[str, dict]]) -> list[dict]:
+    """A variant's measures, clip -> measures, taken where missing: one row a clip."""
+    stored = computed(study.out / "retention" / f"{task}-{name}-seed{study.seed}", key, measure)
+    return [{"variant": title(name), "sequence": clip, **record} for clip, record in stored.items()]
 
 
 def summaries(table: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
@@ -184,19 +176,19 @@ def as_table(summary_rows: pd.DataFrame, digits: dict[str, int] | int = 2) -> pd
     Chance is the mean over the variants where it depends on them.
     """
 
+    def number(measure: str, value: float) -> str:
+        places = digits if isinstance(digits, int) else digits.get(measure, 2)
+        return "" if np.isnan(value) else f"{value:.{places}f}"
+
     def shown(row: pd.Series) -> str:
-        n = digits if isinstance(digits, int) else digits.get(row.measure, 2)
-        if np.isnan(row["mean"]):
-            return ""
-        bounds = "" if np.isnan(row.low) else f" [{row.low:.{n}f}, {row.high:.{n}f}]"
-        return f"{row['mean']:.{n}f}{bounds}"
+        mean, low, high = (number(row.measure, value) for value in (row["mean"], row.low, row.high))
+        return f"{mean} [{low}, {high}]" if mean and low else mean
 
     text = summary_rows.assign(text=summary_rows.apply(shown, axis=1))
     wide = text.pivot(index="variant", columns="measure", values="text")
     wide = wide.loc[list(dict.fromkeys(text.variant)), list(dict.fromkeys(text.measure))]
     chance = text.groupby("measure").chance.mean()
-    places = {m: digits if isinstance(digits, int) else digits.get(m, 2) for m in wide}
-    wide.loc["by chance"] = ["" if np.isnan(chance[m]) else f"{chance[m]:.{places[m]}f}" for m in wide]
+    wide.loc["by chance"] = [number(measure, chance[measure]) for measure in wide]
     return wide.rename_axis(index=None, columns=None)
 
 
