@@ -20,7 +20,7 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_study.figures import ideas as viz_ideas
+from stt_study.figures import method
 from stt_study.figures.page import Page
 from stt_study.results import tables
 
@@ -31,7 +31,7 @@ sources = {name: study.source(name) for name in names}
 
 # %% tags=["hide-input"]
 page.show(
-    viz_ideas.propagation_figure(study, sources["full"]),
+    method.propagation_figure(study, sources["full"]),
     "Label propagation of one cell, with the features of the full method. The dot asks; within its window (dashed) the most similar cells of earlier frames vote, each ring as large as its vote; right, the labels of all cells. Of the earlier frames the given one and those with most votes are shown.",
     alt="Video frames with coloured labels and rings on the cells that vote for one cell of a later frame.",
     files=[sources["full"]],

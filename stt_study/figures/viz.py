@@ -27,7 +27,8 @@ BLUE, ORANGE, GREEN, RED = PALETTE[:4]
 def style() -> None:
     """One look for every figure: colour-blind-safe, on white so that it reads in a dark theme too; tables show texts whole."""
     sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE_NAME)
-    plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight", "image.interpolation": "nearest"})
+    plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight"})
+    plt.rcParams.update({"image.interpolation": "nearest", "image.cmap": "viridis"})
     pd.set_option("display.max_colwidth", None)
 
 
