@@ -197,7 +197,7 @@ def test_a_lost_track_has_a_value_of_its_own(study: Study, features: dict, monke
 
 
 def test_few_points_of_a_large_grid() -> None:
-    assert points_of((40, 40)) == Points((40, 40), tuple(range(40)), tuple(range(40)))
+    assert points_of((40, 40)) == Points((40, 40), (*range(40),), (*range(40),))
     large = points_of((60, 107))  # DAVIS at 480p, stride 8
     assert len(large.cells) <= 1600
     for cells, length in ((large.rows, 60), (large.columns, 107)):
@@ -262,10 +262,10 @@ def told(page, **wanted) -> dict:
     """What the status line says, once it says all that is wanted."""
     for _ in range(100):
         if match := BEST.fullmatch(page.inner_text("#explorer-status")):
-            x, y, frame, variant, track_x, track_y, best_x, best_y, percent = match.groups()
-            said = {"point": (int(x), int(y)), "frame": int(frame), "variant": variant, "percent": float(percent)}
-            said |= {"track": (int(track_x), int(track_y)), "best": (int(best_x), int(best_y))}
-            if all(said[name] == value for name, value in wanted.items()):
+            x, y, frame, *track, best_x, best_y = map(int, match.group(1, 2, 3, 5, 6, 7, 8))
+            said = {"point": (x, y), "frame": frame, "variant": match[4], "percent": float(match[9])}
+            said |= {"track": tuple(track), "best": (best_x, best_y)}
+            if said.items() >= wanted.items():
                 return said
         page.wait_for_timeout(50)
     raise AssertionError(f"{page.inner_text('#explorer-status')} is not {wanted}")
