@@ -21,21 +21,18 @@ runs = ""
 import pandas as pd
 
 from stt_study.benchmarks.registry import TASKS
-from stt_study.figures import ideas as viz_ideas
-from stt_study.figures import viz
-from stt_study.figures.captions import show
+from stt_study.figures import method
+from stt_study.figures.page import Page
 from stt_study.results import tables
-from stt_study.study import Study
 
-viz.style()
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+page = Page(profile, settings, seed, data, runs)
+study = page.study
 names = ["random", "step_one", "step_two", "full"]
 sources = {name: study.source(name) for name in names}
 
 # %% tags=["hide-input"]
-show(
-    study,
-    viz_ideas.propagation_figure(study, sources["full"]),
+page.show(
+    method.propagation_figure(study, sources["full"]),
     "Label propagation of one cell, with the features of the full method. The dot asks; within its window (dashed) the most similar cells of earlier frames vote, each ring as large as its vote; right, the labels of all cells. Of the earlier frames the given one and those with most votes are shown.",
     alt="Video frames with coloured labels and rings on the cells that vote for one cell of a later frame.",
     files=[sources["full"]],
@@ -58,13 +55,10 @@ show(
 
 # %% tags=["hide-input"]
 results = study.results("davis", names)
-files = [result["path"] for result in results.values()]
-show(
-    study,
-    viz.score_over_time(tables.over_time(results), "J&F", by="variant"),
-    "How much of the objects is still right, frame by frame; shaded, 95 % of the mean over sequences. A steep start is wrong matching, a steady fall is drift.",
-    alt="One falling line for each kind of features: J&F over the frames since the given mask.",
-    files=files,
+page.over_time(
+    results,
+    "How much of the objects is still right, frame by frame; shaded, 95 % of the mean over sequences.",
+    "One falling line for each kind of features: J&F over the frames since the given mask.",
     name="fig-two-ways",
 )
 
@@ -73,13 +67,12 @@ show(
 
 # %% tags=["hide-input"]
 typical = tables.typical(results)
-sequence = next(s for s in study.sequences("davis") if s.name == typical)
-show(
-    study,
-    viz.strips(sequence, results),
+page.clip(
+    "davis",
+    typical,
+    results,
     f"Clip `{typical}` over time: the annotation, then what each kind of features made of the first mask. Look at where a label first leaves its object, and whether it bleeds over the edge (drift) or turns up elsewhere (a jump).",
     alt="Rows of six frames with coloured masks: the annotation, then one row for each kind of features.",
-    files=files,
     name="fig-typical",
 )
 
@@ -93,8 +86,7 @@ show(
 # %% tags=["hide-input"]
 measured = {task: study.results(task, names) for task in ("davis", "vip", "jhmdb") if study.has(task)}
 headlines = [tables.totals(found)[[TASKS[task].headline]] for task, found in measured.items()]
-show(
-    study,
+page.show(
     pd.concat(headlines, axis=1).round(1),
     "The same kinds of features by number: the headline figure of each task, in percent. Look whether every task puts them in the same order.",
     files=[result["path"] for found in measured.values() for result in found.values()],

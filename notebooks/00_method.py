@@ -20,15 +20,13 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from stt_study.figures import ideas as viz_ideas
-from stt_study.figures import viz
-from stt_study.figures.captions import show
-from stt_study.study import Study
+from stt_study.figures import method
+from stt_study.figures.page import Page
 
-viz.style()
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+page = Page(profile, settings, seed, data, runs)
+study = page.study
 full, no_global = study.weights("full"), study.weights("no_global")
-pair, level = viz_ideas.held_out_pair(study, full)
+pair, level = method.held_out_pair(study, full)
 
 # %% [markdown]
 # (step-one)=
@@ -63,9 +61,8 @@ pair, level = viz_ideas.held_out_pair(study, full)
 # the teacher.
 
 # %% tags=["hide-input"]
-show(
-    study,
-    viz_ideas.views_figure(study),
+page.show(
+    method.views_figure(study),
     "Two views of each image are the same to the loss, everything else is different: it must tell a creature by what survives cropping and recolouring.",
     alt="A row of training images, and below each two cut-outs with changed colours.",
     name="fig-views",
@@ -134,9 +131,8 @@ show(
 # ```
 
 # %% tags=["hide-input"]
-show(
-    study,
-    viz_ideas.reconstruction_figure(study, pair, level),
+page.show(
+    method.reconstruction_figure(study, pair, level),
     f"What reconstruction compares (held-out pair {pair.name}, the full method): the hidden channel, carried by the correlation, beside the truth. Coarse cells can't carry fine patterns; the fine level's errors show where the match itself is wrong.",
     alt="Six panels: two video frames, the hidden colour channel of the first, the channel as carried by two levels, and the true one.",
     files=[full],
@@ -200,9 +196,8 @@ show(
 # ```
 
 # %% tags=["hide-input"]
-show(
-    study,
-    viz_ideas.local_figure(study, pair, level),
+page.show(
+    method.local_figure(study, pair, level),
     "What local distillation compares: the entropy of every cell's matches, the share of cells that it selects (the others are dark), and for one of them (dot) the target that the fine level gives beside the coarse correlation that shall learn it.",
     alt="Five panels: a video frame, its entropy map, the selected cells, and two small maps of matching probability.",
     files=[full],
@@ -230,9 +225,8 @@ show(
 # ```
 
 # %% tags=["hide-input"]
-show(
-    study,
-    viz_ideas.global_figure(study, pair, {"without it": str(no_global), "full method": str(full)}),
+page.show(
+    method.global_figure(study, pair, {"without it": str(no_global), "full method": str(full)}),
     "What global distillation compares: all cells of the later frame (rows) with all cells of the earlier (columns), for the frozen teacher and for students trained without it and with it; the error is the mean squared difference to the teacher's, on this pair.",
     alt="Two video frames and three square matrices of matching probability.",
     files=[study.teacher, no_global, full],

@@ -21,42 +21,33 @@ import pandas as pd
 from skimage.data import stereo_motorcycle
 
 from stt_core.files import read_json
-from stt_core.labels import read_mask
 from stt_core.pictures import read_image
 from stt_core.training.images import Images
 from stt_core.training.pairs import FramePairs
+from stt_study.evenly import evenly
 from stt_study.figures import viz
-from stt_study.figures.captions import show
-from stt_study.study import Study
-from stt_study.video.drawing import blended
+from stt_study.figures.page import Page
 
-viz.style()
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+page = Page(profile, settings, seed, data, runs)
+study = page.study
 images = Images(study.folder("images"), load_size=160)
 pairs = FramePairs(study.folder("videos"), size=160, max_gap=study.profile.max_gap)
-tasks = [task for task in ("davis", "vip", "jhmdb", "real") if study.has(task)]
 counts = {"training images": len(images), "training videos": len(pairs.videos)}
 counts["training frames"] = sum(len(frames) for frames in pairs.videos)
-for task in tasks:
+for task in filter(study.has, ("davis", "vip", "jhmdb", "real")):
     sequences = study.sequences(task)
     counts[f"{task}: test sequences"] = len(sequences)
     counts[f"{task}: test frames"] = sum(len(sequence.frames) for sequence in sequences)
 print(study.relative(study.data))
-show(
-    study,
-    pd.Series(counts, name="count").to_frame(),
-    "How much this run learns from, and how much it is tested on.",
-)
+page.show(pd.Series(counts, name="count").to_frame(), "How much this run learns from, and how much it is tested on.")
 
 # %% [markdown]
 # ## Images for step one
 
 # %% tags=["hide-input"]
-chosen = np.linspace(0, len(images) - 1, 24).astype(int)
-sheet = [images[(0, int(i))].permute(1, 2, 0).numpy() for i in chosen]
-show(
-    study,
-    viz.image_grid([sheet[i : i + 8] for i in range(0, 24, 8)]),
+sheet = [images[(0, i)].permute(1, 2, 0).numpy() for i in evenly(24, len(images))]
+page.show(
+    viz.image_grid([sheet[i : i + 8] for i in range(0, len(sheet), 8)]),
     "Training images of step one, evenly chosen from the list. Each is its own class: the loss asks to tell every image from every other.",
     alt="A sheet of 24 small training images in three rows.",
     name="fig-images",
@@ -69,10 +60,8 @@ show(
 # cut alike), the earlier frame above the later one:
 
 # %% tags=["hide-input"]
-chosen = np.linspace(0, len(pairs) - 1, 8).astype(int)
-drawn = [pairs[(0, int(i))].permute(0, 2, 3, 1).numpy() for i in chosen]
-show(
-    study,
+drawn = [pairs[(0, i)].permute(0, 2, 3, 1).numpy() for i in evenly(8, len(pairs))]
+page.show(
     viz.image_grid([[pair[0] for pair in drawn], [pair[1] for pair in drawn]], ["reference", "query"]),
     "Training pairs of step two: the earlier frame above, the later one below. Look for what moved: the match of a cell lies some cells away.",
     alt="Eight pairs of video frames, the reference above its query.",
@@ -97,8 +86,7 @@ if broken:
             at = [frame.stem for frame in frames].index(broken[name][kind][0])
             rows.append([read_image(frame) for frame in frames[at - 2 : at + 2]])
             titles.append(f"{kind[:-1]} after the second")
-    show(
-        study,
+    page.show(
         viz.image_grid(rows, titles, width=7.0),
         "Four neighbouring frames around a cut and around a jump. After the second frame no match is to be found, or none nearby.",
         alt="Two rows of four frames; after the second frame of each the picture changes abruptly.",
@@ -108,76 +96,51 @@ if broken:
 else:
     print("nothing is recorded about cuts in these videos")
 
-
 # %% [markdown]
 # ## Labels for evaluation
 #
 # Objects, as DAVIS-2017 has them, over time:
 
+# %% tags=["hide-input"]
+page.clips(
+    "davis",
+    4,
+    "Object masks of four test sequences over time, a colour an object. Only the first frame's are given to a method.",
+    alt="Four rows of video frames with coloured object masks, six frames a row.",
+    name="fig-objects",
+)
 
 # %% tags=["hide-input"]
-def strip(sequence, count: int = 6) -> list[np.ndarray]:
-    times = np.linspace(0, len(sequence.frames) - 1, count).astype(int)
-    return [blended(read_image(sequence.frames[t]), read_mask(sequence.masks[t])) for t in times]
-
-
-if "davis" in tasks:
-    show(
-        study,
-        viz.image_grid([strip(sequence) for sequence in study.sequences("davis")[:4]]),
-        "Object masks of four test sequences over time, a colour an object. Only the first frame's are given to a method.",
-        alt="Four rows of video frames with coloured object masks, six frames a row.",
-        files=[study.folder("davis")],
-        name="fig-objects",
-    )
-
-# %% tags=["hide-input"]
-if "real" in tasks:
-    show(
-        study,
-        viz.image_grid([strip(sequence) for sequence in study.sequences("real")[:4]]),
-        "The same of real video, wherever a DAVIS folder is at hand.",
-        alt="Four rows of real video frames with coloured object masks, six frames a row.",
-        files=[study.folder("real")],
-    )
-else:
-    print("no real video at hand; data/README.md says how to get some")
+page.clips(
+    "real",
+    4,
+    "The same of real video, wherever a DAVIS folder is at hand.",
+    alt="Four rows of real video frames with coloured object masks, six frames a row.",
+)
 
 # %% [markdown]
 # Parts, in the classes of VIP:
 
 # %% tags=["hide-input"]
-if "vip" in tasks:
-    show(
-        study,
-        viz.image_grid([strip(sequence) for sequence in study.sequences("vip")[:3]]),
-        "Body parts of three test videos over time, a colour a class. Left and right are classes of their own.",
-        alt="Three rows of video frames with coloured body parts, six frames a row.",
-        files=[study.folder("vip")],
-        name="fig-parts",
-    )
-else:
-    print(f"no part data in {study.relative(study.data)}")
+page.clips(
+    "vip",
+    3,
+    "Body parts of three test videos over time, a colour a class. Left and right are classes of their own.",
+    alt="Three rows of video frames with coloured body parts, six frames a row.",
+    name="fig-parts",
+)
 
 # %% [markdown]
 # Joints, in the order of JHMDB:
 
 # %% tags=["hide-input"]
-if "jhmdb" in tasks:
-    rows = []
-    for clip in study.sequences("jhmdb")[:3]:
-        times = np.linspace(0, len(clip.frames) - 1, 6).astype(int)
-        rows.append([viz.with_joints(read_image(clip.frames[t]), clip.joints[t]) for t in times])
-    show(
-        study,
-        viz.image_grid(rows),
-        "Joints of three test clips over time. A joint keeps its colour.",
-        alt="Three rows of video frames with coloured dots at the joints, six frames a row.",
-        files=[study.folder("jhmdb")],
-        name="fig-joints",
-    )
-else:
-    print(f"no pose data in {study.relative(study.data)}")
+page.clips(
+    "jhmdb",
+    3,
+    "Joints of three test clips over time. A joint keeps its colour.",
+    alt="Three rows of video frames with coloured dots at the joints, six frames a row.",
+    name="fig-joints",
+)
 
 # %% [markdown]
 # ## One real pair that comes with a package
@@ -187,11 +150,9 @@ else:
 
 # %% tags=["hide-input"]
 left, right, disparity = stereo_motorcycle()
-pair = viz.image_grid([[left, right]], column_titles=["left", "right"], width=9.0)
 measured = np.isfinite(disparity)
-show(
-    study,
-    pair,
+page.show(
+    viz.image_grid([[left, right]], column_titles=["left", "right"], width=9.0),
     f"A real stereo pair. Its disparity is known at {measured.mean():.0%} of the pixels and is {disparity[measured].max():.0f} px at most.",
     alt="Two photographs of a motorcycle, taken side by side.",
     name="fig-stereo",

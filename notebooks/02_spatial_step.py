@@ -20,16 +20,12 @@ runs = ""
 from dataclasses import asdict
 
 import pandas as pd
-from skimage.data import stereo_motorcycle
 
-from stt_study.figures import viz
-from stt_study.figures.captions import show
-from stt_study.study import Study
+from stt_study.figures.page import Page
 
-viz.style()
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
-show(
-    study,
+page = Page(profile, settings, seed, data, runs)
+study = page.study
+page.show(
     pd.Series(asdict(study.profile.spatial), name="step one, this run").to_frame(),
     "Settings of step one. `size` and `load_size` are in pixels, `steps` and `warmup` in batches.",
 )
@@ -41,14 +37,11 @@ show(
 # share of queries whose own partner ranks above every key of the queue.
 
 # %% tags=["hide-input"]
-weights = study.spatial()
-metrics = pd.read_csv(weights.parent / "metrics.csv")
-show(
-    study,
-    viz.training_curves({"step one": metrics}, ["loss", "accuracy", "lr"]),
+page.training(
+    ["step_one"],
+    ["loss", "accuracy", "lr"],
     "Step one's training, running means: the loss, and the share of queries whose own partner ranks first. The keys it is told from get harder as they get better, so neither need move in one direction.",
     alt="Three curves over training steps: loss, accuracy and learning rate of step one.",
-    files=[weights.parent / "metrics.csv"],
     name="fig-spatial-training",
 )
 
@@ -57,8 +50,7 @@ show(
 # teacher, the frozen copy of the encoder above is the teacher.
 
 # %% tags=["hide-input"]
-teacher = study.teacher
-print(f"teacher: {study.relative(teacher)} ({study.profile.teacher} input)")
+print(f"teacher: {study.relative(study.teacher)} ({study.profile.teacher} input)")
 
 # %% [markdown]
 # ## A real check: matches on a stereo pair
@@ -69,17 +61,9 @@ print(f"teacher: {study.relative(teacher)} ({study.profile.teacher} input)")
 # random, translation-invariant descriptor of a patch.
 
 # %% tags=["hide-input"]
-sources = {"Lab image": "lab", "random weights": "random", "step one": weights}
-stereo = {name: study.stereo(source) for name, source in sources.items()}
-show(
-    study,
-    viz.stereo_figure(stereo_motorcycle()[0], {name: matches for name, (_, matches) in stereo.items()}),
-    "How far off each match is: dark is right, yellow is lost. Look at smooth panels and at the floor, where one cell looks like the next.",
-    alt="The left image of the stereo pair beside a map of matching errors for each kind of features.",
-    name="fig-spatial-stereo",
-)
-show(
-    study,
-    pd.DataFrame({name: scores for name, (scores, _) in stereo.items()}).T.round(3).astype({"cells": int}),
+page.stereo(
+    {"Lab image": "lab", "random weights": "random", "step one": "step_one"},
     "The same errors in numbers: the median, and the share of the cells whose match lands within so many pixels of the true place.",
+    "How far off each match is: dark is right, yellow is lost. Look at smooth panels and at the floor, where one cell looks like the next.",
+    name="fig-spatial-stereo",
 )

@@ -18,17 +18,13 @@ runs = ""
 from dataclasses import asdict
 
 import pandas as pd
-from skimage.data import stereo_motorcycle
 
-from stt_study.figures import viz
-from stt_study.figures.captions import show
+from stt_study.figures.page import Page
 from stt_study.results import report
-from stt_study.study import Study
 
-viz.style()
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
-show(
-    study,
+page = Page(profile, settings, seed, data, runs)
+study = page.study
+page.show(
     pd.json_normalize(asdict(study.settings("full"))).T.set_axis(["step two, this run"], axis="columns"),
     "Settings of step two, for the full method. `size` is in pixels, a radius in cells of its level; `local.…` are the choices of local distillation.",
 )
@@ -52,8 +48,7 @@ table = pd.DataFrame(
     }
 )
 print("carried over in this run" if study.profile.carry_weights else "this run keeps the weights of its settings")
-show(
-    study,
+page.show(
     table.map(lambda value: f"{value:.4g}" if pd.notna(value) else ""),
     "What was measured, all weights being 1, and what follows: the gradient of each term at both geometries, a distillation's ratio to the reconstruction, and the weight that keeps it here.",
 )
@@ -62,14 +57,11 @@ show(
 # ## Training
 
 # %% tags=["hide-input"]
-weights = study.weights("full")
-metrics = pd.read_csv(weights.parent / "metrics.csv")
-show(
-    study,
-    viz.training_curves({"full method": metrics}, ["fine", "coarse", "local", "global"]),
+page.training(
+    ["full"],
+    ["fine", "coarse", "local", "global"],
     "The four terms of step two, weights included, as running means. The distillations are added to the reconstruction, so look at how large each is beside it.",
     alt="Four curves over training steps: fine and coarse reconstruction, local and global distillation.",
-    files=[weights.parent / "metrics.csv"],
     name="fig-temporal-training",
 )
 
@@ -77,14 +69,11 @@ show(
 # The same from scratch, which has no step-one encoder and so no global distillation, with a learning rate of its own:
 
 # %% tags=["hide-input"]
-scratch = study.weights("step_two")
-curves = {"full method": metrics, "from scratch": pd.read_csv(scratch.parent / "metrics.csv")}
-show(
-    study,
-    viz.training_curves(curves, ["fine", "coarse", "local", "lr"]),
+page.training(
+    {"full method": "full", "from scratch": "step_two"},
+    ["fine", "coarse", "local", "lr"],
     "Step two after step one, and from random weights. A lower reconstruction error is not yet a better match: the tasks decide.",
     alt="Curves over training steps of the full method and of step two from scratch.",
-    files=[weights.parent / "metrics.csv", scratch.parent / "metrics.csv"],
 )
 
 # %% [markdown]
@@ -100,8 +89,7 @@ if rates.empty:
     print("not repeated in this run, whose profile lists no rates; to see it:")
     print('make notebook NB=03 ARGS="-p settings.rates [0.0003,0.001,0.003] -p settings.rate_steps 300"')
 else:
-    show(
-        study,
+    page.show(
         rates.round(2),
         "J&F-Mean on validation clips, in percent, after short trainings without distillation: one row a start, one column a learning rate, the profile's own marked.",
     )
@@ -110,22 +98,9 @@ else:
 # ## A real check: matches on a stereo pair
 
 # %% tags=["hide-input"]
-sources = {
-    "Lab image": "lab",
-    "random weights": "random",
-    "step one": study.spatial(),
-    "step two only": scratch,
-    "full method": weights,
-}
-stereo = {name: study.stereo(source) for name, source in sources.items()}
-show(
-    study,
-    viz.stereo_figure(stereo_motorcycle()[0], {name: matches for name, (_, matches) in stereo.items()}),
-    "How far off each match is, on a pair that no training saw: dark is right, yellow is lost.",
-    alt="The left image of the stereo pair beside a map of matching errors for each kind of features.",
-)
-show(
-    study,
-    pd.DataFrame({name: scores for name, (scores, _) in stereo.items()}).T.round(3).astype({"cells": int}),
+sources = {"Lab image": "lab", "random weights": "random", "step one": "step_one"}
+page.stereo(
+    sources | {"step two only": "step_two", "full method": "full"},
     "The same errors in numbers: the median, and the share of the cells whose match lands within so many pixels of the true place. Compare the full method with the step one that it starts from.",
+    "How far off each match is, on a pair that no training saw: dark is right, yellow is lost.",
 )

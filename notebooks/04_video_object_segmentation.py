@@ -13,14 +13,11 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-
-from stt_study.figures import viz
-from stt_study.figures.captions import show
+from stt_study.figures.page import Page
 from stt_study.results import tables
-from stt_study.study import Study
 
-viz.style()
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+page = Page(profile, settings, seed, data, runs)
+study = page.study
 names = ["copy", "flow", "lab", "random", "supervised", "step_one", "step_two", "full"]
 
 # %% [markdown]
@@ -32,22 +29,17 @@ names = ["copy", "flow", "lab", "random", "supervised", "step_one", "step_two", 
 
 # %% tags=["hide-input"]
 results = study.results("davis", names)
-files = [result["path"] for result in results.values()]
-show(
-    study,
-    tables.totals(results).round(1),
+page.totals(
+    results,
     "Every method under the measures of DAVIS, in percent, means over objects. Recall is the share of frames above one half; decay is what is lost from the first quarter of a sequence to the last, so less is better.",
-    files=files,
     name="tab-vos",
 )
 
 # %% tags=["hide-input"]
-show(
-    study,
-    viz.score_bars(tables.per_sequence(results), "J&F-Mean", by="variant", per="sequence"),
+page.bars(
+    results,
+    "sequence",
     "J&F-Mean of every method. A dot is a sequence: where dots spread far, a mean of few sequences says little.",
-    alt="One bar a method with its mean J&F, and a dot for each sequence.",
-    files=files,
     name="fig-davis",
 )
 
@@ -57,12 +49,10 @@ show(
 # Errors add up: a label that was carried wrongly is carried on. The curve shows how fast.
 
 # %% tags=["hide-input"]
-show(
-    study,
-    viz.score_over_time(tables.over_time(results), "J&F", by="variant"),
-    "J&F against the time since the given mask; shaded, 95 % of the mean over sequences. A steep start is wrong matching, a steady fall is drift.",
-    alt="One falling line a method: J&F over the frame number.",
-    files=files,
+page.over_time(
+    results,
+    "J&F against the time since the given mask; shaded, 95 % of the mean over sequences.",
+    "One falling line a method: J&F over the frame number.",
     name="fig-drift",
 )
 
@@ -77,11 +67,10 @@ show(
 real = study.results("real", names)
 for task, found in {"davis": results, "real": real}.items():
     if found:
-        show(
-            study,
+        page.show(
             tables.offsets(found).round(2),
             f"Mean of predicted minus true centre over scored frames and objects, on {study.data_name(task)}; a frame counts where both are there.",
-            files=[result["path"] for result in found.values()],
+            files=found,
         )
 
 # %% [markdown]
@@ -90,21 +79,12 @@ for task, found in {"davis": results, "real": real}.items():
 # Annotation and propagated masks over time, for the sequence on which the full method comes closest to its own mean.
 
 # %% tags=["hide-input"]
-scores = tables.per_sequence(results).query("variant == 'full method'").set_index("sequence")["J&F-Mean"]
-
-
-def strip(name: str, task: str = "davis"):
-    found = results if task == "davis" else real
-    return viz.strips(next(s for s in study.sequences(task) if s.name == name), found)
-
-
 typical = tables.typical({"full method": results["full method"]})
-show(
-    study,
-    strip(typical),
+page.clip(
+    "davis",
+    typical,
+    results,
     f"Sequence `{typical}`, on which the full method comes closest to its mean: the annotation above, what each method made of the first mask below.",
-    alt="Rows of six frames with coloured masks: the annotation, then one row a method.",
-    files=files,
     name="fig-strip",
 )
 
@@ -112,12 +92,11 @@ show(
 # And where the full method does worst:
 
 # %% tags=["hide-input"]
-show(
-    study,
-    strip(scores.idxmin()),
-    f"Sequence `{scores.idxmin()}`, the full method's worst. Look for the frame in which a label first jumps to a look-alike, or is lost behind something.",
-    alt="Rows of six frames with coloured masks: the annotation, then one row a method.",
-    files=files,
+page.clip(
+    "davis",
+    page.worst(results),
+    results,
+    f"Sequence `{page.worst(results)}`, the full method's worst. Look for the frame in which a label first jumps to a look-alike, or is lost behind something.",
     name="fig-failure",
 )
 
@@ -129,29 +108,21 @@ show(
 # other and not with published ones, which {numref}`tab-davis` has.
 
 # %% tags=["hide-input"]
-if real:
-    files = [result["path"] for result in real.values()]
-    show(
-        study,
-        tables.totals(real).round(1),
+if page.at_hand("real"):
+    page.totals(
+        real,
         "The same measures on real video, in percent. Look whether the order of the methods is that of the test clips above.",
-        files=files,
     )
-    show(
-        study,
-        viz.score_bars(tables.per_sequence(real), "J&F-Mean", by="variant", per="sequence"),
+    page.bars(
+        real,
+        "sequence",
         "J&F-Mean on real video of the weights that this run trained.",
-        alt="One bar a method with its mean J&F on real video, and a dot for each sequence.",
-        files=files,
         name="fig-real",
     )
-    worst = tables.per_sequence(real).query("variant == 'full method'").set_index("sequence")["J&F-Mean"].idxmin()
-    show(
-        study,
-        strip(worst, "real"),
-        f"Real video: sequence `{worst}`, the full method's worst. Look for what the shipped world has nothing like.",
+    page.clip(
+        "real",
+        page.worst(real),
+        real,
+        f"Real video: sequence `{page.worst(real)}`, the full method's worst. Look for what the shipped world has nothing like.",
         alt="Rows of six frames of real video with coloured masks: the annotation, then one row a method.",
-        files=files,
     )
-else:
-    print("no DAVIS folder at hand; data/README.md says how to get one")

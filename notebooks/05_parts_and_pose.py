@@ -13,18 +13,10 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from pathlib import Path
+from stt_study.figures.page import Page
 
-from IPython.display import Image
-
-from stt_study.benchmarks.registry import TASKS
-from stt_study.figures import viz
-from stt_study.figures.captions import show
-from stt_study.results import tables
-from stt_study.study import Study
-
-viz.style()
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+page = Page(profile, settings, seed, data, runs)
+study = page.study
 names = ["copy", "flow", "lab", "random", "supervised", "step_one", "step_two", "full"]
 
 # %% [markdown]
@@ -32,34 +24,26 @@ names = ["copy", "flow", "lab", "random", "supervised", "step_one", "step_two", 
 
 # %% tags=["hide-input"]
 parts = study.results("vip", names)
-if parts:
-    files = [result["path"] for result in parts.values()]
-    show(
-        study,
-        viz.score_bars(tables.per_sequence(parts), "mIoU", by="variant", per="video"),
+if page.at_hand("vip"):
+    page.bars(
+        parts,
+        "video",
         "mIoU of body parts. A dot is one video's mean over its classes, a bar the mean of the dots.",
-        alt="One bar a method with its mean mIoU, and a dot for each video.",
-        files=files,
         name="fig-vip",
     )
-    show(
-        study,
-        tables.totals(parts).round(1),
+    page.totals(
+        parts,
         "Body parts, mIoU in percent, counts pooled over all videos first, as the benchmark does.",
-        files=files,
         name="tab-parts",
     )
-    worst = tables.per_sequence(parts).query("variant == 'full method'").set_index("sequence")["mIoU"].idxmin()
-    show(
-        study,
-        viz.strips(next(s for s in study.sequences("vip") if s.name == worst), parts),
-        f"Video `{worst}`, on which the full method does worst. Small parts go first: look for hands, feet and the borders between clothes.",
+    page.clip(
+        "vip",
+        page.worst(parts),
+        parts,
+        f"Video `{page.worst(parts)}`, on which the full method does worst. Small parts go first: look for hands, feet and the borders between clothes.",
         alt="Rows of six frames with coloured body parts: the annotation, then one row a method.",
-        files=files,
         name="fig-parts-failure",
     )
-else:
-    print(f"no part data in {study.relative(study.data)}")
 
 # %% [markdown]
 # ## Pose
@@ -68,36 +52,19 @@ else:
 
 # %% tags=["hide-input"]
 pose = study.results("jhmdb", names)
-if pose:
-    files = [result["path"] for result in pose.values()]
-    show(
-        study,
-        viz.score_bars(tables.per_sequence(pose), "PCK@0.1", by="variant", per="clip"),
+if page.at_hand("jhmdb"):
+    page.bars(
+        pose,
+        "clip",
         "PCK@0.1 of joints: the share found within a tenth of the person's size. A dot is a clip, a bar the mean of the dots.",
-        alt="One bar a method with its mean PCK at 0.1, and a dot for each clip.",
-        files=files,
         name="fig-jhmdb",
     )
-    show(
-        study,
-        tables.totals(pose).round(1),
+    page.totals(
+        pose,
         "PCK of joints in percent, from the strictest tolerance to the loosest, with the given frame and without it.",
-        files=files,
         name="tab-pose",
     )
-else:
-    print(f"no pose data in {study.relative(study.data)}")
-
-
-# %% tags=["hide-input"]
-def show_first_overlay(result: dict) -> None:
-    path = Path(result["path"]).parent / "overlays" / f"{result['sequences'][0]['name'].replace('/', '--')}.png"
-    words = "Rings: the true joints; dots: those that the full method found, joined by its error. The first clip."
-    show(study, Image(path), words, alt="Frames of one clip with rings and dots at the joints.", files=[path])
-
-
-if pose:
-    show_first_overlay(pose["full method"])
+    page.joints(pose)
 
 # %% [markdown]
 # ## Animals
@@ -108,26 +75,11 @@ if pose:
 
 # %% tags=["hide-input"]
 animals = study.results("badja", names)
-if animals:
-    files = [result["path"] for result in animals.values()]
-    show(
-        study,
-        viz.score_bars(tables.per_sequence(animals), TASKS["badja"].headline, by="variant", per="sequence"),
-        "Joints of real animals. A dot is a sequence.",
-        alt="One bar a method with its mean share of joints found, and a dot for each sequence.",
-        files=files,
-        name="fig-badja",
-    )
-    show(
-        study,
-        tables.totals(animals).round(1),
+if page.at_hand("badja"):
+    page.bars(animals, "sequence", "Joints of real animals. A dot is a sequence.", name="fig-badja")
+    page.totals(
+        animals,
         "Share of the animals' joints that were found, in percent, by JHMDB's measure and by the authors' own.",
-        files=files,
     )
     print(*animals["full method"]["notes"], sep="\n")
-else:
-    print(f"no BADJA in {study.relative(study.data)}")
-
-# %% tags=["hide-input"]
-if animals:
-    show_first_overlay(animals["full method"])
+    page.joints(animals)

@@ -13,42 +13,33 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-import pandas as pd
 
 from stt_study.analysis import teacher_targets
-from stt_study.figures import viz
-from stt_study.figures.captions import show
-from stt_study.results import report, tables
-from stt_study.study import Study
+from stt_study.figures.page import Page
 from stt_study.variants import title
 
-viz.style()
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+page = Page(profile, settings, seed, data, runs)
+study = page.study
 names = ["no_global", "full"]
 
 # %% [markdown]
 # ## Training
 
 # %% tags=["hide-input"]
-runs_of = {title(name): study.weights(name).parent / "metrics.csv" for name in names}
-curves = {name: pd.read_csv(path) for name, path in runs_of.items()}
-show(
-    study,
-    viz.training_curves(curves, ["fine", "coarse", "local", "global"]),
+page.training(
+    names,
+    ["fine", "coarse", "local", "global"],
     "Training with and without global distillation. Compare the reconstruction, fine and coarse: the guard asks for something else beside it.",
-    alt="Curves of the losses over training steps, a line a way to train.",
-    files=runs_of.values(),
 )
 
 # %% [markdown]
 # ## On the tasks
 
 # %% tags=["hide-input"]
-show(study, report.data_names(study), "What each task is measured on.")
-show(
-    study,
-    report.grid_table(study, ["full", "no_global", "forget", "neither"]),
-    "The headline figure of each task in percent, one row a way to train: mean over seeds ± their standard deviation, where there are several. Those marked as reference are not this run's.",
+page.data()
+page.grid(
+    ["full", "no_global", "forget", "neither"],
+    "The headline figure of each task in percent, one row a variant: mean over seeds ± their standard deviation, where there are several. Those marked as reference are not this run's.",
 )
 
 # %% [markdown]
@@ -59,39 +50,21 @@ show(
 # whether this run measured both or, where it doesn't train one of them, the reference results are shown.
 #
 # Whether a difference is one of short training, a longer one tells: with `ARGS="-p settings.temporal.steps 1500"` the command above trains this
-# page's ways so many steps.
+# page's variants so many steps.
 
 # %% tags=["hide-input"]
-differences = report.differences(study, "full", ["no_global", "forget", "neither"])
-show(
-    study,
-    report.differences_table(differences),
+page.differences(
+    "full",
+    ["no_global", "forget", "neither"],
     "The full method minus each of the others, with 95 % intervals in brackets.",
-    files=differences.files.explode(),
-)
-
-# %% tags=["hide-input"]
-show(
-    study,
-    viz.interval_figure(differences),
-    "The differences of the table. An interval that holds zero decides nothing; filled, this run's results, hollow, the reference's.",
-    alt="Differences in points with their intervals, one line a comparison and task, around a zero line.",
-    files=differences.files.explode(),
+    "The differences of the table.",
 )
 
 # %% [markdown]
 # ## Sequence by sequence
 
 # %% tags=["hide-input"]
-davis = study.results("davis", names)
-others = [title(name) for name in names if name != "full"]
-show(
-    study,
-    viz.paired_differences(tables.per_sequence(davis), "J&F-Mean", title("full"), others),
-    "J&F-Mean of the full method minus the other, sequence by sequence. Blue: the full method is better; dashed: the mean.",
-    alt="Horizontal bars to the right and left of zero, one a sequence.",
-    files=[result["path"] for result in davis.values()],
-)
+page.sequences(names[:-1])
 
 # %% [markdown]
 # ## What the teacher asks for
@@ -105,8 +78,7 @@ show(
 # %% tags=["hide-input"]
 students = {"start of step two": study.spatial(), **{title(name): study.weights(name) for name in names}}
 print(f"{(study.profile.temporal.size // 32) ** 2} cells a map")
-show(
-    study,
+page.show(
     teacher_targets.targets(study, students).round(3),
     "The correlation of the teacher and of each student, means over cells; all but the loss lie between 0 and 1. Look first at how often the teacher itself says *same place*.",
     files=[study.teacher, *students.values()],
@@ -116,10 +88,7 @@ show(
 # ## A real check: matches on a stereo pair
 
 # %% tags=["hide-input"]
-show(
-    study,
-    pd.DataFrame({title(name): study.stereo(study.source(name))[0] for name in names})
-    .T.round(3)
-    .astype({"cells": int}),
+page.stereo(
+    names,
     "Errors of the stereo pair's matches with and without global distillation: the median, and the share of the cells whose match lands within so many pixels of the true place.",
 )

@@ -2,7 +2,7 @@
 # # The released code and the text
 #
 # The local distillation of the paper's text and that of its released code are not the same loss. They differ in four
-# ways, none of which was studied before as far as we know:
+# points, none of which was studied before as far as we know:
 #
 # 1. **Target rows sum to 1/4.** Where the text pools the fine correlation, the code averages over the references of a
 #    cell instead of adding them up.
@@ -31,13 +31,10 @@ import pandas as pd
 
 from stt_study.analysis import held_out_pairs, query_selection
 from stt_study.figures import selection as viz_selection
-from stt_study.figures import viz
-from stt_study.figures.captions import show
-from stt_study.results import report
-from stt_study.study import Study
+from stt_study.figures.page import Page
 
-viz.style()
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+page = Page(profile, settings, seed, data, runs)
+study = page.study
 weights = {"step one": study.spatial(), "full method": study.weights("full")}
 measured = {name: query_selection.measure(study, path) for name, path in weights.items()}
 share, pairs = study.profile.temporal.local.share, len(measured["step one"]["pairs"])
@@ -52,8 +49,7 @@ print(f"{pairs} pairs of {study.relative(study.folder('davis'))}, list “{held_
 # control: every query alike, but for the border that soft weights leave out.
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     viz_selection.kept_figure(measured, share),
     "What share of the queries takes part (left), and where along the map each selection falls. The text keeps the same share everywhere; a ramp from left to right is the missing flatten.",
     alt="Bars of the share of queries kept by each variant, and curves of it over columns and rows of the map.",
@@ -64,8 +60,7 @@ show(
 # %% tags=["hide-input"]
 kept = pd.concat({name: tables["variants"] for name, tables in measured.items()}, names=["encoder"])
 kept["variant"] = kept.variant.map(viz_selection.label)
-show(
-    study,
+page.show(
     kept.groupby(["encoder", "variant"], sort=False).kept.agg(["mean", "std", "min", "max"]).round(3),
     "The same shares in numbers: mean, standard deviation, least and most over pairs. Where least and most are apart, the selection depends on the pair.",
     files=weights.values(),
@@ -80,8 +75,7 @@ show(
 
 # %% tags=["hide-input"]
 examples = viz_selection.examples(study, weights["full method"])
-show(
-    study,
+page.show(
     viz_selection.maps_figure(examples),
     "Pairs under the trained encoder. Above: frames, objects, both scores, and how far the copied colour is off. Below: what each variant selects; what is left out is dark.",
     alt="Rows of small maps: frames, score maps, and the selection of each variant over the later frame.",
@@ -97,8 +91,7 @@ show(
 # least that two of 70 % can have, where each leaves out only what the other takes.
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     viz_selection.agreement_figure(measured),
     "How far two selections are the same: intersection over union, mean over pairs. The first entry of a row tells how near a variant is to the text.",
     alt="Two square tables of numbers with shaded cells: the overlap between each two variants.",
@@ -129,8 +122,7 @@ ranks = {
     "certain": "share of queries below 0.01 nats",
 }
 columns = {name: tables["pairs"][list(ranks)].agg(["mean", "std"]).T for name, tables in measured.items()}
-show(
-    study,
+page.show(
     pd.concat(columns, axis=1).rename(index=ranks).round(3),
     "Rank correlations of the scores with each other and with both errors, then the spread of the entropy: mean and standard deviation over pairs. A score that tells which queries match badly rises with both errors.",
     files=weights.values(),
@@ -146,8 +138,7 @@ show(
 # regions may be another: compare them with *all but the border*, not with 1.
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     viz_selection.regions_figure(measured),
     "Where the selected queries lie. At 1 a region has its fair share; right of it the selection prefers it. Compare soft weights with the control of all but the border.",
     alt="Dots, one a variant and region, at the region's share of the selection over its share of the map.",
@@ -163,8 +154,7 @@ show(
 # the border*: what that alone does is no merit of a score.
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     viz_selection.errors_figure(measured),
     "Errors of what the coarse correlation copies, at selected (filled) and at left-out queries (hollow). A selection of queries that need help has its filled dot on the right.",
     alt="Pairs of a filled and a hollow dot joined by a line, one pair a variant.",
@@ -180,8 +170,7 @@ show(
 # Here is one uncertain query of the first example, over the earlier frame.
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     viz_selection.target_figure(examples[0]),
     "One uncertain query's row as a map over the earlier frame, all at one scale: what the coarse level says, both targets, and the nearest row that a softmax can reach.",
     alt="Four small maps of one query's weights over the earlier frame.",
@@ -197,8 +186,7 @@ show(
 # what reaches the features, over the text's. Right, whether it points where the text's does.
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     viz_selection.loss_figure(measured),
     "Left: the loss and the least that any coarse correlation could reach (black). Middle: how hard it pulls. Right: whether it pulls where the text's loss does.",
     alt="Three panels of horizontal bars, one bar a variant: loss, gradient norm, cosine with the text's gradient.",
@@ -216,8 +204,7 @@ figures = {
     "cosine": "cosine with the text's",
 }
 means = kept.groupby(["encoder", "variant"], sort=False)[list(figures)].mean().rename(columns=figures)
-show(
-    study,
+page.show(
     means.dropna().round(12).map("{:.3g}".format),
     "The loss in numbers, means over pairs: what it is, the least that is possible, and what is left of it once the coarse correlation is the pooled fine one; then norms of its gradient, and its direction.",
     files=weights.values(),
@@ -231,10 +218,9 @@ show(
 
 # %% tags=["hide-input"]
 names = ["quarter", "neg_log", "rows", "soft", "released", "released_soft"]
-show(study, report.data_names(study), "What each task is measured on.")
-show(
-    study,
-    report.grid_table(study, ["full", *names]),
+page.data()
+page.grid(
+    ["full", *names],
     "The headline figure of each task in percent, under the text's loss (full method) and under its variants: mean over seeds ± their standard deviation.",
 )
 
@@ -242,24 +228,10 @@ show(
 # The differences' intervals are bootstrapped over sequences and seeds ([](06_ablation_no_global.ipynb) says how).
 
 # %% tags=["hide-input"]
-differences = report.differences(study, "full", names)
-if len(differences):
-    show(
-        study,
-        report.differences_table(differences),
-        "The text's loss minus each variant of it, in points with 95 % intervals.",
-        files=differences.files.explode(),
-    )
-else:
-    print("no results: make ablations")
-
-# %% tags=["hide-input"]
-if len(differences):
-    show(
-        study,
-        viz.interval_figure(differences),
-        "The text's loss minus each variant of it. An interval that holds zero decides nothing; filled, this run's results, hollow, the reference's.",
-        alt="Differences in points with their intervals, one line a comparison and task, around a zero line.",
-        files=differences.files.explode(),
-        name="fig-released",
-    )
+page.differences(
+    "full",
+    names,
+    "The text's loss minus each variant of it, in points with 95 % intervals.",
+    "The text's loss minus each variant of it.",
+    name="fig-released",
+)

@@ -27,17 +27,15 @@ runs = ""
 import pandas as pd
 
 from stt_study.analysis import sensitivity
-from stt_study.figures import viz
-from stt_study.figures.captions import show
+from stt_study.analysis.sensitivity import SEARCHLESS
+from stt_study.figures.page import Page
 from stt_study.figures.sensitivity import sensitivity_figure
-from stt_study.study import Study
 
-viz.style()
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+page = Page(profile, settings, seed, data, runs)
+study = page.study
 split, clips = sensitivity.clips(study)
-print(
-    f"{len(clips)} clips of {study.relative(study.folder('davis'))}, list “{split}”: {', '.join(c.name for c in clips)}"
-)
+names = ", ".join(clip.name for clip in clips)
+print(f"{len(clips)} clips of {study.relative(study.folder('davis'))}, list “{split}”: {names}")
 print(f"the profile's settings: {study.profile.evaluation.davis}, stride {study.profile.evaluation.stride}")
 
 # %% [markdown]
@@ -47,8 +45,7 @@ print(f"the profile's settings: {study.profile.evaluation.davis}, stride {study.
 
 # %% tags=["hide-input"]
 full = sensitivity.sensitivity(study, "full")
-show(
-    study,
+page.show(
     sensitivity_figure(full),
     "J&F-Mean over the values of each setting, the others kept. Thick: the mean over objects; grey: single clips. The ring on the dotted line is the profile's own value.",
     alt="Small panels, one a setting of propagation, each with the mean J&F over its values and thin lines for single clips.",
@@ -59,8 +56,7 @@ show(
 # The best of several values gains something by chance alone, and the clips are few: a small gain is no reason to change a setting.
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     sensitivity.largest_changes(full).drop(columns="variant").set_index("axis").round(1),
     "How far each setting moves J&F-Mean, in points, the farthest first: the best of its values with the gain over the profile's own, and the worst with the loss, with 95 % bootstrap intervals over clips.",
     name="tab-sensitivity",
@@ -73,21 +69,16 @@ show(
 # These settings share one search, so they are cheap to compare: the full method, step one alone, and random weights.
 
 # %% tags=["hide-input"]
-some = [
-    full[full.axis.isin(sensitivity.SEARCHLESS)],
-    *(sensitivity.sensitivity(study, name, sensitivity.SEARCHLESS) for name in ("step_one", "random")),
-]
-together = pd.concat(some)
-show(
-    study,
+others = [sensitivity.sensitivity(study, name, SEARCHLESS) for name in ("step_one", "random")]
+together = pd.concat([full[full.axis.isin(SEARCHLESS)], *others])
+page.show(
     sensitivity_figure(together),
     "The same for three kinds of features. If the peaks lie at different values, one setting for all is unfair to some.",
     alt="Small panels, one a setting, each with a line of mean J&F for three kinds of features.",
 )
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     sensitivity.largest_changes(together).sort_values(["variant", "axis"]).set_index(["variant", "axis"]).round(1),
     "The same of the three, one row a kind of features and setting. Look whether the best value of a setting is the same for all.",
 )

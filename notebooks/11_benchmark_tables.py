@@ -18,15 +18,14 @@ runs = ""
 import pandas as pd
 
 from stt_study.figures import viz
-from stt_study.figures.captions import show
+from stt_study.figures.page import Page
 from stt_study.results import report, tables
-from stt_study.study import Study
 from stt_study.trainings import ROOT
 from stt_study.variants import HEADLINE, VARIANTS, title
 
 pd.set_option("display.max_rows", None)
-viz.style()
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+page = Page(profile, settings, seed, data, runs)
+study = page.study
 names = ["copy", "flow", "lab", "random", "supervised"]
 names += ["step_one", "step_two", "neither", "no_global", "no_local", "released", "full"]
 published = report.published()
@@ -49,8 +48,7 @@ def files(benchmark: str) -> list:
     return [ROOT / "book" / "published.csv", *ours[ours.benchmark == benchmark].file]
 
 
-show(
-    study,
+page.show(
     table("DAVIS-2017"),
     "Objects, the measures of DAVIS in percent, published figures first. Compare rows of the same data, backbone and stride.",
     files=files("DAVIS-2017"),
@@ -61,20 +59,14 @@ show(
 # ## VIP
 
 # %% tags=["hide-input"]
-show(
-    study,
-    table("VIP"),
-    "Body parts, mIoU in percent, published figures first.",
-    files=files("VIP"),
-    name="tab-vip",
-)
+words = "Body parts, mIoU in percent, published figures first."
+page.show(table("VIP"), words, files=files("VIP"), name="tab-vip")
 
 # %% [markdown]
 # ## JHMDB
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     table("JHMDB"),
     "Joints, share found in percent, published figures first. Sources differ in whether the given frame is scored.",
     files=files("JHMDB"),
@@ -87,11 +79,9 @@ show(
 # Nothing was published for this measure of these methods, so here are this run's figures alone.
 
 # %% tags=["hide-input"]
-if study.has("badja"):
+if page.at_hand("badja"):
     words = "Joints of real animals, share found in percent, by each method of this run."
-    show(study, table("BADJA"), words, files=files("BADJA")[1:])
-else:
-    print(f"no BADJA in {study.relative(study.data)}")
+    page.show(table("BADJA"), words, files=files("BADJA")[1:])
 
 # %% [markdown]
 # ## Tasks side by side
@@ -101,8 +91,7 @@ else:
 # with the other.
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     viz.methods_figure(published, ours),
     "Methods by their scores on two tasks at a time: parts over objects, joints over objects. A method above the others' trend is better on that task than its objects let expect.",
     alt="Two scatter plots with a labelled point for each method: published ones as circles, this run's as diamonds.",
@@ -118,12 +107,12 @@ show(
 # %% tags=["hide-input"]
 trained = study.results("davis", VARIANTS if study.profile.rows == "all" else HEADLINE)
 typical = tables.typical({title("full"): trained[title("full")]})
-show(
-    study,
-    viz.strips(next(s for s in study.sequences("davis") if s.name == typical), trained),
-    f"Sequence `{typical}` under every way to train: the annotation above, one row a way below. Look for outlines that melt and for labels that jump to a look-alike.",
-    alt="Rows of frames with coloured masks over time: the annotation, then one row a way to train.",
-    files=[result["path"] for result in trained.values()],
+page.clip(
+    "davis",
+    typical,
+    trained,
+    f"Sequence `{typical}` under every variant: the annotation above, one row a variant below. Look for outlines that melt and for labels that jump to a look-alike.",
+    alt="Rows of frames with coloured masks over time: the annotation, then one row a variant.",
     name="fig-every-variant",
 )
 
@@ -135,8 +124,7 @@ show(
 # radius of this profile: what moves here is the protocol, not the features. {numref}`tab-sensitivity` takes the settings one by one.
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     tables.as_text(report.protocols(study, "full")),
     "The full method under the settings of other methods, one row a protocol: what is set, and its J&F, J and F in percent.",
 )

@@ -7,7 +7,7 @@
 # alone: read such a verdict as one about these weights. Of many rows some are decided by chance.
 #
 # Beside this run stand the reference results, computed in the same way from `results/reference`: runs of the same profile and data, kept
-# in the repository, with more seeds and with the ways that this run doesn't train. Where a seed is in both, as seed 0 is in a default run, the two
+# in the repository, with more seeds and with the variants that this run doesn't train. Where a seed is in both, as seed 0 is in a default run, the two
 # columns are not independent. *paper* has its published figures, for its own data
 # ({numref}`tab-davis` to {numref}`tab-jhmdb` have more of them).
 #
@@ -26,23 +26,20 @@ runs = ""
 
 # %% tags=["hide-input"]
 from stt_study.figures import viz
-from stt_study.figures.captions import show
-from stt_study.results import comparison, report
+from stt_study.figures.page import Page
+from stt_study.results import comparison
 from stt_study.results.claims import ONE_MODEL, beside, claims
-from stt_study.study import Study
 
-viz.style()
-
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+page = Page(profile, settings, seed, data, runs)
+study = page.study
 table = claims(study)
-show(study, report.data_names(study), "What each task is measured on.")
+page.data()
 
 # %% [markdown]
 # ## The paper's claims
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     beside(table[~table.ours]),
     "The paper's claims, one row a claim and task: the paper's figures, then differences in points with 95 % intervals in brackets, and the verdicts of the rule.",
     files=table[~table.ours].files.explode(),
@@ -52,8 +49,7 @@ show(
 # %% tags=["hide-input"]
 shown = table.drop_duplicates(["claim", "task"]).rename(columns={"claim": "comparison"})  # this run's come first
 one_model = shown.comparison.str.startswith(ONE_MODEL)
-show(
-    study,
+page.show(
     viz.interval_figure(shown[~one_model]),
     "The claims, and this study's own comparisons, as differences in points with 95 % intervals. A claim holds where its interval lies right of zero. Filled: this run; hollow: the reference, for what this run doesn't train.",
     alt="One line a claim and task: the mean difference with its interval, around a zero line.",
@@ -67,8 +63,7 @@ show(
 # The same rule for what the paper doesn't claim in so many words.
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     beside(table[table.ours]),
     "Comparisons that this study adds, in the same columns; the paper has no figures for them.",
     files=table[table.ours].files.explode(),
@@ -76,8 +71,7 @@ show(
 )
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     viz.interval_figure(shown[one_model]),
     "One model, the same for all tasks, against what needs no training of this kind. Mind the other scale.",
     alt="One line a baseline and task: the full method's advantage in points with its interval.",
@@ -91,8 +85,7 @@ show(
 # %% tags=["hide-input"]
 provenance = comparison.reference_runs(study)
 if len(provenance):
-    show(
-        study,
+    page.show(
         provenance,
         "How the reference results were made: seeds, time of training, processor, version and commit.",
     )

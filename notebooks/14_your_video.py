@@ -27,23 +27,22 @@ resize = 0
 # %% tags=["hide-input"]
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 from IPython.display import Video
 
 from stt_core.labels import read_mask
 from stt_study.benchmarks.label_sources import dense_source
+from stt_study.evenly import evenly
 from stt_study.figures import viz
-from stt_study.figures.captions import show
+from stt_study.figures.page import Page
 from stt_study.store import hash_of
-from stt_study.study import Study
 from stt_study.trainings import ROOT
 from stt_study.video.follow import propagate_video, run_settings
 from stt_study.video.frames import open_video
 from stt_study.video.given import inner_points
 
-viz.style()
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+page = Page(profile, settings, seed, data, runs)
+study = page.study
 results = study.out / "own_video"
 if video:
     path, inference = ROOT / video, study.profile.evaluation.real
@@ -70,14 +69,13 @@ out = results / f"{clip.path.stem}-{key}"
 run = propagate_video(source, path, out, inference, **first)
 print(f"{run['frames']} frames of {clip.size[1]}x{clip.size[0]} px in {study.relative(out)}")
 sizes = {file.name: f"{file.stat().st_size / 1e3:.1f} kB" for file in sorted(out.glob("*.*"))}
-show(study, pd.Series(sizes, name="size").to_frame(), "The files of the result, and their sizes.")
+page.show(pd.Series(sizes, name="size").to_frame(), "The files of the result, and their sizes.")
 
 # %% tags=["hide-input"]
-numbers = np.linspace(0, run["frames"] - 1, min(6, run["frames"])).round().astype(int).tolist()
+numbers = evenly(6, run["frames"])
 film = out / "overlay.mp4"
 drawn = open_video(film).frames(skip=set(range(run["frames"])) - set(numbers))
-show(
-    study,
+page.show(
     viz.image_grid([[frame.image for frame in drawn]], column_titles=[f"frame {t}" for t in numbers]),
     "The labels of the first frame, carried through the video: objects as coloured areas, points as dots.",
     alt="Six frames of the video with the propagated objects and points.",
@@ -100,8 +98,7 @@ else:
 
 # %% tags=["hide-input"]
 if (out / "points.csv").exists():
-    show(
-        study,
+    page.show(
         viz.score_over_time(pd.read_csv(out / "points.csv"), "confidence", by="name"),
         "Confidence of each point. Look for sudden drops, not for the slow fall.",
         alt="One line a point: confidence over frames.",
@@ -111,8 +108,7 @@ if (out / "points.csv").exists():
 # %% tags=["hide-input"]
 if (out / "masks.csv").exists():
     objects = pd.read_csv(out / "masks.csv").astype({"object": str})
-    show(
-        study,
+    page.show(
         viz.score_over_time(objects, "confidence", by="object"),
         "Confidence of each object: the mean share of the vote in its cells.",
         alt="One line an object: confidence over frames.",

@@ -16,16 +16,11 @@ runs = ""
 # %% tags=["hide-input"]
 from stt_study.analysis import against_teacher, parts_across_videos
 from stt_study.figures import maps as viz_maps
-from stt_study.figures import viz
-from stt_study.figures.captions import show
-from stt_study.study import Study
-from stt_study.variants import title
+from stt_study.figures.page import Page
 
-viz.style()
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+page = Page(profile, settings, seed, data, runs)
+study = page.study
 sources = {name: study.source(name) for name in against_teacher.NAMES}
-for name, weights in sources.items():
-    print(f"{title(name)}: {weights if name == 'random' else study.relative(weights)}")
 
 # %% [markdown]
 # ## Is the teacher's structure retained?
@@ -51,8 +46,7 @@ for name, weights in sources.items():
 measured = against_teacher.against_teacher(study, sources)
 summaries = against_teacher.summaries(measured, list(against_teacher.AGAINST_TEACHER))
 print(f"{measured.sequence.nunique()} clips")
-show(
-    study,
+page.show(
     against_teacher.as_table(summaries, {"loss": 4}),
     "How much of the step-one encoder is left in each network, and what chance gives: means, with 95 % intervals over clips in brackets.",
     files=(w for w in sources.values() if w != "random"),
@@ -67,8 +61,7 @@ titles = {
     "CKA res4": "CKA, res4",
     "loss": "global loss (less is nearer)",
 }
-show(
-    study,
+page.show(
     viz_maps.measures_figure(summaries, titles),
     "How near each network is to the step-one encoder. Dot: mean over clips, line: 95 % interval, dashed: by chance. Compare the full method with the one without global distillation, and both with random weights.",
     alt="Panels of dots with intervals, one panel a measure, one dot a network.",
@@ -82,8 +75,7 @@ show(
 # trained quantity stayed. Nearer to the teacher isn't better in itself: whether it helps is measured with the tasks.
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     against_teacher.retained(study).round(4),
     "The full method minus the one without global distillation, with the bounds of the 95 % interval. The last column names the one that is nearer to the teacher, where the interval leaves zero out.",
     files=[sources["full"], sources["no_global"]],
@@ -94,24 +86,20 @@ show(
 # The same on real video, wherever a DAVIS folder is at hand.
 
 # %% tags=["hide-input"]
-if study.has("real"):
+if page.at_hand("real"):
     few = {name: sources[name] for name in ("random", "step_one", "no_global", "full")}
     real = against_teacher.against_teacher(study, few, "real")
     print(f"{real.sequence.nunique()} clips of real video")
-    show(
-        study,
+    page.show(
         against_teacher.as_table(against_teacher.summaries(real, list(against_teacher.AGAINST_TEACHER)), {"loss": 4}),
         "How much of the step-one encoder is left on real video, read in the same way.",
         files=(w for w in few.values() if w != "random"),
     )
-    show(
-        study,
+    page.show(
         against_teacher.retained(study, "real").round(4),
         "The test of the claim on real video, clip by clip.",
         files=[sources["full"], sources["no_global"]],
     )
-else:
-    print("no DAVIS folder at hand; data/README.md says how to get one")
 
 # %% [markdown]
 # ## Where is a point found again?
@@ -127,8 +115,7 @@ else:
 students = viz_maps.networks(study, sources)
 points = viz_maps.point_examples(study, students)
 if points:
-    show(
-        study,
+    page.show(
         viz_maps.point_figure(points),
         "Where a point of the first frame (first column) is found in a later one, per network. Look for one spot on the star; a second spot is a confusion.",
         alt="A grid of frames: the point, the later frame with the object outlined, and a heat map for each network.",
@@ -142,8 +129,7 @@ else:
 # an object covers.
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     against_teacher.as_table(against_teacher.summaries(measured, ["mass", "top-k mass"])),
     "Share of the heat inside the right object, of all of it (*mass*) and of the most similar cells' (*top-k mass*), over all clips and objects, with 95 % intervals over clips.",
 )
@@ -157,8 +143,7 @@ show(
 # flat ground, where one cell is like the next.
 
 # %% tags=["hide-input"]
-show(
-    study,
+page.show(
     viz_maps.entropy_figure(viz_maps.entropy_examples(study, students), study.profile.temporal.radius_coarse),
     "How uncertain each cell's match is. Look at outlines, at flat ground and at what comes into view.",
     alt="A grid of frames and entropy maps, one map a network.",
@@ -171,8 +156,7 @@ show(
 
 # %% tags=["hide-input"]
 entropies = [column for column in measured if column.startswith("entropy")]
-show(
-    study,
+page.show(
     against_teacher.as_table(against_teacher.summaries(measured, entropies)).drop(index="by chance"),
     "Mean entropy of a match in nats, by place, with 95 % intervals over clips. Compare the columns of a row, not the rows.",
 )
@@ -186,16 +170,13 @@ show(
 # background. Look whether patches share a part or only a colour. Left and right limbs are different parts.
 
 # %% tags=["hide-input"]
-if study.has("vip"):
+if page.at_hand("vip"):
     for figure in viz_maps.parts_figures(study, sources):
-        show(
-            study,
+        page.show(
             figure,
             "One cell, and the most similar cell of every other clip, most similar first. Blue: the same part; dashed orange: another.",
             alt="Rows of small patches, one row a network: the query's, then those of the cells most similar to it.",
         )
-else:
-    print("no parts at hand, so this section is left out")
 
 # %% [markdown]
 # Over all cells of all parts, against every other clip that has the part. By chance: a cell drawn by lot.
@@ -204,13 +185,11 @@ else:
 if study.has("vip"):
     parts = parts_across_videos.across_videos(study, sources)
     shares = against_teacher.summaries(parts, parts_across_videos.KINDS)
-    show(
-        study,
+    page.show(
         against_teacher.as_table(shares),
         "Share of cells whose most similar cell of another clip has the same part, among all its cells and among those of parts alone, with 95 % intervals over clips.",
     )
-    show(
-        study,
+    page.show(
         viz_maps.measures_figure(shares, {kind: f"same part, among {kind}" for kind in parts_across_videos.KINDS}),
         "How often the nearest cell in another video is of the same part; dashed: by chance.",
         alt="Panels of dots with intervals: the share of nearest cells that are of the same part, one dot a network.",

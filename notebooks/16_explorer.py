@@ -22,10 +22,10 @@ runs = ""
 from IPython.display import HTML
 
 from stt_study.figures import explorer
-from stt_study.figures.captions import show
-from stt_study.study import Study
+from stt_study.figures.page import Page
 
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+page = Page(profile, settings, seed, data, runs)
+study = page.study
 folder = study.out / "explorer"
 cost = explorer.write_explorer(study, folder)
 HTML(explorer.HTML.format(folder="../_static/explorer/", script="../_static/explorer.js"))
@@ -59,8 +59,7 @@ means = cost.groupby("variant", sort=False)[["cosine", "heat", "best cell"]].mea
 means["cosine difference"] = means.pop("cosine").round(4)
 means["heat elsewhere, %"] = (100 * means.pop("heat")).round(1)
 means["best cell kept, %"] = (100 * means.pop("best cell")).round().astype(int)
-show(
-    study,
+page.show(
     means.rename_axis(None),
     "What the packing costs, means over clips, points and later frames.",
 )

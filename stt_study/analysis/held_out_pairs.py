@@ -22,8 +22,9 @@ from stt_core.losses import entropy_map
 from stt_core.pictures import read_image
 from stt_core.temporal import LEVELS, TemporalSettings
 from stt_core.training.decoding import VideoFrame
-from stt_study.analysis.retention import PURE, coverage, evenly
+from stt_study.analysis.retention import PURE, coverage
 from stt_study.benchmarks.labelled_videos import Sequence, read_sequence_mask
+from stt_study.evenly import evenly
 from stt_study.study import Study
 
 SCORES = ("entropy", "neg_log")  # see `losses.entropy_map`
@@ -63,7 +64,7 @@ def held_out(study: Study, most: int) -> list[HeldOut]:
     """Pairs of neighbouring frames of the DAVIS task's "train" list, or of "val" where that is missing or trained on.
 
     Returns:
-        At most `most`, evenly spread over the clips and mixed, so that a batch has many clips in it.
+        At most `most` spread over the clips and mixed, so that a batch has many clips in it.
 
     Raises:
         InputError: neither list is there.

@@ -7,7 +7,6 @@ are used after training.
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,13 +20,13 @@ from stt_core.features import feature_source, resized
 from stt_core.labels import one_hot
 from stt_core.pictures import read_image
 from stt_study.benchmarks import labelled_videos
+from stt_study.evenly import evenly
 from stt_study.study import Study
 
 MOST = 12  # clips
 PAIRS = 2  # of neighbouring frames, a clip
 PURE = 0.9  # a cell that its commonest id covers less lies on a border
 KEPT = 64  # frames whose maps are kept, so that the teacher's serve all students
-T = TypeVar("T")
 Look = Callable[[Path], dict[str, Tensor]]
 
 
@@ -159,11 +158,6 @@ def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], st
 def chosen_clips(study: Study, task: str) -> list[labelled_videos.Sequence]:
     """Up to `MOST` labelled test sequences of "davis", "real" or "vip", evenly spread over the list."""
     return evenly(study.sequences(task), MOST)
-
-
-def evenly(items: Sequence[T], most: int) -> list[T]:
-    """At most so many of the items, evenly spread, the first and the last among them."""
-    return [items[i] for i in np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)]
 
 
 def pair_times(length: int) -> list[int]:

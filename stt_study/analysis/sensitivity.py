@@ -17,7 +17,7 @@ from stt_core.features import feature_source, resized
 from stt_core.pictures import read_image
 from stt_core.propagation import Inference
 from stt_study.analysis.held_out_pairs import split_of
-from stt_study.analysis.retention import evenly, opened
+from stt_study.analysis.retention import opened
 from stt_study.analysis.shared_search import SharedSearch
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.bootstrap import bootstrap_interval
@@ -171,13 +171,13 @@ def scores(
 
 
 def clips(study: Study) -> tuple[str, list[Sequence]]:
-    """The list that settings are looked at on (see `held_out_pairs.split_of`), and up to `MOST` of its sequences, evenly chosen.
+    """The list that settings are looked at on (see `held_out_pairs.split_of`), and up to `MOST` of its sequences chosen.
 
     Raises:
         InputError: there are no such sequences.
     """
     split = split_of(study)
-    return split, evenly(study.sequences("davis", split), MOST)
+    return split(study.sequences("davis", split), MOST)
 
 
 def sensitivity(study: Study, name: str, axes: Sequence[str] | None = None) -> pd.DataFrame:

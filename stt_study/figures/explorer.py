@@ -27,6 +27,8 @@ from stt_core.pictures import read_image
 from stt_core.propagation import Inference, propagate_frames
 from stt_study.analysis.retention import central_pixel
 from stt_study.benchmarks import labelled_videos
+from stt_study.evenly import evenly
+from stt_study.figures.viz import object_ids
 from stt_study.study import Study
 from stt_study.variants import title
 
@@ -70,11 +72,6 @@ def points_of(grid: Sequence[int]) -> Points:
     """Every cell of a grid (h, w), or of every n-th row and column where these would be more than `POINTS`."""
     step = int(np.ceil(np.sqrt(grid[0] * grid[1] / POINTS)))
     return Points(tuple(grid), *(tuple(range((step - 1) // 2, length, step)) for length in grid))
-
-
-def evenly(count: int, length: int) -> list[int]:
-    """`count` numbers spread over 0 … `length` - 1, both ends among them; all where there are no more."""
-    return np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(int)).tolist()
 
 
 def followed(
@@ -182,12 +179,13 @@ def seen_by(
     features, tracks = followed(source, frames, shown, points, inference)
     short, scale = reduced(features)
     highest = [(values / inference.temperature).softmax(1).max(1) for values in cosines(features, points)]
+    share, best = (torch.stack(found).numpy() for found in zip(*highest, strict=True))
     content = {
         "scale": scale,
         "features": packed(short),
         "tracks": packed(np.where(tracks < 0, LOST, (tracks * TENTHS).round()).astype("<u2")),
-        "best": packed(torch.stack([best for _, best in highest]).numpy().astype("<u2")),
-        "share": packed((torch.stack([share for share, _ in highest]) * WHOLE).round().numpy().astype("<u2")),
+        "best": packed(best.astype("<u2")),
+        "share": packed((share * WHOLE).round().astype("<u2")),
     }
     return content, losses(features, restored(short, scale), points, inference.temperature)
 
@@ -217,11 +215,11 @@ def write_explorer(study: Study, folder: Path) -> pd.DataFrame:
     sources = {name: feature_source(study.source(name), seed=study.seed, **opening) for name in VARIANTS}
     sequences, entries, rows = study.sequences("davis"), [], []
     names = ["index"]
-    for clip in tqdm([sequences[i] for i in evenly(CLIPS, len(sequences))], "explorer", unit="clip", disable=None):
+    for clip in tqdm(evenly(sequences, CLIPS), "explorer", unit="clip", disable=None):
         image = read_image(clip.frames[0])
         points = points_of(sources[VARIANTS[0]](resized(image, inference.resize)).shape[1:])
         room = FEATURES // (DIMENSIONS * points.grid[0] * points.grid[1])
-        shown = evenly(int(np.clip(room, *FRAMES)), len(clip.frames))
+        shown = evenly(range(len(clip.frames)), int(np.clip(room, *FRAMES)))
         write_script(folder / f"{clip.name}.js", {"frames": [jpeg(clip.frames[t]) for t in shown]})
         start = first_point(clip, points)
         entry = {"name": clip.name, "size": image.shape[1::-1], "length": len(clip.frames), "shown": shown}
@@ -243,8 +241,8 @@ def write_explorer(study: Study, folder: Path) -> pd.DataFrame:
 
 def first_point(clip: labelled_videos.Sequence, points: Points) -> int:
     """The point chosen at first: in the middle of frame 0's largest object, or of the frame where it has none."""
-    ids = labelled_videos.read_sequence_mask(clip, 0)
-    sizes = np.bincount(ids[ids != 255], minlength=2)[1:]
+    ids = object_ids(clip, 0)
+    sizes = np.bincount(ids.flat, minlength=2)[1:]
     x, y = central_pixel(ids == sizes.argmax() + 1 if sizes.any() else np.ones_like(ids, bool))
     return int(np.square(points.places(ids.shape) - (x, y)).sum(axis=1).argmin())
 

@@ -19,7 +19,7 @@ BEGIN, END = "<!-- results: made by python -m stt_study.figures.glance -->", "<!
 
 
 def glance(folder: Path) -> str:
-    """A profile's reference results as a Markdown table: headline ways and baselines, mean over seeds and their spread.
+    """A profile's reference results as a Markdown table: headline variants and baselines, mean over seeds and their spread.
 
     Args:
         folder: of `<name>.json` files, see `reference.write`.
@@ -31,19 +31,16 @@ def glance(folder: Path) -> str:
             continue
         content, cells = read_json(path), {}
         for task in TASKS:
-            metric = TASKS[task].headline
-            runs = [
-                seed["tasks"][task]["metrics"][metric] for seed in content["seeds"].values() if task in seed["tasks"]
-            ]
-            if runs:
-                values = 100 * np.array(runs)
+            metric, seeds = TASKS[task].headline, [seed["tasks"] for seed in content["seeds"].values()]
+            values = 100 * np.array([tasks[task]["metrics"][metric] for tasks in seeds if task in tasks])
+            if len(values):
                 spread = f" ± {values.std(ddof=1):.1f}" if len(values) > 1 and np.ptp(values) else ""
                 cells[task] = f"{values.mean():.1f}{spread}"
                 data[task] = f"{metric}, {content['data'][task]}"
         rows[content["title"]] = cells
     tasks = [task for task in TASKS if task in data]
     lines = ["| | " + " | ".join(tasks) + " |", "|---" * (len(tasks) + 1) + "|"]
-    lines += [f"| {way} | " + " | ".join(cells.get(task, "") for task in tasks) + " |" for way, cells in rows.items()]
+    lines += [f"| {name} | " + " | ".join(cells.get(task, "") for task in tasks) + " |" for name, cells in rows.items()]
     return "\n".join([*lines, "", "; ".join(f"{task}: {data[task]}" for task in tasks) + "."])
 
 
@@ -53,6 +50,11 @@ def written(readme: str, folders: list[Path]) -> str:
     _, _, tail = rest.partition(END)
     parts = [f"Profile `{folder.name}`:\n\n{glance(folder)}" for folder in folders]
     return head + BEGIN + "\n\n" + "\n\n".join(parts) + "\n\n" + END + tail
+
+
+def profiles() -> list[Path]:
+    """The folders of reference results, one a profile."""
+    return sorted(folder for folder in REFERENCE.glob("*") if folder.is_dir())
 
 
 def picture(study: Study, out: Path) -> None:
@@ -68,19 +70,15 @@ def picture(study: Study, out: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="stt_study.figures.glance", description="Write the results at a glance into README.md."
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="only say whether they are what the reference results give"
-    )
+    parser = argparse.ArgumentParser(description="Write the results at a glance into README.md.")
+    parser.add_argument("--check", action="store_true", help="only say whether README.md has them")
     parser.add_argument("--picture", metavar="PROFILE", help="draw README's picture anew, out of a run of this profile")
     given = parser.parse_args()
     if given.picture:
         picture(Study(given.picture), ROOT / "book" / "_static" / "strips.jpg")
     path = ROOT / "README.md"
     now = path.read_text(encoding="utf-8")
-    new = written(now, sorted(folder for folder in REFERENCE.glob("*") if folder.is_dir()))
+    new = written(now, profiles())
     if given.check and new != now:
         print("README.md doesn't show the reference results: run python -m stt_study.figures.glance", file=sys.stderr)
         return 1

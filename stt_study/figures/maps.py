@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
@@ -30,7 +28,8 @@ from stt_study.analysis.retention import (
     point_map,
 )
 from stt_study.benchmarks import labelled_videos
-from stt_study.figures.viz import PALETTE_NAME
+from stt_study.evenly import evenly
+from stt_study.figures.viz import BLUE, ORANGE, bare, mark, object_ids, panels
 from stt_study.study import Study
 from stt_study.variants import title
 from stt_study.video.given import inner_points
@@ -63,7 +62,7 @@ class MapExample:
 
 def _examples(study: Study, task: str, count: int) -> list[labelled_videos.Sequence]:
     clips = chosen_clips(study, task)
-    return [clips[i] for i in np.unique(np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int))]
+    return evenly(clips, count)
 
 
 def networks(study: Study, sources: dict[str, str], task: str = "davis") -> dict[str, Look]:
@@ -81,8 +80,8 @@ def point_examples(study: Study, students: dict[str, Look], task: str = "davis",
     inference, found = getattr(study.profile.evaluation, task), []
     for clip in _examples(study, task, count):
         t = pair_times(len(clip.frames))[-1]
-        first, now = (labelled_videos.read_sequence_mask(clip, i) for i in (0, t))
-        both = {*np.unique(first).tolist()} & {*np.unique(now).tolist()} - {0, 255}
+        first, now = (object_ids(clip, i) for i in (0, t))
+        both = {*np.unique(first).tolist()} & {*np.unique(now).tolist()} - {0}
         if not both:
             continue
         k = max(both, key=lambda k, first=first: (first == k).sum())
@@ -109,7 +108,7 @@ def entropy_examples(study: Study, students: dict[str, Look], task: str = "davis
             later, earlier = (see(clip.frames[i])["coarse"][None] for i in (t, t - 1))
             maps[name] = entropy_map(later, earlier, study.profile.temporal.radius_coarse)[0]
         images = [read_image(clip.frames[i]) for i in (t - 1, t)]
-        ids = [np.where((m := labelled_videos.read_sequence_mask(clip, i)) == 255, 0, m) for i in (t - 1, t)]
+        ids = [object_ids(clip, i) for i in (t - 1, t)]
         notes = {name: f"mean {values.mean():.2f} nats" for name, values in maps.items()}
         found.append(MapExample(f"{clip.name}, frame {t}", *images, *ids, None, None, maps, notes))
     return found
@@ -119,12 +118,10 @@ def _grid(examples: Sequence[MapExample], first: str, second: str, below: float 
     """A row an example: both frames with their objects outlined, then room for the maps; `below` inches for a scale."""
     columns = 2 + len(examples[0].maps)
     height = WIDTH / columns * max(e.image.shape[0] / e.image.shape[1] for e in examples) + 0.12
-    size = (WIDTH, height * len(examples) + 0.3 + below)
-    figure, axes = plt.subplots(len(examples), columns, figsize=size, squeeze=False, layout="constrained")
+    figure, axes = panels(len(examples), columns, (WIDTH, height * len(examples) + 0.3 + below))
+    for axis in axes.flat:
+        bare(axis)
     for row, example in zip(axes, examples, strict=True):
-        for axis in row:
-            axis.set(xticks=[], yticks=[])  # and so no grid
-            sns.despine(ax=axis, left=True, bottom=True)
         for axis, image, ids in ((row[0], example.start, example.start_ids), (row[1], example.image, example.ids)):
             axis.imshow(image)
             _outlines(axis, ids)
@@ -144,16 +141,15 @@ def _outlines(axis: Axes, ids: np.ndarray) -> None:
 def point_figure(examples: Sequence[MapExample]) -> Figure:
     """Heat: where the point of the first column is found, each map to its own maximum; star: where it should be."""
     figure, axes = _grid(examples, "point in frame 0", "later frame")
-    mark, orange = {"markeredgecolor": "black", "linestyle": ""}, sns.color_palette(PALETTE_NAME)[1]
     for row, example in zip(axes, examples, strict=True):
-        row[0].plot(*example.point, marker="o", markersize=7, color=orange, **mark)
-        row[1].plot(*example.star, marker="*", markersize=11, color=orange, **mark)
+        mark(row[0], example.point, size=7)
+        mark(row[1], example.star, "*", 11)
         grey = cv2.cvtColor(example.image, cv2.COLOR_RGB2GRAY)
         for axis, (name, values) in zip(row[2:], example.maps.items(), strict=True):
             heat = F.interpolate((values / values.max())[None, None], size=grey.shape, mode="bilinear")[0, 0].numpy()
             axis.imshow(grey, cmap="gray", vmin=0, vmax=400)  # dimmed: heat is to stand out
             axis.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=(0.25 + 0.75 * heat).clip(max=1))
-            axis.plot(*example.star, marker="*", markersize=8, color="white", **mark)
+            mark(axis, example.star, "*", color="white")
             axis.set_xlabel(example.notes[name], fontsize=8)
     return figure
 
@@ -165,9 +161,7 @@ def entropy_figure(examples: Sequence[MapExample], radius: int) -> Figure:
     for row, example in zip(axes, examples, strict=True):
         height, width = example.image.shape[:2]
         for axis, (name, values) in zip(row[2:], example.maps.items(), strict=True):
-            drawn = axis.imshow(
-                values.numpy(), cmap="viridis", norm=scale, extent=(-0.5, width - 0.5, height - 0.5, -0.5)
-            )
+            drawn = axis.imshow(values.numpy(), norm=scale, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
             _outlines(axis, example.ids)
             axis.set_xlabel(example.notes[name], fontsize=8)
     of = {"location": "bottom", "shrink": 0.4, "aspect": 40, "ticks": [0, 0.01, 0.1, 0.5, 1, 2, float(scale.vmax)]}
@@ -182,19 +176,16 @@ def measures_figure(summaries: pd.DataFrame, titles: dict[str, str]) -> Figure:
         summaries: as `against_teacher.summaries` gives them.
         titles: measure -> what the axis is called.
     """
-    variants = list(dict.fromkeys(summaries.variant))
+    variants = list(summaries.variant.unique())
     size = (2.9 * len(titles) + 1.6, 0.3 * len(variants) + 1.1)
-    figure, axes = plt.subplots(1, len(titles), figsize=size, squeeze=False, sharey=True, layout="constrained")
-    blue, orange = sns.color_palette(PALETTE_NAME)[:2]
-    for axis, (measure, label) in zip(axes[0], titles.items(), strict=True):
-        for y, variant in enumerate(variants):
-            row = summaries[(summaries.variant == variant) & (summaries.measure == measure)].iloc[0]
-            if np.isfinite(row.low):
-                axis.plot([row.low, row.high], [y, y], color=blue, linewidth=2)
-            axis.plot(row["mean"], y, "o", color=blue, markersize=6)
-        chance = summaries[summaries.measure == measure].chance.mean()
+    figure, (axes,) = panels(1, len(titles), size, sharey=True)
+    for axis, (measure, label) in zip(axes, titles.items(), strict=True):
+        rows = summaries[summaries.measure == measure].set_index("variant").loc[variants]
+        axis.hlines(range(len(rows)), rows.low, rows.high, color=BLUE, linewidth=2)
+        axis.plot(rows["mean"], range(len(rows)), "o", color=BLUE, markersize=6)
+        chance = rows.chance.mean()
         if np.isfinite(chance):
-            axis.axvline(chance, color=orange, linestyle="--", linewidth=1.3)
+            axis.axvline(chance, color=ORANGE, linestyle="--", linewidth=1.3)
         axis.set_yticks(range(len(variants)), variants)
         axis.set(xlabel=label, ylim=(len(variants) - 0.5, -0.5))
         axis.grid(False, axis="y")
@@ -235,9 +226,7 @@ def _parts_figure(cells: dict[str, list[Cells]], i: int, query: int, columns: in
         best = [(clip, int(nearest_cells(features[None], clip)[KINDS[0]])) for clip in others]
         found[name] = sorted(best, key=lambda b, f=features: -float(b[0].features[b[1]] @ f))[:columns]
     columns = max(map(len, found.values()))
-    size = (1.15 * (columns + 2), 1.25 * len(found))
-    figure, axes = plt.subplots(len(found), 1 + columns, figsize=size, squeeze=False, layout="constrained")
-    blue, orange = sns.color_palette(PALETTE_NAME)[:2]
+    figure, axes = panels(len(found), 1 + columns, (1.15 * (columns + 2), 1.25 * len(found)))
     part = int(clips[i].parts[query])  # the same for every variant
     for row, (name, best) in zip(axes, found.items(), strict=True):
         row[0].set_ylabel(textwrap.fill(name, 13), fontsize=9, rotation=0, ha="right", va="center")
@@ -246,7 +235,7 @@ def _parts_figure(cells: dict[str, list[Cells]], i: int, query: int, columns: in
             axis.imshow(_patch(clip, cell))
             axis.set(xticks=[], yticks=[])
             for spine in axis.spines.values():
-                spine.set(color="0.2" if axis is row[0] else blue if same else orange, linewidth=3, visible=True)
+                spine.set(color="0.2" if axis is row[0] else BLUE if same else ORANGE, linewidth=3, visible=True)
                 spine.set(linestyle="-" if same else (0, (2, 1.2)), capstyle="butt")
             axis.set_xlabel(f"part {clip.parts[cell]}" if clip.parts[cell] else "background", fontsize=8, labelpad=2)
     for axis, text in zip(axes[0], (f"query\n{clips[i].sequence.name}", "most similar in other clips"), strict=False):
@@ -259,9 +248,8 @@ def _patch(clip: Cells, cell: int) -> np.ndarray:
     t, row, column = clip.places[cell].tolist()
     image = read_image(clip.sequence.frames[t])
     half = max(4, round(PATCH * min(image.shape[:2])))
-    y, x = (
-        round((i + 0.5) * size / n - 0.5) for i, size, n in zip((row, column), image.shape[:2], clip.grid, strict=True)
-    )
+    places = (np.array([row, column]) + 0.5) * image.shape[:2] / clip.grid - 0.5
+    y, x = places.round().astype(int)
     patch = cv2.copyMakeBorder(image, half, half, half, half, cv2.BORDER_REPLICATE)[y : y + 2 * half, x : x + 2 * half]
     patch = cv2.resize(patch, (96, 96), interpolation=cv2.INTER_CUBIC)
     for width, shade in ((3, 0), (1, 255)):

@@ -15,13 +15,13 @@ from torch import Tensor
 from stt_core.correlation import pool_correlation, window_mask
 from stt_study.analysis.held_out_pairs import REGIONS, SCORES, batches, regions
 from stt_study.analysis.query_selection import INNER, reachable, selection_weights, variants
-from stt_study.benchmarks.labelled_videos import read_sequence_mask
-from stt_study.figures.viz import PALETTE_NAME, dots
+from stt_study.figures.viz import BLUE, GREEN, ORANGE, PALETTE, dots, object_ids, panels, picture
 from stt_study.study import Study
 from stt_study.variants import title as variant_title
 from stt_study.video.drawing import blended
 
 SCORE_TITLES = {"entropy": "entropy", "neg_log": "score without p"}
+Measured = dict[str, dict[str, pd.DataFrame]]  # encoder -> the tables of `selection.measure`
 VEIL = np.array([20, 30, 60])  # RGB, over what is left out
 
 
@@ -51,19 +51,13 @@ def examples(study: Study, weights: Path, count: int = 2) -> list[Example]:
         height, width = level["query"].shape[2:]
         # (2, 3, S, S) -> (S, S, 3) twice
         earlier, later = pair.views(settings.size).permute(0, 2, 3, 1).contiguous().numpy()
-        ids = read_sequence_mask(pair.sequence, pair.t)
-        ids = cv2.resize(
-            np.where(ids == 255, 0, ids).astype(np.uint8), later.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT
-        )
-        order = level["entropy"].flatten().argsort()
-        query = order[int(0.9 * (len(order) - 1))]  # an uncertain one: the others' rows are a single cell
+        ids = object_ids(pair.sequence, pair.t)
+        ids = cv2.resize(ids, later.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        query = uncertain(level["entropy"])
         one, quarter = (pool_correlation(level["fine"], 2 * height, 2 * width, rows=r) for r in ("one", "quarter"))
-        nearest = reachable(quarter, window_mask(height, width, settings.radius_coarse))
         rows = {"coarse correlation": level["coarse"], "target of the text": one, "target as released": quarter}
-        rows = {
-            title: row[0, query].view(height, width)
-            for title, row in (rows | {"nearest reachable row": nearest}).items()
-        }
+        rows["nearest reachable row"] = reachable(quarter, window_mask(height, width, settings.radius_coarse))
+        rows = {title: row[0, query].view(height, width) for title, row in rows.items()}
         scores = {score: level[score][0] for score in SCORES}
         chosen = {name: selection_weights(level, local)[0] for name, local in variants(settings).items()}
         uncovered = regions(*pair.labels(width), pair.hidden)["uncovered background"].float().mean()
@@ -72,6 +66,12 @@ def examples(study: Study, weights: Path, count: int = 2) -> list[Example]:
     found.sort(key=lambda entry: -entry[0])
     clips = [clip for _, clip, _ in found]
     return [example for i, (_, clip, example) in enumerate(found) if clip not in clips[:i]][:count]
+
+
+def uncertain(entropy: Tensor) -> int:
+    """The number of a query whose match is uncertain: the rows of others are a single cell."""
+    order = entropy.flatten().argsort()
+    return int(order[int(0.9 * (len(order) - 1))])
 
 
 def veiled(image: np.ndarray, weights: Tensor) -> np.ndarray:
@@ -88,140 +88,120 @@ def maps_figure(examples: list[Example]) -> Figure:
     """
     chosen = [name for name in examples[0].weights if name != "quarter"]
     columns = max(6, len(chosen))
-    size = (2.05 * columns, 4.75 * len(examples))
-    figure, axes = plt.subplots(2 * len(examples), columns, figsize=size, squeeze=False, layout="constrained")
+    figure, axes = panels(2 * len(examples), columns, (2.05 * columns, 4.75 * len(examples)))
     for axis in axes.flat:
         axis.set_axis_off()
     for example, (top, bottom) in zip(examples, axes.reshape(-1, 2, columns), strict=True):
-        pictures = {"earlier frame": example.earlier, "later frame (query)": example.later}
-        pictures["objects"] = blended(example.later, example.ids)
-        for axis, (title, picture) in zip(top, pictures.items(), strict=False):
-            axis.imshow(picture)
-            axis.set_title(title, fontsize=10)
-        maps = {title: example.scores[score] for score, title in SCORE_TITLES.items()} | {
-            "colour error": example.colour
-        }
-        for axis, (title, values) in zip(top[3:], maps.items(), strict=False):
-            drawn = axis.imshow(values.numpy(), cmap="viridis")
-            axis.set_title(title, fontsize=10)
+        picture(top[0], example.earlier, f"{example.name}\nearlier frame", 10)
+        picture(top[1], example.later, "later frame (query)", 10)
+        picture(top[2], blended(example.later, example.ids), "objects", 10)
+        maps = {title: example.scores[score] for score, title in SCORE_TITLES.items()}
+        for axis, (title, values) in zip(top[3:], (maps | {"colour error": example.colour}).items(), strict=False):
+            drawn = picture(axis, values.numpy(), title, 10)
             figure.colorbar(drawn, ax=axis, shrink=0.7, location="bottom", format="{x:g}", ticks=MaxNLocator(3))
         for axis, name in zip(bottom, chosen, strict=False):
-            axis.imshow(veiled(example.later, example.weights[name]))
-            axis.set_title(label(name), fontsize=10)
-        top[0].set_title(f"{example.name}\nearlier frame", fontsize=10)
+            picture(axis, veiled(example.later, example.weights[name]), label(name), 10)
     return figure
 
 
-def kept_figure(measured: dict[str, dict[str, pd.DataFrame]], share: float) -> Figure:
+def _shown(tables: dict[str, pd.DataFrame], kind: str = "variants") -> pd.DataFrame:
+    """A table of `selection.measure` without the variant whose selection is the text's."""
+    return tables[kind].query("variant != 'quarter'")
+
+
+def kept_figure(measured: Measured, share: float) -> Figure:
     """One row an encoder: the share that each variant keeps of every pair (dots), of each row, and of each column."""
-    figure, axes = plt.subplots(
-        len(measured), 3, figsize=(12, 3.3 * len(measured)), squeeze=False, layout="constrained", sharey="col"
-    )
+    figure, axes = panels(len(measured), 3, (12, 3.3 * len(measured)), sharey="col")
     for (start, middle, end), (encoder, tables) in zip(axes, measured.items(), strict=True):
-        table, profiles = (tables[name][tables[name].variant != "quarter"] for name in ("variants", "profiles"))
-        names = list(dict.fromkeys(table.variant))
-        colours = dict(zip(names, sns.color_palette(PALETTE_NAME), strict=False)) | {INNER: (0.5, 0.5, 0.5)}
+        table, profiles = _shown(tables), _shown(tables, "profiles")
+        names = list(table.variant.unique())
+        colours = dict(zip(names, PALETTE, strict=False)) | {INNER: (0.5, 0.5, 0.5)}
         of = {"hue": "variant", "palette": colours, "legend": False}
         dots(table, x="kept", y="variant", ax=start, size=3, jitter=0.25, alpha=0.6, **of)
         start.plot(table.groupby("variant", sort=False).kept.mean(), names, "|", color="0.1", markersize=22)
-        start.set_yticks(range(len(names)), [label(name) for name in names])
+        start.set_yticks(range(len(names)), list(map(label, names)))
         start.set(xlim=(0, 1), ylabel="", xlabel="share of the map kept (dot: a pair, line: mean)", title=encoder)
-        for axis, along in ((middle, "row"), (end, "column")):
+        for axis, along, first in ((middle, "row", "top"), (end, "column", "left")):
             lines = profiles[profiles.axis == along]
             sns.lineplot(lines, x="place", y="kept", style="variant", dashes=True, ax=axis, seed=0, **of)
-            ends = {"row": "row of the map (0 = top)", "column": "column of the map (0 = left)"}
-            axis.set(xlabel=ends[along], ylabel="mean weight", ylim=(0, 1.02))
+            axis.set(xlabel=f"{along} of the map (0 = {first})", ylabel="mean weight", ylim=(0, 1.02))
             axis.set_title(f"by {along}")
-        for axis in (start.axvline, middle.axhline, end.axhline):
-            axis(share, color="0.4", linewidth=1, linestyle=":")
+        for line in (start.axvline, middle.axhline, end.axhline):
+            line(share, color="0.4", linewidth=1, linestyle=":")
     return figure
 
 
-def agreement_figure(measured: dict[str, dict[str, pd.DataFrame]]) -> Figure:
+def agreement_figure(measured: Measured) -> Figure:
     """Mean overlap of every two selections, one panel an encoder."""
-    figure, axes = plt.subplots(
-        1, len(measured), figsize=(5.2 * len(measured), 4.6), squeeze=False, layout="constrained"
-    )
-    for axis, (encoder, tables) in zip(axes[0], measured.items(), strict=True):
-        table = tables["variants"].query("variant != 'quarter'")
-        names = list(dict.fromkeys(table.variant))
+    figure, (axes,) = panels(1, len(measured), (5.2 * len(measured), 4.6))
+    for axis, (encoder, tables) in zip(axes, measured.items(), strict=True):
+        table = _shown(tables)
+        names = table.variant.unique()
         means = table.groupby("variant", sort=False)[[f"with {name}" for name in names]].mean()
-        titles = [label(name) for name in names]
+        titles = list(map(label, names))
         of = {"annot": True, "fmt": ".2f", "vmin": 0, "vmax": 1, "cmap": "cividis", "square": True}
         sns.heatmap(means.to_numpy(), ax=axis, xticklabels=titles, yticklabels=titles, cbar=False, **of)
         axis.set_title(encoder)
         axis.tick_params(axis="x", rotation=35)
         plt.setp(axis.get_xticklabels(), ha="right")
-    for axis in axes[0, 1:]:
+    for axis in axes[1:]:
         axis.set_yticklabels([])
     return figure
 
 
-def regions_figure(measured: dict[str, dict[str, pd.DataFrame]]) -> Figure:
+def regions_figure(measured: Measured) -> Figure:
     """A region's share of the selection over its share of the map: 1 = as chance would have it."""
-    figure, axes = plt.subplots(
-        1, len(measured), figsize=(6 * len(measured), 4), squeeze=False, layout="constrained", sharey=True, sharex=True
-    )
-    for axis, (encoder, tables) in zip(axes[0], measured.items(), strict=True):
-        table, pairs = tables["variants"].query("variant != 'quarter'"), tables["pairs"]
+    figure, (axes,) = panels(1, len(measured), (6 * len(measured), 4), sharey=True, sharex=True)
+    for axis, (encoder, tables) in zip(axes, measured.items(), strict=True):
+        table, pairs = _shown(tables), tables["pairs"]
         there = [region for region in REGIONS if region in pairs and pairs[region].mean() > 0]
-        names = list(dict.fromkeys(table.variant))
-        for i, (name, colour, marker) in enumerate(
-            zip(names, sns.color_palette(PALETTE_NAME), "oXsPD^v", strict=False)
-        ):
-            means = table[table.variant == name].mean(numeric_only=True)
-            ratio = [means[f"in {region}"] / pairs[region].mean() for region in there]
+        names = list(table.variant.unique())
+        means = table.groupby("variant").mean(numeric_only=True)
+        for i, (name, colour, marker) in enumerate(zip(names, PALETTE, "oXsPD^v", strict=False)):
+            ratio = [means.loc[name, f"in {region}"] / pairs[region].mean() for region in there]
             y = np.arange(len(there)) + 0.11 * (i - (len(names) - 1) / 2)
             axis.plot(ratio, y, marker, color="0.5" if name == INNER else colour, label=label(name), markersize=6)
         axis.axvline(1, color="0.4", linewidth=1, linestyle=":")
         axis.set_yticks(range(len(there)), [f"{region}\n({pairs[region].mean():.1%} of the map)" for region in there])
-
         axis.set(title=encoder, xlabel="share of the selection over share of the map")
-    axes[0, 0].invert_yaxis()  # shared by all panels
-    axes[0, -1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    axes[0].invert_yaxis()  # shared by all panels
+    axes[-1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
-def errors_figure(measured: dict[str, dict[str, pd.DataFrame]]) -> Figure:
+def errors_figure(measured: Measured) -> Figure:
     """Mean error of what the coarse correlation copies, at selected (filled) and at left-out queries (hollow)."""
     kinds = {"colour": "error of the copied colour (Lab units)", "label": "share copied with a wrong object id"}
-    size = (11, 2.7 * len(measured) + 0.4)
-    figure, axes = plt.subplots(len(measured), 2, figsize=size, squeeze=False, layout="constrained", sharey=True)
-    blue, orange = sns.color_palette(PALETTE_NAME)[:2]
+    figure, axes = panels(len(measured), 2, (11, 2.7 * len(measured) + 0.4), sharey=True)
     for row, (encoder, tables) in zip(axes, measured.items(), strict=True):
-        means = tables["variants"].query("variant != 'quarter'").groupby("variant", sort=False).mean(numeric_only=True)
+        means = _shown(tables).groupby("variant", sort=False).mean(numeric_only=True)
         for axis, (kind, title) in zip(row, kinds.items(), strict=True):
             kept, left, y = means[f"{kind} kept"], means[f"{kind} left"], np.arange(len(means))
             axis.hlines(y, kept, left, color="0.7", linewidth=2, zorder=1)
-            axis.scatter(kept, y, color=orange, s=55, label="selected", zorder=2)
-            axis.scatter(left, y, facecolor="white", edgecolor=blue, s=55, linewidth=2, label="left out", zorder=2)
-            axis.set_yticks(y, [label(name) for name in means.index])
+            axis.scatter(kept, y, color=ORANGE, s=55, label="selected", zorder=2)
+            axis.scatter(left, y, facecolor="white", edgecolor=BLUE, s=55, linewidth=2, label="left out", zorder=2)
+            axis.set_yticks(y, list(map(label, means.index)))
             axis.set(title=encoder, xlabel=title)
-
     axes[0, 0].invert_yaxis()  # shared by all panels
     axes[0, 0].legend(fontsize=8)
     return figure
 
 
-def loss_figure(measured: dict[str, dict[str, pd.DataFrame]]) -> Figure:
+def loss_figure(measured: Measured) -> Figure:
     """The loss with what no coarse correlation can go below, its gradient, and whether that points as the text's."""
-    size = (12.5, 2.9 * len(measured) + 0.3)
-    figure, axes = plt.subplots(len(measured), 3, figsize=size, squeeze=False, layout="constrained", sharey=True)
-    blue, orange, green = sns.color_palette(PALETTE_NAME)[:3]
+    figure, axes = panels(len(measured), 3, (12.5, 2.9 * len(measured) + 0.3), sharey=True)
     for row, (encoder, tables) in zip(axes, measured.items(), strict=True):
-        table = tables["variants"].query("variant != @INNER")
-        means = table.groupby("variant", sort=False).mean(numeric_only=True)
+        means = tables["variants"].query("variant != @INNER").groupby("variant", sort=False).mean(numeric_only=True)
         y = np.arange(len(means))
-        row[0].barh(y, 1000 * means.loss, color=blue, alpha=0.55, label="loss")
+        row[0].barh(y, 1000 * means.loss, color=BLUE, alpha=0.55, label="loss")
         row[0].barh(y, 1000 * means.floor, color="0.15", label="least possible")
-        row[0].plot(1000 * means.matched, y, "D", color=orange, label="if the coarse map were the pooled fine one")
-        row[1].barh(y, means.softmax / means.softmax.iloc[0], color=blue, alpha=0.55)
+        row[0].plot(1000 * means.matched, y, "D", color=ORANGE, label="if the coarse map were the pooled fine one")
+        row[1].barh(y, means.softmax / means.softmax.iloc[0], color=BLUE, alpha=0.55)
         row[1].axvline(1, color="0.4", linewidth=1, linestyle=":")
-        row[2].barh(y, means.cosine, color=green, alpha=0.55)
+        row[2].barh(y, means.cosine, color=GREEN, alpha=0.55)
         for axis in row:
             axis.set_axisbelow(True)
-        row[0].set_yticks(y, [label(name) for name in means.index])
-
+        row[0].set_yticks(y, list(map(label, means.index)))
         row[0].set(title=f"{encoder}: 1000 x local loss")
         row[1].set(title="norm of the gradient over the text's")
         row[2].set(title="cosine of the gradient with the text's", xlim=(min(0, means.cosine.min()), 1))
@@ -233,11 +213,9 @@ def loss_figure(measured: dict[str, dict[str, pd.DataFrame]]) -> Figure:
 
 def target_figure(example: Example) -> Figure:
     """One query's row as a map over the earlier frame: the coarse correlation, both targets, the nearest reachable."""
-    figure, axes = plt.subplots(1, len(example.rows), figsize=(12, 3.4), layout="constrained")
+    figure, (axes,) = panels(1, len(example.rows), (12, 3.4))
     top = max(float(row.max()) for row in example.rows.values())
     for axis, (title, row) in zip(axes, example.rows.items(), strict=True):
-        drawn = axis.imshow(row.numpy(), vmin=0, vmax=top, cmap="viridis")
-        axis.set_title(f"{title}\nsums to {float(row.sum()):.2f}", fontsize=10)
-        axis.set_axis_off()
+        drawn = picture(axis, row.numpy(), f"{title}\nsums to {float(row.sum()):.2f}", 10, vmin=0, vmax=top)
     figure.colorbar(drawn, ax=axes, shrink=0.8, label="weight of a reference cell")
     return figure

@@ -1,13 +1,11 @@
 """The figure of `sensitivity`: a panel for every setting of propagation."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from stt_study.analysis.sensitivity import means
-from stt_study.figures.viz import PALETTE_NAME
+from stt_study.figures.viz import PALETTE, panels
 
 COLUMNS = 4
 
@@ -20,15 +18,13 @@ def sensitivity_figure(table: pd.DataFrame) -> Figure:
     Args:
         table: as `sensitivity.sensitivity` gives it, or several of them one below the other.
     """
-    axes_names, variants = list(dict.fromkeys(table.axis)), list(dict.fromkeys(table.variant))
-    rows = -(-len(axes_names) // COLUMNS)
-    size = (11.5, 2.55 * rows + 0.4)
-    figure, panels = plt.subplots(rows, COLUMNS, figsize=size, squeeze=False, layout="constrained", sharey=True)
-    colours = dict(zip(variants, sns.color_palette(PALETTE_NAME), strict=False))
-    averages = means(table)
-    for panel, axis in zip(panels.flat, axes_names, strict=False):
+    names, variants, averages = list(table.axis.unique()), list(table.variant.unique()), means(table)
+    rows = -(-len(names) // COLUMNS)
+    figure, cells = panels(rows, COLUMNS, (11.5, 2.55 * rows + 0.4), sharey=True)
+    colours = dict(zip(variants, PALETTE, strict=False))
+    for panel, axis in zip(cells.flat, names, strict=False):
         own = table[table.axis == axis]
-        values = list(dict.fromkeys(own.value))
+        values = list(own.value.unique())
         single = own[own.variant == variants[0]].pivot(index="value", columns="sequence", values="J&F").loc[values]
         panel.plot(np.arange(len(values)), 100 * single.to_numpy(), color="0.82", linewidth=0.8, zorder=1)
         for variant in variants:
@@ -45,18 +41,13 @@ def sensitivity_figure(table: pd.DataFrame) -> Figure:
         panel.set_xlim(-0.4, len(values) - 0.6)
         panel.set_title(axis, fontsize=10)
         panel.grid(False, axis="x")
-    for panel in panels.flat[len(axes_names) :]:
+    for panel in cells.flat[len(names) :]:
         panel.set_axis_off()
-    for panel in panels[:, 0]:
+    for panel in cells[:, 0]:
         panel.set_ylabel("J&F-Mean", fontsize=10)
     for variant, colour in colours.items():
-        panels[0, 0].plot([], [], "o-", color=colour, markersize=4, label=variant)
-    panels[0, 0].plot(
-        [],
-        [],
-        color="0.82",
-        linewidth=0.8,
-        label="single clips" if len(variants) == 1 else f"single clips, {variants[0]}",
-    )
+        cells[0, 0].plot([], [], "o-", color=colour, markersize=4, label=variant)
+    single = "single clips" if len(variants) == 1 else f"single clips, {variants[0]}"
+    cells[0, 0].plot([], [], color="0.82", linewidth=0.8, label=single)
     figure.legend(loc="outside upper right", ncols=len(variants) + 1, frameon=False, fontsize=9)
     return figure

@@ -9,21 +9,58 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from stt_core.labels import read_mask
 from stt_core.pictures import read_image
-from stt_study.benchmarks.labelled_videos import read_sequence_mask
+from stt_study.benchmarks.labelled_videos import Clip, read_sequence_mask
+from stt_study.benchmarks.labelled_videos import Sequence as Video
+from stt_study.evenly import evenly
 from stt_study.video.drawing import blended
 
 PALETTE_NAME = "colorblind"
+PALETTE = sns.color_palette(PALETTE_NAME)
+BLUE, ORANGE, GREEN, RED = PALETTE[:4]
 
 
 def style() -> None:
     """One look for every figure: colour-blind-safe, on white so that it reads in a dark theme too; tables show texts whole."""
     sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE_NAME)
-    plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight", "image.interpolation": "nearest"})
+    plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight"})
+    plt.rcParams.update({"image.interpolation": "nearest", "image.cmap": "viridis"})
     pd.set_option("display.max_colwidth", None)
+
+
+def panels(rows: int, columns: int, size: tuple[float, float], **shared: Any) -> tuple[Figure, np.ndarray]:
+    """A figure of `size` inches (width, height) and its axes (rows, columns)."""
+    return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **shared)
+
+
+def bare(axis: Axes) -> None:
+    """Leave nothing of an axis but what is drawn, its title and its labels."""
+    axis.set(xticks=[], yticks=[])
+    axis.grid(False)
+    sns.despine(ax=axis, left=True, bottom=True)
+
+
+def picture(axis: Axes, shown: Any, title: str = "", fontsize: float = 9, **imshow: Any) -> AxesImage:
+    """An image or a map (H, W) with its title, and no ticks."""
+    bare(axis)
+    axis.set_title(title, fontsize=fontsize)
+    return axis.imshow(shown, **imshow)
+
+
+def mark(axis: Axes, xy: tuple[float, float], marker: str = "o", size: float = 8, color: Any = ORANGE) -> None:
+    """A point of a picture, with a dark rim."""
+    axis.plot(*xy, marker=marker, markersize=size, color=color, markeredgecolor="black", linestyle="")
+
+
+def object_ids(sequence: Video, t: int) -> np.ndarray:
+    """Annotated ids (H, W) uint8 of a frame, void as background."""
+    ids = read_sequence_mask(sequence, t)
+    return np.where(ids == 255, 0, ids).astype(np.uint8)
 
 
 def with_joints(image: np.ndarray, joints: np.ndarray, radius: int = 3) -> np.ndarray:
@@ -49,45 +86,52 @@ def image_grid(
     height, breadth = rows[0][0].shape[:2]
     cell = width / columns
     size = (width, (cell * height / breadth + 0.08) * len(rows) + (0.25 if column_titles else 0))
-    figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False, layout="constrained")
-    for r, row in enumerate(rows):
-        for c in range(columns):
-            axis = axes[r, c]
-            axis.set(xticks=[], yticks=[])
-            axis.grid(False)
-            sns.despine(ax=axis, left=True, bottom=True)
-            if c < len(row):
-                axis.imshow(row[c], **imshow)
-            if r == 0 and c < len(column_titles):
-                axis.set_title(column_titles[c], fontsize=9)
-            if c == 0 and r < len(row_titles):
-                axis.set_ylabel(row_titles[r], fontsize=9)
+    figure, axes = panels(len(rows), columns, size)
+    for axis in axes.flat:
+        bare(axis)
+    for cells, row in zip(axes, rows, strict=True):
+        for axis, image in zip(cells, row, strict=False):
+            axis.imshow(image, **imshow)
+    for axis, title in zip(axes[0], column_titles, strict=False):
+        axis.set_title(title, fontsize=9)
+    for axis, title in zip(axes[:, 0], row_titles, strict=False):
+        axis.set_ylabel(title, fontsize=9)
     return figure
 
 
-def strips(sequence: Sequence, results: dict[str, dict], count: int = 6) -> Figure:
-    """A sequence of `datasets` over time: its annotation in the first row, then the masks of each of `Study.results`."""
-    masks = {way: Path(found["path"]).parent / "masks" / sequence.name for way, found in results.items()}
-    times = np.linspace(0, len(sequence.frames) - 1, count).round().astype(int)
+def strips(sequence: Video, results: dict[str, dict], count: int = 6) -> Figure:
+    """A sequence over time: its annotation in the first row, then the masks of each of `Study.results`."""
+    times = evenly(range(len(sequence.frames)), count)
     images = [read_image(sequence.frames[t]) for t in times]
-    rows = [[read_sequence_mask(sequence, t) for t in times]]
-    rows += [[read_mask(folder / f"{sequence.frames[t].stem}.png") for t in times] for folder in masks.values()]
-    drawn = [
-        [blended(image, np.where(ids == 255, 0, ids)) for image, ids in zip(images, row, strict=True)] for row in rows
-    ]
-    return image_grid(drawn, ["annotation", *masks], [f"frame {t}" for t in times])
+    rows = [[object_ids(sequence, t) for t in times]]
+    for found in results.values():
+        folder = Path(found["path"]).parent / "masks" / sequence.name
+        rows.append([read_mask(folder / f"{sequence.frames[t].stem}.png") for t in times])
+    drawn = [[blended(image, ids) for image, ids in zip(images, row, strict=True)] for row in rows]
+    return image_grid(drawn, ["annotation", *results], [f"frame {t}" for t in times])
+
+
+def clips_figure(clips: Sequence[Video | Clip], count: int = 6) -> Figure:
+    """Annotated sequences over time, a row each: objects or parts as coloured areas, joints as dots."""
+
+    def annotated(clip: Video | Clip, t: int) -> np.ndarray:
+        image = read_image(clip.frames[t])
+        has_joints = isinstance(clip, Clip)
+        return with_joints(image, clip.joints[t]) if has_joints else blended(image, object_ids(clip, t))
+
+    return image_grid([[annotated(clip, t) for t in evenly(range(len(clip.frames)), count)] for clip in clips])
 
 
 def training_curves(runs: dict[str, pd.DataFrame], columns: Sequence[str], smooth: int = 25) -> Figure:
     """One panel a column of `metrics.csv`, two or three side by side, one line a run, each a running mean over `smooth` steps."""
     across = min(len(columns), 2 if len(columns) == 4 else 3)
     down = -(-len(columns) // across)
-    figure, axes = plt.subplots(down, across, figsize=(3.4 * across, 2.7 * down), squeeze=False, layout="constrained")
+    figure, axes = panels(down, across, (3.4 * across, 2.7 * down))
     for axis in axes.flat[len(columns) :]:
         axis.set_axis_off()
     for axis, column in zip(axes.flat, columns, strict=False):
         # A run keeps its colour where another has no such column.
-        for colour, (name, metrics) in zip(sns.color_palette(PALETTE_NAME), runs.items(), strict=False):
+        for colour, (name, metrics) in zip(PALETTE, runs.items(), strict=False):
             if column in metrics:
                 smoothed = metrics[column].rolling(smooth, min_periods=1).mean()
                 axis.plot(metrics.step, smoothed, color=colour, label=name)
@@ -100,7 +144,7 @@ def training_curves(runs: dict[str, pd.DataFrame], columns: Sequence[str], smoot
 def score_bars(table: pd.DataFrame, score: str, by: str, per: str) -> Figure:
     """Mean `score` of every `by` as a bar, every `per` (sequence) as a dot, order kept."""
     figure, axis = plt.subplots(figsize=(7.5, 0.5 * table[by].nunique() + 1.1), layout="constrained")
-    sns.barplot(table, x=score, y=by, errorbar=None, color=sns.color_palette(PALETTE_NAME)[0], alpha=0.55, ax=axis)
+    sns.barplot(table, x=score, y=by, errorbar=None, color=BLUE, alpha=0.55, ax=axis)
     dots(table, x=score, y=by, color="0.2", size=4, jitter=0.18, ax=axis)
     axis.set(xlabel=f"{score} (bar: mean, dot: one {per})", ylabel="", xlim=(0, 1))
     return figure
@@ -126,12 +170,10 @@ def score_over_time(table: pd.DataFrame, score: str, by: str) -> Figure:
 def paired_differences(table: pd.DataFrame, score: str, full: str, others: Sequence[str]) -> Figure:
     """Per sequence, `full` minus each of `others`, a panel each; `table` has columns sequence, variant and `score`."""
     wide = table.pivot(index="sequence", columns="variant", values=score)
-    palette = sns.color_palette(PALETTE_NAME)
-    size = (1.5 + 4.2 * len(others), 0.26 * len(wide) + 1.1)
-    figure, axes = plt.subplots(1, len(others), figsize=size, squeeze=False, layout="constrained", sharex=True)
-    for axis, other in zip(axes[0], others, strict=True):
+    figure, (axes,) = panels(1, len(others), (1.5 + 4.2 * len(others), 0.26 * len(wide) + 1.1), sharex=True)
+    for axis, other in zip(axes, others, strict=True):
         difference = (wide[full] - wide[other]).sort_values()
-        axis.barh(difference.index, difference, color=[palette[0] if d > 0 else palette[3] for d in difference])
+        axis.barh(difference.index, difference, color=[BLUE if d > 0 else RED for d in difference])
         axis.axvline(0, color="0.3", linewidth=1)
         axis.axvline(difference.mean(), color="0.3", linewidth=1, linestyle="--")
         axis.set_title(f"{full} minus {other}", fontsize=10)
@@ -149,7 +191,7 @@ def interval_figure(table: pd.DataFrame) -> Figure:
     comparisons, tasks = list(dict.fromkeys(table.comparison)), list(dict.fromkeys(table.task))
     height = 1 + (0.16 * len(tasks) + 0.1) * len(comparisons)  # inches
     figure, axes = plt.subplots(figsize=(8, height), layout="constrained")
-    colours = dict(zip(tasks, sns.color_palette(PALETTE_NAME), strict=False))
+    colours = dict(zip(tasks, PALETTE, strict=False))
     for row in table.itertuples():
         y = comparisons.index(row.comparison) + 0.8 * (tasks.index(row.task) + 0.5) / len(tasks) - 0.4
         colour = colours[row.task]
@@ -179,7 +221,7 @@ def methods_figure(published: pd.DataFrame, ours: pd.DataFrame) -> Figure:
     # Real video and the shipped world are both DAVIS's layout: the first is the one of the other tasks' data.
     wide = rows.drop_duplicates(["method", "backbone", "own", "metric"])
     wide = wide.pivot(index=["own", "method", "backbone"], columns="metric", values="value").reset_index()
-    colours = dict(zip((False, True), sns.color_palette(PALETTE_NAME), strict=False))
+    colours = {False: BLUE, True: ORANGE}
     figure, axes = plt.subplots(1, 2, figsize=(11.5, 4.6), layout="constrained")
     for axis, metric in zip(axes, ("mIoU", "PCK@0.1"), strict=True):
         if metric in wide:
@@ -187,9 +229,8 @@ def methods_figure(published: pd.DataFrame, ours: pd.DataFrame) -> Figure:
                 x, y = row[list(wide).index("J&F-Mean") + 1], row[list(wide).index(metric) + 1]
                 axis.plot(x, y, "D" if row.own else "o", color=colours[row.own], markersize=6)
                 size = row.backbone.replace("ResNet-", " R") if "50" in str(row.backbone) else ""
-                side = (
-                    {"xytext": (5, 2), "ha": "left"} if i % 2 else {"xytext": (-5, 2), "ha": "right"}
-                )  # or they overlap
+                # Every other one to the left, or they overlap.
+                side = {"xytext": (5, 2), "ha": "left"} if i % 2 else {"xytext": (-5, 2), "ha": "right"}
                 axis.annotate(f"{row.method}{size}", (x, y), textcoords="offset points", fontsize=7, **side)
         axis.set(xlabel="objects, J&F-Mean", ylabel={"mIoU": "parts, mIoU", "PCK@0.1": "joints, PCK@0.1"}[metric])
         axis.margins(0.2, 0.1)
@@ -202,17 +243,11 @@ def methods_figure(published: pd.DataFrame, ours: pd.DataFrame) -> Figure:
 def stereo_figure(left: np.ndarray, matches: dict[str, pd.DataFrame], limit: float = 64.0) -> Figure:
     """The left image beside, for every feature source, where its matches land and how far off, in px up to `limit`."""
     count = len(matches)
-    figure, axes = plt.subplots(1, count + 1, figsize=(3.2 * (count + 1), 2.5), layout="constrained")
-    axes[0].imshow(left)
-    axes[0].set_title("left image", fontsize=9)
+    figure, (axes,) = panels(1, count + 1, (3.2 * (count + 1), 2.5))
+    picture(axes[0], left, "left image")
     for axis, (name, table) in zip(axes[1:], matches.items(), strict=True):
-        grid = table.pivot(index="y", columns="x", values="error")
-        drawn = axis.imshow(grid, vmin=0, vmax=limit, cmap="viridis")
-        axis.set_title(name, fontsize=9)
+        drawn = picture(axis, table.pivot(index="y", columns="x", values="error"), name, vmin=0, vmax=limit)
     figure.colorbar(drawn, ax=axes[-1], label="error (px)", shrink=0.8)
-    for axis in axes:
-        axis.set(xticks=[], yticks=[])
-        axis.grid(False)
     return figure
 
 

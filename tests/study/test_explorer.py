@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from stt_core.features import feature_source, resized
 from stt_core.labels import decode_keypoints, keypoints_to_maps, to_grid
 from stt_core.pictures import read_image
 from stt_core.propagation import propagate
+from stt_study.evenly import evenly
 from stt_study.figures import explorer
-from stt_study.figures.explorer import Points, evenly, points_of, reduced, restored, write_explorer
+from stt_study.figures.explorer import Points, points_of, reduced, restored, write_explorer
 from stt_study.study import Study
 from stt_study.variants import title
 
@@ -117,31 +119,28 @@ def test_index_and_frames(written: tuple[Path, list[dict]], study: Study) -> Non
 def test_packed_features_give_the_cosines(written: tuple[Path, list[dict]], features: dict) -> None:
     folder, rows = written
     for name, row in zip(explorer.VARIANTS, rows, strict=True):
-        content, maps = read(folder / f"square--{name}.js"), features[name]
+        content, every = read(folder / f"square--{name}.js"), np.arange(12 * 16)
         short = unpacked(content["features"], "i1", 32, 5, 12 * 16).astype(float) * content["scale"]
-        full = maps.flatten(2).double().numpy()
-        truth, drawn, moved, heat, tied = [], [], [], [], 0
+        full = features[name].flatten(2).movedim(0, 1).double().numpy()  # (C, T, cells), as the short ones
+        errors, heat, moved, tied = [], [], [], 0
         for t in range(1, 5):
-            for cell in range(12 * 16):
-                pair = [full[0][:, cell] @ full[t], short[:, 0, cell] @ short[:, t]]
-                truth.append(pair[0])
-                drawn.append(pair[1])
-                tied += any(np.ptp(np.sort(products)[-2:]) < 1e-6 for products in pair)
-                best = [np.unravel_index(products.argmax(), GRID) for products in pair]
-                moved.append(max(abs(best[0][0] - best[1][0]), abs(best[0][1] - best[1][1])))
-                weights = [np.exp(products / DAVIS["temperature"]) for products in pair]
-                weights[0] /= weights[0].sum()
-                first = pair[0].argmax()
-                others = np.arange(12 * 16) != first
-                weights[1][others] *= (1 - weights[0][first]) / weights[1][others].sum()
-                weights[1][first] = weights[0][first]
-                heat.append(np.abs(weights[0] - weights[1].clip(max=weights[0][first])).sum() / 2)
-        error = np.abs(np.array(truth) - np.array(drawn)).mean()
-        assert error < 0.02
-        assert row["cosine"] == pytest.approx(error, rel=1e-3)
+            pair = [maps[:, 0].T @ maps[:, t] for maps in (full, short)]  # (points, cells) both
+            errors.append(np.abs(pair[0] - pair[1]))
+            tied += np.any([np.diff(np.sort(products)[:, -2:], axis=1)[:, 0] < 1e-6 for products in pair], axis=0).sum()
+            best = np.array([np.unravel_index(products.argmax(1), GRID) for products in pair])
+            moved.append(np.abs(best[0] - best[1]).max(0))
+            true, drawn = (np.exp(products / DAVIS["temperature"]) for products in pair)
+            true /= true.sum(1, keepdims=True)
+            first, share = (every, pair[0].argmax(1)), true.max(1)
+            drawn[first] = 0
+            drawn *= ((1 - share) / drawn.sum(1))[:, None]
+            drawn[first] = share
+            heat.append(np.abs(true - drawn.clip(max=share[:, None])).sum(1) / 2)
+        assert np.mean(errors) < 0.02
+        assert row["cosine"] == pytest.approx(np.mean(errors), rel=1e-3)
         assert row["heat"] == pytest.approx(np.mean(heat), rel=1e-3)
-        assert row["best cell"] == pytest.approx(np.mean(np.array(moved) <= 1), abs=tied / len(moved) + 1e-6)
-        assert tied < 0.05 * len(moved)
+        assert row["best cell"] == pytest.approx(np.mean(np.array(moved) <= 1), abs=tied / np.size(moved) + 1e-6)
+        assert tied < 0.05 * np.size(moved)
         assert 0 < row["heat"] < 1
 
 
@@ -156,9 +155,7 @@ def test_reduced_features_are_the_nearest_of_their_rank() -> None:
     nearest = (u[:, :4] * s[:4] ** 2) @ u[:, :4].T  # the Gram matrix of the best approximation of rank 4
     seen = restored(short, scale).permute(0, 2, 3, 1).reshape(-1, 4).double().numpy()
     norms = np.linalg.norm(cells, axis=1)
-    bound = (
-        scale * (norms[:, None] + norms) + 4 * scale**2
-    )  # each number is off by half a scale at most, of four numbers
+    bound = scale * (norms[:, None] + norms) + 4 * scale**2  # each of four numbers is off by half a scale at most
     assert (np.abs(seen @ seen.T - nearest) < bound).all()
     assert np.abs(cells @ cells.T - nearest).max() > bound.max()  # so the bound tells them apart
     assert reduced(maps, 32)[0].shape[0] == 9
@@ -200,7 +197,7 @@ def test_a_lost_track_has_a_value_of_its_own(study: Study, features: dict, monke
 
 
 def test_few_points_of_a_large_grid() -> None:
-    assert points_of((40, 40)) == Points((40, 40), tuple(range(40)), tuple(range(40)))
+    assert points_of((40, 40)) == Points((40, 40), (*range(40),), (*range(40),))
     large = points_of((60, 107))  # DAVIS at 480p, stride 8
     assert len(large.cells) <= 1600
     for cells, length in ((large.rows, 60), (large.columns, 107)):
@@ -209,8 +206,8 @@ def test_few_points_of_a_large_grid() -> None:
     places = large.places((480, 854))
     for cell, (x, y) in list(zip(large.cells, places, strict=True))[:: len(places) // 7]:
         assert (x, y) == pytest.approx(((cell % 107 + 0.5) / 107 * 854 - 0.5, (cell // 107 + 0.5) / 60 * 480 - 0.5))
-    assert evenly(3, 12) == [0, 6, 11]
-    assert evenly(8, 5) == [0, 1, 2, 3, 4]
+    assert evenly(range(12), 3) == [0, 6, 11]
+    assert evenly(range(5), 8) == [0, 1, 2, 3, 4]
 
 
 def test_more_cells_leave_room_for_fewer_frames(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,8 +232,8 @@ BEST = re.compile(
 
 
 @pytest.fixture
-def site(written: tuple[Path, list[dict]], tmp_path: Path) -> str:
-    """Address of a page with nothing but the explorer, whose data are a copy of `written`."""
+def opened(browser, written: tuple[Path, list[dict]], tmp_path: Path) -> Iterator[Callable]:
+    """Opens a page with nothing but the explorer, whose data are a copy of `written`; nothing may go wrong in it."""
     shutil.copytree(written[0], tmp_path / "data of a run")
     for name in ("explorer.js", "explorer.css"):
         shutil.copy(STATIC / name, tmp_path)
@@ -244,30 +241,31 @@ def site(written: tuple[Path, list[dict]], tmp_path: Path) -> str:
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Explorer</title>'
     style = '<link rel="stylesheet" href="explorer.css">'
     (tmp_path / "page.html").write_text(f'<!doctype html><html lang="en"><head>{head}{style}</head>{body}</html>')
-    return (tmp_path / "page.html").as_uri()
+    problems = []
 
+    def open_page(ready: str = "Point", **options):
+        page = browser.new_page(**options)
+        page.on("console", lambda message: message.type in ("error", "warning") and problems.append(message.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda r: r.url.startswith(("file:", "data:")) or problems.append(r.url))
+        page.goto((tmp_path / "page.html").as_uri())
+        if ready:
+            page.wait_for_function(f"document.getElementById('explorer-status').textContent.startsWith('{ready}')")
+        return page
 
-def opened(browser, site: str, **options):
-    """A page that is ready, and the list of what went wrong in it."""
-    page, problems = browser.new_page(**options), []
-    page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on(
-        "request", lambda request: None if request.url.startswith(("file:", "data:")) else problems.append(request.url)
-    )
-    page.goto(site)
-    page.wait_for_function("document.getElementById('explorer-status').textContent.startsWith('Point')")
-    return page, problems
+    open_page.problems = problems
+    yield open_page
+    assert problems == []
 
 
 def told(page, **wanted) -> dict:
     """What the status line says, once it says all that is wanted."""
     for _ in range(100):
         if match := BEST.fullmatch(page.inner_text("#explorer-status")):
-            x, y, frame, variant, track_x, track_y, best_x, best_y, percent = match.groups()
-            said = {"point": (int(x), int(y)), "frame": int(frame), "variant": variant, "percent": float(percent)}
-            said |= {"track": (int(track_x), int(track_y)), "best": (int(best_x), int(best_y))}
-            if all(said[name] == value for name, value in wanted.items()):
+            x, y, frame, *track, best_x, best_y = map(int, match.group(1, 2, 3, 5, 6, 7, 8))
+            said = {"point": (x, y), "frame": frame, "variant": match[4], "percent": float(match[9])}
+            said |= {"track": tuple(track), "best": (best_x, best_y)}
+            if said.items() >= wanted.items():
                 return said
         page.wait_for_timeout(50)
     raise AssertionError(f"{page.inner_text('#explorer-status')} is not {wanted}")
@@ -286,18 +284,16 @@ def picture(page, name: str = "later") -> str:
     return page.evaluate(f"document.getElementById('explorer-{name}').toDataURL()")
 
 
-def test_pointer_and_variant(browser, site: str, written: tuple[Path, list[dict]], features: dict) -> None:
-    page, problems = opened(browser, site)
-    said = told(page, point=rounded(centre(5 * 16 + 3)), frame=2, variant=title("full"))  # where it begins
+def test_pointer_and_variant(opened: Callable, written: tuple[Path, list[dict]], features: dict) -> None:
+    page = opened()
+    told(page, point=rounded(centre(5 * 16 + 3)), frame=2, variant=title("full"))  # where it begins
     pictures = {picture(page)}
     for name in ("full", "random", "step_two"):
-        if name != "full":
-            assert (
-                page.locator(f"script[src$='square--{name}.js']").count() == 0
-            )  # nothing is loaded before it is asked for
-            page.get_by_label(title(name)).check()
-            said = told(page, variant=title(name))
-            assert page.locator(f"script[src$='square--{name}.js']").count() == 1
+        script = page.locator(f"script[src$='square--{name}.js']")
+        assert script.count() == (name == "full")  # nothing is loaded before it is asked for
+        page.get_by_label(title(name)).check()
+        told(page, variant=title(name))
+        assert script.count() == 1
         tracks = unpacked(read(written[0] / f"square--{name}.js")["tracks"], "<u2", 5, 192, 2) / 10
         for cell in (17, 84, 140):
             page.mouse.move(*place_on_page(page, cell))
@@ -308,43 +304,34 @@ def test_pointer_and_variant(browser, site: str, written: tuple[Path, list[dict]
             assert said["track"] == rounded(tracks[2, cell])
             assert picture(page) not in pictures
             pictures.add(picture(page))
-    assert problems == []
 
 
-def test_heat(browser, site: str, tmp_path: Path, features: dict) -> None:
+def test_heat(opened: Callable, tmp_path: Path, features: dict) -> None:
     """On black frames the pixel of a cell's centre is the heat's colour times its opacity, and nothing else."""
-    black = io.BytesIO()
+    data, black = tmp_path / "data of a run", io.BytesIO()
     Image.new("RGB", (64, 48)).save(black, "JPEG")
-    explorer.write_script(
-        tmp_path / "data of a run" / "square.js", {"frames": [base64.b64encode(black.getvalue()).decode()] * 5}
-    )
-    page, problems = opened(browser, site)
+    explorer.write_script(data / "square.js", {"frames": [base64.b64encode(black.getvalue()).decode()] * 5})
+    page = opened()
     page.mouse.move(*place_on_page(page, 84))
     said = told(page, point=rounded(centre(84)))
     script = """() => { const c = document.getElementById("explorer-later");
         return [c.width, ...c.getContext("2d").getImageData(0, 0, c.width, c.height).data]; }"""
     width, *pixels = page.evaluate(script)
-    pixels = (
-        np.array(pixels)
-        .reshape(-1, width, 4)[width // 32 :: width // 16, width // 32 :: width // 16, :3]
-        .reshape(-1, 3)
-    )
+    centres = slice(width // 32, None, width // 16)
+    pixels = np.array(pixels).reshape(-1, width, 4)[centres, centres, :3].reshape(-1, 3)
     cosines = features["full"][0].flatten(1)[:, 84] @ features["full"][2].flatten(1)
     heat = np.exp((cosines - cosines.max()).numpy() / DAVIS["temperature"])
-    colours = np.array(read(tmp_path / "data of a run" / "index.js")["colours"])
+    colours = np.array(read(data / "index.js")["colours"])
     expected = colours[(heat * 63).round().astype(int)] * (0.15 + 0.8 * heat[:, None])
-    plain = [  # the others are under a mark
-        all(max(abs(a - b) for a, b in zip(centre(cell), said[name], strict=True)) > CELL for name in ("track", "best"))
-        for cell in range(192)
-    ]
+    marks = np.array([said["track"], said["best"]])
+    plain = [(np.abs(marks - centre(cell)).max(1) > CELL).all() for cell in range(192)]  # the others are under a mark
     assert np.abs(pixels - expected)[plain].mean() < 3
     assert expected[plain].std() > 10
     assert pixels[heat.argmax()].min() > 100  # inside its mark
-    assert problems == []
 
 
-def test_mouse_holds_a_point(browser, site: str) -> None:
-    page, problems = opened(browser, site)
+def test_mouse_holds_a_point(opened: Callable) -> None:
+    page = opened()
     page.mouse.click(*place_on_page(page, 40))
     told(page, point=rounded(centre(40)))
     before = picture(page, "first")
@@ -356,11 +343,10 @@ def test_mouse_holds_a_point(browser, site: str) -> None:
     told(page, point=rounded(centre(150)))
     page.mouse.move(*place_on_page(page, 41))
     told(page, point=rounded(centre(41)))
-    assert problems == []
 
 
-def test_keys(browser, site: str) -> None:
-    page, problems = opened(browser, site, viewport={"width": 800, "height": 300})
+def test_keys(opened: Callable) -> None:
+    page = opened(viewport={"width": 800, "height": 300})
     page.locator("#explorer-first").focus()
     scrolled = page.evaluate("scrollY")
     x, y = told(page)["point"]
@@ -381,11 +367,10 @@ def test_keys(browser, site: str) -> None:
     page.keyboard.press("ArrowRight")
     told(page, frame=3)
     assert page.get_attribute("#explorer-frame", "aria-valuetext") == "frame 3"
-    assert problems == []
 
 
-def test_steps_and_play(browser, site: str) -> None:
-    page, problems = opened(browser, site)
+def test_steps_and_play(opened: Callable) -> None:
+    page = opened()
     for name, frames in (("Next", (3, 4, 0, 1)), ("Previous", (0, 4))):
         for frame in frames:
             page.get_by_role("button", name=name).click()
@@ -398,42 +383,38 @@ def test_steps_and_play(browser, site: str) -> None:
     page.get_by_role("button", name="Pause").click()
     assert page.get_by_role("button", name="Play").count() == 1
     assert page.get_attribute("#explorer-status", "aria-live") == "polite"
-    assert problems == []
 
 
-def test_touch_on_a_phone(browser, site: str) -> None:
-    page, problems = opened(browser, site, viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
+def test_touch_on_a_phone(opened: Callable) -> None:
+    page = opened(viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    for name, action in (
-        ("first", "none"),
-        ("later", "auto"),
-    ):  # a finger on the first frame chooses, elsewhere it scrolls
+    # A finger on the first frame chooses, elsewhere it scrolls.
+    for name, action in (("first", "none"), ("later", "auto")):
         assert page.evaluate(f"getComputedStyle(document.getElementById('explorer-{name}')).touchAction") == action
     page.touchscreen.tap(*place_on_page(page, 70))
-    assert not re.search("held", page.inner_text("#explorer-status"))
+    assert "held" not in page.inner_text("#explorer-status")
     told(page, point=rounded(centre(70)))
-    assert problems == []
 
 
-def test_a_missing_file_is_one_sentence(browser, site: str, tmp_path: Path) -> None:
-    (tmp_path / "data of a run" / "square--random.js").rename(tmp_path / "aside.js")
-    (tmp_path / "data of a run" / "square--step_one.js").write_text("// cut off")
-    page, _ = opened(browser, site)
+def test_a_missing_file_is_one_sentence(opened: Callable, tmp_path: Path) -> None:
+    data = tmp_path / "data of a run"
+    (data / "square--random.js").rename(tmp_path / "aside.js")
+    (data / "square--step_one.js").write_text("// cut off")
+    page = opened()
     for name in ("random", "step_one"):
         page.get_by_label(title(name)).check()
         page.get_by_text(f"The file square--{name}.js is missing or broken in data of a run/; run this page").wait_for()
         page.get_by_role("button", name="Next").click()  # of nothing
     page.get_by_label(title("step_two")).check()
     told(page, variant=title("step_two"))
-    (tmp_path / "aside.js").rename(tmp_path / "data of a run" / "square--random.js")
+    (tmp_path / "aside.js").rename(data / "square--random.js")
     page.get_by_label(title("random")).check()
     told(page, variant=title("random"))
-    (tmp_path / "data of a run" / "index.js").unlink()
+    (data / "index.js").unlink()
     page.reload()
     page.get_by_text("The file index.js is missing").wait_for()
+    opened.problems.clear()  # the browser's own words about the missing files
 
 
-def test_without_javascript(browser, site: str) -> None:
-    page = browser.new_page(java_script_enabled=False)
-    page.goto(site)
-    assert page.locator("#explorer noscript p").is_visible()
+def test_without_javascript(opened: Callable) -> None:
+    assert opened(ready="", java_script_enabled=False).locator("#explorer noscript p").is_visible()

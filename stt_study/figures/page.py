@@ -1,0 +1,166 @@
+"""A page of the book: its study, and what several pages show alike."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from IPython.display import Image
+from matplotlib.figure import Figure
+from skimage.data import stereo_motorcycle
+
+from stt_study.benchmarks.registry import TASKS
+from stt_study.figures import captions, viz
+from stt_study.results import report, tables
+from stt_study.study import Study
+from stt_study.variants import title
+
+NO_DATA = {
+    "davis": "no object data in {}",
+    "vip": "no part data in {}",
+    "jhmdb": "no pose data in {}",
+    "badja": "no BADJA in {}",
+    "real": "no DAVIS folder at hand; data/README.md says how to get one",
+}
+Results = dict[str, dict]  # of `Study.results`
+Names = Iterable[str] | dict[str, str]  # of baselines and variants, called by their titles; or other titles -> names
+
+
+def titled(names: Names) -> dict[str, str]:
+    """Title -> name."""
+    return names if isinstance(names, dict) else {title(name): name for name in names}
+
+
+class Page:
+    """What a page shows, with captions; whatever weights or results are missing is made first.
+
+    `alt`, `name` and a caption's source are those of `captions.show`; see there.
+
+    Args:
+        profile, settings, seed, data, runs: the page's parameters, see `Study`.
+    """
+
+    def __init__(self, profile: str, settings: dict[str, Any], seed: int, data: str, runs: str) -> None:
+        viz.style()
+        self.study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+
+    def show(
+        self,
+        shown: Figure | Image | pd.DataFrame,
+        caption: str,
+        alt: str = "",
+        files: Iterable[str | Path] | Results = (),
+        name: str = "",
+    ) -> None:
+        """A figure, picture or table; `files` are what it was made from, or results."""
+        files = [result["path"] for result in files.values()] if isinstance(files, dict) else files
+        captions.show(self.study, shown, caption, alt=alt, files=files, name=name)
+
+    def at_hand(self, task: str) -> bool:
+        """Whether a task's data are at hand; a sentence says so where they aren't."""
+        if not self.study.has(task):
+            print(NO_DATA[task].format(self.study.relative(self.study.data)))
+        return self.study.has(task)
+
+    def training(
+        self,
+        names: Names,
+        columns: Sequence[str],
+        caption: str,
+        alt: str = "Curves of the losses over training steps, a line a variant.",
+        name: str = "",
+    ) -> None:
+        """Curves of columns of `metrics.csv`."""
+        files = {label: self.study.weights(variant).parent / "metrics.csv" for label, variant in titled(names).items()}
+        curves = {label: pd.read_csv(path) for label, path in files.items()}
+        self.show(viz.training_curves(curves, columns), caption, alt, files.values(), name)
+
+    def totals(self, results: Results, caption: str, name: str = "") -> None:
+        """A table of all measures of a task."""
+        self.show(tables.totals(results).round(1), caption, files=results, name=name)
+
+    def bars(self, results: Results, per: str, caption: str, name: str = "") -> None:
+        """A task's headline figure, a bar a method and a dot a sequence, which the task calls `per`."""
+        table = tables.per_sequence(results)
+        score = table.columns[-1]
+        alt = f"One bar a method with its mean {score.removesuffix('-Mean')}, and a dot for each {per}."
+        self.show(viz.score_bars(table, score, "variant", per), caption, alt, results, name)
+
+    def over_time(self, results: Results, caption: str, alt: str, name: str = "") -> None:
+        """J&F frame by frame."""
+        figure = viz.score_over_time(tables.over_time(results), "J&F", by="variant")
+        self.show(figure, caption + " A steep start is wrong matching, a steady fall is drift.", alt, results, name)
+
+    @staticmethod
+    def worst(results: Results) -> str:
+        """The sequence on which the full method does worst."""
+        return tables.per_sequence({"": results[title("full")]}).set_index("sequence").iloc[:, -1].idxmin()
+
+    def clip(
+        self,
+        task: str,
+        clip: str,
+        results: Results,
+        caption: str,
+        alt: str = "Rows of six frames with coloured masks: the annotation, then one row a method.",
+        name: str = "",
+    ) -> None:
+        """A sequence over time: annotated, then as each of the results has it."""
+        sequence = next(sequence for sequence in self.study.sequences(task) if sequence.name == clip)
+        self.show(viz.strips(sequence, results), caption, alt, results, name)
+
+    def clips(self, task: str, count: int, caption: str, alt: str, name: str = "") -> None:
+        """A task's first sequences over time, annotated."""
+        if self.at_hand(task):
+            figure = viz.clips_figure(self.study.sequences(task)[:count])
+            self.show(figure, caption, alt, [self.study.folder(task)], name)
+
+    def joints(self, results: Results) -> None:
+        """The true joints of the first clip, and those that the full method found."""
+        found = results[title("full")]
+        path = Path(found["path"]).parent / "overlays" / f"{found['sequences'][0]['name'].replace('/', '--')}.png"
+        words = "Rings: the true joints; dots: those that the full method found, joined by its error. The first clip."
+        self.show(Image(path), words, "Frames of one clip with rings and dots at the joints.", [path])
+
+    def data(self) -> None:
+        """What each task is measured on."""
+        self.show(report.data_names(self.study), "What each task is measured on.")
+
+    def grid(self, names: Iterable[str], caption: str) -> None:
+        """Headline figures of variants on every task."""
+        self.show(report.grid_table(self.study, names), caption)
+
+    def differences(self, first: str, others: Iterable[str], caption: str, figure: str = "", name: str = "") -> None:
+        """A variant minus each of others: a table, and a figure where its caption's first sentence is given."""
+        rows = report.differences(self.study, first, others)
+        if rows.empty:
+            print("no results: make ablations")
+            return
+        self.show(report.differences_table(rows), caption, files=rows.files.explode())
+        if figure:
+            figure += (
+                " An interval that holds zero decides nothing; filled, this run's results, hollow, the reference's."
+            )
+            alt = "Differences in points with their intervals, one line a comparison and task, around a zero line."
+            self.show(viz.interval_figure(rows), figure, alt, rows.files.explode(), name)
+
+    def sequences(self, others: Iterable[str]) -> None:
+        """The full method minus each of other variants, sequence by sequence."""
+        davis = self.study.results("davis", [*others, "full"])
+        names, score = [title(name) for name in others], TASKS["davis"].headline
+        self.show(
+            viz.paired_differences(tables.per_sequence(davis), score, title("full"), names),
+            f"{score} of the full method minus the other, sequence by sequence. Blue: the full method is better; dashed: the mean.",
+            "Horizontal bars to the right and left of zero, one a sequence.",
+            davis,
+        )
+
+    def stereo(self, names: Names, caption: str, figure: str = "", name: str = "") -> None:
+        """Errors of the stereo pair's matches: a map where its caption is given, and a table."""
+        found = {label: self.study.stereo(self.study.source(source)) for label, source in titled(names).items()}
+        if figure:
+            maps = viz.stereo_figure(stereo_motorcycle()[0], {label: matches for label, (_, matches) in found.items()})
+            alt = "The left image of the stereo pair beside a map of matching errors for each kind of features."
+            self.show(maps, figure, alt, name=name)
+        scores = pd.DataFrame({label: scores for label, (scores, _) in found.items()}).T
+        self.show(scores.round(3).astype({"cells": int}), caption)
