@@ -1,16 +1,17 @@
 """The labelled benchmarks in their official layouts: DAVIS-2017 and -2016, VIP, JHMDB (paper section 4)."""
 
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.io import loadmat
 
 from stt_core.errors import InputError
 from stt_core.files import listed
 from stt_core.labels import read_mask
 from stt_core.pictures import check_steps, frame_files, image_size, picture_files, read_image
-from stt_study.benchmarks.matlab import read_array
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,13 @@ def read_sequence_mask(sequence: Sequence, t: int) -> np.ndarray:
 
 
 def davis_sequences(
-    root: str | Path, split: str = "val", year: str = "2017", resolution: str = "480p"
+    root: str | Path,
+    split: str = "val",
+    year: str = "2017",
+    resolution: str = "480p",
+    names: Iterable[str] | None = None,
 ) -> list[Sequence]:
-    """Sequences of `ImageSets/<year>/<split>.txt`, frames and annotations in order.
+    """Sequences of `ImageSets/<year>/<split>.txt` (or `names` of them), frames and annotations in order.
 
     Year 2016 asks for one object a sequence: a DAVIS-2017 folder's objects are merged into one. The layout of 2016
     itself, `ImageSets/<resolution>/<split>.txt` with a line a frame and masks in white on black, will do as well.
@@ -78,9 +83,9 @@ def davis_sequences(
     if year == "2016" and not path.is_file() and original.is_file():
         # Lines are "/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png".
         path, annotation = original, "white"
-        names = dict.fromkeys(Path(line.split()[0]).parent.name for line in listed(path))
+        names = names or dict.fromkeys(Path(line.split()[0]).parent.name for line in listed(path))
     else:
-        names = dict.fromkeys(listed(path))
+        names = names or dict.fromkeys(listed(path))
     sequences = []
     for name in _inside(path, names):
         frames = frame_files(root / "JPEGImages" / resolution / name, ".jpg")
@@ -90,8 +95,9 @@ def davis_sequences(
     return sequences
 
 
-def vip_sequences(root: str | Path, split: str = "val") -> list[Sequence]:
-    """Videos of `lists/<split>_videos.txt`; annotations in `Annotations/<video>` or `Annotations/Category_ids/<video>`.
+def vip_sequences(root: str | Path, split: str = "val", names: Iterable[str] | None = None) -> list[Sequence]:
+    """Videos of `lists/<split>_videos.txt` (or `names` of them); their annotations are in `Annotations/<video>`, or in
+    `Annotations/Category_ids/<video>`.
 
     Raises:
         InputError: as `davis_sequences`.
@@ -102,14 +108,14 @@ def vip_sequences(root: str | Path, split: str = "val") -> list[Sequence]:
         annotations = annotations / "Category_ids"
     sequences = []
     path = root / "lists" / f"{split}_videos.txt"
-    for name in _once(path, _inside(path, listed(path))):
+    for name in _once(path, _inside(path, names or listed(path))):
         frames = frame_files(root / "Images" / name, ".jpg")
         sequences.append(Sequence(name, frames, _masks(annotations / name, frames)))
     return sequences
 
 
-def jhmdb_clips(root: str | Path, list_file: str = "val_list.txt") -> list[Clip]:
-    """Clips of a list whose lines are "<joint_positions.mat> <frame folder>", both below `root`.
+def jhmdb_clips(root: str | Path, list_file: str = "val_list.txt", names: Iterable[str] | None = None) -> list[Clip]:
+    """Clips of a list whose lines (or `names` of them) are "<joint_positions.mat> <frame folder>", both below `root`.
 
     Raises:
         InputError: a missing or broken list, file or folder, a clip with fewer frames than joints or with a number left
@@ -117,7 +123,7 @@ def jhmdb_clips(root: str | Path, list_file: str = "val_list.txt") -> list[Clip]
     """
     root = official_folder(root, "JHMDB")
     clips = []
-    for line in listed(root / list_file):
+    for line in names or listed(root / list_file):
         if len(line.split()) != 2:
             raise InputError(
                 f"{root / list_file}: '{line}' is not '<joint_positions.mat> <frame folder>'; mend the line."
@@ -141,15 +147,15 @@ def jhmdb_clips(root: str | Path, list_file: str = "val_list.txt") -> list[Clip]
 def _joints(path: Path) -> np.ndarray:
     """Joints (T, 15, 2) float32 of JHMDB's joint_positions.mat, counted from 0; its pos_img is (2, 15, T), from 1."""
     try:
-        content = path.read_bytes()
+        content = io.BytesIO(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path} is missing; unpack JHMDB's joint_positions beside Rename_Images.") from None
     try:
-        joints = read_array(content, "pos_img")
-    except ValueError as error:
+        joints = loadmat(content, variable_names=["pos_img"])["pos_img"]
+    except Exception as error:  # broken bytes raise nearly every kind: IndexError, TypeError, OSError, zlib.error, …
         raise InputError(f"{path} has no readable pos_img ({error}); restore this file.") from None
-    if joints.shape[:2] != (2, 15) or joints.ndim != 3 or not joints.size:
-        raise InputError(f"{path}: pos_img is {joints.shape}, not (2, 15, frames); restore this file.")
+    if joints.shape[:2] != (2, 15) or joints.ndim != 3 or not joints.size or joints.dtype.kind not in "fiu":
+        raise InputError(f"{path}: pos_img is {joints.shape}, not (2, 15, frames) of numbers; restore this file.")
     with np.errstate(over="ignore"):
         joints = joints.transpose(2, 1, 0).astype(np.float32) - 1
     broken = ~np.isfinite(joints).all(axis=(1, 2))
