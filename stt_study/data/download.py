@@ -2,13 +2,11 @@
 
 import errno
 import hashlib
-import lzma
 import shutil
 import stat
 import tarfile
 import time
 import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,7 +22,6 @@ GB = 10**9  # bytes
 PAUSES = (1, 3, 10, 30, 60)  # seconds before the second, third … try
 PIECE = 1 << 16  # bytes read at once, and lost at most where a connection is cut
 TIMEOUT = (20, 60)  # seconds: to connect, to wait for bytes
-BROKEN = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class DataSet:
     folder: str  # below the root
     archives: dict[str, str]  # file name -> what is in it, by which the set's own folder is told from those around it
     url: str = ""  # address of the folder that has the archives; none where one has to register
-    known: str | None = None  # published hash (torchvision has them); of others, SHA-256 is recorded on first use
+    known: str | None = None  # published MD5 (torchvision has them); of others, SHA-256 is recorded on first use
     into: str = ""  # folder of the set that the archives' content goes to
     steps: tuple[str, ...] = ()  # what to do by hand where there is no url; {archives} and {folder} are filled in
 
@@ -52,7 +49,7 @@ SETS = {
         "imagenette2-160",
         {"imagenette2-160.tgz": "train"},
         "https://s3.amazonaws.com/fast-ai-imageclas/",
-        "md5:e793b78cc4c9e9a4ccc0c1155377a412",
+        "e793b78cc4c9e9a4ccc0c1155377a412",
     ),
     "jhmdb": DataSet(
         "JHMDB, split 1: http://jhmdb.is.tue.mpg.de (terms: research)",
@@ -84,7 +81,7 @@ SETS = {
         "ImageNet 2012, train: https://image-net.org/download-images.php (terms: research, not commercial)",
         "imagenet",
         {"ILSVRC2012_img_train.tar": "n*"},
-        known="md5:1d675b47d978889d74fa0da5fadfb00e",
+        known="1d675b47d978889d74fa0da5fadfb00e",
         into="train",
         steps=(
             "Register at https://image-net.org/download-images.php and accept its terms.",
@@ -115,7 +112,7 @@ def get(name: str, root: str | Path = "data", *, mirror: str = "") -> Checked:
     sums = archives / "SHA256SUMS"  # as sha256sum writes and reads it
     with only_writer(archives / f".{name}", patience=0):
         lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
-        recorded = {line[66:]: f"sha256:{line[:64]}" for line in lines}
+        recorded = {line[66:]: line[:64] for line in lines}
         shutil.rmtree(staging, ignore_errors=True)  # of a killed run
         try:
             for file in wanted.archives:
@@ -127,7 +124,7 @@ def get(name: str, root: str | Path = "data", *, mirror: str = "") -> Checked:
                 _write_jhmdb_lists(staging / "whole")
             # Not before all is unpacked: a server's apology, saved as .zip, must not become what is expected.
             new = [file for file in wanted.archives if not wanted.known and file not in recorded]
-            lines += [f"{_hash(archives / file, 'sha256').removeprefix('sha256:')}  {file}" for file in new]
+            lines += [f"{_hash(archives / file)}  {file}" for file in new]
             write_text(sums, "".join(f"{line}\n" for line in lines))
             (staging / "whole").replace(folder)
         except OSError as error:
@@ -151,11 +148,10 @@ def _at_hand(wanted: DataSet, path: Path, known: str | None, place: str) -> None
         raise InputError(f"{path} is not there yet; follow the steps above.")
 
 
-def _hash(path: Path, kind: str) -> str:
-    """The file's hash, "md5:…" or "sha256:…", of the same kind as this one."""
-    kind = kind.partition(":")[0]
+def _hash(path: Path, known: str = "") -> str:
+    """SHA-256 of a file in hex, or its MD5 where what is known is as short as one."""
     with path.open("rb") as file:
-        return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"
+        return hashlib.file_digest(file, "md5" if len(known) == 32 else "sha256").hexdigest()
 
 
 def fetch(url: str, path: Path, known: str | None = None) -> None:
@@ -237,8 +233,7 @@ def extract(archive: Path, folder: Path) -> None:
                 while file.fileobj.read(PIECE):
                     pass  # to a gzip's checksum
                 file.extractall(folder, filter="data")
-    except (OSError, *BROKEN) as error:
-        # What an archive holds may make its reader look before its beginning, which is EINVAL.
+    except Exception as error:  # broken bytes raise nearly every kind: IndexError, zlib.error, EINVAL, …
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise InputError(f"{archive} can't be unpacked ({error}); delete it and get it anew.") from None
