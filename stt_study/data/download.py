@@ -125,7 +125,8 @@ def get(name: str, root: str | Path = "data", *, mirror: str = "") -> Checked:
             # Not before all is unpacked: a server's apology, saved as .zip, must not become what is expected.
             new = [file for file in wanted.archives if not wanted.known and file not in recorded]
             lines += [f"{_hash(archives / file)}  {file}" for file in new]
-            write_text(sums, "".join(f"{line}\n" for line in lines))
+            if new:
+                write_text(sums, "".join(f"{line}\n" for line in lines))
             (staging / "whole").replace(folder)
         except OSError as error:
             error.filename = error.filename or str(root)  # a full disk names nothing
@@ -254,7 +255,7 @@ def _write_jhmdb_lists(root: Path) -> None:
     """Write split 1 as lists of ours, out of `splits/<action>_test_split1.txt`: lines "<clip>.avi", 1 (train) or 2 (test)."""
     clips = {"0": "", "1": "", "2": ""}
     for path in sorted((root / "splits").glob("*_test_split1.txt")):
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in filter(str.strip, path.read_text(encoding="utf-8").splitlines()):
             clip, _, label = line.strip().rpartition(".avi ")
             if label not in clips or not clip:
                 raise InputError(f"{path.name} in splits.zip: '{line}' is not '<clip>.avi 0|1|2'; get it anew.")

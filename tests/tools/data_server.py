@@ -133,7 +133,7 @@ def jhmdb_archives(frames: int = 3) -> dict[str, bytes]:
                 images[f"Rename_Images/{action}/{clip}/._{t:05d}.png"] = b"of macOS"
             images[f"Rename_Images/.AppleDouble/{action}-{clip}"] = b"of macOS"
             joints[f"joint_positions/{action}/{clip}/joint_positions.mat"] = mat(frames)
-        lines = "one_#1.avi 2\ntwo.avi 1\nunused.avi 0\n"
+        lines = "one_#1.avi 2 \ntwo.avi 1\nunused.avi 0\n\n"
         splits[f"splits/{action}_test_split1.txt"] = lines.encode()
         splits[f"splits/{action}_test_split2.txt"] = b"two.avi 2\none_#1.avi 1\n"
     return {
