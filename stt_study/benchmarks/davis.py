@@ -1,5 +1,6 @@
 """DAVIS-2017 and -2016: video object segmentation, J and F of the objects of the first frame (paper section 4)."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from stt_study.benchmarks.label_sources import Source
 from stt_study.benchmarks.run import Benchmark
 
 
-def davis_sequences(root: str | Path, split: str = "val", year: str = "2017") -> list[labelled_videos.Sequence]:
-    """Sequences of `ImageSets/<year>/<split>.txt`, frames and annotations at 480p in order.
+def davis_sequences(
+    root: str | Path, split: str = "val", year: str = "2017", names: Iterable[str] | None = None
+) -> list[labelled_videos.Sequence]:
+    """Sequences of `ImageSets/<year>/<split>.txt` (or `names` of them), frames and annotations at 480p in order.
 
     Year 2016 asks for one object a sequence: a DAVIS-2017 folder's objects are merged into one. The layout of 2016
     itself, `ImageSets/480p/<split>.txt` with a line a frame and masks in white on black, will do as well.
@@ -30,9 +33,9 @@ def davis_sequences(root: str | Path, split: str = "val", year: str = "2017") ->
     if year == "2016" and not path.is_file() and original.is_file():
         # Lines are "/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png".
         path, annotation = original, "white"
-        names = [Path(line.split()[0]).parent.name for line in listed(path)]
+        names = names or [Path(line.split()[0]).parent.name for line in listed(path)]
     else:
-        names = listed(path)
+        names = names or listed(path)
     sequences = []
     for name in labelled_videos.checked_names(path, dict.fromkeys(names)):
         frames = frame_files(root / "JPEGImages" / "480p" / name, ".jpg")

@@ -1,8 +1,11 @@
 """JHMDB: people's joints, PCK with frame 0 scored (the method's code, VFS) and without (CRW, UVC; paper section 4)."""
 
+import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from scipy.io import loadmat
 
 from stt_core.errors import InputError
 from stt_core.files import listed, write_json
@@ -10,12 +13,11 @@ from stt_core.pictures import check_steps, frame_files, image_size
 from stt_core.propagation import Inference
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.benchmarks.label_sources import Source
-from stt_study.benchmarks.matlab import read_array
 from stt_study.benchmarks.run import Benchmark
 
 
-def jhmdb_clips(root: str | Path, split: str = "val") -> list[labelled_videos.Clip]:
-    """Clips of `<split>_list.txt`, whose lines are "<joint_positions.mat> <frame folder>", both below `root`.
+def jhmdb_clips(root: str | Path, split: str = "val", names: Iterable[str] | None = None) -> list[labelled_videos.Clip]:
+    """Clips of `<split>_list.txt`, whose lines (or `names` of them) are "<joint_positions.mat> <frame folder>", both below `root`.
 
     Raises:
         InputError: a missing or broken list, file or folder, a clip with fewer frames than joints or with a number left
@@ -23,7 +25,7 @@ def jhmdb_clips(root: str | Path, split: str = "val") -> list[labelled_videos.Cl
     """
     root = labelled_videos.official_folder(root, JHMDB.official)
     path, clips = root / f"{split}_list.txt", []
-    for line in listed(path):
+    for line in names or listed(path):
         if len(line.split()) != 2:
             raise InputError(f"{path}: '{line}' is not '<joint_positions.mat> <frame folder>'; mend the line.")
         positions, folder = (root / part for part in labelled_videos.checked_names(path, line.split()))
@@ -46,15 +48,15 @@ def jhmdb_clips(root: str | Path, split: str = "val") -> list[labelled_videos.Cl
 def _joints(path: Path) -> np.ndarray:
     """Joints (T, 15, 2) float32 of JHMDB's joint_positions.mat, counted from 0; its pos_img is (2, 15, T), from 1."""
     try:
-        content = path.read_bytes()
+        content = io.BytesIO(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path} is missing; unpack JHMDB's joint_positions beside Rename_Images.") from None
     try:
-        joints = read_array(content, "pos_img")
-    except ValueError as error:
+        joints = loadmat(content, variable_names=["pos_img"])["pos_img"]
+    except Exception as error:  # broken bytes raise nearly every kind: IndexError, TypeError, OSError, zlib.error, …
         raise InputError(f"{path} has no readable pos_img ({error}); restore this file.") from None
-    if joints.shape[:2] != (2, 15) or joints.ndim != 3 or not joints.size:
-        raise InputError(f"{path}: pos_img is {joints.shape}, not (2, 15, frames); restore this file.")
+    if joints.shape[:2] != (2, 15) or joints.ndim != 3 or not joints.size or joints.dtype.kind not in "fiu":
+        raise InputError(f"{path}: pos_img is {joints.shape}, not (2, 15, frames) of numbers; restore this file.")
     with np.errstate(over="ignore"):
         joints = joints.transpose(2, 1, 0).astype(np.float32) - 1
     broken = ~np.isfinite(joints).all(axis=(1, 2))

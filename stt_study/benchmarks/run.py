@@ -61,7 +61,11 @@ class Benchmark:
     @property
     def options(self) -> dict[str, str | None]:
         """Options of `read` and their defaults."""
-        return {name: option.default for name, option in signature(self.read).parameters.items() if name != "root"}
+        return {
+            name: option.default
+            for name, option in signature(self.read).parameters.items()
+            if name not in ("root", "names")
+        }
 
 
 @out_of_memory(PROPAGATION)

@@ -1,5 +1,6 @@
 """VIP: parts of people, mean IoU over classes, of all frames of all videos together (paper section 4)."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,12 @@ from stt_study.benchmarks.run import Benchmark
 CLASSES = 20  # with background
 
 
-def vip_sequences(root: str | Path, split: str = "val") -> list[labelled_videos.Sequence]:
-    """Videos of `lists/<split>_videos.txt`; annotations in `Annotations/<video>` or `Annotations/Category_ids/<video>`.
+def vip_sequences(
+    root: str | Path, split: str = "val", names: Iterable[str] | None = None
+) -> list[labelled_videos.Sequence]:
+    """Videos of `lists/<split>_videos.txt` (or `names` of them).
+
+    Annotations are in `Annotations/<video>` or `Annotations/Category_ids/<video>`.
 
     Raises:
         InputError: a missing folder, list or video, a frame without annotation or the other way round.
@@ -26,7 +31,7 @@ def vip_sequences(root: str | Path, split: str = "val") -> list[labelled_videos.
     if (masks / "Category_ids").is_dir():
         masks = masks / "Category_ids"
     path = root / "lists" / f"{split}_videos.txt"
-    names = labelled_videos.checked_names(path, listed(path), once=True)
+    names = labelled_videos.checked_names(path, names or listed(path), once=True)
     videos = [(name, frame_files(root / "Images" / name, ".jpg")) for name in names]
     return [
         labelled_videos.Sequence(name, frames, labelled_videos.masks_of(frames, masks / name))

@@ -1,191 +1,165 @@
-"""A data set looked through: what is there, counted, and all that is missing, cut off or of the wrong size."""
+"""A data set looked through by the readers that use it: counts, and each list, sequence or picture that is broken."""
 
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import partial
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from stt_core.training.decoding import Decoder, VideoFrame
 from stt_core.errors import InputError
 from stt_core.files import listed
 from stt_core.labels import read_mask
-from stt_core.pictures import image_size, read_image
-
-AT_ONCE = 4096  # pictures handed to the threads, so that a million of them needs no memory
-
-
-@dataclass(frozen=True)
-class Checked:
-    """What a check found: how many of what, remarks that are no fault, and the faults, a sentence each."""
-
-    name: str
-    folder: Path
-    counts: dict[str, int]
-    notes: tuple[str, ...]
-    problems: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A file to decode. `like`: one that it must agree with in size. `ids`: it is an annotation."""
-
-    path: Path | VideoFrame
-    like: Path | None = None
-    ids: bool = False
+from stt_core.training.decoding import Decoder, VideoFrame
+from stt_core.training.images import Images
+from stt_core.training.pairs import training_videos
+from stt_study.benchmarks.badja import areas, badja_davis, read_clip
+from stt_study.benchmarks.davis import davis_sequences
+from stt_study.benchmarks.jhmdb import jhmdb_clips
+from stt_study.benchmarks.vip import vip_sequences
 
 
 @dataclass
-class Findings:
-    """What the functions of `data_layouts` gather."""
+class Checked:
+    """What a check found: how many of what, remarks that are no fault, and the faults, a sentence each."""
 
-    counts: dict[str, int] = field(default_factory=dict)
+    folder: Path
+    counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)
+    # To decode; a picture that it must agree with in size; whether it is an annotation.
+    pictures: list[tuple[Path | VideoFrame, Path | None, bool]] = field(default_factory=list, repr=False)
 
-    def count(self, what: str, number: int = 1) -> None:
-        """Add to the number of `what`."""
-        self.counts[what] = self.counts.get(what, 0) + number
+    def read(self, reader: Callable[..., Any], *args: object, **options: object) -> Any:
+        """What a reader returns, or () where it refuses: its sentence is a problem."""
+        try:
+            return reader(*args, **options)
+        except InputError as error:
+            self.problems.append(str(error))
+            return ()
 
-    def of_official(self, number: int, official: int, what: str) -> None:
+    def official(self, number: int, official: int, what: str) -> None:
         """Note a subset, or more than the official number."""
         if number != official:
             self.notes.append(f"{number:,} of the official {official:,} {what}.")
 
-    def names(self, path: Path) -> list[str]:
-        """The lines of a list file, each once; what is wrong with the list becomes a problem."""
-        try:
-            lines = listed(path)
-        except InputError as error:
-            self.problems.append(str(error))
-            return []
-        names = list(dict.fromkeys(lines))
-        if len(names) < len(lines):
-            self.problems.append(f"{path} lists {len(lines) - len(names)} twice; mend the list.")
-        return names
+    def add(self, what: str, picture: Path | VideoFrame, like: Path | None = None, ids: bool = False) -> None:
+        """Count a picture, and keep it for decoding if it is there and not empty."""
+        self.counts[what] += 1
+        path = picture.path if isinstance(picture, VideoFrame) else picture
+        if path.is_file() and path.stat().st_size:
+            self.pictures.append((picture, like, ids))
+        else:
+            self.problems.append(f"{path} is {'empty' if path.exists() else 'missing'}; restore it.")
 
-    def add(self, what: str, pictures: Iterable[Picture]) -> None:
-        """Count pictures, and keep for decoding those that aren't missing or empty."""
-        for picture in pictures:
-            path = picture.path if isinstance(picture.path, Path) else picture.path.path
-            self.count(what)
-            try:
-                size = path.stat().st_size
-            except OSError:
-                self.problems.append(f"{path} is missing; restore it.")
-                continue
-            if size:
-                self.pictures.append(picture)
-            else:
-                self.problems.append(f"{path} is empty; restore it.")
-
-    def video(self, frames: list[Path], what: str = "frames") -> None:
-        """Add a video's frames, which must be of one size."""
-        self.add(what, (Picture(frame, frames[0]) for frame in frames))
-
-    def frames(self, folder: Path, pattern: str) -> list[Path]:
-        """Add the frames of a listed video, and return them."""
-        frames = sorted(folder.glob(pattern))
-        if not frames:
-            state = f"has no {pattern} frames" if folder.is_dir() else "is missing"
-            self.problems.append(f"{folder} {state}, but it is listed; restore it or mend the list.")
-        self.video(frames)
-        return frames
-
-    def gaps(self, frames: list[Path], first: int) -> None:
-        """Frames missing at the start or in the middle of a video that is numbered from `first` without a break."""
-        if frames and all(frame.stem.isdigit() for frame in frames):
-            numbers = {int(frame.stem) for frame in frames}
-            missing = sorted(set(range(first, max(numbers))) - numbers)
-            if missing:
-                more = f" and {len(missing) - 1:,} more" if missing[1:] else ""
-                self.problems.append(f"{frames[0].parent} lacks frame {missing[0]}{more}; restore what is missing.")
-
-    def unlisted(self, folder: Path, known: Iterable[str], pattern: str = "*") -> None:
-        """Note how many videos in `folder` are on no list."""
-        known = set(known)
-        there = [path for path in folder.glob(pattern) if path.is_dir()] if folder.is_dir() else []
-        more = sum(path.relative_to(folder).as_posix() not in known for path in there)
-        if more:
-            self.notes.append(f"{more:,} folders in {folder} are on no list; nothing reads them.")
+    def video(self, frames: Sequence[Path | VideoFrame], masks: Sequence[Path] = ()) -> None:
+        """Add a video's frames, which must be of one size, and their annotations."""
+        for frame in frames:
+            self.add("frames", frame, frames[0] if isinstance(frame, Path) else None)
+        for mask, frame in zip(masks, frames, strict=False):
+            self.add("annotations", mask, frame, ids=True)
 
 
 def check(name: str, folder: str | Path, *, every: bool = False, sample: int = 200) -> Checked:
-    """Look through a data set in its official layout; unlike our loaders, to the end.
+    """Look through a data set (one of `CHECKS`) in its official layout.
 
-    Every file that belongs to it must be there and not be empty. Of the pictures, a sample that is spread over the set
-    (the same every time) is decoded, or all: they must be whole, of their video's size, annotations of their frame's.
-
-    Args:
-        name: one of `data_layouts.LAYOUTS`.
-        every: decode all pictures.
-        sample: decode so many.
+    What its readers say of each sequence is gathered, and no file may be empty. A random sample of the pictures, the
+    same every time, or every one, is decoded: whole, of their video's size, annotations of their frame's.
 
     Raises:
         InputError: an unknown name, or no such folder.
     """
-    from stt_study.data.layouts import LAYOUTS
-
     folder = Path(folder)
-    if name not in LAYOUTS:
-        raise InputError(f"'{name}' can't be checked; choose from {', '.join(LAYOUTS)}.")
+    if name not in CHECKS:
+        raise InputError(f"'{name}' can't be checked; choose from {', '.join(CHECKS)}.")
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist; give the folder of the data set.")
-    found = Findings()
-    LAYOUTS[name](folder, found)
-    pictures = found.pictures if every else _spread(found.pictures, sample)
-    faults = [fault for fault in _decoded(pictures) if fault]
-    found.count("decoded", len(pictures))
-    if not found.pictures and not found.problems:
+    found = Checked(folder)
+    CHECKS[name](folder, found)
+    pictures = found.pictures
+    if len(pictures) > sample and not every:
+        chosen = np.random.default_rng(0).choice(len(pictures), sample, replace=False)
+        pictures = [pictures[i] for i in sorted(chosen)]
+    with ThreadPool(os.cpu_count()) as pool:
+        faults = list(tqdm(pool.imap(_fault, pictures, 16), total=len(pictures), desc="decode", disable=None))
+    found.problems = list(dict.fromkeys(filter(None, found.problems + faults)))
+    found.counts["decoded"] = len(pictures)
+    if not pictures and not found.problems:
         found.problems.append(f"{folder} has no pictures; see data/README.md for where they should be.")
-    return Checked(name, folder, found.counts, tuple(found.notes), tuple(dict.fromkeys(found.problems + faults)))
+    return found
 
 
-def _spread(pictures: list[Picture], sample: int) -> list[Picture]:
-    """One picture out of each of `sample` equal parts, at random."""
-    if len(pictures) <= sample:
-        return pictures
-    edges = np.linspace(0, len(pictures), sample + 1).astype(int)
-    rng = np.random.default_rng(0)
-    return [pictures[rng.integers(low, high)] for low, high in pairwise(edges)]
-
-
-def _decoded(pictures: list[Picture]) -> Iterator[str | None]:
-    """What is wrong with each picture, or None. In threads: OpenCV and Pillow work outside of Python's lock."""
-    with (
-        ThreadPoolExecutor(os.cpu_count()) as pool,
-        tqdm(total=len(pictures), desc="decode", unit="picture", disable=None) as bar,
-    ):
-        for start in range(0, len(pictures), AT_ONCE):
-            for fault in pool.map(_fault, pictures[start : start + AT_ONCE]):
-                bar.update()
-                yield fault
-
-
-def _fault(picture: Picture) -> str | None:
-    path = picture.path
+def _fault(picture: tuple[Path | VideoFrame, Path | None, bool]) -> str | None:
+    path, like, ids = picture
+    read = Decoder()
     try:
-        if isinstance(path, VideoFrame):
-            Decoder()(path)
-            return None
-        if picture.ids:
-            read_mask(path)
-        else:
-            read_image(path)
-        size = image_size(path)
-    except (InputError, Image.DecompressionBombError) as error:
+        size = (read_mask if ids else read)(path).shape[:2]
+        expected = read.size(like) if like else size
+    except InputError as error:
         return str(error)
-    try:
-        expected = image_size(picture.like) if picture.like else size
-    except (InputError, Image.DecompressionBombError):
-        return None  # it is a picture of its own, and said there
-    if size != expected:
-        sizes = "x".join(map(str, size)), "x".join(map(str, expected))
-        return f"{path} is {sizes[0]} px but {picture.like} is {sizes[1]}; they must agree."
-    return None
+    if size == expected:
+        return None
+    sizes = [f"{width}x{height}" for height, width in (size, expected)]
+    return f"{path} is {sizes[0]} px but {like} is {sizes[1]}; they must agree."
+
+
+def _listed(lists: str, what: str, splits: dict[str, int | None], reader: Callable, root: Path, found: Checked) -> None:
+    """A benchmark with a list of sequences for every split; its reader is asked for one after the other."""
+    for split, official in splits.items():
+        path = root / lists.format(split)
+        if split == "train" and not path.is_file():
+            continue  # nothing is evaluated on it
+        lines = found.read(listed, path)
+        for line, times in Counter(lines).items():
+            if times > 1:
+                found.problems.append(f"{path} lists {line} twice; take one of the lines out.")
+            for video in found.read(reader, root, split, names=[line]):
+                found.video(video.frames, getattr(video, "masks", ()))
+        found.counts[what] += len(lines)
+        if official:
+            found.official(len(lines), official, f"{what} of {split}")
+
+
+def _badja(root: Path, found: Checked) -> None:
+    for path in sorted((root / "joint_annotations").glob("*.json")):
+        found.counts["clips"] += 1
+        if clip := found.read(read_clip, path, root, badja_davis(root)):
+            found.video(clip.frames)
+            found.read(areas, clip)  # its masks, which may be of another size than the frames
+            if not clip.masks:
+                found.notes.append(f"{clip.name} has no masks, which its authors' rule of correct points needs.")
+
+
+def _videos(root: Path, found: Checked, videos: int = 0, frames: int = 0) -> None:
+    for video in found.read(training_videos, root):
+        found.counts["videos"] += 1
+        found.video(video)
+    if videos:
+        found.official(found.counts["videos"], videos, "videos")
+        found.official(found.counts["frames"], frames, "listed frames")
+
+
+def _images(root: Path, found: Checked, classes: int, images: int) -> None:
+    paths = getattr(found.read(Images, root), "paths", [])
+    for path in paths:
+        found.add("images", path)
+    found.counts["classes"] = len({path.parent for path in paths})
+    found.official(found.counts["classes"], classes, "classes")
+    found.official(len(paths), images, "images")
+
+
+CHECKS: dict[str, Callable[[Path, Checked], None]] = {
+    "davis": partial(_listed, "ImageSets/2017/{}.txt", "sequences", {"val": 30, "train": 60}, davis_sequences),
+    "vip": partial(_listed, "lists/{}_videos.txt", "videos", {"val": 50, "train": None}, vip_sequences),
+    "jhmdb": partial(_listed, "{}_list.txt", "clips", {"val": 268, "train": 660}, jhmdb_clips),
+    "badja": _badja,
+    "youtube-vos": partial(_videos, videos=3471, frames=94_588),
+    "imagenet": partial(_images, classes=1000, images=1_281_167),
+    "imagenette": partial(_images, classes=10, images=9469),
+    "videos": _videos,
+}

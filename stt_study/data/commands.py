@@ -2,14 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from stt_core.errors import InputError
-
-if TYPE_CHECKING:  # it takes seconds to import, and stt --help has no use for it
-    from stt_study.data.check import Checked
 
 SHOWN = 50  # problems that are printed
 
@@ -35,52 +32,31 @@ def data(
         every: check: decode every picture, not a sample of 200.
     """
     given = {"a set": name, "a folder": folder, "--root": root, "--mirror": mirror, "--every": every}
-    belongs = {
-        "synthetic": ("--root",),
-        "get": ("a set", "--root", "--mirror"),
-        "check": ("a set", "a folder", "--every"),
-    }
+    takes = {"synthetic": "--root", "get": "a set, --root, --mirror", "check": "a set, a folder, --every"}[action]
     for what, value in given.items():
-        if value and what not in belongs[action]:
-            raise InputError(f"stt data {action} takes {', '.join(belongs[action])}, but not {what} ({value}).")
+        if value and what not in takes.split(", "):
+            raise InputError(f"stt data {action} takes {takes}, but not {what} ({value}).")
+    # Imported where they are needed: they take seconds, and stt --help has no use for them.
     if action == "synthetic":
-        _synthetic(root or Path("data/synthetic"))
-    elif action == "get":
+        from stt_study.world.synthetic import write_world
+
+        print(write_world(root or Path("data/synthetic")))
+        return
+    if action == "get":
         from stt_study.data.download import get
 
-        _say(get(name, root or Path("data"), mirror=mirror))
+        checked = get(name, root or Path("data"), mirror=mirror)
+    elif folder is None:
+        raise InputError("stt data check takes a set and its folder, as in: stt data check davis data/DAVIS")
     else:
         from stt_study.data.check import check
 
-        if folder is None:
-            raise InputError("stt data check takes a set and its folder, as in: stt data check davis data/DAVIS")
-        _say(check(name, folder, every=every))
-
-
-def _synthetic(root: Path) -> None:
-    from tqdm import tqdm
-
-    from stt_study.world.synthetic import write_world
-
-    with tqdm(desc="videos and classes of images", disable=None) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update()
-
-        write_world(root, progress=progress)
-    print(root)
-
-
-def _say(checked: "Checked") -> None:
-    """Print what was found; exit with 2 if anything is wrong."""
+        checked = check(name, folder, every=every)
     print(f"{checked.folder}: " + ", ".join(f"{what} {number:,}" for what, number in checked.counts.items()))
-    for note in checked.notes:
-        print(note)
-    for problem in checked.problems[:SHOWN]:
-        print(problem, file=sys.stderr)
-    if len(checked.problems) > SHOWN:
-        print(f"and {len(checked.problems) - SHOWN:,} more", file=sys.stderr)
-    if checked.problems:
-        raise InputError(f"{checked.folder} has problems ({len(checked.problems):,}); mend them, or get it anew.")
+    print(*checked.notes, sep="\n", end="\n" if checked.notes else "")
+    problems = len(checked.problems)
+    if problems:
+        print(*checked.problems[:SHOWN], sep="\n", file=sys.stderr)
+        more = f"; {problems - SHOWN:,} more are not shown" if problems > SHOWN else ""
+        raise InputError(f"{checked.folder} has problems ({problems:,}{more}); fix them, or get it anew.")
     print("no problems")

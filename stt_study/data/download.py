@@ -1,38 +1,102 @@
-"""The data sets that can be fetched, or unpacked once they were fetched by hand, and put where our loaders look."""
+"""Data sets fetched over HTTP, or taken out of archives that were fetched by hand, and put where the readers look."""
 
+import errno
+import hashlib
 import shutil
-from collections.abc import Callable
-from pathlib import Path
-from urllib.parse import urljoin
+import stat
+import tarfile
+import time
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
-from filelock import FileLock, Timeout
+import requests
+from tqdm import tqdm
 
-from stt_study.data.archives import extract
-from stt_study.data.check import Checked, check
-from stt_study.data.sets import Archive, DataSet, SETS, published
 from stt_core.errors import InputError
-from stt_study.data.fetching import PAUSES, Resuming, fetch, record, recorded, verify
-from stt_core.files import write_text
+from stt_core.files import only_writer, write_text
+from stt_study.data.check import Checked, check
 
-ARCHIVES = "archives"
+GB = 10**9  # bytes
+PAUSES = (1, 3, 10, 30, 60)  # seconds before the second, third … try
+PIECE = 1 << 16  # bytes read at once, and lost at most where a connection is cut
+TIMEOUT = (20, 60)  # seconds: to connect, to wait for bytes
 
 
-def get(
-    name: str,
-    root: str | Path = "data",
-    *,
-    mirror: str = "",
-    say: Callable[[str], None] = print,
-    pauses: tuple[float, ...] = PAUSES,
-) -> Checked:
+@dataclass(frozen=True)
+class DataSet:
+    """A data set that can be had."""
+
+    about: str  # what it is, whose, and on what terms
+    folder: str  # below the root
+    archives: dict[str, str]  # file name -> what is in it, by which the set's own folder is told from those around it
+    url: str = ""  # address of the folder that has the archives; none where one has to register
+    known: str | None = None  # published MD5 (torchvision has them); of others, SHA-256 is recorded on first use
+    into: str = ""  # folder of the set that the archives' content goes to
+    steps: tuple[str, ...] = ()  # what to do by hand where there is no url; {archives} and {folder} are filled in
+
+
+SETS = {
+    "davis": DataSet(
+        "DAVIS-2017 TrainVal, 480p: https://davischallenge.org/davis2017/code.html (terms: CC BY-NC 4.0)",
+        "DAVIS",
+        {"DAVIS-2017-trainval-480p.zip": "JPEGImages/480p"},
+        "https://data.vision.ee.ethz.ch/csergi/share/davis/",
+    ),
+    "imagenette": DataSet(
+        "Imagenette, 160 px: https://github.com/fastai/imagenette (terms: Apache-2.0; the images are ImageNet's)",
+        "imagenette2-160",
+        {"imagenette2-160.tgz": "train"},
+        "https://s3.amazonaws.com/fast-ai-imageclas/",
+        "e793b78cc4c9e9a4ccc0c1155377a412",
+    ),
+    "jhmdb": DataSet(
+        "JHMDB, split 1: http://jhmdb.is.tue.mpg.de (terms: research)",
+        "JHMDB",
+        {n: n.split(".")[0] for n in ("Rename_Images.tar.gz", "joint_positions.zip", "splits.zip")},
+        "http://files.is.tue.mpg.de/jhmdb/",
+    ),
+    "vip": DataSet(
+        "VIP, the part VIP_Fine: http://sysu-hcp.net/lip/ (terms: research)",
+        "VIP_Fine",
+        {"VIP_Fine.zip": "lists"},
+        steps=(
+            "Ask for access at http://sysu-hcp.net/lip/ (Video Instance-level Parsing); its authors name the place.",
+            "Fetch the folder VIP_Fine with Images, Annotations and lists, and nothing else of it.",
+            "Put it as VIP_Fine.zip into {archives}, or, if it came as a folder, as it is at {folder}.",
+        ),
+    ),
+    "youtube-vos": DataSet(
+        "YouTube-VOS, train: https://youtube-vos.org/dataset/vos/ (terms: CC BY 4.0 for the annotations; research)",
+        "youtube-vos",
+        {"train.zip": "train/JPEGImages"},
+        steps=(
+            "Register at https://youtube-vos.org/dataset/vos/ and follow it to the files of 2018 or 2019.",
+            "Fetch train.zip, which has every fifth frame; not train_all_frames.zip.",
+            "Put it into {archives}.",
+        ),
+    ),
+    "imagenet": DataSet(
+        "ImageNet 2012, train: https://image-net.org/download-images.php (terms: research, not commercial)",
+        "imagenet",
+        {"ILSVRC2012_img_train.tar": "n*"},
+        known="1d675b47d978889d74fa0da5fadfb00e",
+        into="train",
+        steps=(
+            "Register at https://image-net.org/download-images.php and accept its terms.",
+            "Fetch ILSVRC2012_img_train.tar, 138 GB: Training images (Task 1 & 2) of ILSVRC 2012.",
+            "Put it into {archives}; as much space again is needed for what it unpacks to.",
+        ),
+    ),
+}
+
+
+def get(name: str, root: str | Path = "data", *, mirror: str = "") -> Checked:
     """Fetch a set below `root`, or take it out of the archive that lies in `root/archives`; then check it.
 
-    What is there already is kept. A stopped call goes on where it was; the set appears whole or not at all. The
-    archives stay, so that nothing is fetched twice.
-
-    Args:
-        mirror: another place for the archives: the address of the folder that has them.
-        pauses: seconds before each further try after a cut connection.
+    What is there already is kept. A stopped call goes on where it was; the set appears whole or not at all. `mirror` is
+    the address of another folder that has the archives.
 
     Raises:
         InputError: an unknown set, an archive that is not there yet, can't be fetched, has another hash or is broken.
@@ -40,103 +104,164 @@ def get(
     if name not in SETS:
         raise InputError(f"'{name}' can't be had with stt data get; choose from {', '.join(SETS)}.")
     wanted, root = SETS[name], Path(root)
-    folder, archives = root / wanted.folder, root / ARCHIVES
+    folder, archives, staging = root / wanted.folder, root / "archives", root / f".{wanted.folder}.unpacked"
     if folder.exists():
-        say(f"{folder} is there; delete it to get it anew.")
+        print(f"{folder} is there; delete it to get it anew.")
         return check(name, folder)
-    say(f"{wanted.title}: {wanted.page} (terms: {wanted.terms})")
-    archives.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(archives / f".{name}.lock", timeout=0):
-            paths = [_at_hand(wanted, archive, archives, folder, mirror, say, pauses) for archive in wanted.archives]
-            _unpack(wanted, paths, folder, say)
+    print(wanted.about)
+    sums = archives / "SHA256SUMS"  # as sha256sum writes and reads it
+    with only_writer(archives / f".{name}", patience=0):
+        lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
+        recorded = {line[66:]: line[:64] for line in lines}
+        shutil.rmtree(staging, ignore_errors=True)  # of a killed run
+        try:
+            for file in wanted.archives:
+                _at_hand(wanted, archives / file, wanted.known or recorded.get(file), mirror or wanted.url)
+            for file, holds in wanted.archives.items():
+                print(f"unpacking {archives / file}")
+                _gather(archives / file, holds, staging / "part", staging / "whole" / wanted.into)
+            if name == "jhmdb":
+                _write_jhmdb_lists(staging / "whole")
             # Not before all is unpacked: a server's apology, saved as .zip, must not become what is expected.
-            for archive, path in zip(wanted.archives, paths, strict=True):
-                if not archive.torchvision and path.name not in recorded(archives):
-                    record(path)
-    except Timeout:
-        raise InputError(f"another stt data get {name} works in {root}; wait for its end.") from None
+            new = [file for file in wanted.archives if not wanted.known and file not in recorded]
+            lines += [f"{_hash(archives / file)}  {file}" for file in new]
+            if new:
+                write_text(sums, "".join(f"{line}\n" for line in lines))
+            (staging / "whole").replace(folder)
+        except OSError as error:
+            error.filename = error.filename or str(root)  # a full disk names nothing
+            raise
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
     return check(name, folder)
 
 
-def _at_hand(
-    wanted: DataSet,
-    archive: Archive,
-    archives: Path,
-    folder: Path,
-    mirror: str,
-    say: Callable[[str], None],
-    pauses: tuple[float, ...],
-) -> Path:
-    """The archive's path: fetched if need be, and of the right hash if one is known."""
-    path = archives / archive.name
-    sums = recorded(archives)
-    known = published(archive) or (f"sha256:{sums[archive.name]}" if archive.name in sums else None)
-    url = urljoin(mirror.rstrip("/") + "/", archive.name) if mirror else archive.url
+def _at_hand(wanted: DataSet, path: Path, known: str | None, place: str) -> None:
+    """See to it that an archive is there, and of the right hash if one is known."""
     if path.is_file():
-        if known:
-            say(f"{path} is there; checking its hash.")
-            verify(path, known)
-    elif url:
-        fetch(url, path, known, Resuming(path, archive.most_bytes, pauses))
+        if known and known != _hash(path, known):
+            raise InputError(f"{path} has another hash than {known}; delete it to get it anew.")
+    elif place:
+        fetch(f"{place.rstrip('/')}/{path.name}", path, known)
     else:
         for i, step in enumerate((*wanted.steps, "Give the same command again."), start=1):
-            say(f"{i}. {step.format(archives=archives, folder=folder)}")
+            print(f"{i}. {step.format(archives=path.parent, folder=path.parents[1] / wanted.folder)}")
         raise InputError(f"{path} is not there yet; follow the steps above.")
-    return path
 
 
-def _unpack(wanted: DataSet, paths: list[Path], folder: Path, say: Callable[[str], None]) -> None:
-    """Put what the archives hold in `folder`."""
-    staging = folder.parent / f".{folder.name}.unpacked"
-    shutil.rmtree(staging, ignore_errors=True)  # of a killed run
-    try:
-        whole = staging / "whole"
-        whole.mkdir(parents=True)
-        for archive, path in zip(wanted.archives, paths, strict=True):
-            say(f"unpacking {path}")
-            extract(path, staging / "part", most_bytes=archive.most_bytes, nested=archive.nested)
-            place = whole / archive.into
-            place.mkdir(exist_ok=True)
-            for child in _holder(staging / "part", archive, path).iterdir():
-                child.replace(place / child.name)
-            shutil.rmtree(staging / "part")
-        if wanted.folder == "JHMDB":
-            write_jhmdb_lists(whole)
-        whole.replace(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+def _hash(path: Path, known: str = "") -> str:
+    """SHA-256 of a file in hex, or its MD5 where what is known is as short as one."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5" if len(known) == 32 else "sha256").hexdigest()
 
 
-def _holder(unpacked: Path, archive: Archive, path: Path) -> Path:
-    """The folder that has `archive.holds`; archives differ in how many folders are around it."""
-    for pattern in (".", "*", "*/*", "*/*/*"):
-        for folder in [unpacked] if pattern == "." else sorted(unpacked.glob(pattern)):
-            if (folder / archive.holds).is_dir():
-                return folder
-    raise InputError(f"{path} has no folder {archive.holds} in it, so it is not the one that is meant; get it anew.")
+def fetch(url: str, path: Path, known: str | None = None) -> None:
+    """Fetch `url` to `path`; a file of another hash than `known` never gets there.
 
-
-def write_jhmdb_lists(root: Path) -> None:
-    """Write split 1 as lists of ours, out of JHMDB's `splits/<action>_test_split1.txt` (lines "<clip>.avi 1|2").
-
-    `train_list.txt` has the clips labelled 1, `val_list.txt` those labelled 2, which are the test's.
+    What came is kept in `<file>.part`, and the next try or call asks the server for the rest.
 
     Raises:
-        InputError: there is no such file, or a line is broken.
+        InputError: the server refuses, cut the connection too often, or has a file of another hash.
     """
-    lines: dict[str, list[str]] = {"1": [], "2": []}
+    part = path.with_name(f"{path.name}.part")
+    for pause in (*PAUSES, None):
+        try:
+            _attempt(url, part)
+            break
+        except requests.RequestException as error:
+            status = 0 if error.response is None else error.response.status_code
+            if pause is None or isinstance(error, ValueError) or status in range(400, 408):
+                reason = f"the server says {status}" if status else error
+                mend = "give the same command again, which goes on from there, or another --mirror"
+                raise InputError(f"{url} could not be fetched ({reason}); {mend}.") from None
+            time.sleep(pause)
+    if known and known != _hash(part, known):
+        part.unlink()
+        raise InputError(f"{url} has another hash than {known}, so it was deleted; try another --mirror.")
+    part.replace(path)
+
+
+def _attempt(url: str, part: Path) -> None:
+    """Bring `part` to its end in one request; RequestException where another may go on."""
+    have = part.stat().st_size if part.is_file() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
+        partial = answer.status_code == 206
+        if answer.status_code == 416:  # the file there is no longer than what is here, and may be another
+            part.unlink()
+        answer.raise_for_status()
+        have *= partial
+        total = have + int(answer.headers.get("Content-Length", 0))
+        how = {"desc": part.stem, "unit": "B", "unit_scale": True, "disable": None}
+        with part.open("ab" if partial else "wb") as file, tqdm(total=total, initial=have, **how) as bar:
+            for chunk in answer.iter_content(PIECE):
+                file.write(chunk)
+                bar.update(len(chunk))
+
+
+def _gather(path: Path, holds: str, part: Path, place: Path) -> None:
+    """Unpack an archive as `part`, and move what lies beside `holds` in it to `place`."""
+    extract(path, part)
+    for inner in tqdm(sorted(part.glob("*.tar")), desc="unpack classes", disable=None):  # of ImageNet
+        extract(inner, inner.with_suffix(""))
+        inner.unlink()
+    found = (found for found in part.rglob(holds) if found.is_dir() and "__MACOSX" not in found.parts)
+    inside = next(found, None)  # archives differ in how many folders are around it
+    if inside is None:
+        raise InputError(f"{path} has no folder {holds} in it, so it is not the one that is meant; get it anew.")
+    place.mkdir(parents=True, exist_ok=True)
+    for child in inside.parents[holds.count("/")].iterdir():
+        child.replace(place / child.name)
+    shutil.rmtree(part)
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Unpack a zip or a tar as `folder`, after a look at all that is in it; after an error, a part may be there.
+
+    Raises:
+        InputError: an archive that is broken, encrypted, or has a path that leads out of the folder, a link, which none
+            of the data sets needs, or files of more than 20 times its size (and 1 GB).
+    """
+    most = max(GB, 20 * archive.stat().st_size)
+    try:
+        if archive.suffix == ".zip":
+            with zipfile.ZipFile(archive) as file:
+                _look(((i.filename, i.file_size, stat.S_ISLNK(i.external_attr >> 16)) for i in file.infolist()), most)
+                file.extractall(folder)
+        else:
+            with tarfile.open(archive) as file:
+                _look(((i.name, i.size, i.issym() or i.islnk()) for i in file), most)
+                while file.fileobj.read(PIECE):
+                    pass  # to a gzip's checksum
+                file.extractall(folder, filter="data")
+    except Exception as error:  # broken bytes raise nearly every kind: IndexError, zlib.error, EINVAL, …
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        raise InputError(f"{archive} can't be unpacked ({error}); delete it and get it anew.") from None
+
+
+def _look(members: Iterable[tuple[str, int, bool]], most: int) -> None:
+    """ValueError for a member (name, bytes, whether it is a link) that must not be written."""
+    for name, size, link in members:
+        path = PurePosixPath(name.replace("\\", "/"))
+        if link or path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"{name!r} is a link, or outside of its folder")
+        most -= size
+        if most < 0:
+            raise ValueError("its files are larger than they can be")
+
+
+def _write_jhmdb_lists(root: Path) -> None:
+    """Write split 1 as lists of ours, out of `splits/<action>_test_split1.txt`: lines "<clip>.avi", 1 (train) or 2 (test)."""
+    clips = {"0": "", "1": "", "2": ""}
     for path in sorted((root / "splits").glob("*_test_split1.txt")):
-        action = path.name.removesuffix("_test_split1.txt")
-        for line in filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines())):
-            clip, _, label = line.rpartition(" ")
-            if label == "0":
-                continue  # neither
-            if label not in lines or not clip.strip():
-                raise InputError(f"{path.name} in splits.zip: '{line}' is not '<clip>.avi 1' or 2; get it anew.")
-            where = f"{action}/{clip.strip().removesuffix('.avi')}"
-            lines[label].append(f"joint_positions/{where}/joint_positions.mat Rename_Images/{where}\n")
-    if not lines["2"]:
+        for line in filter(str.strip, path.read_text(encoding="utf-8").splitlines()):
+            clip, _, label = line.strip().rpartition(".avi ")
+            if label not in clips or not clip:
+                raise InputError(f"{path.name} in splits.zip: '{line}' is not '<clip>.avi 0|1|2'; get it anew.")
+            where = f"{path.name.removesuffix('_test_split1.txt')}/{clip}"
+            clips[label] += f"joint_positions/{where}/joint_positions.mat Rename_Images/{where}\n"
+    if not clips["2"]:
         raise InputError("splits.zip has no test clips of split 1 (*_test_split1.txt); get it anew.")
-    write_text(root / "train_list.txt", "".join(lines["1"]))
-    write_text(root / "val_list.txt", "".join(lines["2"]))
+    write_text(root / "train_list.txt", clips["1"])
+    write_text(root / "val_list.txt", clips["2"])

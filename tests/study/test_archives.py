@@ -1,39 +1,33 @@
-"""Archives: what comes out is what went in, and what is hostile or broken leaves nothing behind."""
+"""Archives: what comes out is what went in, and what is hostile or broken is refused with one sentence."""
 
+import errno
 import io
 import shutil
 import stat
 import struct
 import tarfile
 import zipfile
-from collections import namedtuple
 from pathlib import Path
 
 import pytest
 from data_server import tarred, zipped
 
 from stt_core.errors import InputError
-from stt_study.data import archives
-from stt_study.data.archives import extract
+from stt_study.data import download
+from stt_study.data.download import extract
 
 FILES = {"set/a.txt": b"alpha", "set/deep/b.bin": bytes(range(256)) * 40, "set/empty": b""}
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def refused(archive: Path, *words: str, **options: object) -> str:
-    """Unpacking ends with one sentence that names the archive, and writes nothing at all."""
+def refused(archive: Path, *words: str) -> None:
+    """Unpacking ends with one sentence that names the archive, and writes nothing outside of the folder."""
+    shutil.rmtree(archive.parent / "out", ignore_errors=True)
     before = sorted(archive.parent.parent.rglob("*"))
     with pytest.raises(InputError) as caught:
-        extract(archive, archive.parent / "out", **({"most_bytes": 10**6} | options))
-    message = str(caught.value)
-    for word in (str(archive), *words):
-        assert word in message
-    assert "\n" not in message
-    assert sorted(archive.parent.parent.rglob("*")) == before
-    return message
+        extract(archive, archive.parent / "out")
+    for word in (str(archive), "can't be unpacked", *words):
+        assert word in str(caught.value)
+    assert [path for path in sorted(archive.parent.parent.rglob("*")) if "out" not in path.parts] == before
 
 
 @pytest.fixture
@@ -45,42 +39,18 @@ def place(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz", "x.tgz"])
 def test_contents(place: Path, name: str) -> None:
     (place / name).write_bytes(zipped(FILES) if name == "x.zip" else tarred(FILES, gz=name != "x.tar"))
-    extract(place / name, place / "out", most_bytes=20_000)
-    assert tree(place / "out") == FILES
-    assert sorted(path.name for path in place.iterdir()) == ["out", name]
-    with pytest.raises(FileExistsError, match="out is there already"):
-        extract(place / name, place / "out", most_bytes=20_000)
+    extract(place / name, place / "out")
+    found = {path.relative_to(place / "out").as_posix(): path for path in (place / "out").rglob("*") if path.is_file()}
+    assert {name: path.read_bytes() for name, path in found.items()} == FILES
 
 
-def test_what_macos_adds_is_left_out(place: Path) -> None:
-    own = {"__MACOSX/set/a.txt": b"x", "set/._a.txt": b"x", "set/.AppleDouble/a": b"x", "set/.DS_Store": b"x"}
-    for name, content in (("x.zip", zipped(FILES | own)), ("x.tar", tarred(FILES | own))):
-        (place / name).write_bytes(content)
-        extract(place / name, place / name[2:], most_bytes=20_000)
-        assert tree(place / name[2:]) == FILES
-
-
-def test_tars_in_a_tar(place: Path) -> None:
-    inner = {"n01.tar": tarred({"n01_1.JPEG": b"one", "n01_2.JPEG": b"two"}), "n02.tar": tarred({"n02_1.JPEG": b"3"})}
-    (place / "x.tar").write_bytes(tarred(inner))
-    extract(place / "x.tar", place / "nested", most_bytes=7, nested=True)
-    assert tree(place / "nested") == {"n01/n01_1.JPEG": b"one", "n01/n01_2.JPEG": b"two", "n02/n02_1.JPEG": b"3"}
-    extract(place / "x.tar", place / "flat", most_bytes=10**6)
-    assert tree(place / "flat") == inner
-    refused(place / "x.tar", "more than", most_bytes=6, nested=True)
-    bad = {"n01.tar": inner["n01.tar"], "n02.tar": tarred({"../n01/evil": b"x"})}
-    (place / "bad.tar").write_bytes(tarred(bad))
-    refused(place / "bad.tar", "../n01/evil", nested=True)
-    (place / "cut.tar").write_bytes(tarred({"n01.tar": inner["n01.tar"][:700]}))
-    refused(place / "cut.tar", "cut off", nested=True)
-
-
-@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/tmp/evil", "C:evil", "C:/evil", "..\\evil", "a\\b"])
+@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/tmp/evil", "..\\evil"])
 @pytest.mark.parametrize("kind", ["x.zip", "x.tar"])
 def test_paths_that_leave_the_folder(place: Path, name: str, kind: str) -> None:
     files = {"good": b"x", name: b"evil"}
     (place / kind).write_bytes(zipped(files) if kind == "x.zip" else tarred(files))
     refused(place / kind, repr(name), "outside")
+    assert not (place / "out").exists()
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
@@ -92,8 +62,7 @@ def test_links_and_devices_in_a_tar(place: Path, kind: bytes) -> None:
         inside = tarfile.TarInfo("way/evil")
         inside.size = 4
         archive.addfile(inside, io.BytesIO(b"evil"))
-    refused(place / "x.tar", "way", "link")
-    assert not (place.parent / "evil").exists()
+    refused(place / "x.tar", "way")
 
 
 def test_symlink_in_a_zip(place: Path) -> None:
@@ -105,14 +74,15 @@ def test_symlink_in_a_zip(place: Path) -> None:
     refused(place / "x.zip", "way", "link")
 
 
-def test_bomb_that_says_so(place: Path) -> None:
-    for name, content in (
-        ("x.zip", zipped({"big": bytes(10**6 + 1)})),
-        ("x.tgz", tarred({"big": bytes(10**6 + 1)}, gz=True)),
-    ):
+def test_bombs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GB at least may be in it; more must not be more than 20 times the archive's size."""
+    for name, content in (("x.zip", zipped({"big": bytes(10**6)})), ("x.tgz", tarred({"big": bytes(10**6)}, gz=True))):
         (place / name).write_bytes(content)
         assert len(content) < 10_000
-        refused(place / name, "more than 1.0 MB")
+        extract(place / name, place / name[2:])
+        monkeypatch.setattr(download, "GB", 10**6 - 1)
+        refused(place / name, "larger")
+        monkeypatch.undo()
 
 
 def test_bomb_that_lies(place: Path) -> None:
@@ -123,19 +93,7 @@ def test_bomb_that_lies(place: Path) -> None:
         struct.pack_into("<I", content, where, 10)
     (place / "x.zip").write_bytes(content)
     refused(place / "x.zip")
-
-
-def test_file_that_changes_after_the_look(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (place / "x.tar").write_bytes(tarred({"a": b"x"}))
-    look = archives._look_through
-
-    def then_change(*arguments: object) -> int:
-        total = look(*arguments)
-        (place / "x.tar").write_bytes(tarred({"a": b"x" * 5000}))
-        return total
-
-    monkeypatch.setattr(archives, "_look_through", then_change)
-    refused(place / "x.tar", "larger than it says")
+    assert (place / "out" / "big").stat().st_size <= 10
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tgz"])
@@ -143,32 +101,22 @@ def test_file_that_changes_after_the_look(place: Path, monkeypatch: pytest.Monke
 def test_cut_off(place: Path, name: str, share: float) -> None:
     noise = {f"{i}.bin": bytes((j * j * (i + 7)) % 251 for j in range(4000)) for i in range(4)}
     content = zipped(noise) if name == "x.zip" else tarred(noise, gz=name == "x.tgz")
-    content = (
-        content[: len(content) - 10240] if share == 0.97 and name == "x.tar" else content[: int(share * len(content))]
-    )
-    (place / name).write_bytes(content)
+    whole = 4 * (512 + 4096) if name == "x.tar" else len(content)  # without what fills a tar up
+    (place / name).write_bytes(content[: int(share * whole)])
     refused(place / name, "anew")
 
 
-def test_tar_cut_off_between_two_files(place: Path) -> None:
-    (place / "x.tar").write_bytes(tarred({"a": b"x" * 512, "b": b"y" * 512})[:2048])  # both files, but no end
-    refused(place / "x.tar", "end is missing")
-
-
-def test_flipped_bit(place: Path) -> None:
+def test_damaged(place: Path) -> None:
     files = {"a.bin": bytes((j * j) % 251 for j in range(20_000))}
-    for name, content in (("x.zip", zipped(files)), ("x.tgz", tarred(files, gz=True))):
+    for name, content, at in (
+        ("x.zip", zipped(files), 0.5),
+        ("x.tgz", tarred(files, gz=True), 0.5),
+        ("y.tgz", tarred(files, gz=True), 1),  # of the checksum; every file would come out whole
+    ):
         content = bytearray(content)
-        content[len(content) // 2] ^= 16
+        content[int(at * (len(content) - 8))] ^= 16
         (place / name).write_bytes(content)
-        refused(place / name, "broken")
-
-
-def test_wrong_checksum_at_the_end_of_a_gzip(place: Path) -> None:
-    content = bytearray(tarred(FILES, gz=True))
-    content[-8] ^= 1  # of the CRC; every file would come out whole
-    (place / "x.tgz").write_bytes(content)
-    refused(place / "x.tgz", "broken")
+        refused(place / name)
 
 
 def test_encrypted_and_unknown(place: Path) -> None:
@@ -177,26 +125,16 @@ def test_encrypted_and_unknown(place: Path) -> None:
         content[content.index(mark) + offset] |= 1
     (place / "x.zip").write_bytes(content)
     refused(place / "x.zip", "encrypted")
-    (place / "page.zip").write_bytes(b"<html>Please log in</html>")
-    refused(place / "page.zip", "broken")
-    (place / "x.rar").write_bytes(b"Rar!")
-    refused(place / "x.rar", ".zip, .tar, .tar.gz, .tgz")
-    refused(place / "none.zip", "missing")
+    for name in ("page.zip", "page.tgz"):
+        (place / name).write_bytes(b"<html>Please log in</html>")
+        refused(place / name)
 
 
-def test_too_little_disk(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (place / "x.tar").write_bytes(tarred(FILES))
-    usage = namedtuple("usage", "total used free")(10**9, 10**9, archives.SPARE + 10_244)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    refused(place / "x.tar", "left; make room")  # the files have 10,245 bytes
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=archives.SPARE + 10_245))
-    extract(place / "x.tar", place / "out", most_bytes=10**6)
+def test_full_disk_is_no_fault_of_the_archive(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-
-def test_leftovers_of_a_killed_run(place: Path) -> None:
-    (place / ".out.partial").mkdir()
-    (place / ".out.partial" / "half").write_bytes(b"x")
-    (place / "x.tar").write_bytes(tarred(FILES))
-    extract(place / "x.tar", place / "out", most_bytes=10**6)
-    assert tree(place / "out") == FILES
-    assert not (place / ".out.partial").exists()
+    (place / "x.zip").write_bytes(zipped(FILES))
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", full)
+    with pytest.raises(OSError, match="No space left"):
+        extract(place / "x.zip", place / "out")
