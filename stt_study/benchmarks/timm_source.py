@@ -70,7 +70,7 @@ def timm_source(weights: str, *, stride: int, device: str = "cpu") -> FeatureSou
         raise InputError(f"{weights} needs timm; install it with: pip install 'stt-core[timm]'.") from None
 
     name, _, file = weights.removeprefix("timm:").partition("@")
-    model = _model(name, file).eval()
+    model, digest = _model(name, file)
     try:
         dense = Dense(model, stride).to(device, memory_format=torch.channels_last)
         with torch.inference_mode():
@@ -82,14 +82,14 @@ def timm_source(weights: str, *, stride: int, device: str = "cpu") -> FeatureSou
             f"{weights} gives no dense features of {PROBE[0]}x{PROBE[1]} px ({_short(error)}); choose a model that takes "
             "images of any size, such as a ViT of DINO or DINOv2, a ResNet or a ConvNeXt."
         ) from None
-    identity = f"timm-{timm.__version__}-{name}-{_hash(model)}"
+    identity = f"timm-{timm.__version__}-{name}-{digest}"
     layer = model.feature_info[dense.index]["module"]
     note = f"{weights}: map {layer} at stride {dense.stride}" + ("" if dense.stride == stride else f", not {stride}")
     return FeatureSource(weights, identity, dense.stride, dense, device, note)
 
 
-def _model(name: str, file: str) -> nn.Module:
-    """timm's model with its own weights, or those of a file; timm refuses a file that leaves a part unfilled."""
+def _model(name: str, file: str) -> tuple[nn.Module, str]:
+    """timm's model with its own weights, or a file's that fills it wholly, and 16 digits of the weights' SHA-256."""
     import timm
 
     if file and not Path(file).is_file():
@@ -110,19 +110,13 @@ def _model(name: str, file: str) -> nn.Module:
         if file:
             problem, mend = f"{file} does not fit timm's {name}", "give weights of just this model"
         raise InputError(f"{problem} ({_short(error)}); {mend}.") from None
+    digest = hashlib.sha256()
     for tensor, value in model.state_dict().items():
         if not torch.isfinite(value).all():
             raise InputError(f"{file or name} has NaN or infinite values in {tensor}; give other weights.")
-    return model
-
-
-def _hash(model: nn.Module) -> str:
-    """SHA-256 of all weights, shortened to 16 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        digest.update(name.encode())
+        digest.update(tensor.encode())
         digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
+    return model.eval(), digest.hexdigest()[:16]
 
 
 def _short(error: Exception) -> str:
