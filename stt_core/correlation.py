@@ -67,6 +67,10 @@ def correlation(
     Returns:
         (B, Hq Wq, Hr Wr) in [0, 1], every row sums to 1.
 
+    Example:
+        >>> correlation(torch.rand(1, 64, 8, 16), torch.rand(1, 64, 8, 16), radius=6).shape
+        torch.Size([1, 128, 128])
+
     Raises:
         ValueError: shapes that do not fit; with a radius, both maps must have one grid.
     """

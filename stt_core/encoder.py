@@ -26,6 +26,10 @@ class Encoder(nn.Module):
         width: factor on the number of channels of every stage (1.0 is the paper's).
         strides: stride of each of res2 … res5. They do not change the weights' shapes.
         pool: pooling after the stem: "max" (standard), "avg" (ResNet-18 at stride 4) or "none" (the student).
+
+    Example:
+        >>> Encoder(18, 0.25, *STUDENT)(torch.rand(1, 3, 64, 128))["res4"].shape
+        torch.Size([1, 64, 8, 16])
     """
 
     def __init__(

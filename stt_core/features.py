@@ -19,7 +19,7 @@ from stt_core.errors import InputError
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """A way to turn an image into a feature map.
+    """What turns an image into a feature map.
 
     Attributes:
         weights: "lab", "random", "timm:NAME", "timm:NAME@FILE", or the path of a weights file.
@@ -65,6 +65,11 @@ def feature_source(
         precision: of the encoder's convolutions, "float32" or "bfloat16": faster where the processor has units for it, at
             features that differ by about a hundredth.
         device: "cuda", "cpu", or "auto" for what there is.
+
+    Example:
+        >>> source = feature_source("random", width=0.25)
+        >>> source(np.zeros((64, 128, 3), np.uint8)).shape
+        torch.Size([64, 8, 16])
 
     Raises:
         InputError: the weights file is missing or does not fit; CUDA is asked for where there is none.

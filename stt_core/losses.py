@@ -53,6 +53,10 @@ def reconstruction_loss(
     Returns:
         Scalar: mean smooth-L1 of 20 x the rebuilt channel, upsampled bilinearly, against 20 x the true one.
 
+    Example:
+        >>> where = correlation(torch.rand(1, 64, 8, 16), torch.rand(1, 64, 8, 16))
+        >>> loss = reconstruction_loss(where, torch.rand(1, 3, 64, 128), torch.rand(1, 3, 64, 128), channel=1, stride=8)
+
     Raises:
         InputError: an image that is not a whole number of cells.
     """

@@ -1,19 +1,26 @@
 """What made a result: commit, versions, machine."""
 
-import importlib.metadata
 import os
 import platform
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = (
+    "torch torchvision lightning-fabric kornia numpy scipy pandas pillow opencv-python-headless scikit-image av"
+    " matplotlib seaborn ipykernel papermill"
+)
 
 
 def provenance() -> dict:
     """Commit, versions of Python and packages, and machine, for a file beside a result."""
-    return {"commit": commit(), "versions": versions(), "machine": machine()}
+    machine = {"processor": processor(), "cores": os.cpu_count(), "system": platform.machine()}
+    if torch.cuda.is_available():
+        machine["gpus"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {"commit": commit(), "versions": versions(), "machine": machine}
 
 
 def commit() -> str:
@@ -25,13 +32,6 @@ def commit() -> str:
         return "unknown"
 
 
-def machine() -> dict:
-    """Processor, cores and system; the GPUs where there are any."""
-    found = {"processor": processor(), "cores": os.cpu_count(), "system": platform.machine()}
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return found | ({"gpus": gpus} if gpus else {})
-
-
 def processor() -> str:
     """Its name, where the system tells."""
     try:
@@ -41,26 +41,7 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
-# Packages on which results may depend.
-VERSIONED: tuple[str, ...] = (
-    "torch",
-    "torchvision",
-    "lightning-fabric",
-    "kornia",
-    "numpy",
-    "scipy",
-    "pandas",
-    "pillow",
-)
-VERSIONED += ("opencv-python-headless", "scikit-image", "av", "matplotlib", "seaborn", "ipykernel", "papermill")
-
-
 def versions() -> dict[str, str]:
-    """Python's and the packages' versions on which results may depend."""
-    found = {"python": platform.python_version()}
-    for name in VERSIONED:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "none"
-    return found
+    """Python's and the packages' versions on which results may depend; "none" for one that isn't installed."""
+    installed = {str(package.name).lower(): package.version for package in metadata.distributions()}
+    return {"python": platform.python_version()} | {name: installed.get(name, "none") for name in PACKAGES.split()}

@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -33,9 +33,8 @@ class Asked:
 def asked_to_stop() -> Iterator[Asked]:
     """While the block runs, the first signal is only noted; a second Ctrl-C stops at once.
 
-    Under `torchrun` every further one is passed over: it hands on to its processes what the terminal sent them already,
-    and kills them where they take longer than half a minute. Signals reach the main thread alone, so in others nothing
-    is noted.
+    Under `torchrun`, which hands on to its processes what the terminal sent them already, further ones are passed over.
+    Signals reach the main thread alone, so in others nothing is noted.
     """
     asked = Asked()
 
@@ -60,7 +59,7 @@ def stopped_by_signals() -> Iterator[None]:
 
 
 @contextmanager
-def _handled(handler) -> Iterator[None]:
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -73,9 +72,6 @@ def _handled(handler) -> Iterator[None]:
 
 
 def pass_over_signals(*_: object) -> None:
-    """For a process that only helps (one that decodes): the one it helps decides when to stop, and ends it.
-
-    SIGTERM ends it after all, but no sooner than the step in hand needs it.
-    """
+    """For a process that decodes: the one it helps ends it. SIGTERM does after all, once the step in hand had its time."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(LAST))

@@ -1,21 +1,20 @@
 """Both steps at once, from scratch: the contrastive and the temporal losses summed (an ablation of the two steps)."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from stt_core import distributed as processes
 from stt_core.distributed import ALONE, Scale, start
 from stt_core.errors import TRAINING, InputError, out_of_memory
 from stt_core.settings import checked
-from stt_core.signals import pass_over_signals
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.training.images import Images
-from stt_core.training.loop import EpochBatches, set_rate
+from stt_core.training.loop import batches_of, set_rate
 from stt_core.training.pairs import FramePairs
 from stt_core.training.run import Run
 
@@ -90,11 +89,11 @@ def train_one_stage(
     )  # shared weights are listed once
     run = Run(Path(out), settings, model, optimizer, fabric, save_every, origin=origin, tensorboard=scale.tensorboard)
     model, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
-    loaders = []
-    for data, size in ((images, settings.spatial.batch), (pairs, settings.temporal.batch)):
-        sampler = EpochBatches(len(data), size, settings.steps, start=run.start, seed=settings.seed)
-        how = {"num_workers": scale.workers, "worker_init_fn": pass_over_signals}
-        loaders.append(DataLoader(data, batch_sampler=sampler, **how))
+    paced = {"steps": settings.steps, "seed": settings.seed}
+    loaders = [
+        batches_of(data, replace(own, **paced), run.start, scale.workers)
+        for data, own in ((images, settings.spatial), (pairs, settings.temporal))
+    ]
     for step, (image_batch, pair_batch) in run.steps(zip(*loaders, strict=True)):
         rate = set_rate(optimizer, step, settings)
         channel = 1 + int(torch.randint(2, ()))  # a or b, one for the whole batch

@@ -1,4 +1,4 @@
-"""The ways to train that the study compares: the full method, and what is left when a part is switched off."""
+"""The variants that the study compares: the full method, and what is left when a part is switched off."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +12,7 @@ from stt_study.profile import Profile
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to train: what is switched off or exchanged, all else as in the full method."""
+    """One variant: what is switched off or exchanged, all else as in the full method."""
 
     name: str
     title: str

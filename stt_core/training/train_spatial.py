@@ -35,6 +35,9 @@ def train_spatial(
     Returns:
         The path of `weights.pth`: the query encoder, torchvision's names.
 
+    Example:
+        >>> train_spatial(SpatialSettings(batch=64, steps=1000, queue=4096), Images("imagenet", 256), "runs/step-one")
+
     Raises:
         InputError: the queue is longer than an epoch (at the border of two, some of an image's own keys remain in it), the
             batch can't be divided, a checkpoint is broken or of other settings, or the loss is not finite.
@@ -49,12 +52,8 @@ def train_spatial(
     check_division(settings.batch, shards, "spatial.shards")
     torch.manual_seed(settings.seed)
     model = MoCo(settings)
-    optimizer = torch.optim.SGD(
-        [p for p in model.parameters() if p.requires_grad],
-        settings.lr,
-        momentum=0.9,
-        weight_decay=settings.weight_decay,
-    )
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(trained, settings.lr, momentum=0.9, weight_decay=settings.weight_decay)
     run = Run(Path(out), settings, model, optimizer, fabric, save_every, origin=origin, tensorboard=scale.tensorboard)
     if scale.compile:
         model.encoder_q.compile()

@@ -75,6 +75,10 @@ def train_temporal(
 
     Returns:
         The path of `weights.pth`: the student, torchvision's names.
+
+    Example:
+        >>> one = "runs/step-one/weights.pth"
+        >>> train_temporal(TemporalSettings(), FramePairs("youtube-vos"), "runs/full", initial=one, teacher=one)
     """
     fabric = start(settings.precision, scale)
     parts = settings.accumulate
