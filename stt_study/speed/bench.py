@@ -106,8 +106,7 @@ def propagation_case(name: str, features: Tensor, radius: int, settings: BenchSe
     window *= sum(min(x, radius) + min(width - 1 - x, radius) + 1 for x in range(width))
     work = 2.0 * window * len(context) * channels
 
-    def released() -> tuple[Tensor, Tensor, Tensor, int]:
-        return released_scheme(query, context, labels, radius, chunks)
+    released = partial(released_scheme, query, context, labels, radius, chunks)
 
     def tiles() -> Tensor:
         return apply_affinity(*affinity(query, context, radius=radius, topk=TOPK, temperature=TEMPERATURE), labels)
@@ -136,13 +135,11 @@ def photograph_features(settings: BenchSettings, stride: int) -> Tensor:
     strides, pool = INFERENCE[stride]
     encoder = folded(random_encoder(18, settings.channels / 256, settings.seed, strides=strides, pool=pool))
     picture = cv2.resize(photographs.astronaut(), (settings.width + 8 * settings.context, settings.height))
-    frames = []
+    image = torch.from_numpy(picture).permute(2, 0, 1)[None] / 127.5 - 1  # (H, W, 3) -> (1, 3, H, W)
     with torch.no_grad():
-        for t in range(settings.context + 1):
-            frame = torch.from_numpy(np.ascontiguousarray(picture[:, 8 * t : 8 * t + settings.width]))
-            image = frame.permute(2, 0, 1)[None] / 127.5 - 1  # (H, W, 3) -> (1, 3, H, W)
-            frames.append(F.normalize(encoder(image)["res4"][0], dim=0).permute(1, 2, 0))  # (C, h, w) -> (h, w, C)
-    return torch.stack(frames)
+        views = (image[..., 8 * t : 8 * t + settings.width] for t in range(settings.context + 1))
+        maps = torch.cat([encoder(view)["res4"] for view in views])  # (S + 1, C, h, w)
+    return F.normalize(maps, dim=1).permute(0, 2, 3, 1).contiguous()
 
 
 def growth(settings: BenchSettings) -> list[dict]:
