@@ -22,6 +22,7 @@ import time
 import traceback
 import zlib
 from collections import Counter
+from copy import deepcopy
 from pathlib import Path
 
 import cv2
@@ -127,7 +128,7 @@ def spoiled_value(rng: random.Random, value: dict | list) -> dict | list:
             break
         key = rng.choice(list(holder) if isinstance(holder, dict) else range(len(holder)))
         old = holder[key]
-        new = rng.choice(TENSORS)(old) if isinstance(old, torch.Tensor) else rng.choice([*LEAVES, [old], {"a": old}])
+        new = rng.choice(TENSORS)(old) if isinstance(old, torch.Tensor) else deepcopy(rng.choice(LEAVES))
         if rng.random() < 0.3:
             del holder[key]
         else:
