@@ -1,4 +1,4 @@
-"""Files written whole or not at all, one writer a folder, and the one error a user sees for a bad input."""
+"""Files written whole or not at all, one writer a folder, and files read with one sentence for a bad one."""
 
 import contextlib
 import io
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 
 from stt_core.errors import InputError
@@ -32,10 +33,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o644)  # mkstemp makes it private
         temporary.replace(path)
     except OSError as error:
-        if error.errno and error.filename in (
-            None,
-            name,
-        ):  # what a user knows: a full disk names nothing, or the temporary file
+        if error.errno and error.filename in (None, name):  # a full disk names nothing, or the temporary file
             error.filename = str(path)
         raise
     finally:
@@ -87,8 +85,6 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 
 def write_tensors(path: str | Path, value: Any) -> None:
     """torch.save, whole or not at all, and the same bytes for the same value whatever the file's name."""
-    import torch  # seconds to load, and not every writer of files needs it
-
     # In memory first: into a file it writes that file's (temporary) name, and a full disk ends in a riddle.
     content = io.BytesIO()
     torch.save(value, content)
@@ -110,24 +106,20 @@ def read_json(path: str | Path) -> dict:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing.") from None
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # no UTF-8, no JSON, a number of thousands of digits, a tower of lists
+    except ValueError as error:  # neither JSON nor UTF-8
         raise InputError(f"{path} is not valid JSON ({error}): restore it or delete it and run again.") from None
 
 
 def listed(path: Path) -> list[str]:
     """Lines of a list file, blank ones left out; InputError if it is missing, empty or no text."""
+    wanted = "it should list the sequences, one a line"
     try:
         text = path.read_text(encoding="utf-8-sig")  # a mark that some editors put at the start isn't part of a name
     except FileNotFoundError:
-        raise InputError(f"{path} is missing; it should list the sequences, one a line.") from None
+        raise InputError(f"{path} is missing; {wanted}.") from None
     except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise InputError(f"{path} is not text in UTF-8; it should list the sequences, one a line.")
+        raise InputError(f"{path} is not text in UTF-8; {wanted}.") from None
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
-        raise InputError(f"{path} lists nothing; it should list the sequences, one a line.")
+        raise InputError(f"{path} lists nothing; {wanted}.")
     return lines

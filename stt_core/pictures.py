@@ -1,8 +1,5 @@
 """Pictures on the disk: where they lie, what they hold, and one sentence for each that cannot be read."""
 
-import errno
-import os
-import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -14,11 +11,8 @@ from PIL import Image
 
 from stt_core.errors import InputError
 
-PNG = b"\x89PNG\r\n\x1a\n"  # how such a file begins
-
 # Of a broken picture, OpenCV would write paragraphs to standard error, beside our one sentence.
-if "OPENCV_LOG_LEVEL" not in os.environ:
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def picture_files(folder: Path, endings: Collection[str]) -> list[Path]:
@@ -35,22 +29,16 @@ def frame_files(folder: Path, ending: str) -> tuple[Path, ...]:
     """The frames of a listed video, in the order of their numbers if their names are numbers, else of their names.
 
     Raises:
-        InputError: there are none, or one is there twice or is no file.
+        InputError: there are none, or one is there twice.
     """
     files = picture_files(folder, [ending])
     if not files:
-        raise InputError(f"{folder} has no *{ending} frames, but its sequence is listed; unpack it or mend the list.")
-    names = _numbers(files) or [file.stem for file in files]
-    order = sorted(range(len(files)), key=names.__getitem__)  # 9 before 10
-    files, names = [files[i] for i in order], [names[i] for i in order]
-    for (earlier, file), (one, other) in zip(pairwise(files), pairwise(names), strict=True):
-        if one == other:
-            raise InputError(f"{file} and {earlier.name} are the same frame; remove one of them.")
-    for file in files:
-        if not file.is_file():
-            state = "is a folder" if file.is_dir() else "is a link to nothing"
-            raise InputError(f"{file} {state}; restore this frame.")
-    return tuple(files)
+        raise InputError(f"{folder} has no *{ending} frames, but its sequence is listed; unpack it or fix the list.")
+    frames = dict(zip(_numbers(files) or [file.stem for file in files], files, strict=True))
+    if len(frames) < len(files):
+        twice = min(set(files) - set(frames.values()))
+        raise InputError(f"{twice} is there under another name, too; remove one of them.")
+    return tuple(frames[number] for number in sorted(frames))  # 9 before 10
 
 
 def check_steps(frames: Sequence[Path]) -> None:
@@ -69,6 +57,11 @@ def _numbers(files: Sequence[Path]) -> list[int]:
     return [int(name) for name in names] if all(name.isascii() and name.isdigit() for name in names) else []
 
 
+def _no_file(path: str | Path, what: str) -> InputError:
+    state = "is a folder, not an image" if Path(path).is_dir() else "is missing"
+    return InputError(f"{path} {state}; restore this {what}.")
+
+
 def decoded(path: str | Path, flags: int) -> np.ndarray:
     """A picture as `cv2.imdecode` with these flags has it.
 
@@ -79,12 +72,10 @@ def decoded(path: str | Path, flags: int) -> np.ndarray:
     # Not cv2.imread: it fills the rest of a JPEG that was cut off with grey, where imdecode refuses it.
     try:
         content = np.fromfile(path, np.uint8)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; restore this frame.") from None
-    except IsADirectoryError:
-        raise InputError(f"{path} is a folder, not an image; restore this frame.") from None
+    except (FileNotFoundError, IsADirectoryError):
+        raise _no_file(path, "frame") from None
     try:
-        image = cv2.imdecode(content, flags) if content.size and _whole(content) else None
+        image = cv2.imdecode(content, flags) if content.size else None
     except cv2.error as error:  # a header that claims more pixels than OpenCV takes
         if error.code == cv2.Error.StsNoMem:
             raise
@@ -92,23 +83,6 @@ def decoded(path: str | Path, flags: int) -> np.ndarray:
     if image is None:
         raise InputError(f"{path} cannot be decoded as an image; restore this frame.")
     return image
-
-
-def _whole(content: np.ndarray) -> bool:
-    """False for a PNG that is cut off or damaged, of which libpng would write a line to standard error."""
-    data, at = memoryview(content), len(PNG)
-    if data[:at] != PNG:
-        return True  # of others, the decoder says so
-    while at + 12 <= len(data):
-        end = at + 12 + int.from_bytes(data[at : at + 4])
-        kind, check = bytes(data[at + 4 : at + 8]), data[end - 4 : end]
-        # What isn't needed for the pixels is called in lower case, and may be damaged.
-        if end > len(data) or not (kind[:1].islower() or zlib.crc32(data[at + 4 : end - 4]) == int.from_bytes(check)):
-            return False
-        if kind == b"IEND":
-            return True
-        at = end
-    return False
 
 
 @contextmanager
@@ -125,20 +99,12 @@ def opened(path: str | Path, what: str = "frame") -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
             yield image
-    except InputError:
+    except (InputError, MemoryError):
         raise
-    except MemoryError:
-        if _whole(np.fromfile(path, np.uint8)):
-            raise
-        # A damaged length, which Pillow asks memory for.
-        raise InputError(f"{path} cannot be decoded as an image; restore this {what}.") from None
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; restore this {what}.") from None
-    except IsADirectoryError:
-        raise InputError(f"{path} is a folder, not an image; restore this {what}.") from None
+    except (FileNotFoundError, IsADirectoryError):
+        raise _no_file(path, what) from None
     except Exception as error:  # broken bytes raise nearly every kind: SyntaxError, ValueError, zlib.error, …
-        # Pillow's own have no number; EINVAL is of a place before the file's beginning, which a damaged one names.
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+        if isinstance(error, OSError) and error.filename:  # the system's, not Pillow's own
             raise
         raise InputError(f"{path} cannot be decoded as an image; restore this {what}.") from None
 

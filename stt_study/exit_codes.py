@@ -18,7 +18,7 @@ DEBUG = "--debug"
 def one_sentence(name: str = "", *, debug: bool = False) -> Iterator[None]:
     """Run a command's block; whatever it raises becomes a sentence, beginning with the command's name, and an exit code.
 
-    2: the input's (or the machine's) fault, which the sentence says how to mend. 1: a defect of this code. 128 and the
+    2: the input's (or the machine's) fault, which the sentence says how to fix. 1: a defect of this code. 128 and the
     signal's number: stopped by SIGTERM or Ctrl-C, with everything that was computed kept.
 
     Args:
@@ -48,7 +48,5 @@ def _ending(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OSError):
         return in_words(error), THEIRS
     what = one_line(f"{type(error).__name__}: {error}")
-    return (
-        f"this is a defect of the program, not of its input: {what} ({DEBUG} shows where; please report it).",
-        OURS,
-    )
+    sentence = f"this is a defect of the program, not of its input: {what} ({DEBUG} shows where; please report it)."
+    return sentence, OURS
