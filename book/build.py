@@ -56,10 +56,15 @@ def pages(root: Path) -> list[Path]:
     return sorted(path for path in (root / "book").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
+def library(root: Path) -> list[Path]:
+    """The sources that pages quote from."""
+    return sorted(path for package in ("stt_core", "stt_study") for path in (root / package).rglob("*.py"))
+
+
 def key(root: Path, notebooks: dict[Path, dict]) -> str:
     """Hash of all that the book shows, and of what renders it."""
     explorer = sorted((next(iter(notebooks)).parents[1] / "explorer").glob("*.js"))
-    files = [*pages(root), *sorted((root / "stt_core").rglob("*.py")), *notebooks, *explorer]
+    files = [*pages(root), *library(root), *notebooks, *explorer]
     texts = [(str(path.relative_to(root)), path.read_bytes().hex()) for path in files]
     return hash_of([texts, list(notebooks.values()), [version(package) for package in PACKAGES]])
 
@@ -173,7 +178,7 @@ def stage(root: Path, profile: str, notebooks: dict[Path, dict], source: Path) -
     """Fill `source` with everything that Sphinx reads."""
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(root / "book", source, ignore=shutil.ignore_patterns("__pycache__", "build.py"))
-    for path in sorted((root / "stt_core").rglob("*.py")):
+    for path in library(root):
         write_text(source / path.relative_to(root), without_docstrings(path.read_text(encoding="utf-8")))
     (source / "notebook-sources").mkdir()
     for path, record in notebooks.items():
