@@ -11,10 +11,10 @@ from stt_study.world.scenes import BACKGROUND_SCALE, OCCLUDER, OVERSAMPLING, Act
 from stt_study.world.textures import texture
 
 LIGHT_REACH = (0.25, 0.06, 0.06, 0.06, 0.2, 0.2)  # of gain, cast of R, G, B, slope x and y
-Appearance = tuple[list[Bone], list[np.ndarray]]  # body plan and textures: what makes a creature recognisable
+Kind = tuple[list[Bone], list[np.ndarray]]  # body plan and textures: what makes a creature recognisable
 
 
-def look(rng: np.random.Generator, split: str, action: str | None = None) -> Appearance:
+def look(rng: np.random.Generator, split: str, action: str | None = None) -> Kind:
     """A new kind of creature; with an `action` of `plans.ACTIONS` a person."""
     if action is None and rng.random() < 0.8:
         plan = plans.CREATURES[rng.integers(len(plans.CREATURES))]
@@ -27,7 +27,7 @@ def scene(
     rng: np.random.Generator,
     split: str,
     size: int,
-    looks: Sequence[Appearance],
+    looks: Sequence[Kind],
     *,
     still: bool = False,
     hidden: float = 0.4,

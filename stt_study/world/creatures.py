@@ -30,10 +30,6 @@ class Creature:
     resolution: float
     period: float
 
-    @property
-    def drawing_order(self) -> np.ndarray:
-        return np.argsort([bone.depth for bone in self.bones], kind="stable")
-
 
 def pose(bones: Sequence[Bone], phase: float) -> np.ndarray:
     """Matrices (N, 2, 3) from bone coordinates (along, across) to creature coordinates, the root's middle at 0.
@@ -141,7 +137,7 @@ def draw(
     """
     silhouette = None if labels is None else np.zeros(labels.shape, bool)
     bounds = np.array(canvas.shape[1::-1])
-    for i in creature.drawing_order:
+    for i in sorted(range(len(creature.bones)), key=lambda i: creature.bones[i].depth):
         picture = creature.sprites[i]
         h, w = picture.shape[:2]
         matrix = matrices[i].copy()  # from sprite px to canvas px

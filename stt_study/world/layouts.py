@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from stt_core.labels import write_mask
-from stt_study.world.casting import Appearance, look, scene
+from stt_study.world.casting import Kind, look, scene
 from stt_study.world.plans import ACTIONS, JOINTS
 from stt_study.world.scenes import CODES, Rendering, Scene, render
 
@@ -123,7 +123,7 @@ def filmed(
     rng: np.random.Generator,
     split: str,
     size: int,
-    looks: Sequence[Appearance],
+    looks: Sequence[Kind],
     frames: int,
     events: dict,
     start: int = 0,
@@ -136,7 +136,7 @@ def filmed(
         yield stem, frame, shot
 
 
-def staged(rng: np.random.Generator, split: str, size: int, looks: Sequence[Appearance], frames: int) -> Scene:
+def staged(rng: np.random.Generator, split: str, size: int, looks: Sequence[Kind], frames: int) -> Scene:
     """A scene whose first frame shows every object well, as a first annotation must, and whose last still shows it."""
     for _ in range(50):
         shot = scene(rng, split, size, looks)

@@ -6,7 +6,7 @@ What cannot be read off the official files (cuts, jumps, occlusions) stands in a
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
@@ -104,17 +104,14 @@ def _make(root: Path, world: World, progress: Callable[[int, int], None] | None)
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
         videos = [pool.submit(train_video, *common, i, world.train_frames) for i in range(world.train_videos)]
-        images = [
-            pool.submit(image_class, *common, i, len(range(i, world.images, world.classes)))
-            for i in range(world.classes)
-        ]
+        counts = [len(range(i, world.images, world.classes)) for i in range(world.classes)]
+        images = [pool.submit(image_class, *common, i, count) for i, count in enumerate(counts)]
+        benchmarks = ("davis", davis_video, many), ("vip", vip_video, fewer), ("jhmdb", jhmdb_video, fewer)
         labelled: dict[tuple[str, str], list[Future]] = {
             (benchmark, split): [pool.submit(job, *common, split, i, world.frames) for i in range(count)]
-            for benchmark, job, counts in (
-                ("davis", davis_video, many), ("vip", vip_video, fewer), ("jhmdb", jhmdb_video, fewer)
-            )
+            for benchmark, job, counts in benchmarks
             for split, count in counts.items()
-        }  # fmt: skip
+        }
         jobs = [*videos, *images, *(job for part in labelled.values() for job in part)]
         for done, job in enumerate(as_completed(jobs), start=1):
             job.result()
@@ -136,12 +133,10 @@ def _make(root: Path, world: World, progress: Callable[[int, int], None] | None)
         names = {benchmark: [name for name, _ in results[benchmark, split]] for benchmark in ("davis", "vip", "jhmdb")}
         write_text(root / "davis" / "ImageSets" / "2017" / f"{official}.txt", _lines(names["davis"]))
         write_text(root / "vip" / "lists" / f"{official}_videos.txt", _lines(names["vip"]))
-        pairs = [
-            f"JHMDB/joint_positions/{name}/joint_positions.mat JHMDB/Rename_Images/{name}" for name in names["jhmdb"]
-        ]
-        write_text(root / "jhmdb" / f"{official}_list.txt", _lines(pairs))
+        pair = "JHMDB/joint_positions/{0}/joint_positions.mat JHMDB/Rename_Images/{0}"
+        write_text(root / "jhmdb" / f"{official}_list.txt", _lines(map(pair.format, names["jhmdb"])))
     write_json(root / "world.json", _stamp(world))
 
 
-def _lines(names: list[str]) -> str:
+def _lines(names: Iterable[str]) -> str:
     return "".join(f"{name}\n" for name in names)
