@@ -19,7 +19,7 @@ from stt_core.pictures import image_size, read_image
 from stt_core.training import decoding
 from stt_core.training.pairs import training_videos
 from stt_study import profile
-from stt_study.benchmarks import badja
+from stt_study.benchmarks import badja, davis, jhmdb
 from stt_study.video import files as own_files
 from stt_study.video import frames as video
 from stt_study.video import given
