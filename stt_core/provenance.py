@@ -5,6 +5,7 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,7 +18,7 @@ PACKAGES = (
 
 def provenance() -> dict:
     """Commit, versions of Python and packages, and machine, for a file beside a result."""
-    machine = {"processor": processor(), "cores": os.cpu_count(), "system": platform.machine()}
+    machine: dict[str, Any] = {"processor": processor(), "cores": os.cpu_count(), "system": platform.machine()}
     if torch.cuda.is_available():
         machine["gpus"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {"commit": commit(), "versions": versions(), "machine": machine}

@@ -79,7 +79,8 @@ def test_large_images_and_frames_look_the_same_reduced(tmp_path: Path, monkeypat
     for found in (reduced, full):
         images, pairs = Images(tmp_path / "images", 128), FramePairs(tmp_path / "videos", size=128)
         found += [images[3, 0].float(), *(pairs[epoch, 0].float() for epoch in range(4))]
-        monkeypatch.setattr("stt_core.training.pairs.reduction", lambda extent, needed: 1)
+        for module in ("images", "pairs"):
+            monkeypatch.setattr(f"stt_core.training.{module}.reduction", lambda extent, needed: 1)
     for small, large in zip(reduced, full, strict=True):
         assert small.shape == large.shape
         assert 0 < (small - large).abs().mean() < 3  # crops begin at whole pixels
