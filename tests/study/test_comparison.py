@@ -50,11 +50,9 @@ def test_condensed_compares_at_the_same_frames():
 def test_the_mean_counts_objects(monkeypatch):
     """Two sequences of one and of three objects: what DAVIS's own mean over objects says."""
     weights = {"s0": 1, "s1": 3, "s2": 1}
-    runs = [
-        Outcome(n, 0, "", {}, {"s0": a, "s1": b, "s2": a}, {}, weights)
-        for n, a, b in (("x", 0.5, 0.7), ("y", 0.4, 0.8))
-    ]
-    monkeypatch.setattr(comparison, "of_one_origin", lambda *_: dict(zip("xy", ([r] for r in runs), strict=True)))
+    scores = {"x": (0.5, 0.7, 0.5), "y": (0.4, 0.8, 0.4)}
+    runs = {n: [Outcome(n, 0, "", {}, dict(zip(weights, s, strict=True)), {}, weights)] for n, s in scores.items()}
+    monkeypatch.setattr(comparison, "of_one_origin", lambda *_: runs)
     assert comparison.compared(None, TASK, "x", "y")["difference"] == pytest.approx(100 * (0.1 - 3 * 0.1 + 0.1) / 5)
 
 
@@ -138,15 +136,9 @@ def test_claims_of_this_run_beside_the_references(monkeypatch):
     assert keeps.verdict.tolist() == ["supported", "supported"]
     wide = claims.beside(table).loc[(retains, TASK)]
     low, high = keeps.loc["reference", ["low", "high"]]
-    assert wide["reference"].tolist() == [
-        f"+41.5\N{NO-BREAK SPACE}[{low:.1f},\N{NO-BREAK SPACE}{high:.1f}]",
-        "+41.5 to +41.5 (3)",
-        "supported",
-    ]
-    assert list(wide["this run"].index) == [
-        "difference",
-        "verdict",
-    ]  # nothing to say of single seeds where there is one
+    interval = f"+41.5 [{low:.1f}, {high:.1f}]".replace(" ", "\N{NO-BREAK SPACE}")
+    assert wide["reference"].tolist() == [interval, "+41.5 to +41.5 (3)", "supported"]
+    assert list(wide["this run"].index) == ["difference", "verdict"]  # there is one seed
     assert wide["paper", ""] == ""
 
 
@@ -170,14 +162,9 @@ def study(monkeypatch, tmp_path):
     monkeypatch.setattr(reference, "own", lambda study, task, name: study.found.get(name, []) if task == TASK else [])
     monkeypatch.setattr(reference, "_same_machine", lambda study, name, seed, task: study.here)
     for name, scores in {"full": (0.60, 0.62, 0.64), "step_one": (0.40, 0.40, 0.46), "copy": (0.3, 0.3, 0.3)}.items():
-        seeds = {
-            str(seed): {
-                "tasks": {
-                    TASK: {"metrics": {"J&F-Mean": s}, "sequences": {"s0": s}, "occlusion": {}, "weights": {"s0": 1}}
-                }
-            }
-            for seed, s in enumerate(scores)
-        }
+        rest = {"occlusion": {}, "weights": {"s0": 1}}
+        tasks = [{TASK: {"metrics": {"J&F-Mean": s}, "sequences": {"s0": s}, **rest}} for s in scores]
+        seeds = {str(seed): {"tasks": found} for seed, found in enumerate(tasks)}
         content = {"settings": "hash", "data": {TASK: "some data"}, "seeds": seeds}
         write_json(tmp_path / "tiny" / f"{name}.json", content)
     return fake

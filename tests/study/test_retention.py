@@ -211,10 +211,8 @@ def test_a_better_feature_has_more_mass_in_its_object(study: Study) -> None:
 
 
 def cells(parts: list[int], features: torch.Tensor, name: str = "") -> Cells:
-    sequence = Sequence(name, (), ())
-    return Cells(
-        sequence, features, torch.tensor(parts), torch.zeros(len(parts), 3, dtype=torch.int64), (1, len(parts))
-    )
+    places = torch.zeros(len(parts), 3, dtype=torch.int64)
+    return Cells(Sequence(name, (), ()), features, torch.tensor(parts), places, (1, len(parts)))
 
 
 def test_parts_across_videos() -> None:
@@ -233,14 +231,8 @@ def test_parts_across_videos() -> None:
 
 
 def test_unrelated_parts_are_found_by_chance() -> None:
-    generator = torch.Generator().manual_seed(0)
-    clips = [
-        cells(
-            torch.randint(0, 4, (400,), generator=generator).tolist(),
-            torch.nn.functional.normalize(noise(400, 16, seed=s)),
-        )
-        for s in range(4)
-    ]
+    parts = torch.randint(0, 4, (4, 400), generator=torch.Generator().manual_seed(0)).tolist()
+    clips = [cells(parts[s], torch.nn.functional.normalize(noise(400, 16, seed=s))) for s in range(4)]
     records = pd.DataFrame([part_record(i, clips) for i in range(4)]).mean()
     assert records["all cells"] == pytest.approx(records["chance, all cells"], abs=0.03)
     assert records["part cells"] == pytest.approx(records["chance, part cells"], abs=0.03)

@@ -4,11 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from stt_core.affinity import affinity
 from stt_core.checkpoints import save_weights
+from stt_core.color import rgb_to_lab
 from stt_core.encoder import INFERENCE, random_encoder
 from stt_core.errors import InputError
 from stt_core.features import feature_source
@@ -109,10 +111,8 @@ def test_around() -> None:
     assert list(axes["radius"]) == [1, 2, 3, 6]
     for axis, values in axes.items():
         if axis.startswith("stride"):
-            assert [(s.stride, s.inference.radius, s.inference.num_preceding) for s in values.values()] == [
-                (8, 3, 5),
-                (4, 6, 5),
-            ]
+            found = [(s.stride, s.inference.radius, s.inference.num_preceding) for s in values.values()]
+            assert found == [(8, 3, 5), (4, 6, 5)]
             continue
         assert own in values.values()
         for setting in values.values():  # nothing else moves
@@ -138,8 +138,6 @@ def test_layers(tmp_path: Path) -> None:
     # By hand: res3 of the unfolded encoder, every second cell.
     strides, pool = INFERENCE[8]
     encoder = random_encoder(18, 0.125, 3, strides=strides, pool=pool).eval()
-    from stt_core.color import rgb_to_lab
-
     with torch.no_grad():
         rgb = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
         res3 = encoder(rgb_to_lab(rgb), ("res3",))["res3"][0]
@@ -223,8 +221,6 @@ def test_a_clip_without_an_object_is_refused(study: Study, monkeypatch: pytest.M
 
 
 def test_largest_changes() -> None:
-    import pandas as pd
-
     rows = [
         # Two sequences, the second with three objects: the mean counts objects.
         {"variant": "v", "axis": a, "value": v, "own": own, "sequence": s, "objects": n, "J&F": score}
