@@ -5,9 +5,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import cv2
-import torch
-
 LONGEST = 600
 
 FULL = "the disk is full; free some space and give the same command again, what is done is kept"
@@ -69,13 +66,16 @@ def out_of_memory(mend: str) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, RuntimeError, cv2.error) as error:
+    except Exception as error:
         if not _ran_out(error):
             raise
         raise InputError(f"memory ran out; {mend}.") from None
 
 
 def _ran_out(error: Exception) -> bool:
+    import cv2  # both take seconds, and not every program that refuses an input needs them
+    import torch
+
     # On a processor PyTorch's is a RuntimeError like any other, and OpenCV's has a number.
     kinds = isinstance(error, MemoryError | torch.OutOfMemoryError)
     return kinds or "can't allocate memory" in str(error) or getattr(error, "code", 0) == cv2.Error.StsNoMem

@@ -6,8 +6,6 @@ import platform
 import subprocess
 from pathlib import Path
 
-import torch
-
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -31,6 +29,8 @@ def commit() -> str:
 
 def machine() -> dict:
     """Processor, cores and system; the GPUs where there are any."""
+    import torch  # seconds to load, and what asks for versions alone doesn't need it
+
     found = {"processor": processor(), "cores": os.cpu_count(), "system": platform.machine()}
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return found | ({"gpus": gpus} if gpus else {})
