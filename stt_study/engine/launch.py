@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,7 +30,7 @@ BLAME = f"{InputError.__name__}: "  # how the last line of a traceback begins wh
 PATIENCE = 30  # s, for a step of a training and its checkpoint
 CORES, ROOT = os.cpu_count() or 1, Path(__file__).resolve().parents[2]
 PR_SET_PDEATHSIG = 1
-SNAKEMAKE = ("--nolock", "--rerun-incomplete", "--keep-going", "--rerun-triggers", "params", "--quiet", "all")
+SNAKEMAKE = ("--nolock", "--rerun-incomplete", "--keep-going", "--rerun-triggers", "params")
 ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
@@ -63,7 +64,8 @@ def run(command: Sequence[str], log: Path, progress: Progress) -> int:
         if process.poll() is None:  # asked to stop; a second time, it isn't waited for
             try:
                 os.killpg(process.pid, signal.SIGINT)
-                process.wait(PATIENCE)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(PATIENCE)
             finally:
                 process.kill()
                 process.wait()

@@ -177,7 +177,7 @@ def test_a_page_waits_for_its_trainings_and_another_does_not(study: Path) -> Non
     assert errors.splitlines() == [
         "step_one-seed0: step_one: the data are gone; restore them.",
         "full-seed0: skipped: it needs step_one-seed0",
-        "02_second: skipped: it needs step_one-seed0",
+        "02_second: skipped: it needs full-seed0",
     ]
     assert outputs(study) == "seed 0\n"
 
@@ -309,14 +309,11 @@ def test_what_makes_a_page_stale(study: Path) -> None:
         assert keys(study, ("settings.real", ["davis"])) != two
 
 
-def test_dotted_overrides_set_one_field(study: Path) -> None:
+def test_parameters(study: Path) -> None:
     (study / "notebooks" / "profiles" / "tiny.yaml").write_text("spatial: {lr: 0.03, steps: 10}\nseed: 0\n")
     parameters = read_parameters(study, "tiny", [("spatial.steps", 20), ("temporal.lr", 1.0), ("seed", 1)])
     assert parameters == {"spatial": {"lr": 0.03, "steps": 20}, "temporal": {"lr": 1.0}, "seed": 1}
-
-
-def test_parameters_cell(tmp_path: Path) -> None:
-    path = tmp_path / "01_x.py"
+    path = study / "01_x.py"
     path.write_text('# %% tags=["parameters"]\na: int = 1\nb = c = None\nd.e = 3\n\n# %%\nf = 1\n')
     assert declared_parameters(path) == {"a", "b", "c"}
     path.write_text("# %%\na = 1\n")
