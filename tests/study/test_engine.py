@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -99,12 +100,16 @@ def keys(study: Path, *overrides: tuple) -> dict[str, str]:
     return {name: job.key for name, job in plan(study, "tiny", overrides).items()}
 
 
-def wait_for(path: Path) -> str:
-    until = time.monotonic() + 60
-    while not path.exists() or not path.read_text():
-        assert time.monotonic() < until
+def until(true: Callable[[], object]) -> object:
+    end = time.monotonic() + 60
+    while not (value := true()):
+        assert time.monotonic() < end
         time.sleep(0.1)
-    return path.read_text()
+    return value
+
+
+def gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_run_then_nothing_to_do_then_failure_that_keeps_the_last_good_page(study: Path) -> None:
@@ -202,9 +207,8 @@ def test_a_dead_kernel_and_an_independent_page(study: Path) -> None:
 
 
 TRAINING = """
-import os, pathlib, time
+import pathlib, time
 from stt_core.signals import Stopped, asked_to_stop
-pathlib.Path(r'{study}/pid').write_text(str(os.getpid()))
 with asked_to_stop() as asked:
     for step in range(1000):
         pathlib.Path(r'{study}/step').write_text(str(step))
@@ -219,14 +223,12 @@ with asked_to_stop() as asked:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_training_saves_its_step_when_the_run_is_stopped(study: Path, number: int, where: str) -> None:
     text = TRAINING.format(study=study)
-    if where == "page":
-        write(study, "01_first", text)
-    else:
-        order(study, "needs: {01_first: [full]}")
-        trains(study, f"exec({text!r})")
+    write(study, "01_first", text if where == "page" else "")
+    order(study, "alone: [02_second]\nneeds: {01_first: [full]}" if where == "training" else "alone: [02_second]")
+    trains(study, f"exec({text!r})")
     process = start(study)
-    pid = int(wait_for(study / "pid"))
-    wait_for(study / "step")
+    until((study / "step").exists)
+    family = psutil.Process(process.pid).children(recursive=True)
     assert "at work" in run(study)[2]  # one run at a time
     process.send_signal(number)
     _, errors = process.communicate(timeout=40)
@@ -234,13 +236,13 @@ def test_a_training_saves_its_step_when_the_run_is_stopped(study: Path, number: 
     assert errors == "stopped before the end; the same command goes on from there.\n"
     assert (study / "saved").read_text() == (study / "step").read_text()
     assert not list((study / "runs" / "tiny").glob("*s/*"))  # no half page, no traceback
-    gone(pid)
+    assert all(gone(member.pid) for member in family)
 
 
 def test_a_killed_launcher_takes_all_along_and_the_next_one_runs(study: Path) -> None:
     write(study, "01_first", TRAINING.format(study=study))
     process = start(study)
-    pid = int(wait_for(study / "pid"))
+    until((study / "step").exists)
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) >= 3  # Snakemake, the job, its kernel
     process.kill()
@@ -248,40 +250,36 @@ def test_a_killed_launcher_takes_all_along_and_the_next_one_runs(study: Path) ->
     write(study, "01_first", "print('again')")
     assert run(study)[0] == 0  # at once: nothing is locked any more
     assert outputs(study) == "again\n"
-    for member in (pid, *(member.pid for member in family)):
-        gone(member)
+    until(lambda: all(gone(member.pid) for member in family))
     assert not (study / "saved").exists()
     assert not list((study / "runs" / "tiny" / "notebooks").glob("*running*"))
 
 
-def gone(pid: int) -> None:
-    until = time.monotonic() + 20
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < until
-        time.sleep(0.1)
+BAD = {
+    "seed": ({"overrides": [("seed", "x")]}, "seed is 'x'"),
+    "mapping": ({"overrides": [("seed.x", 1)]}, "seed isn't a mapping"),
+    "profile": ({"profile": "huge"}, r"the profiles are tiny\."),
+    "page": ({"only": ["07"]}, "no notebook starts with 07; there are 01_first, 02_second"),
+    "order": ({}, "names 00_none, but there is no such notebook"),
+}
 
 
-def test_bad_input_is_one_sentence_and_exit_code_2(study: Path) -> None:
-    code, _, errors = run(study, "-p", "sede", "1")
-    assert (code, errors) == (2, "01_first has no parameter sede; it has data, profile, seed, settings.\n")
-    write(study, "02_second", "sede = 1")
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence(study: Path, case: str) -> None:
+    given, words = BAD[case]
+    order(study, "alone: [00_none]" if case == "order" else "needs: {01_first: [full]}")
+    with pytest.raises(InputError, match=words):
+        plan(study, **{"profile": "tiny"} | given)
+
+
+def test_bad_input_ends_with_exit_code_2_and_a_page_s_own_parameter_does_not(study: Path) -> None:
     source = study / "notebooks" / "02_second.py"
     source.write_text(source.read_text().replace("seed = 0", "seed = 0\nsede = 0"))
-    assert list(plan(study, "tiny", [("sede", 1)], only=["02"])) == ["02_second"]  # a page's own parameter
-    for overrides, words in {
-        (("seed", "x"),): "seed is 'x'",
-        (("seed.x", 1),): "seed isn't a mapping",
-    }.items():
-        with pytest.raises(InputError, match=words):
-            plan(study, "tiny", overrides)
-    with pytest.raises(InputError, match=r"the profiles are tiny\."):
-        plan(study, "huge")
-    with pytest.raises(InputError, match="no notebook starts with 07; there are 01_first, 02_second"):
-        plan(study, "tiny", only=["07"])
-    for text, name in {"alone: [00_none]": "00_none", "needs: {01_first: [fool]}": "fool"}.items():
-        order(study, text)
-        with pytest.raises(InputError, match=f"names {name}"):
-            plan(study, "tiny")
+    assert run(study, "-p", "sede", "1")[::2] == (
+        2,
+        "01_first has no parameter sede; it has data, profile, seed, settings.\n",
+    )
+    assert list(plan(study, "tiny", [("sede", 1)], only=["02"])) == ["02_second"]
 
 
 def test_what_makes_a_page_stale(study: Path) -> None:
@@ -352,6 +350,6 @@ def test_progress_line(tmp_path: Path) -> None:
     jobs["01"].done.write_text("key")
     progress.look()
     assert "01: done in 1:40 (2 of 3)" in progress.stream.getvalue()
-    assert progress.left() == 100  # as long as the only one that ended well: two lanes can't share one job
+    assert progress.left() == 80
     assert Progress({"03": jobs["03"]}, 2, Terminal()).left() == 0
     assert [clock(s) for s in (59.6, 3661)] == ["1:00", "1:01:01"]
