@@ -6,7 +6,7 @@ PROFILE ?= laptop
 DATA ?=
 SEED ?= 0
 SEEDS ?= 3
-JOBS ?= 2
+JOBS ?=
 PORT ?= 8000
 GPUS ?= 0
 OPTIONS ?=
@@ -15,9 +15,13 @@ NB ?=
 ARGS ?=
 LOCK ?=
 
+# The pages that compare what `make ablations` trains.
+COMPARE = -p settings.rows all -p settings.seeds $(SEEDS) --only 06 07 08 09 11 12 15
+PAGES := notebooks/[0-9][0-9]_*
+
 BIN := $(VENV)/bin
 READY := $(VENV)/.done
-RUN := $(BIN)/python -m stt_study.engine.runner --profile $(PROFILE) --jobs $(JOBS) -p seed $(SEED) $(if $(DATA),-p data "'$(DATA)'") $(ARGS)
+RUN := $(BIN)/python -m stt_study.engine.launch --profile $(PROFILE) $(if $(JOBS),--jobs $(JOBS)) -p seed $(SEED) $(if $(DATA),-p data "'$(DATA)'") $(ARGS)
 
 # Runs a command while no other `make` does so: the file's lock is free as soon as its process is gone, however it went.
 ALONE := import fcntl, os, sys; lock = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR); fcntl.flock(lock, fcntl.LOCK_EX); \
@@ -41,8 +45,7 @@ notebooks: $(READY)  ## run all notebooks of PROFILE that are stale
 	@$(RUN)
 
 ablations: $(READY)  ## train every variant with SEEDS seeds (hours), then the pages that compare them
-	@$(RUN) --grid $(SEEDS)
-	@$(RUN) -p settings.rows all -p settings.seeds $(SEEDS) --only 06 07 08 09 11 12 15
+	@$(RUN) $(COMPARE)
 	@$(BIN)/python book/build.py --profile $(PROFILE)
 
 verify: $(READY)  ## compare a run's figures with the reference results; train what is missing
@@ -62,14 +65,13 @@ serve: book  ## serve the book on this machine: PORT=8000
 lab: $(READY)  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab notebooks
 
-cluster: $(READY) $(VENV)/.cluster  ## the grid of `ablations` as jobs: OPTIONS="--dry-run" or "--executor slurm --jobs 20"
-	@$(BIN)/snakemake --snakefile notebooks/Snakefile --cores all --rerun-incomplete $(OPTIONS) \
-		--config profile=$(PROFILE) seed=$(SEED) seeds=$(SEEDS) gpus=$(GPUS) $(if $(DATA),"data=$(DATA)") $(if $(ARGS),"args='$(ARGS)'")
+cluster: $(READY) $(VENV)/.cluster  ## `ablations` as jobs: OPTIONS="--dry-run" or "--executor slurm --jobs 20"
+	@$(RUN) --gpus $(GPUS) $(COMPARE) -- --retries 1 $(OPTIONS)
 
 data: $(READY)  ## download and check: SET=davis|imagenette|jhmdb|vip|youtube-vos|imagenet; without SET make those that ship as code
 	@$(BIN)/stt data $(if $(SET),get $(SET) --root "$(or $(DATA),data)",synthetic --root data/synthetic)
 
-test: check $(VENV)/.cluster  ## everything that CI runs: checks, tests, the whole pipeline on little data
+test: check  ## everything that CI runs: checks, tests, the whole pipeline on little data
 	@$(BIN)/python -m pytest
 	@$(MAKE) --no-print-directory reproduce PROFILE=smoke DATA= SEED=0
 	@STT_RUN=runs/smoke $(BIN)/python -m pytest tests/study/test_kills.py -k again
@@ -80,16 +82,17 @@ check: $(READY)  ## lint, format, types, and whether notebooks and their sources
 	@$(BIN)/ruff format --check --extend-exclude '*.ipynb' .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/python -m stt_study.engine.pairing check notebooks
+	@$(BIN)/python -m pytest tests/study/test_engine.py -k pairs
 	@$(BIN)/python -m stt_study.figures.glance --check
 
 format: $(READY)  ## mend what `make check` can mend
 	@$(BIN)/ruff check --fix --extend-exclude '*.ipynb' .
 	@$(BIN)/ruff format --extend-exclude '*.ipynb' .
-	@$(BIN)/python -m stt_study.engine.pairing sync notebooks
+	@$(MAKE) --no-print-directory sync
 
-sync: $(READY)  ## after editing a notebook: make its text and its .ipynb agree
-	@$(BIN)/python -m stt_study.engine.pairing sync notebooks
+sync: $(READY)  ## after editing a notebook: make its text and its .ipynb agree; the newer one counts
+	@$(BIN)/jupytext --quiet --sync $(PAGES).py
+	@$(BIN)/jupyter nbconvert --log-level ERROR --clear-output --inplace $(PAGES).ipynb
 
 lock: $(READY)  ## write requirements.lock: the versions in the environment as it is
 	@$(BIN)/python -m pip freeze --disable-pip-version-check --exclude-editable | grep -v ' @ ' > requirements.lock.new

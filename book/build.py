@@ -22,7 +22,7 @@ from PIL import Image
 
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json, write_text
-from stt_study.engine.pairing import PATTERN
+from stt_study.engine.plan import PATTERN
 from stt_study.exit_codes import one_sentence
 from stt_study.figures.captions import KEY
 from stt_study.store import hash_of

@@ -4,9 +4,6 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import cv2
-import torch
-
 LONGEST = 600
 FULL = "the disk is full; free some space and give the same command again, what is done is kept"
 IN_THE_WAY = "a file is where a folder should be; choose another name or move the file away"
@@ -53,9 +50,16 @@ def out_of_memory(fix: str) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, RuntimeError, cv2.error) as error:
-        # On a processor PyTorch's is a RuntimeError like any other, and OpenCV's has a number.
-        kinds = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not (kinds or "can't allocate memory" in str(error) or getattr(error, "code", 0) == cv2.Error.StsNoMem):
+    except Exception as error:
+        if not _ran_out(error):
             raise
         raise InputError(f"memory ran out; {fix}.") from None
+
+
+def _ran_out(error: Exception) -> bool:
+    import cv2  # both take seconds, and not every program that refuses an input needs them
+    import torch
+
+    # On a processor PyTorch's is a RuntimeError like any other, and OpenCV's has a number.
+    kinds = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return kinds or "can't allocate memory" in str(error) or getattr(error, "code", 0) == cv2.Error.StsNoMem

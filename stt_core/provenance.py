@@ -7,8 +7,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
-
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (
     "torch torchvision lightning-fabric kornia numpy scipy pandas pillow opencv-python-headless scikit-image av"
@@ -18,6 +16,8 @@ PACKAGES = (
 
 def provenance() -> dict:
     """Commit, versions of Python and packages, and machine, for a file beside a result."""
+    import torch  # seconds to load, and what asks for versions alone doesn't need it
+
     machine: dict[str, Any] = {"processor": processor(), "cores": os.cpu_count(), "system": platform.machine()}
     if torch.cuda.is_available():
         machine["gpus"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]

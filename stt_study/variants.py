@@ -1,13 +1,13 @@
 """The variants that the study compares: the full method, and what is left when a part is switched off."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from stt_core.spatial import SpatialSettings
-from stt_core.temporal import TemporalSettings
-from stt_study.balance import PAPER_WEIGHTS
-from stt_study.one_stage import OneStageSettings
-from stt_study.profile import Profile
+if TYPE_CHECKING:  # the names alone are asked for by what plans a run, and PyTorch takes seconds to load
+    from stt_core.spatial import SpatialSettings
+    from stt_core.temporal import TemporalSettings
+    from stt_study.one_stage import OneStageSettings
+    from stt_study.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,16 @@ NO_ENCODER = ("copy", "flow", "lab")  # of the baselines
 
 
 def variant_settings(
-    profile: Profile, variant: str, seed: int, carried: dict[str, float] | None, **changes: Any
-) -> TemporalSettings:
+    profile: "Profile", variant: str, seed: int, carried: dict[str, float] | None, **changes: Any
+) -> "TemporalSettings":
     """A profile's step-two settings for a variant.
 
     Args:
         carried: weights of "local" and "global" for the profile's geometry (see `balance`), None = as in the profile.
         changes: fields of `TemporalSettings`, applied last.
     """
+    from stt_study.balance import PAPER_WEIGHTS
+
     own = VARIANTS[variant]
     local = replace(profile.temporal.local, **dict(own.local))
     settings = replace(profile.temporal, seed=seed, local=local)
@@ -86,6 +88,8 @@ def variant_settings(
 
 def every_training(profile: Profile) -> dict[str, SpatialSettings | TemporalSettings | OneStageSettings]:
     """Settings of every training that a profile asks for, by title: step one for each input, then its variants."""
+    from stt_study.one_stage import OneStageSettings
+
     trainings = {}
     if not profile.published.student:
         trainings["step one, Lab"] = profile.spatial

@@ -10,7 +10,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from stt_study.engine.pairing import read_source
+from stt_study.engine.job import read_source
 
 pytest.importorskip("sphinx")
 

@@ -8,6 +8,7 @@ import pytest
 from stt_core.errors import InputError
 from stt_core.files import write_json
 from stt_study.analysis.against_teacher import against_teacher
+from stt_study.engine.launch import report
 from stt_study.results import claims, comparison, reference
 from stt_study.results.comparison import AFTER, CLEAR, Outcome, condensed, differences, of_one_origin
 
@@ -143,7 +144,7 @@ def test_claims_of_this_run_beside_the_references(monkeypatch):
 
 
 def test_the_papers_figures_are_of_the_tasks_own_benchmark():
-    published = claims.report.published().query("stride == '8'")
+    published = report.published().query("stride == '8'")
     claim = next(claim for claim in claims.CLAIMS if claim.worse == "supervised")
     said = [claims._paper(published, claim, task) for task in ("davis", "vip", "jhmdb", "badja")]
     assert said == ["70.5 - 62.9 = +7.6", "41.0 - 31.9 = +9.1", "63.1 - 53.8 = +9.3", ""]  # paper.md, section 5

@@ -2,7 +2,7 @@
 
     python tests/tools/kills.py training --kills 20     # SIGKILL at random moments, for each of the two steps
     python tests/tools/kills.py writing                 # SIGKILL at every single write, rename and deletion of a training
-    python tests/tools/kills.py notebooks --kills 10    # SIGKILL of the runner, or of all its processes, on profile smoke
+    python tests/tools/kills.py notebooks --kills 10    # SIGKILL of the launcher, or of all its processes, on profile smoke
 
 Each prints what it did and exits with 1 at the first difference. `test_kills.py` runs a share of it.
 """
@@ -203,12 +203,13 @@ def copied_repository(folder: Path) -> Path:
     kept = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
     for name in ("stt_core", "stt_study", "notebooks", "book", "results"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=kept)
+    shutil.copy(REPOSITORY / "Snakefile", folder)
     (folder / "data").mkdir()
     return folder
 
 
 def run_notebooks(root: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "stt_study.engine.runner", "--profile", "smoke", "-p", "seed", "0"]
+    command = [sys.executable, "-m", "stt_study.engine.launch", "--profile", "smoke", "-p", "seed", "0"]
     environment = os.environ | {"PYTHONPATH": str(root)}
     environment.pop("OMP_NUM_THREADS", None)
     with open(root / "log.txt", "a") as log:
@@ -218,7 +219,7 @@ def run_notebooks(root: Path) -> subprocess.Popen:
 def kill_notebooks(
     folder: Path, undisturbed: Path, kills: int, *, apart: float, seed: int, strict: bool = True
 ) -> dict[str, int]:
-    """SIGKILL a run so many times, by turns the runner alone and all its processes, then let it end and compare.
+    """SIGKILL a run so many times, by turns the launcher alone and all its processes, then let it end and compare.
 
     Args:
         undisturbed: `runs/smoke` of another checkout.
@@ -243,7 +244,7 @@ def kill_notebooks(
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         assert runner.wait() == -signal.SIGKILL, (root / "log.txt").read_text()
-        print(f"kill {number + 1}: {'all' if number % 2 else 'the runner alone'}", flush=True)
+        print(f"kill {number + 1}: {'all' if number % 2 else 'the launcher alone'}", flush=True)
         number += 1
     assert run_notebooks(root).wait() == 0, (root / "log.txt").read_text()
     compared, found = differences(undisturbed, root / "runs" / "smoke")

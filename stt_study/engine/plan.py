@@ -1,0 +1,200 @@
+"""The jobs of a run: one for each training that its pages need, one for each page; and the key that says whether a job is stale."""
+
+import ast
+import os
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stt_core.errors import InputError
+from stt_core.files import read_json
+from stt_core.provenance import versions
+from stt_study.store import code_fingerprint, folder_fingerprint, hash_of
+from stt_study.variants import BASELINES, HEADLINE, VARIANTS
+
+PATTERN = "[0-9][0-9]_*"  # names of pages, without suffix
+PARAMETERS = re.compile(r'^# %% tags=\["parameters"\]\n(.*?)(?=^# %%|\Z)', re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job. Its files start with `out`, such as runs/laptop/notebooks/03_temporal_step; `needs` are names of other jobs."""
+
+    name: str
+    out: str
+    parameters: dict[str, Any]  # of a page, or of a `Study` and "source", a variant or a baseline
+    needs: tuple[str, ...]
+    key: str  # hash of code, parameters, versions, data and of the keys of `needs`
+    threads: int
+    page: str = ""  # its text; "" = a training
+
+    def path(self, suffix: str) -> Path:
+        return Path(self.out + suffix)
+
+    def text(self, suffix: str) -> str:
+        """Of one of its files; empty if there is none."""
+        path = self.path(suffix)
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    @property
+    def error(self) -> str:
+        """The last line of its traceback, if it failed."""
+        return self.text(".traceback.txt").strip().rpartition("\n")[2].removeprefix("stt_core.errors.")
+
+    @property
+    def done(self) -> Path:
+        """What Snakemake knows of it: a file that holds the key, written last."""
+        return Path(self.out).parents[1] / ".done" / self.name
+
+    @property
+    def fresh(self) -> bool:
+        in_place = not self.page or self.path(".ipynb").exists()
+        return in_place and self.done.is_file() and self.done.read_text() == self.key
+
+    @property
+    def seconds(self) -> float | None:
+        """Of the last good run, if there was any."""
+        path = self.path(".json")
+        return read_json(path)["seconds"] if path.exists() else None
+
+
+def read_parameters(root: Path, profile: str, overrides: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """The profile's YAML with overrides; the name "a.b" sets field b of the dict a.
+
+    Raises:
+        InputError: there is no such profile, or it isn't a mapping.
+    """
+    path = root / "notebooks" / "profiles" / f"{profile}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
+        raise InputError(f"there is no profile {path}; the profiles are {known or 'none'}.")
+    parameters = _read_yaml(path)
+    for name, value in overrides:
+        place, *nested = name.split(".")[::-1]
+        target = parameters
+        for part in nested[::-1]:
+            target = target.setdefault(part, {})
+            if not isinstance(target, dict):
+                raise InputError(f"-p {name}: {part} isn't a mapping in profile {profile}.")
+        target[place] = value
+    return parameters
+
+
+def _read_yaml(path: Path) -> dict:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must be a mapping.")
+    return values
+
+
+def declared_parameters(page: Path) -> set[str]:
+    """Names that a page's cell tagged `parameters` assigns.
+
+    Raises:
+        InputError: there is no such cell.
+    """
+    cell = PARAMETERS.search(page.read_text(encoding="utf-8"))
+    if not cell:
+        raise InputError(f"{page.stem} has no cell tagged `parameters`: add one that assigns the defaults.")
+    nodes = ast.walk(ast.parse(cell[1]))
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+def plan(
+    root: Path,
+    profile: str,
+    overrides: Sequence[tuple[str, Any]] = (),
+    *,
+    only: Collection[str] = (),
+    lanes: int = 1,
+    gpus: int = 0,
+) -> dict[str, Job]:
+    """The pages and the trainings that they need, by name; each comes after those it needs.
+
+    Args:
+        root: the repository; paths of the jobs are relative to it.
+        overrides: (name, value) of parameters.
+        only: names of pages or their beginnings, such as "06"; empty: all.
+        lanes: jobs at a time.
+        gpus: of every job, each with 8 cores.
+
+    Raises:
+        InputError: an unknown profile, page or parameter of a chosen page; an order that names what isn't there.
+    """
+    parameters = read_parameters(root, profile, overrides)
+    settings = parameters.get("settings") or {}
+    first, count = parameters.get("seed", 0), settings.get("seeds", 1)
+    if not (isinstance(first, int) and isinstance(count, int)):
+        raise InputError(f"seed is {first!r} and settings.seeds {count!r}; give whole numbers.")
+    rows = tuple(VARIANTS) if settings.get("rows") == "all" else HEADLINE
+
+    pages = {path.stem: path for path in sorted((root / "notebooks").glob(f"{PATTERN}.py"))}
+    path = root / "notebooks" / "order.yaml"
+    order = _read_yaml(path) if path.exists() else {}
+    last, wanted = order.get("alone") or [], order.get("needs") or {}
+    wanted = {page: set(rows if names == "rows" else names) for page, names in wanted.items()}
+    unknown = {*wanted, *last} - set(pages) or set().union(*wanted.values()) - {*VARIANTS, *BASELINES}
+    if unknown:
+        raise InputError(f"{path} names {min(unknown)}, but there is no such notebook, variant or baseline.")
+
+    # Without a data folder the pages make their own, which follows from code and parameters.
+    folders = [parameters.get("data") or settings.get("data"), *settings.get("real", [])]
+    common = [versions(), [folder_fingerprint(root / folder) for folder in folders if folder]]
+    out, jobs = Path("runs", profile), {}
+    beside = 8 * gpus or max(1, (os.cpu_count() or 1) // lanes)
+    alone = 8 * gpus or beside * lanes
+
+    # How many variants and seeds a page compares makes no training stale.
+    own = {k: v for k, v in parameters.items() if k in ("profile", "settings", "seed", "data", "runs")}
+    own["settings"] = {k: v for k, v in settings.items() if k not in ("rows", "seeds")}
+    named = set().union(*wanted.values()) & {*rows, *BASELINES}
+    for seed in range(first, first + count if named else first):
+        start = f"step_one-seed{seed}"
+        for source in ["step_one", *sorted(named - {"step_one"} - (set(BASELINES) if seed > first else set()))]:
+            needs = () if source == "step_one" else (start,)  # baselines only so that they don't come first
+            given, name = own | {"source": source, "seed": seed}, f"{source}-seed{seed}"
+            key = hash_of([given, common, code_fingerprint("stt_study.study"), [jobs[need].key for need in needs]])
+            threads = alone if source == "step_one" else beside
+            jobs[name] = Job(name, str(out / "trainings" / name), given, needs, key, threads)
+
+    figures = root / "book" / "published.csv"  # the tables show it beside the run's own
+    common += [figures.read_text(encoding="utf-8") if figures.exists() else ""]
+    common += [folder_fingerprint(root / "results" / "reference")]
+    for name in sorted(pages, key=lambda name: name in last):
+        needs = tuple(need for need, job in jobs.items() if job.parameters.get("source") in wanted.get(name, ()))
+        needs += tuple(page for page in pages if page not in last) if name in last else ()
+        content = [pages[name].read_text(encoding="utf-8"), code_fingerprint(pages[name])]
+        key = hash_of([*content, parameters, common, [jobs[need].key for need in needs]])
+        threads, page = alone if name in last else beside, str(pages[name].relative_to(root))
+        jobs[name] = Job(name, str(out / "notebooks" / name), parameters, needs, key, threads, page)
+    return _chosen(jobs, {name: pages[name] for name in _select(pages, only)}, pages)
+
+
+def _select(pages: Collection[str], only: Collection[str]) -> list[str]:
+    if not pages:
+        raise InputError("there are no notebooks here: run this in the repository's folder.")
+    for start in only:
+        if not any(name.startswith(start) for name in pages):
+            raise InputError(f"no notebook starts with {start}; there are {', '.join(pages)}.")
+    return [name for name in pages if not only or name.startswith(tuple(only))]
+
+
+def _chosen(jobs: dict[str, Job], chosen: dict[str, Path], pages: Collection[str]) -> dict[str, Job]:
+    """Chosen pages with the trainings that they need; a page waits for others only where these are chosen."""
+    kept = set(chosen)
+    for name, page in chosen.items():
+        parameters, known = jobs[name].parameters, declared_parameters(page)
+        if unknown := sorted(set(parameters) - known):
+            raise InputError(f"{name} has no parameter {unknown[0]}; it has {', '.join(sorted(known))}.")
+    for name in reversed(jobs):
+        kept |= set(jobs[name].needs) - (set(pages) - set(chosen)) if name in kept else set()
+    return {
+        name: replace(job, needs=tuple(n for n in job.needs if n in kept)) for name, job in jobs.items() if name in kept
+    }
