@@ -1,5 +1,7 @@
 """The variants that the study compares: the full method, and what is left when a part is switched off."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -64,8 +66,8 @@ NO_ENCODER = ("copy", "flow", "lab")  # of the baselines
 
 
 def variant_settings(
-    profile: "Profile", variant: str, seed: int, carried: dict[str, float] | None, **changes: Any
-) -> "TemporalSettings":
+    profile: Profile, variant: str, seed: int, carried: dict[str, float] | None, **changes: Any
+) -> TemporalSettings:
     """A profile's step-two settings for a variant.
 
     Args:

@@ -19,6 +19,7 @@ from stt_core.files import write_json, write_text
 from stt_core.provenance import versions
 from stt_core.signals import Stopped, stopped_by_signals
 from stt_study.engine.plan import Job
+from stt_study.variants import BASELINES, VARIANTS
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # terminals' escape sequences in tracebacks
 KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
@@ -39,19 +40,20 @@ def read_source(path: str | Path) -> Any:
 
 
 def train(job: Job, say: Callable[[str], None]) -> None:
-    """Train a variant and measure it, or measure a baseline, on every task at hand; the study stores all of it."""
+    """Train a variant and measure it, or measure the baselines, on every task at hand; the study stores all of it."""
     from stt_study.benchmarks.registry import TASKS
     from stt_study.study import Study
 
     given = dict(job.parameters)
     source = given.pop("source")
     study = Study(given.pop("profile"), **given)
-    weights = study.source(source)
+    names = [source] if source in VARIANTS else [name for name in BASELINES if name != "supervised" or study.supervised]
+    sources = [study.source(name) for name in names]
     if source == "step_one":
         _ = study.teacher  # which the seed's other variants wait for, where it isn't the same
-    tasks = [task for task in TASKS if study.has(task) and weights != "None"]  # no supervised weights at hand
-    for number, task in enumerate(tasks):
-        say(f"{number}/{len(tasks)} tasks")
+    wanted = [(task, weights) for weights in sources for task in TASKS if study.has(task)]
+    for number, (task, weights) in enumerate(wanted):
+        say(f"{number}/{len(wanted)} measured")
         study.measure(task, weights)
 
 

@@ -14,7 +14,7 @@ from stt_core.errors import InputError
 from stt_core.files import read_json
 from stt_core.provenance import versions
 from stt_study.store import code_fingerprint, folder_fingerprint, hash_of
-from stt_study.variants import BASELINES, HEADLINE, VARIANTS
+from stt_study.variants import HEADLINE, VARIANTS
 
 PATTERN = "[0-9][0-9]_*"  # names of pages, without suffix
 PARAMETERS = re.compile(r'^# %% tags=\["parameters"\]\n(.*?)(?=^# %%|\Z)', re.MULTILINE | re.DOTALL)
@@ -26,7 +26,7 @@ class Job:
 
     name: str
     out: str
-    parameters: dict[str, Any]  # of a page, or of a `Study` and "source", a variant or a baseline
+    parameters: dict[str, Any]  # of a page, or of a `Study` and "source", a variant or "baselines"
     needs: tuple[str, ...]
     key: str  # hash of code, parameters, versions, data and of the keys of `needs`
     threads: int
@@ -140,9 +140,9 @@ def plan(
     order = _read_yaml(path) if path.exists() else {}
     last, wanted = order.get("alone") or [], order.get("needs") or {}
     wanted = {page: set(rows if names == "rows" else names) for page, names in wanted.items()}
-    unknown = {*wanted, *last} - set(pages) or set().union(*wanted.values()) - {*VARIANTS, *BASELINES}
+    unknown = {*wanted, *last} - set(pages) or set().union(*wanted.values()) - {*VARIANTS, "baselines"}
     if unknown:
-        raise InputError(f"{path} names {min(unknown)}, but there is no such notebook, variant or baseline.")
+        raise InputError(f"{path} names {min(unknown)}, but there is no such notebook or variant.")
 
     # Without a data folder the pages make their own, which follows from code and parameters.
     folders = [parameters.get("data") or settings.get("data"), *settings.get("real", [])]
@@ -154,10 +154,10 @@ def plan(
     # How many variants and seeds a page compares makes no training stale.
     own = {k: v for k, v in parameters.items() if k in ("profile", "settings", "seed", "data", "runs")}
     own["settings"] = {k: v for k, v in settings.items() if k not in ("rows", "seeds")}
-    named = set().union(*wanted.values()) & {*rows, *BASELINES}
+    named = set().union(*wanted.values()) & {*rows, "baselines"}
     for seed in range(first, first + count if named else first):
         start = f"step_one-seed{seed}"
-        for source in ["step_one", *sorted(named - {"step_one"} - (set(BASELINES) if seed > first else set()))]:
+        for source in ["step_one", *sorted(named - ({"step_one"} if seed == first else {"step_one", "baselines"}))]:
             needs = () if source == "step_one" else (start,)  # baselines only so that they don't come first
             given, name = own | {"source": source, "seed": seed}, f"{source}-seed{seed}"
             key = hash_of([given, common, code_fingerprint("stt_study.study"), [jobs[need].key for need in needs]])
