@@ -39,7 +39,7 @@ def in_words(error: OSError) -> str:
     """One sentence with the file and the fix, where it is clear, else in the system's own words."""
     if error.filename is None:
         return one_line(str(error))
-    return one_line(f"{error.filename}: {FIXES.get(error.errno, error.strerror)}.")
+    return one_line(f"{error.filename}: {FIXES.get(error.errno or 0) or error.strerror}.")
 
 
 @contextmanager

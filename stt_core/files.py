@@ -77,7 +77,7 @@ def write_text(path: str | Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
+def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
     """Write `content` to `path`, whole or not at all."""
     with written_whole(path) as temporary:
         temporary.write_bytes(content)
