@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 
 from stt_core.errors import InputError
@@ -85,6 +84,8 @@ def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
 
 def write_tensors(path: str | Path, value: Any) -> None:
     """torch.save, whole or not at all, and the same bytes for the same value whatever the file's name."""
+    import torch  # seconds to load, and what plans a run needs none of it
+
     # In memory first: into a file it writes that file's (temporary) name, and a full disk ends in a riddle.
     content = io.BytesIO()
     torch.save(value, content)

@@ -35,7 +35,8 @@ def frame_files(folder: Path, ending: str) -> tuple[Path, ...]:
     files = picture_files(folder, [ending])
     if not files:
         raise InputError(f"{folder} has no *{ending} frames, but its sequence is listed; unpack it or fix the list.")
-    frames = dict(zip(_numbers(files) or [file.stem for file in files], files, strict=True))
+    names: list[Any] = list(_numbers(files)) or [file.stem for file in files]
+    frames = dict(zip(names, files, strict=True))
     if len(frames) < len(files):
         twice = min(set(files) - set(frames.values()))
         raise InputError(f"{twice} is there under another name, too; remove one of them.")
