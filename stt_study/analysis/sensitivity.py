@@ -21,6 +21,7 @@ from stt_study.analysis.retention import opened
 from stt_study.analysis.shared_search import SharedSearch
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.bootstrap import bootstrap_interval
+from stt_study.evenly import evenly
 from stt_study.store import code_key, computed, folder_fingerprint
 from stt_study.study import Study
 from stt_study.variants import NO_ENCODER, title
@@ -177,7 +178,7 @@ def clips(study: Study) -> tuple[str, list[Sequence]]:
         InputError: there are no such sequences.
     """
     split = split_of(study)
-    return split(study.sequences("davis", split), MOST)
+    return split, evenly(study.sequences("davis", split), MOST)
 
 
 def sensitivity(study: Study, name: str, axes: Sequence[str] | None = None) -> pd.DataFrame:

@@ -127,9 +127,11 @@ ROWS = [
         (
             "frame of other size",
             both(
-                spoiled(MASKS + "00002.png", SMALL), spoiled(FRAMES + "00002.jpg", SMALL_JPG), named=MASKS + "00002.png"
+                spoiled(MASKS + "00002.png", SMALL),
+                spoiled(FRAMES + "00002.jpg", SMALL_JPG),
+                named=FRAMES + "00002.jpg",
             ),
-            "differs in size",
+            "is 32x24 px but",
             "must agree",
         ),
         kept=("one",),

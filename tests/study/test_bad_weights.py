@@ -121,7 +121,7 @@ ROWS = [
         ("infinite", filled("bn1.bias", float("inf")), "values in bn1.bias", "give other weights"),
         ("negative variance", filled("bn1.running_var", -1.0), "values in bn1.running_var", "damaged"),
         ("integers", changed(LARGE, Tensor.int), f"{LARGE} in torch.int32", "floating-point"),
-        ("without values", changed(LARGE, lambda v: v.to("meta")), LARGE, "not plain", "on the CPU"),
+        ("without values", changed(LARGE, lambda v: v.to("meta")), LARGE, "give plain floating-point numbers"),
         ("other architecture", named("vit_b_16"), *NO_RESNET),
         ("ResNet-34", named("resnet34"), "a ResNet of (3, 4, 6, 3) basic blocks", "ResNet-18, (2, 2, 2, 2)"),
         ("ResNet-101", named("resnet101"), "a ResNet of (3, 4, 23, 3) bottlenecks", "ResNet-50, (3, 4"),

@@ -7,9 +7,8 @@ import pytest
 
 from stt_core.errors import InputError
 from stt_core.files import write_json
-from stt_study.analysis.against_teacher import against_teacher
-from stt_study.engine.launch import report
-from stt_study.results import claims, comparison, reference
+from stt_study.analysis import against_teacher
+from stt_study.results import claims, comparison, reference, report
 from stt_study.results.comparison import AFTER, CLEAR, Outcome, condensed, differences, of_one_origin
 
 TASK = "davis"

@@ -144,7 +144,7 @@ def stopped_at(monkeypatch: pytest.MonkeyPatch, count: int) -> list[int]:
             made.append(len(made))
             yield features
 
-    original = features_of
+    original = own_video.features_of
     monkeypatch.setattr(own_video, "features_of", features_of)
     return made
 
@@ -208,7 +208,7 @@ def test_state_is_saved_on_the_way(
             seen[t] = torch.load(state, weights_only=True)["frames"] if state.exists() else 0
             yield features
 
-    original = features_of
+    original = own_video.features_of
     monkeypatch.setattr(own_video, "features_of", features_of)
     propagate_video(SOURCE, folder, tmp_path / "out", INFERENCE, **given)
     assert [seen[t] for t in (2, 6, 10, 13)] == [0, 4, 8, 12]

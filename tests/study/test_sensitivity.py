@@ -30,6 +30,7 @@ from stt_study.analysis.sensitivity import (
     sensitivity,
     settings_around,
 )
+from stt_study.benchmarks import labelled_videos
 from stt_study.study import Study
 
 BASE = Inference(num_preceding=3, radius=2, topk=6, temperature=0.07)
@@ -213,7 +214,7 @@ def test_stored_once_and_made_anew_when_settings_change(study: Study, monkeypatc
 
 
 def test_a_clip_without_an_object_is_refused(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sensitivity_module, "read_sequence_mask", lambda sequence, t: np.full((48, 64), 255, np.uint8))
+    monkeypatch.setattr(labelled_videos, "read_sequence_mask", lambda sequence, t: np.full((48, 64), 255, np.uint8))
     _, (sequence,) = sensitivity_module.clips(study)
     assert read_image(sequence.frames[0]).shape == (48, 64, 3)
     with pytest.raises(InputError, match="object"):

@@ -280,7 +280,7 @@ def test_changed_data_and_code_train_anew(
 
 
 def test_two_at_once_train_once(make, trained: list, monkeypatch: pytest.MonkeyPatch) -> None:
-    train, running, most = train_spatial, [0], [0]
+    train, running, most = trainings.train_spatial, [0], [0]
 
     def slow(*arguments, **keywords) -> Path:
         running[0] += 1
