@@ -55,8 +55,10 @@ def write_sheet(
         image = read_image(frames[times[a]])
         scale = WIDTH / image.shape[1]
         image = resized(image, (round(image.shape[0] * scale), WIDTH))
-        # Pixel centres are whole numbers in both sizes; a missing joint stays at x < 0.
-        image = draw_joints(image, *((joints[a] + 0.5) * scale - 0.5 for joints in (predictions, truth)))
+        # Pixel centres are whole numbers in both sizes. A joint in the first column may come out left of it, where one that is missing is.
+        there = [((joints[a] + 0.5) * scale - 0.5).clip(min=0) for joints in (predictions, truth)]
+        missing = [joints[a][:, :1] < 0 for joints in (predictions, truth)]
+        image = draw_joints(image, *(np.where(gone, -1, xy) for gone, xy in zip(missing, there, strict=True)))
         for x, y, shade in ((7, 17, 0), (6, 16, 255)):  # a shadow, so that it reads on any ground
             cv2.putText(image, frames[times[a]].stem, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, [shade] * 3)
         pictures.append(image)

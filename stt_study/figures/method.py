@@ -173,5 +173,5 @@ def propagation_figure(study: Study, weights: str) -> Figure:
     corner = centre[0] - reach[0] / 2, centre[1] - reach[1] / 2
     for axis in axes[:-1]:
         axis.add_patch(plt.Rectangle(corner, *reach, fill=False, edgecolor="white", linewidth=1, linestyle="--"))
-        axis.set(xlim=(0, first.shape[1]), ylim=(first.shape[0], 0))
+        axis.set(xlim=(-0.5, first.shape[1] - 0.5), ylim=(first.shape[0] - 0.5, -0.5))
     return figure

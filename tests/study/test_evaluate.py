@@ -20,6 +20,7 @@ from stt_study.benchmarks.davis import DAVIS
 from stt_study.benchmarks.jhmdb import JHMDB
 from stt_study.benchmarks.label_sources import label_source
 from stt_study.benchmarks.metrics import sequence_scores
+from stt_study.benchmarks.overlays import write_sheet
 from stt_study.benchmarks.registry import BENCHMARKS, PRESETS, TASKS, chosen
 from stt_study.benchmarks.run import evaluate
 from stt_study.benchmarks.vip import VIP
@@ -123,6 +124,42 @@ def test_the_offset_of_what_is_left_behind_is_known(davis, vip, jhmdb, tmp_path)
     of_jhmdb = evaluate(JHMDB, source, jhmdb, tmp_path / "jhmdb-out", INFERENCE)["offset"]
     for offset, x, count in ((of_davis, -2.5 * STEP, 12), (of_vip, -3 * STEP, 10), (of_jhmdb, -3 * STEP, 75)):
         assert offset == {"x": pytest.approx(x, abs=0.05), "y": pytest.approx(0, abs=0.05), "of": count}
+
+
+def test_still_masks_have_no_offset(tmp_path):
+    """From files to results: round masks in a clip where nothing moves, carried by features that are places.
+
+    But for half a pixel: a cell has no pixel in the middle, so the one after it is read.
+    """
+    y, x = np.mgrid[:237, :421]
+    ids = np.zeros(y.shape, np.uint8)
+    for k, (row, column) in enumerate(
+        [(41, 45), (45, 130), (38, 233), (181, 52), (177, 141), (190, 262), (99, 365)], start=1
+    ):
+        ids[(y - row) ** 2 + (x - column) ** 2 < 35**2] = k
+    for t in range(4):
+        write(tmp_path / f"JPEGImages/480p/still/{t:05d}.jpg", np.zeros((*ids.shape, 3), np.uint8))
+        write(tmp_path / f"Annotations/480p/still/{t:05d}.png", ids)
+    write_list(tmp_path / "ImageSets/2017/val.txt", "still")
+    places = torch.eye(30 * 53).view(1, -1, 30, 53)
+    source = FeatureSource("places", "places", 8, lambda rgb: places)
+    offset = evaluate(DAVIS, source, tmp_path, tmp_path / "out", replace(INFERENCE, radius=2, topk=1))["offset"]
+    assert offset["of"] == 7 * 2
+    assert max(abs(offset["x"]), abs(offset["y"])) < 1
+
+
+def test_joints_are_drawn_where_they_are(jhmdb, tmp_path):
+    """A sheet's pictures are of another width: a joint in the first column stays in it, a missing one isn't drawn."""
+    frame = jhmdb / "Rename_Images/catch/ball/00001.png"
+    write(frame, np.zeros((100, 640, 3), np.uint8))
+    joints = np.array([[[0.0, 50.5], [-1.0, -1.0], [320.5, 50.5]]], np.float32)
+    write_sheet(tmp_path / "sheet.png", (frame,), (0,), joints, np.full((1, 3, 2), -1))
+    drawn = cv2.imread(str(tmp_path / "sheet.png")).max(axis=2)[20:]  # below the frame's number
+    _, columns = np.nonzero(drawn)
+    near, far = columns[columns < 100], columns[columns >= 100]
+    assert near.min() == 0
+    assert near.max() <= 4
+    assert far.mean() == pytest.approx(160, abs=1)
 
 
 # DAVIS
