@@ -22,7 +22,7 @@ math_numfig = True
 highlight_language = "python"
 pygments_style = "default"
 
-# Notebooks were executed by the runner; here they are only rendered.
+# Notebooks were executed by the engine; here they are only rendered.
 nb_execution_mode = "off"
 nb_output_stderr = "remove"  # progress bars
 nb_merge_streams = True

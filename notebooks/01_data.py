@@ -45,7 +45,7 @@ page.show(pd.Series(counts, name="count").to_frame(), "How much this run learns 
 # ## Images for step one
 
 # %% tags=["hide-input"]
-sheet = [images[(0, i)].permute(1, 2, 0).numpy() for i in evenly(24, len(images))]
+sheet = [images[(0, i)].permute(1, 2, 0).numpy() for i in evenly(range(len(images)), 24)]
 page.show(
     viz.image_grid([sheet[i : i + 8] for i in range(0, len(sheet), 8)]),
     "Training images of step one, evenly chosen from the list. Each is its own class: the loss asks to tell every image from every other.",
@@ -60,7 +60,7 @@ page.show(
 # cut alike), the earlier frame above the later one:
 
 # %% tags=["hide-input"]
-drawn = [pairs[(0, i)].permute(0, 2, 3, 1).numpy() for i in evenly(8, len(pairs))]
+drawn = [pairs[(0, i)].permute(0, 2, 3, 1).numpy() for i in evenly(range(len(pairs)), 8)]
 page.show(
     viz.image_grid([[pair[0] for pair in drawn], [pair[1] for pair in drawn]], ["reference", "query"]),
     "Training pairs of step two: the earlier frame above, the later one below. Look for what moved: the match of a cell lies some cells away.",

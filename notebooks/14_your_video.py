@@ -72,7 +72,7 @@ sizes = {file.name: f"{file.stat().st_size / 1e3:.1f} kB" for file in sorted(out
 page.show(pd.Series(sizes, name="size").to_frame(), "The files of the result, and their sizes.")
 
 # %% tags=["hide-input"]
-numbers = evenly(6, run["frames"])
+numbers = evenly(range(run["frames"]), 6)
 film = out / "overlay.mp4"
 drawn = open_video(film).frames(skip=set(range(run["frames"])) - set(numbers))
 page.show(

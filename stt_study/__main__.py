@@ -1,4 +1,4 @@
-"""`python -m stt_core`, which is `stt`; for `torchrun -m stt_core`."""
+"""`python -m stt_study`, which is `stt`; for `torchrun -m stt_study`."""
 
 from stt_study.cli import main
 

@@ -187,7 +187,7 @@ def _check_least(**options: tuple[float, float]) -> None:
 
 
 def main() -> None:
-    """Entry point. A bad input ends with its one sentence on standard error and exit code 2, see `endings`."""
+    """Entry point. A bad input ends with its one sentence on standard error and exit code 2, see `exit_codes`."""
     given = sys.argv[1:]
     with one_sentence("stt", debug=DEBUG in given):
         tyro.extras.subcommand_cli_from_dict(

@@ -30,6 +30,13 @@ class OneStageSettings:
     lr: float = Field(gt=0)
     seed: int = Field(0, ge=0)
 
+    @classmethod
+    def of(cls, spatial: SpatialSettings, temporal: TemporalSettings) -> "OneStageSettings":
+        """Both steps' settings on one process, in one part, with no less steps of either than two steps give."""
+        spatial, temporal = replace(spatial, shards=1), replace(temporal, accumulate=1)
+        longest = max(spatial.steps, temporal.steps)
+        return cls(spatial, temporal, longest, temporal.warmup, temporal.lr, temporal.seed)
+
 
 class OneStage(nn.Module):
     """One set of weights that MoCo trains on images and the temporal losses train on frame pairs.
@@ -72,7 +79,7 @@ def train_one_stage(
     save_every: int = 50,
     origin: dict | None = None,
 ) -> Path:
-    """Train on a batch of images and one of frame pairs a step; files as in `train.train_spatial`, Adam as in step two.
+    """Train on a batch of images and one of frame pairs a step; files as in `train_spatial`, Adam as in step two.
 
     This ablation runs on one process, with batches in one part.
 

@@ -55,7 +55,7 @@ def train(
 
     study = Study(profile, seed=seed, data=str(Path(data).resolve()) if data else "")
     own = study.profile.scale
-    trades = {"compile": own.compile or compile, "tensorboard": tensorboard}
+    trades = {"compile": own.compile or compile, "tensorboard": own.tensorboard or tensorboard}
     trades |= {"workers": own.workers if workers is None else workers, "device": device or own.device}
     scale = replace(own, **trades)
     study.profile = replace(study.profile, scale=scale)

@@ -175,15 +175,15 @@ class Trainings:
         return self.trained(variant, key, train)
 
     def _one_stage(self, variant: str, temporal: TemporalSettings) -> Path:
-        # It runs on one process, in one part.
-        spatial = replace(self.profile.spatial, input="lab", seed=self.seed, shards=1)
-        temporal = replace(temporal, accumulate=1)
-        steps = max(spatial.steps, temporal.steps)  # no less of either than two steps give
-        settings = OneStageSettings(spatial, temporal, steps, temporal.warmup, temporal.lr, self.seed)
+        settings = OneStageSettings.of(replace(self.profile.spatial, input="lab", seed=self.seed), temporal)
         key = [asdict(settings), self.fingerprint("images"), self._pairs_key(), code_key(train_one_stage.__module__)]
 
         def train(out: Path) -> None:
-            images, pairs, scale = self.images(spatial.load_size), self.pairs(temporal.size), self.profile.scale
+            images, pairs, scale = (
+                self.images(settings.spatial.load_size),
+                self.pairs(settings.temporal.size),
+                self.profile.scale,
+            )
             origin = {kind: self.fingerprint(kind) for kind in ("images", "videos")}
             train_one_stage(settings, images, pairs, out, scale=scale, origin=origin)
 

@@ -100,9 +100,7 @@ def every_training(profile: Profile) -> dict[str, SpatialSettings | TemporalSett
     for name in HEADLINE if profile.rows == "headline" else VARIANTS:
         temporal, steps = variant_settings(profile, name, 0, None), VARIANTS[name].steps
         if steps == "summed":
-            spatial, temporal = replace(profile.spatial, shards=1), replace(temporal, accumulate=1)
-            longest = max(spatial.steps, temporal.steps)
-            trainings[title(name)] = OneStageSettings(spatial, temporal, longest, temporal.warmup, temporal.lr)
+            trainings[title(name)] = OneStageSettings.of(profile.spatial, temporal)
         elif steps != "one":
             trainings[title(name)] = temporal
     return trainings

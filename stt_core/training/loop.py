@@ -1,4 +1,4 @@
-"""The two training loops, one visible loop each: resumable, logged, on one process or many."""
+"""What both training loops share: learning rates and batches."""
 
 import logging
 import math

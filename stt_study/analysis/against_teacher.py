@@ -147,7 +147,7 @@ def clip_rows(study: Study, task: str, name: str, key: list, measure: Callable[[
 
 
 def summaries(table: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
-    """Mean over clips and its 95 % bootstrap interval (`intervals`); clips without the measure are left out.
+    """Mean over clips and its 95 % bootstrap interval (see `bootstrap`); clips without the measure are left out.
 
     Args:
         table: one row a variant and clip.

@@ -137,7 +137,7 @@ def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], st
 
     Args:
         weights: as `Study.source` gives them, of an encoder.
-        layout: strides and pooling of the first two: `resnet.STUDENT`, or `STANDARD` for the teacher.
+        layout: strides and pooling of the first two: `encoder.STUDENT`, or `STANDARD` for the teacher.
     """
     spatial, size = study.profile.spatial, study.profile.temporal.size
     encoder, prepare = opened(weights, layout, spatial.depth, spatial.width, study.seed)

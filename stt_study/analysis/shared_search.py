@@ -86,7 +86,7 @@ class SharedSearch:
         length: frames of the clip, where known; longer contexts are then the same and computed once.
 
     Raises:
-        ValueError: a setting out of its range.
+        InputError: a setting out of its range.
     """
 
     def __init__(self, settings: Sequence[Inference], length: int | None = None) -> None:

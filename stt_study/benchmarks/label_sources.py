@@ -1,4 +1,4 @@
-"""What any features must beat: labels carried without any, by standing still or by dense optical flow."""
+"""What labels are carried by: features of weights or of timm models and, without any, standing still or optical flow."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

@@ -106,10 +106,10 @@ def _model(name: str, file: str) -> tuple[nn.Module, str]:
         except TypeError:  # only ViTs need to be told that sizes vary; others don't know the word
             model = timm.create_model(name, **how)
     except Exception as error:  # of the network, of its cache, of reading, of fitting
-        problem, mend = f"weights of timm's {name} can't be had", f"connect once, or give a file: timm:{name}@FILE"
+        problem, fix = f"weights of timm's {name} can't be had", f"connect once, or give a file: timm:{name}@FILE"
         if file:
-            problem, mend = f"{file} does not fit timm's {name}", "give weights of just this model"
-        raise InputError(f"{problem} ({_short(error)}); {mend}.") from None
+            problem, fix = f"{file} does not fit timm's {name}", "give weights of just this model"
+        raise InputError(f"{problem} ({_short(error)}); {fix}.") from None
     digest = hashlib.sha256()
     for tensor, value in model.state_dict().items():
         if not torch.isfinite(value).all():

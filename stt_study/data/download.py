@@ -172,8 +172,8 @@ def fetch(url: str, path: Path, known: str | None = None) -> None:
             status = 0 if error.response is None else error.response.status_code
             if pause is None or isinstance(error, ValueError) or status in range(400, 408):
                 reason = f"the server says {status}" if status else error
-                mend = "give the same command again, which goes on from there, or another --mirror"
-                raise InputError(f"{url} could not be fetched ({reason}); {mend}.") from None
+                fix = "give the same command again, which goes on from there, or another --mirror"
+                raise InputError(f"{url} could not be fetched ({reason}); {fix}.") from None
             time.sleep(pause)
     if known and known != _hash(part, known):
         part.unlink()

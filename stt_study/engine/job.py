@@ -117,6 +117,7 @@ def main(path: str, name: str) -> int:
     job, begun = Job(**plan["jobs"][name]), time.time()
     progress = job.path(".progress")
     write_text(progress, "starts")
+    job.path(".traceback.txt").unlink(missing_ok=True)  # of a try before this one
     try:
         with stopped_by_signals():
             (execute if job.page else train)(job, lambda text: write_text(progress, text))

@@ -119,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run_stale(given: argparse.Namespace, jobs: Mapping[str, Job], out: Path, lanes: int) -> int:
     stale = {name: job for name, job in jobs.items() if not job.fresh or (given.force and job.page)}
-    if {"-n", "--dry-run"} & set(given.options):
+    if any(option == "-n" or option.startswith("--dry") for option in given.options):
         for job in stale.values():
             took = f"{clock(job.seconds)} last time" if job.seconds else "never run"
             after = job.needs[0] if len(job.needs) == 1 else f"{len(job.needs)} jobs"
@@ -139,7 +139,7 @@ def _run_stale(given: argparse.Namespace, jobs: Mapping[str, Job], out: Path, la
     planned = {"profile": given.profile, "out": str(out), "gpus": given.gpus}
     write_json(config, planned | {"jobs": {name: asdict(job) for name, job in jobs.items()}})
     command = [sys.executable, "-m", "snakemake", "--configfile", str(config), *SNAKEMAKE, *given.options]
-    if not {"--executor", "-e"} & set(given.options):  # a cluster has its own
+    if not any(option.startswith(("--executor", "-e")) for option in given.options):  # a cluster has its own
         command += ["--cores", str(lanes * max(1, CORES // lanes))]
     code = run(command, log, Progress(stale, lanes))
     return report(stale, log) or (OURS if code else 0)

@@ -139,7 +139,7 @@ def plan(
     path = root / "notebooks" / "order.yaml"
     order = _read_yaml(path) if path.exists() else {}
     last, wanted = order.get("alone") or [], order.get("needs") or {}
-    wanted = {page: set(rows if names == "rows" else names) for page, names in wanted.items()}
+    wanted = {page: {*names, *(rows if "rows" in names else ())} - {"rows"} for page, names in wanted.items()}
     unknown = {*wanted, *last} - set(pages) or set().union(*wanted.values()) - {*VARIANTS, "baselines"}
     if unknown:
         raise InputError(f"{path} names {min(unknown)}, but there is no such notebook or variant.")
@@ -161,7 +161,8 @@ def plan(
             needs = () if source == "step_one" else (start,)  # baselines only so that they don't come first
             given, name = own | {"source": source, "seed": seed}, f"{source}-seed{seed}"
             key = hash_of([given, common, code_fingerprint("stt_study.study"), [jobs[need].key for need in needs]])
-            threads = alone if source == "step_one" else beside
+            # A training that several processes share has all GPUs.
+            threads = beside if (settings.get("scale") or {}).get("processes", 1) == 1 else alone
             jobs[name] = Job(name, str(out / "trainings" / name), given, needs, key, threads)
 
     figures = root / "book" / "published.csv"  # the tables show it beside the run's own
@@ -171,7 +172,7 @@ def plan(
         needs = tuple(need for need, job in jobs.items() if job.parameters.get("source") in wanted.get(name, ()))
         needs += tuple(page for page in pages if page not in last) if name in last else ()
         content = [pages[name].read_text(encoding="utf-8"), code_fingerprint(pages[name])]
-        key = hash_of([*content, parameters, common, [jobs[need].key for need in needs]])
+        key = hash_of([*content, parameters, common, [jobs[need].key for need in needs if need not in pages]])
         threads, page = alone if name in last else beside, str(pages[name].relative_to(root))
         jobs[name] = Job(name, str(out / "notebooks" / name), parameters, needs, key, threads, page)
     return _chosen(jobs, {name: pages[name] for name in _select(pages, only)}, pages)

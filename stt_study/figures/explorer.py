@@ -210,9 +210,8 @@ def write_explorer(study: Study, folder: Path) -> pd.DataFrame:
     Returns:
         One row a clip and variant: "clip", "variant" (its title), and `losses`.
     """
-    inference, spatial = study.profile.evaluation.davis, study.profile.spatial
-    opening = {"stride": study.profile.evaluation.stride, "depth": spatial.depth, "width": spatial.width}
-    sources = {name: feature_source(study.source(name), seed=study.seed, **opening) for name in VARIANTS}
+    inference = study.profile.evaluation.davis
+    sources = {name: feature_source(study.source(name), **study.opening) for name in VARIANTS}
     sequences, entries, rows = study.sequences("davis"), [], []
     names = ["index"]
     for clip in tqdm(evenly(sequences, CLIPS), "explorer", unit="clip", disable=None):

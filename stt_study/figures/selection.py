@@ -21,7 +21,7 @@ from stt_study.variants import title as variant_title
 from stt_study.video.drawing import blended
 
 SCORE_TITLES = {"entropy": "entropy", "neg_log": "score without p"}
-Measured = dict[str, dict[str, pd.DataFrame]]  # encoder -> the tables of `selection.measure`
+Measured = dict[str, dict[str, pd.DataFrame]]  # encoder -> the tables of `query_selection.measure`
 VEIL = np.array([20, 30, 60])  # RGB, over what is left out
 
 
@@ -105,7 +105,7 @@ def maps_figure(examples: list[Example]) -> Figure:
 
 
 def _shown(tables: dict[str, pd.DataFrame], kind: str = "variants") -> pd.DataFrame:
-    """A table of `selection.measure` without the variant whose selection is the text's."""
+    """A table of `query_selection.measure` without the variant whose selection is the text's."""
     return tables[kind].query("variant != 'quarter'")
 
 

@@ -46,7 +46,7 @@ def propagate_video(
     - `settings.json`: what was run; `state.pt`, until the end: what the next call goes on with.
 
     Args:
-        path: a video file or a folder of frames, see `video.open_video`.
+        path: a video file or a folder of frames, see `frames.open_video`.
         mask: see `read_objects`.
         points: see `read_points`.
         rate: frames a second of a folder.

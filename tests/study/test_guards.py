@@ -30,9 +30,16 @@ sys.modules.update(dict.fromkeys({blocked!r}))  # importing one fails
 import stt_core
 from stt_core.spatial import SpatialSettings
 from stt_core.training.images import Images
+from stt_core.temporal import TemporalSettings
+from stt_core.training.pairs import FramePairs
 from stt_core.training.train_spatial import train_spatial
+from stt_core.training.train_temporal import train_temporal
+import torch
 settings = SpatialSettings(width=0.125, size=32, load_size=40, batch=2, steps=1, queue=2, dim=8)
-print(train_spatial(settings, Images({images!r}, 40), {out!r}))
+one = train_spatial(settings, Images({images!r}, 40), {out!r} + "/one")
+settings = TemporalSettings(width=0.125, size=32, batch=2, steps=1, warmup=0)
+train_temporal(settings, FramePairs({videos!r}, size=32), {out!r} + "/two", initial=one, teacher=one)
+stt_core.propagate(torch.rand(3, 4, 5, 6), torch.rand(2, 5, 6), radius=1)
 """
 
 
@@ -47,7 +54,8 @@ def test_reference_results_are_of_todays_settings(path: Path) -> None:
 
 
 def test_a_training_needs_nothing_of_notebooks(data_folder: Path, tmp_path: Path) -> None:
-    program = TRAINING.format(blocked=BLOCKED, images=str(data_folder / "imagenet"), out=str(tmp_path))
+    videos, images = str(data_folder / "youtube-vos"), str(data_folder / "imagenet")
+    program = TRAINING.format(blocked=BLOCKED, images=images, videos=videos, out=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "weights.pth").is_file()
+    assert (tmp_path / "two" / "weights.pth").is_file()
