@@ -139,7 +139,7 @@ def plan(
     path = root / "notebooks" / "order.yaml"
     order = _read_yaml(path) if path.exists() else {}
     last, wanted = order.get("alone") or [], order.get("needs") or {}
-    wanted = {page: {*names, *(rows if "rows" in names else ())} - {"rows"} for page, names in wanted.items()}
+    wanted = {page: {*names, *(rows if "variants" in names else ())} - {"variants"} for page, names in wanted.items()}
     unknown = {*wanted, *last} - set(pages) or set().union(*wanted.values()) - {*VARIANTS, "baselines"}
     if unknown:
         raise InputError(f"{path} names {min(unknown)}, but there is no such notebook or variant.")

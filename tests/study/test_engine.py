@@ -152,7 +152,7 @@ def test_run_then_nothing_to_do_then_failure_that_keeps_the_last_good_page(study
 
 def test_after_a_changed_setting_every_training_is_made_again(study: Path) -> None:
     """Those below step one, too, which `ancient()` once hid; more rows and seeds make none of them stale."""
-    order(study, "needs: {01_first: [rows]}")
+    order(study, "needs: {01_first: [variants]}")
     assert run(study)[0] == 0
     lines = (study / "trained.txt").read_text().splitlines()
     assert lines[0] == "step_one 0 {}"
