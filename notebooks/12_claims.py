@@ -1,5 +1,5 @@
 # %% [markdown]
-# # What held
+# # Claims reproduced
 #
 # Every claim of the paper that can be tested here, with the paper's figures and this study's. The rule, stated before looking:
 # a claim that *A beats B* is **supported** if the 95 % interval of the mean difference over sequences and seeds lies above zero and the mean
