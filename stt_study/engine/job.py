@@ -115,7 +115,7 @@ def main(path: str, name: str) -> int:
     threading.Thread(target=follow, args=[os.getppid()], daemon=True).start()
     plan = json.loads(Path(path).read_text(encoding="utf-8"))
     job, begun = Job(**plan["jobs"][name]), time.time()
-    progress = job.path(".progress")
+    progress = job.path(".progress").resolve()  # a page runs in another folder
     write_text(progress, "starts")
     job.path(".traceback.txt").unlink(missing_ok=True)  # of a try before this one
     try:
