@@ -22,11 +22,9 @@ from stt_study.balance import carried_weights, forget_weight
 from stt_study.benchmarks.labelled_videos import find_folder
 from stt_study.one_stage import OneStageSettings, train_one_stage
 from stt_study.profile import Profile, load_profile
-from stt_study.store import code_key, computed, folder_fingerprint, hash_of, made
+from stt_study.store import ROOT, code_key, computed, folder_fingerprint, hash_of, made
 from stt_study.variants import VARIANTS, variant_settings
 from stt_study.world import synthetic
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 class Trainings:

@@ -25,10 +25,11 @@ from stt_core.files import write_json
 from stt_study.engine.plan import Job, plan
 from stt_study.engine.progress import Progress, clock
 from stt_study.exit_codes import DEBUG, OURS, THEIRS, one_sentence
+from stt_study.store import ROOT
 
 BLAME = f"{InputError.__name__}: "  # how the last line of a traceback begins where the input is at fault
 PATIENCE = 30  # s, for a step of a training and its checkpoint
-CORES, ROOT = os.cpu_count() or 1, Path(__file__).resolve().parents[2]
+CORES = os.cpu_count() or 1
 PR_SET_PDEATHSIG = 1
 SNAKEMAKE = ("--nolock", "--rerun-incomplete", "--keep-going", "--rerun-triggers", "params")
 ENVIRONMENT = {
