@@ -8,6 +8,7 @@ import numpy as np
 from stt_core.features import resized
 from stt_core.files import write_bytes
 from stt_core.pictures import read_image
+from stt_study.evenly import evenly
 
 COLUMNS, ROWS, WIDTH = 3, 2, 320  # of a contact sheet; width of its pictures in px
 
@@ -49,20 +50,20 @@ def write_sheet(
         times: indices (A) into `frames`, of the frames to choose from.
         predictions, truth: (A, J, 2) xy px, see `draw_joints`.
     """
-    count = min(COLUMNS * ROWS, len(times))
     pictures = []
-    for a in np.linspace(0, len(times) - 1, count).round().astype(int):
+    for a in evenly(range(len(times)), COLUMNS * ROWS):
         image = read_image(frames[times[a]])
         scale = WIDTH / image.shape[1]
         image = resized(image, (round(image.shape[0] * scale), WIDTH))
         # Pixel centres are whole numbers in both sizes. A joint in the first column may come out left of it, where one that is missing is.
-        there = [((joints[a] + 0.5) * scale - 0.5).clip(min=0) for joints in (predictions, truth)]
-        missing = [joints[a][:, :1] < 0 for joints in (predictions, truth)]
-        image = draw_joints(image, *(np.where(gone, -1, xy) for gone, xy in zip(missing, there, strict=True)))
+        both = (predictions[a], truth[a])
+        image = draw_joints(
+            image, *(np.where(xy[:, :1] < 0, -1, ((xy + 0.5) * scale - 0.5).clip(min=0)) for xy in both)
+        )
         for x, y, shade in ((7, 17, 0), (6, 16, 255)):  # a shadow, so that it reads on any ground
             cv2.putText(image, frames[times[a]].stem, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, [shade] * 3)
         pictures.append(image)
-    pictures += [np.zeros_like(pictures[0])] * (-count % COLUMNS)
+    pictures += [np.zeros_like(pictures[0])] * (-len(pictures) % COLUMNS)
     sheet = np.vstack([np.hstack(pictures[i : i + COLUMNS]) for i in range(0, len(pictures), COLUMNS)])
     # imwrite would not say that a disk is full
     _, content = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
