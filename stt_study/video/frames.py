@@ -111,7 +111,8 @@ def write_video(path: str | Path, frames: Iterable[tuple[float, np.ndarray]], ra
         for time, image in frames:
             height, width = image.shape[:2]
             if stream is None:
-                options = {"crf": "20", "preset": "veryfast"} if CODEC == "libx264" else {}
+                # x264's macroblock tree makes other bytes of the same small frames now and then.
+                options = {"crf": "20", "preset": "veryfast", "x264-params": "mbtree=0"} if CODEC == "libx264" else {}
                 stream = container.add_stream(CODEC, rate=Fraction(rate).limit_denominator(1001), options=options)
                 stream.height, stream.width, stream.pix_fmt = height + height % 2, width + width % 2, "yuv420p"
                 stream.time_base = stream.codec_context.time_base = TICK
