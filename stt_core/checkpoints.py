@@ -2,10 +2,9 @@
 
 import argparse
 import hashlib
-import io
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,21 +17,14 @@ from torch import Tensor
 
 from stt_core.encoder import LAYOUTS, Encoder
 from stt_core.errors import InputError
-from stt_core.files import written_whole
+from stt_core.files import write_bytes, write_tensors
 
 # What old tools leave beside the tensors (NumPy scalars, parsed arguments): plain values, which run nothing when loaded.
+HARMLESS: list[Any] = [argparse.Namespace, np.ndarray, np.dtype]
+HARMLESS += {type(np.dtype(code)) for code in "?bBhHiIlLqQefdUS"}
 REBUILDERS: list[Any] = [np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0]]
-HARMLESS: list[Any] = [
-    argparse.Namespace,
-    np.ndarray,
-    np.dtype,
-    *{type(np.dtype(code)) for code in "?bBhHiIlLqQefdUS"},
-    *(
-        (function, f"{package}.multiarray.{function.__name__}")
-        for function in REBUILDERS
-        for package in ("numpy.core", "numpy._core")  # before and after NumPy 2
-    ),
-]
+for package in ("numpy._core", "numpy.core"):  # since NumPy 2, and before
+    HARMLESS += [(function, f"{package}.multiarray.{function.__name__}") for function in REBUILDERS]
 
 
 def read_checkpoint(path: str | Path) -> Any:
@@ -98,8 +90,8 @@ NAMINGS = {
 
 PART = re.compile(r"(conv1|bn1|layer[1-4])\.")  # what belongs to an encoder, in torchvision's names
 WRAPPERS = ("module", "_orig_mod")  # of parallel and of compiled models
+COUNTS = "num_batches_tracked"
 PREFERRED = ("encoder_q", "backbone", "teacher_backbone", "teacher")  # of several networks in a file
-NESTING = 6  # levels of dicts
 
 
 @dataclass(frozen=True)
@@ -149,13 +141,10 @@ def save_weights(path: str | Path, encoder: Encoder, *, input: str) -> None:
     """
     state = {name: value.detach().cpu().clone() for name, value in encoder.state_dict().items()}
     if Path(path).suffix == ".safetensors":
-        content = safetensors_bytes({name: value.contiguous() for name, value in state.items()}, {"input": input})
+        state = {name: value.contiguous() for name, value in state.items()}
+        write_bytes(path, safetensors_bytes(state, {"input": input}))
     else:
-        stream = io.BytesIO()  # torch.save writes a file's own, temporary name into it: equal weights would differ
-        torch.save({"state_dict": state, "input": input}, stream)
-        content = stream.getvalue()
-    with written_whole(path) as temporary:
-        temporary.write_bytes(content)
+        write_tensors(path, {"state_dict": state, "input": input})
 
 
 def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
@@ -193,19 +182,15 @@ def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
             found[ours] = name
     state = {ours: tensors[theirs] for ours, theirs in found.items()}
     depth, width = _checked(path, state, found)
-    _check_numbers(path, state, found)
-    said = content.get("input")
-    assumed = str(said) not in ("lab", "rgb")  # other tools may keep anything there
-    taken = set(found.values())
-    left = tuple(name for name in tensors if name not in taken)
-    return Weights(
-        path, state, depth, width, input if assumed else str(said), assumed, naming, prefix.rstrip("."), left
-    )
+    said = str(content.get("input"))  # other tools may keep anything there
+    assumed = said not in ("lab", "rgb")
+    left = tuple(name for name in tensors if name not in set(found.values()))
+    return Weights(path, state, depth, width, input if assumed else said, assumed, naming, prefix.rstrip("."), left)
 
 
-def load_encoder(path: str | Path, *, strides, pool: str, input: str = "rgb") -> tuple[Encoder, str]:
+def load_encoder(path: str | Path, *, strides: Sequence[int], pool: str) -> tuple[Encoder, str]:
     """The encoder of a file in eval mode, with these strides and stem pooling, and its colours; see `open_weights`."""
-    weights = open_weights(path, input=input)
+    weights = open_weights(path)
     return weights.encoder(strides, pool), weights.input
 
 
@@ -214,14 +199,13 @@ def file_hash(path: str | Path) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
-def _tensors(content: dict, prefix: str = "", nesting: int = NESTING) -> Iterable[tuple[str, Tensor]]:
+def _tensors(content: dict, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
     """(Dotted name, tensor) of every tensor in nested dicts."""
     for key, value in content.items():
-        name = f"{prefix}{key}"
         if isinstance(value, Tensor):
-            yield name, value
-        elif isinstance(value, dict) and nesting > 1:
-            yield from _tensors(value, f"{name}.", nesting - 1)
+            yield f"{prefix}{key}", value
+        elif isinstance(value, dict):
+            yield from _tensors(value, f"{prefix}{key}.")
 
 
 def _place(path: Path, tensors: dict[str, Tensor]) -> tuple[str, str]:
@@ -234,12 +218,12 @@ def _place(path: Path, tensors: dict[str, Tensor]) -> tuple[str, str]:
     if not places:
         names = "names of torchvision (conv1.weight, layer1.0.conv1.weight, …), mmcv or nn.Sequential"
         raise InputError(f"{path} holds no ResNet in {names}; give the weights of a ResNet-18 or ResNet-50.")
-    return min(places, key=lambda place: _rank(place[0]))
 
+    def rank(place: tuple[str, str]) -> tuple:
+        parts = [part for part in place[0].split(".") if part and part not in WRAPPERS]
+        return len(parts), *(word not in parts for word in PREFERRED)
 
-def _rank(prefix: str) -> tuple:
-    parts = [part for part in prefix.split(".") if part and part not in WRAPPERS]
-    return len(parts), *(word not in parts for word in PREFERRED)
+    return min(places, key=rank)
 
 
 def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str]) -> tuple[int, float]:
@@ -254,19 +238,15 @@ def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str]) -> tup
     with torch.device("meta"):
         own = Encoder(depth, width).state_dict()
     # Older files, torchvision's own among them, have no batch counts; they are of no use here.
-    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+    missing = [name for name in own if name not in state and not name.endswith(COUNTS)]
     surplus = [names[name] for name in state if name not in own]
     wrong = [names[name] for name in state if name in own and own[name].shape != state[name].shape]
     for problem, listed in (("lacks", missing), (f"has, beyond a ResNet-{depth},", surplus), ("misfits in", wrong)):
         if listed:
             more = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
             raise InputError(f"{path} {problem} {listed[0]}{more}; give weights of a ResNet-18 or ResNet-50.")
-    return depth, width
-
-
-def _check_numbers(path: Path, state: dict[str, Tensor], names: dict[str, str]) -> None:
     for name, value in state.items():
-        if name.endswith("num_batches_tracked"):
+        if name.endswith(COUNTS):
             continue
         if value.layout != torch.strided or value.is_meta or not value.is_floating_point():
             raise InputError(
@@ -278,3 +258,4 @@ def _check_numbers(path: Path, state: dict[str, Tensor], names: dict[str, str]) 
                 f"{path} has NaN, infinite or impossible values in {names[name]}: its training diverged or the file is "
                 "damaged; give other weights."
             )
+    return depth, width

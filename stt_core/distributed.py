@@ -1,4 +1,8 @@
-"""One process or many: the few things that code needs to know of its fellows under `torchrun`."""
+"""One process or many: what code needs to know of its fellows under `torchrun`, and batch statistics of a batch that is cut.
+
+Normalising by a batch's own statistics makes a result depend on how the batch is cut, over processes or into parts. So what
+is cut, and what is put together again, is said here.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,10 +16,12 @@ import torch.distributed as dist
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed._functional_collectives import all_gather_single_autograd
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from stt_core.errors import InputError
 from stt_core.settings import Precision, checked
@@ -151,16 +157,11 @@ def spread(processes: int, function: Callable, *arguments: Any, **keywords: Any)
         except SignalException as error:  # by now the processes have saved and ended
             raise Stopped(error.sigval) from None
         except ChildFailedError as error:
-            kind, _, text = _message(error).partition(": ")
+            said: Any = error.get_first_failure()[1].message  # of an exception, a dict with "kind: text"
+            kind, _, text = (said["message"] if isinstance(said, dict) else said).partition(": ")
             if kind == InputError.__name__:
                 raise InputError(text) from None
             raise
-
-
-def _message(error: ChildFailedError) -> str:
-    """What the first process to fail left in its error file: "kind: text"."""
-    left = error.get_first_failure()[1].error_file_data.get("message", "")
-    return left.get("message", "") if isinstance(left, dict) else left
 
 
 def _child(function: Callable, arguments: tuple, keywords: dict) -> Any:
@@ -181,3 +182,82 @@ def chosen_device(device: str = "auto") -> str:
             "device is cuda, but PyTorch finds no GPU here; choose cpu, or install a driver and a PyTorch built for CUDA."
         )
     return device if device != "auto" else "cuda" if found else "cpu"
+
+
+def norms(module: nn.Module) -> list[Any]:
+    """Every batch normalisation in a module."""
+    return [part for part in module.modules() if isinstance(part, _BatchNorm)]
+
+
+@contextmanager
+def part_of_batch(module: nn.Module, index: int, parts: int) -> Iterator[None]:
+    """Within, running statistics take in part `index` of a batch so that after all parts they have taken in the mean.
+
+    With momentum m, a batch moves a running value r to (1 - m) r + m s. Parts with statistics s_0, s_1, … are to move
+    it to (1 - m) r + m mean(s_i). Taken one by one, part i has to come in with the weight (m / n) / (1 - m + m (i + 1) / n).
+    """
+    usual = [(norm, norm.momentum) for norm in norms(module)]
+    for norm, m in usual:
+        norm.momentum = (m / parts) / (1 - m + m * (index + 1) / parts)
+    try:
+        yield
+    finally:
+        for norm, m in usual:
+            norm.momentum = m
+
+
+class SplitNorm(nn.BatchNorm2d):
+    """Batch normalisation of a batch's parts, each by its own statistics, as if each were on a process of its own."""
+
+    parts = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same; running statistics take in the mean of the parts'."""
+        if not self.training:
+            return super().forward(x)
+        done = []
+        for index, part in enumerate(x.chunk(self.parts)):
+            with part_of_batch(self, index, self.parts):
+                done.append(super().forward(part))
+        return torch.cat(done)
+
+
+def split_norms(module: nn.Module, parts: int) -> None:
+    """Let every batch normalisation in a module see a batch in so many parts; one part changes nothing."""
+    for norm in norms(module) if parts > 1 else ():
+        norm.__class__ = SplitNorm
+        norm.parts = parts
+
+
+class SyncedNorm(nn.BatchNorm2d):
+    """Batch normalisation by the batch of all processes, put together in each, on any device; PyTorch's own needs a GPU.
+
+    Every process must have a batch of the same size.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same."""
+        if not self.training or count() == 1:
+            return super().forward(x)
+        everyone = all_gather_single_autograd(x.contiguous(), 0, dist.group.WORLD)  # type: ignore[arg-type]
+        return super().forward(everyone)[rank() * len(x) : (rank() + 1) * len(x)]
+
+
+def synchronise(module: nn.Module, device: torch.device) -> None:
+    """Let every batch normalisation below a module take its statistics from all processes; one process: nothing to do."""
+    if count() > 1 and device.type == "cuda":
+        nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    elif count() > 1:
+        for norm in norms(module):
+            norm.__class__ = SyncedNorm
+
+
+def average_statistics(module: nn.Module) -> None:
+    """Make every process's running statistics their mean over processes; a frozen teacher's are left.
+
+    They are running means of what each process saw, so this is the running mean of what all saw.
+    """
+    for norm in norms(module):
+        if norm.training:
+            norm.running_mean.copy_(averaged(norm.running_mean))
+            norm.running_var.copy_(averaged(norm.running_var))

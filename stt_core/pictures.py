@@ -1,11 +1,12 @@
-"""Pictures on the disk: where they lie, what they hold, and one sentence for each that cannot be read."""
+"""Pictures and frames of videos on the disk: where they lie, what they hold, and one sentence for each that can't be read."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import av
 import cv2
 import numpy as np
 from PIL import Image
@@ -15,8 +16,17 @@ from stt_core.errors import InputError
 # Of a broken picture, OpenCV would write paragraphs to standard error, beside our one sentence.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+# libjpeg scales while it decodes: half the size takes a third of the time.
+REDUCED = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 
-def picture_files(folder: Path, endings: Collection[str]) -> list[Path]:
+
+def picture_files(folder: Path, endings: Collection[str] = IMAGE_ENDINGS) -> list[Path]:
     """The files of a folder with these endings (in lower case; the files' may be of any), by name; [] if there is no folder.
 
     Hidden ones don't count: a Mac leaves a ._00000.jpg beside every 00000.jpg.
@@ -64,11 +74,14 @@ def _no_file(path: str | Path, what: str) -> InputError:
     return InputError(f"{path} {state}; restore this {what}.")
 
 
-def decoded(path: str | Path, flags: int) -> np.ndarray:
-    """A picture as `cv2.imdecode` with these flags has it.
+def read_image(path: str | Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
+    """(H, W, 3) uint8 RGB.
+
+    Args:
+        flags: as `cv2.imdecode` takes them.
 
     Raises:
-        InputError: it is missing or cannot be decoded, or is a JPEG that was cut off.
+        InputError: the file is missing or cannot be decoded, or is a JPEG that was cut off.
         OSError: the disk won't give it.
     """
     # Not cv2.imread: it fills the rest of a JPEG that was cut off with grey, where imdecode refuses it.
@@ -84,7 +97,7 @@ def decoded(path: str | Path, flags: int) -> np.ndarray:
         image = None
     if image is None:
         raise InputError(f"{path} cannot be decoded as an image; restore this frame.")
-    return image
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 @contextmanager
@@ -111,16 +124,86 @@ def opened(path: str | Path, what: str = "frame") -> Iterator[Image.Image]:
         raise InputError(f"{path} cannot be decoded as an image; restore this {what}.") from None
 
 
-def read_image(path: str | Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB.
-
-    Raises:
-        InputError: the file is missing or cannot be decoded, or is a JPEG that was cut off.
-    """
-    return cv2.cvtColor(decoded(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-
-
 def image_size(path: str | Path) -> tuple[int, int]:
     """(width, height) out of an image's header; InputError if it has none."""
     with opened(path) as image:
         return image.size
+
+
+class VideoFrame(NamedTuple):
+    """A frame inside of a video file."""
+
+    path: Path
+    pts: int  # time stamp, in the stream's units
+
+    def __str__(self) -> str:
+        return f"{self.path} (frame at {self.pts})"
+
+
+def video_frames(path: Path, every: int) -> list[VideoFrame]:
+    """Every so-manieth frame of a video file, in the order in which they are shown.
+
+    Raises:
+        InputError: FFmpeg can't read it, or it holds no video.
+    """
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            stream = container.streams.best("video")
+            if stream is None:
+                raise InputError(f"{path} has no video in it; take it out of the folder.")
+            times = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
+    except av.error.PermissionError:
+        raise
+    except av.error.FFmpegError as error:
+        raise InputError(f"{path} cannot be read as a video ({error.strerror}); take it out of the folder.") from None
+    return [VideoFrame(path, time) for time in times[::every]]
+
+
+def read_frame(frame: Path | VideoFrame, factor: int = 1) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of an image file or out of a video, at 1, 1/2, 1/4 or 1/8 of its size (rounded up).
+
+    Raises:
+        InputError: the frame is missing or broken.
+    """
+    if isinstance(frame, Path):
+        return read_image(frame, REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)  # so that its size is the header's
+    try:
+        with av.open(str(frame.path), metadata_errors="replace") as container:
+            stream = container.streams.best("video")
+            stream.thread_type = "SLICE"  # one frame is wanted, not the next ones in advance
+            container.seek(frame.pts, stream=stream)  # to the key frame before
+            for decoded in container.decode(stream):
+                if decoded.pts is not None and decoded.pts >= frame.pts:
+                    image = np.rot90(decoded.to_ndarray(format="rgb24"), round(decoded.rotation / 90))
+                    image = np.ascontiguousarray(image)
+                    size = [-(-extent // factor) for extent in image.shape[:2]]
+                    return image if factor == 1 else cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
+    except av.error.FFmpegError as error:
+        if isinstance(error, PermissionError) and error.filename:
+            raise  # without a name it is the decoder's own word for broken
+    raise InputError(f"{frame} cannot be decoded; restore the video or take it out of the folder.")
+
+
+def frame_size(frame: Path | VideoFrame) -> tuple[int, int]:
+    """(height, width) in px of what `read_frame` reads; of an image, its header is enough."""
+    return image_size(frame)[::-1] if isinstance(frame, Path) else read_frame(frame).shape[:2]
+
+
+def reduction(extent: float, needed: int) -> int:
+    """The largest of 1, 2, 4 and 8 that leaves more than `needed` px of `extent` px; 1 where none does."""
+    return max(factor for factor in REDUCED if factor == 1 or extent / factor > needed)
+
+
+class Kept:
+    """Calls functions, and keeps what they returned in memory where `cache` is set."""
+
+    def __init__(self, cache: bool) -> None:
+        self.values: dict[tuple, Any] | None = {} if cache else None
+
+    def __call__(self, function: Callable, *arguments: Any) -> Any:
+        if self.values is None:
+            return function(*arguments)
+        key = (function, *arguments)
+        if key not in self.values:
+            self.values[key] = function(*arguments)
+        return self.values[key]

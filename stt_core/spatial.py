@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from stt_core import distributed as processes
-from stt_core.batch_norm import split_norms
 from stt_core.color import normalize_rgb, rgb_to_lab
+from stt_core.distributed import split_norms
 from stt_core.encoder import STANDARD, Encoder
 from stt_core.errors import InputError
 from stt_core.settings import Precision, checked

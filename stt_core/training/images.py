@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from stt_core.errors import InputError
-from stt_core.pictures import picture_files
-from stt_core.training.decoding import Decoder, reduction
-from stt_core.training.pairs import IMAGE_ENDINGS
+from stt_core.features import resized
+from stt_core.pictures import Kept, frame_size, picture_files, read_frame, reduction
 
 
 class Images(Dataset):
@@ -29,12 +27,10 @@ class Images(Dataset):
         root = Path(root)
         root = root / "train" if (root / "train").is_dir() else root
         folders = sorted(f for f in root.iterdir() if not f.name.startswith(".")) if root.is_dir() else []
-        self.paths = [path for folder in folders for path in picture_files(folder, IMAGE_ENDINGS)]
+        self.paths = [path for folder in folders for path in picture_files(folder)]
         if not self.paths:
             raise InputError(f"{root} has no images in class folders (<class>/*.JPEG); put ImageNet's layout there.")
-        self.load_size, self.seed = load_size, seed
-        self.decoder = Decoder()
-        self.cached: dict[Path, np.ndarray] | None = {} if cache else None
+        self.load_size, self.seed, self.kept = load_size, seed, Kept(cache)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -42,21 +38,12 @@ class Images(Dataset):
     def __getitem__(self, address: tuple[int, int]) -> Tensor:
         """(3, load_size, load_size) uint8 RGB of the image at (epoch, index)."""
         epoch, index = address
-        image = self._load(self.paths[index])
+        image = self.kept(_resized, self.paths[index], self.load_size)
         rng = np.random.default_rng((self.seed, epoch, index))
         top, left = (int(rng.integers(extent - self.load_size + 1)) for extent in image.shape[:2])
         square = image[top : top + self.load_size, left : left + self.load_size]
         return torch.from_numpy(np.ascontiguousarray(square)).permute(2, 0, 1)  # (H, W, 3) -> (3, H, W)
 
-    def _load(self, path: Path) -> np.ndarray:
-        if self.cached is not None and path in self.cached:
-            return self.cached[path]
-        image = self.decoder(path, reduction(min(self.decoder.size(path)), self.load_size))
-        scale = self.load_size / min(image.shape[:2])
-        if scale != 1:
-            height, width = (max(self.load_size, round(extent * scale)) for extent in image.shape[:2])
-            mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-            image = cv2.resize(image, (width, height), interpolation=mode)
-        if self.cached is not None:
-            self.cached[path] = image
-        return image
+
+def _resized(path: Path, short_side: int) -> np.ndarray:
+    return resized(read_frame(path, reduction(min(frame_size(path)), short_side)), short_side)

@@ -11,10 +11,8 @@ from torch.utils.data import Dataset
 
 from stt_core.errors import InputError
 from stt_core.files import listed, read_json
-from stt_core.pictures import picture_files
-from stt_core.training.decoding import Decoder, VideoFrame, frame_times, reduction
+from stt_core.pictures import Kept, VideoFrame, frame_size, picture_files, read_frame, reduction, video_frames
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
 EVERY = 5  # frames of a video file: YouTube-VOS lists every fifth
 
@@ -49,7 +47,7 @@ class FramePairs(Dataset):
         if not self.items:
             raise InputError(f"{root} has no video of two frames or more; put folders of frames or video files there.")
         self.size, self.max_gap, self.area, self.aspect, self.seed = size, max_gap, area, aspect, seed
-        self.decoder = Decoder(cache)
+        self.kept = Kept(cache)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -63,15 +61,15 @@ class FramePairs(Dataset):
         last = min(first + self.max_gap, len(frames) - 1)
         second = int(rng.integers(first + 1, last + 1))
         pair = frames[first], frames[second]
-        size, other = (self.decoder.size(frame) for frame in pair)
+        size, other = (self.kept(frame_size, frame) for frame in pair)
         if size != other:
             raise InputError(f"{pair[1]} differs in size from {pair[0]}; frames of a video must agree.")
-        crop = _crop(*size, self.area, self.aspect, rng)
+        crop = _crop(size, self.area, self.aspect, rng)
         flip = rng.random() < 0.5
         factor = reduction(min(crop[2:]), self.size)
         views = []
         for frame in pair:
-            image = self.decoder(frame, factor)
+            image = self.kept(read_frame, frame, factor)
             # The crop's place in the image as decoded; as it is where nothing was reduced.
             top, left, height, width = (round(extent / factor) for extent in crop)
             part = image[top : top + height, left : left + width]
@@ -82,9 +80,10 @@ class FramePairs(Dataset):
 
 
 def _crop(
-    height: int, width: int, area: tuple[float, float], aspect: tuple[float, float], rng: np.random.Generator
+    size: tuple[int, int], area: tuple[float, float], aspect: tuple[float, float], rng: np.random.Generator
 ) -> tuple[int, int, int, int]:
     """Top, left, height, width of a random resized crop; where none fits, the largest central one of legal aspect."""
+    height, width = size
     for _ in range(10):
         wanted = height * width * rng.uniform(*area)
         ratio = np.exp(rng.uniform(*np.log(aspect)))
@@ -124,27 +123,24 @@ def training_videos(root: str | Path) -> Sequence[Sequence[Path | VideoFrame]]:
     for folder in videos:
         if not folder.exists():
             raise InputError(f"{folder} is listed but missing; unpack it or take it off the list.")
-    return [frame_times(video, EVERY) if video.is_file() else picture_files(video, IMAGE_ENDINGS) for video in videos]
+    return [video_frames(video, EVERY) if video.is_file() else picture_files(video) for video in videos]
 
 
 def _youtube_vos(meta: Path) -> list[list[Path]]:
     try:
-        videos = read_json(meta)["videos"]
-        names = {
+        videos = {
             video: sorted({frame for thing in entry["objects"].values() for frame in thing["frames"]})
-            for video, entry in videos.items()
+            for video, entry in sorted(read_json(meta)["videos"].items())
         }
-        for name in (*names, *(frame for frames in names.values() for frame in frames)):
+        for name in (*videos, *(frame for frames in videos.values() for frame in frames)):
             if not name.isprintable() or Path(name).name != name:
                 raise TypeError
     except (KeyError, TypeError, AttributeError):
         raise InputError(
             f"{meta} is not YouTube-VOS's meta.json (videos > id > objects > frames, which are names); restore it."
         ) from None
-    paths = [
-        [meta.parent / "JPEGImages" / video / f"{frame}.jpg" for frame in frames]
-        for video, frames in sorted(names.items())
-    ]
+    folder = meta.parent / "JPEGImages"
+    paths = [[folder / video / f"{frame}.jpg" for frame in frames] for video, frames in videos.items()]
     for path in (frames[0] for frames in paths if frames):
         if not path.is_file():
             raise InputError(f"{path} is listed in {meta} but missing; unpack JPEGImages beside it.")

@@ -15,8 +15,8 @@ from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from stt_core import distributed as processes
-from stt_core.batch_norm import average_statistics
 from stt_core.checkpoints import save_weights
+from stt_core.distributed import average_statistics
 from stt_core.encoder import Encoder
 from stt_core.errors import InputError
 from stt_core.files import clear_unfinished, write_json, write_tensors, written_whole

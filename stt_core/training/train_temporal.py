@@ -6,9 +6,8 @@ from pathlib import Path
 import torch
 
 from stt_core import distributed as processes
-from stt_core.batch_norm import part_of_batch, synchronise
 from stt_core.checkpoints import open_weights
-from stt_core.distributed import ALONE, Scale, start
+from stt_core.distributed import ALONE, Scale, part_of_batch, start, synchronise
 from stt_core.encoder import STANDARD, STUDENT, Encoder
 from stt_core.errors import TRAINING, InputError, out_of_memory
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings

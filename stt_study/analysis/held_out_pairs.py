@@ -19,9 +19,8 @@ from stt_core.correlation import correlation
 from stt_core.encoder import STUDENT, Encoder
 from stt_core.errors import InputError
 from stt_core.losses import entropy_map
-from stt_core.pictures import read_image
+from stt_core.pictures import VideoFrame, read_image
 from stt_core.temporal import LEVELS, TemporalSettings
-from stt_core.training.decoding import VideoFrame
 from stt_study.analysis.retention import PURE, coverage
 from stt_study.benchmarks.labelled_videos import Sequence, read_sequence_mask
 from stt_study.evenly import evenly

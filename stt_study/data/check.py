@@ -15,7 +15,7 @@ from tqdm import tqdm
 from stt_core.errors import InputError
 from stt_core.files import listed
 from stt_core.labels import read_mask
-from stt_core.training.decoding import Decoder, VideoFrame
+from stt_core.pictures import VideoFrame, frame_size, read_frame
 from stt_core.training.images import Images
 from stt_core.training.pairs import training_videos
 from stt_study.benchmarks.badja import areas, badja_davis, read_clip
@@ -96,10 +96,9 @@ def check(name: str, folder: str | Path, *, every: bool = False, sample: int = 2
 
 def _fault(picture: tuple[Path | VideoFrame, Path | None, bool]) -> str | None:
     path, like, ids = picture
-    read = Decoder()
     try:
-        size = (read_mask if ids else read)(path).shape[:2]
-        expected = read.size(like) if like else size
+        size = (read_mask if ids else read_frame)(path).shape[:2]
+        expected = frame_size(like) if like else size
     except InputError as error:
         return str(error)
     if size == expected:

@@ -14,10 +14,9 @@ from av.video.reformatter import Colorspace
 
 from stt_core.errors import InputError
 from stt_core.files import written_whole
-from stt_core.pictures import picture_files, read_image
+from stt_core.pictures import IMAGE_ENDINGS, picture_files, read_image
 from stt_study.store import hash_of
 
-SUFFIXES = (".jpg", ".jpeg", ".png")  # of a folder's frames
 CODEC = "libx264" if "libx264" in av.codecs_available else "mpeg4"
 TICK = Fraction(1, 60_000)  # s; 24, 25, 30, 50, 60 and 30000/1001 frames a second are whole numbers of it
 
@@ -80,9 +79,9 @@ def open_video(path: str | Path, rate: float = 24.0) -> Video:
     """
     path = Path(path)
     if path.is_dir():
-        files = picture_files(path, SUFFIXES)
+        files = picture_files(path)
         if not files:
-            raise InputError(f"{path} has no {', '.join(SUFFIXES)} frames; give the folder that holds them.")
+            raise InputError(f"{path} has no {', '.join(IMAGE_ENDINGS)} frames; give the folder that holds them.")
         files.sort(key=lambda file: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", file.name)])
         return Video(path, tuple(files), read_image(files[0]).shape[:2], rate, len(files))
     if not path.is_file():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stt_core.errors import InputError
-from stt_core.training.decoding import Decoder, VideoFrame, frame_times, reduction
+from stt_core.pictures import VideoFrame, frame_size, read_frame, reduction, video_frames
 from stt_core.training.images import Images
 from stt_core.training.pairs import EVERY, FramePairs, training_videos
 from stt_study.video.frames import write_video
@@ -37,9 +37,8 @@ def test_reduction_leaves_more_than_needed(extent: int, needed: int, factor: int
 def test_reduced_frames_are_means_of_blocks(tmp_path: Path, factor: int) -> None:
     image = smooth(96, 160)
     path = write_jpeg(tmp_path / "a.jpg", image)
-    decoder = Decoder()
-    assert decoder.size(path) == (96, 160)
-    found = decoder(path, factor).astype(float)
+    assert frame_size(path) == (96, 160)
+    found = read_frame(path, factor).astype(float)
     blocks = image.reshape(96 // factor, factor, 160 // factor, factor, 3).mean(axis=(1, 3))
     assert found.shape == blocks.shape
     assert np.abs(found - blocks).mean() < 3  # JPEG's own loss
@@ -52,8 +51,7 @@ def test_a_camera_s_rotation_note_changes_nothing(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees
     Image.fromarray(smooth(40, 60)).save(tmp_path / "turned.jpg", exif=exif)
-    decoder = Decoder()
-    assert decoder.size(tmp_path / "turned.jpg") == decoder(tmp_path / "turned.jpg").shape[:2] == (40, 60)
+    assert frame_size(tmp_path / "turned.jpg") == read_frame(tmp_path / "turned.jpg").shape[:2] == (40, 60)
 
 
 @pytest.mark.parametrize("factor", [1, 2, 8])
@@ -63,9 +61,9 @@ def test_cut_off_jpegs_are_refused(tmp_path: Path, factor: int, share: float) ->
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(InputError, match=r"a\.jpg cannot be decoded as an image; restore"):
-        Decoder()(path, factor)
+        read_frame(path, factor)
     path.unlink()
-    for read in (Decoder(), Decoder().size):
+    for read in (read_frame, frame_size):
         with pytest.raises(InputError, match=r"a\.jpg is missing"):
             read(path)
 
@@ -92,13 +90,12 @@ def test_frames_of_a_video_are_those_of_a_whole_pass(tmp_path: Path) -> None:
     write_video(path, ((t / 25, image) for t, image in enumerate(images)), 25)
     with av.open(str(path)) as container:
         whole = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    frames = frame_times(path, 5)
+    frames = video_frames(path, 5)
     assert len(frames) == 5  # 0, 5, 10, 15, 20
-    decoder = Decoder()
     for place in (3, 0, 4, 1, 2):  # in any order
-        assert np.array_equal(decoder(frames[place]), whole[5 * place])
-    assert decoder.size(frames[0]) == (48, 64)
-    assert decoder(frames[1], 2).shape == (24, 32, 3)
+        assert np.array_equal(read_frame(frames[place]), whole[5 * place])
+    assert frame_size(frames[0]) == (48, 64)
+    assert read_frame(frames[1], 2).shape == (24, 32, 3)
 
 
 def test_a_folder_of_videos_and_frame_folders(tmp_path: Path) -> None:
@@ -133,4 +130,4 @@ def test_broken_videos_are_named(tmp_path: Path) -> None:
     path = tmp_path / "broken.mp4"
     write_video(path, ((t / 25, smooth(48, 64, t)) for t in range(20)), 25)
     with pytest.raises(InputError, match=r"broken\.mp4 \(frame at 999999\d*\) cannot be decoded"):
-        Decoder()(VideoFrame(path, 999_999_999))
+        read_frame(VideoFrame(path, 999_999_999))

@@ -11,9 +11,18 @@ from torch import Tensor, nn
 from writers import write_davis
 
 from stt_core import distributed as processes
-from stt_core.batch_norm import SplitNorm, SyncedNorm, average_statistics, part_of_batch, split_norms, synchronise
 from stt_core.checkpoints import save_weights
-from stt_core.distributed import averaged, gathered, spread
+from stt_core.distributed import (
+    SplitNorm,
+    SyncedNorm,
+    average_statistics,
+    averaged,
+    gathered,
+    part_of_batch,
+    split_norms,
+    spread,
+    synchronise,
+)
 from stt_core.encoder import random_encoder
 from stt_core.errors import InputError
 from stt_core.features import feature_source

@@ -188,7 +188,7 @@ def test_adam_and_sgd_step_by_hand(run, step: str, tmp_path: Path) -> None:
 
 def test_rgb_weights_say_so(run, tmp_path: Path) -> None:
     path = run("spatial", tmp_path / "run", steps=1, input="rgb")
-    assert load_encoder(path, strides=STANDARD[0], pool=STANDARD[1], input="lab")[1] == "rgb"
+    assert load_encoder(path, strides=STANDARD[0], pool=STANDARD[1])[1] == "rgb"
 
 
 def test_one_dropped_channel_a_batch_and_both_in_turn(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,7 @@ from writers import write_badja, write_davis, write_jhmdb, write_videos
 from stt_core import files, labels
 from stt_core.checkpoints import open_weights, save_weights
 from stt_core.encoder import random_encoder
-from stt_core.pictures import image_size, read_image
-from stt_core.training import decoding
+from stt_core.pictures import image_size, read_frame, read_image, video_frames
 from stt_core.training.pairs import training_videos
 from stt_study import profile
 from stt_study.benchmarks import badja, davis, jhmdb
@@ -133,9 +132,8 @@ def _videos(folder: Path) -> list[Path]:
 
 
 def _read_training_video(root: Path, path: Path) -> None:
-    decoder = decoding.Decoder(cache=True)
-    for frame in decoding.frame_times(path, 3)[-2:]:
-        decoder(frame, 2)
+    for frame in video_frames(path, 3)[-2:]:
+        read_frame(frame, 2)
 
 
 def _profiles(folder: Path) -> list[Path]:
@@ -167,7 +165,7 @@ READERS = (
     Reader("read_objects", _masks, lambda root, path: given.read_objects(path, SIZE)),
     Reader("read_image", _pictures, _read_picture),
     Reader("image_size", _pictures, lambda root, path: image_size(path)),
-    Reader("training-images", _pictures, lambda root, path: decoding.Decoder()(path, 2)),
+    Reader("training-images", _pictures, lambda root, path: read_frame(path, 2)),
     Reader("davis_sequences", _davis, lambda root, path: davis.davis_sequences(root)),
     Reader("jhmdb_clips", _jhmdb, lambda root, path: _finite(jhmdb.jhmdb_clips(root))),
     Reader("badja_clips", _badja, lambda root, path: _finite(badja.badja_clips(root))),
