@@ -24,14 +24,13 @@ def offsets(results: dict[str, dict]) -> pd.DataFrame:
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """A table for a page: numbers with one decimal, nothing where there is none, "open" for an infinite bound."""
+    """A table for a page: numbers with one decimal, nothing where there is none."""
+    return table.map(lambda v: v if not isinstance(v, float) else "" if np.isnan(v) else f"{v:.1f}")
 
-    def shown(value: object) -> object:
-        if not isinstance(value, float):
-            return value
-        return "" if np.isnan(value) else "open" if np.isinf(value) else f"{value:.1f}"
 
-    return table.map(shown)
+def mean_text(values: list[float]) -> str:
+    """The mean of several seeds with their spread, such as "52.0 ± 2.8"; the mean alone where all are the same."""
+    return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if np.ptp(values) else "")
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
@@ -53,11 +52,10 @@ def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
         lowest, highest = row["lowest seed"], row["highest seed"]
         return f"{lowest:+.1f} to {highest:+.1f} ({row.seeds:.0f})" if row.seeds > 1 else "1 seed"
 
-    others = [name for name in table if name not in SUMMARY]
+    others = table[[name for name in table if name not in SUMMARY]]
     if table.empty:
-        return table[others]
-    texts = {"difference": table.apply(interval, axis=1), "single seeds": table.apply(seeds, axis=1)}
-    return table[others].assign(**texts)
+        return others
+    return others.assign(difference=table.apply(interval, axis=1), **{"single seeds": table.apply(seeds, axis=1)})
 
 
 def per_sequence(results: dict[str, dict]) -> pd.DataFrame:
