@@ -151,8 +151,8 @@ page.show(
 )
 
 # %% [markdown]
-# By place: cells of the background or of one object alone, cells on an outline (*borders*), and objects that are partly hidden in that
-# frame (on those clips that have any, where the data say so).
+# By place: cells of the background or of one object alone, cells on an outline (*object borders*), and objects that are partly hidden in
+# that frame (on those clips that have any, where the data say so).
 
 # %% tags=["hide-input"]
 entropies = [column for column in measured if column.startswith("entropy")]

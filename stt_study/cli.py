@@ -166,8 +166,7 @@ def bench(*, out: Path, repeats: int = 5, fine: bool = True) -> None:
         fine: measure stride 4, too, which takes 2 GB of memory.
     """
     from stt_core.files import write_json
-    from stt_study.results.tables import machine_text, speed_table
-    from stt_study.speed.bench import BenchSettings, run_bench
+    from stt_study.speed.bench import BenchSettings, machine_text, run_bench, speed_table
 
     settings = BenchSettings(repeats=repeats)
     results = run_bench(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from pydantic import Field, PositiveInt
@@ -255,3 +256,47 @@ def _compared(case: str, ways: dict[str, Callable[[], Tensor]], repeats: int, of
 
 def _record(case: str, way: str, times: list[float], error: float) -> dict:
     return {"case": case, "way": way, "seconds": statistics.median(times), "times": times, "error": error}
+
+
+def machine_text(machine: dict) -> str:
+    """What a bench ran on, in one line; `machine` of `run_bench`."""
+    rates = ", ".join(f"{name} {rate:.0f}" for name, rate in machine["rates"].items())
+    return (
+        f"{machine['processor']}, {machine['threads']} threads; "
+        f"matrix products of {rates} GFLOP/s; PyTorch {machine['torch']}"
+    )
+
+
+def speed_table(bench: dict) -> pd.DataFrame:
+    """`run_bench` as a table, one row a case and way: milliseconds, how many times as fast as the case's first way, error against it.
+
+    "floor": milliseconds that the windows' products alone would take in float32 at the machine's rate.
+    """
+    rows = {}
+    for record in bench["cases"]:
+        first = next(other for other in bench["cases"] if other["case"] == record["case"])
+        floor = record["work"] / bench["machine"]["rates"]["float32"] / 1e6 if "work" in record else float("nan")
+        rows[record["case"], record["way"]] = {
+            "ms": 1e3 * record["seconds"],
+            "times as fast": first["seconds"] / record["seconds"],
+            "error": float("nan") if record is first else record["error"],
+            "floor, ms": floor,
+            "timed": "in part" if record.get("projected") else "whole",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["case", "way"])
+
+
+def growth_table(bench: dict) -> pd.DataFrame:
+    """Seconds a frame over the "cells" of the map, and over those of the window: "of" ("map" or "window"), "way"."""
+    growth = pd.DataFrame(bench["growth"])
+    middle = sorted(growth.cells.unique())[growth.cells.nunique() // 2]
+    by_map = growth[growth.radius == bench["settings"]["radius"]].assign(of="map")
+    by_window = growth[growth.cells == middle].assign(of="window", cells=lambda rows: (2 * rows.radius + 1) ** 2)
+    return pd.concat([by_map, by_window]).drop(columns="radius")
+
+
+def slopes(bench: dict) -> pd.DataFrame:
+    """Exponents of `growth_table`, one row a way: of the time of a frame, with the cells of the "map" and the "window"."""
+    groups = growth_table(bench).groupby(["way", "of"], sort=False)
+    found = {key: np.polyfit(np.log(rows.cells), np.log(rows.seconds), 1)[0] for key, rows in groups}
+    return pd.Series(found).unstack(sort=False)

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 
 from stt_core.affinity import affinity, apply_affinity
 from stt_study.benchmarks.metrics import boundary_f, jaccard
-from stt_study.results.tables import slopes, speed_table
-from stt_study.speed.bench import BenchSettings, interleaved, peak_memory, run_bench
+from stt_study.speed.bench import BenchSettings, interleaved, peak_memory, run_bench, slopes, speed_table
 from stt_study.speed.plain import TEMPERATURE, TOPK, official_scheme, released_scheme
 
 SIZES = {"height": 64, "width": 96, "channels": 32, "context": 3, "radius": 2, "radius_fine": 3}
