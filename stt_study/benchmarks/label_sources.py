@@ -16,16 +16,11 @@ from stt_study.benchmarks.timm_source import timm_source
 
 @dataclass(frozen=True)
 class Baseline:
-    """A way to carry labels from frame to frame that needs no features.
-
-    Attributes:
-        weights, identity: its name, as a `FeatureSource` has them.
-        carry: images (H, W, 3) uint8 RGB, the first one's maps (K, H, W), "nearest" (masks) or "bilinear" (keypoints)
-            -> maps (K, H, W) of every image.
-    """
+    """A way to carry labels from frame to frame that needs no features; fields as a `FeatureSource` has them."""
 
     weights: str
     identity: str
+    # Images (H, W, 3) uint8 RGB, the first one's maps (K, H, W), "nearest" (masks) or "bilinear" (keypoints) -> all maps.
     carry: Callable[[Iterable[np.ndarray], Tensor, str], Iterator[Tensor]]
     stride: int = 1
     device: str = "cpu"

@@ -35,10 +35,8 @@ def scene(
     """Cast the given looks as objects 1, 2, … of a new scene.
 
     Args:
-        rng: the only source of chance.
         split: whose textures the surroundings may use.
         size: of the frames in px.
-        looks: one per annotated object.
         still: a single picture is wanted, so the background need not go on outside of it.
         hidden: probability of something that passes in front.
     """
