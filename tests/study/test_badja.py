@@ -158,38 +158,6 @@ def test_videos_of_its_own_are_in_their_own_pixels(badja):
     assert (cat.name, cat.masks) == ("cat", ())
 
 
-def removed(name):
-    return lambda root: (root / name).unlink()
-
-
-def with_list(text):
-    return lambda root: (root / "joint_annotations/lion.json").write_text(text)
-
-
-def with_nothing_to_follow(root):
-    write_list(root, seen=np.concatenate([visible()[:1], visible()[1:] & ~visible()[:1]]))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (removed("joint_annotations/lion.json"), r"joint_annotations has no \*\.json lists"),
-        (removed("DAVIS/JPEGImages/480p/lion/00003.jpg"), r"00003\.jpg is missing, but .*lion\.json has its joints"),
-        (removed("DAVIS/JPEGImages/480p/lion/00005.jpg"), r"00005\.jpg is missing between 00004\.jpg and 00006\.jpg"),
-        (removed("DAVIS/Annotations/480p/lion/00003.png"), r"480p/lion/00003\.png is missing, but other masks"),
-        (with_list("[{"), r"lion\.json is not valid JSON"),
-        (with_list('[{"image_path": "a.jpg"}]'), r"lion\.json is not in BADJA's format"),
-        (with_list('{"a": 1}'), r"lion\.json is not in BADJA's format"),
-        (with_list("[]"), r"lion\.json is not in BADJA's format \(no frame\)"),
-        (with_nothing_to_follow, r"lion\.json has no joint that is visible"),
-    ],
-)
-def test_bad_badja_is_named(badja, spoil, message):
-    spoil(badja)
-    with pytest.raises(InputError, match=message):
-        badja_clips(badja)
-
-
 def test_an_empty_mask_is_named(badja, tmp_path):
     write(badja / "DAVIS/Annotations/480p/lion/00006.png", np.zeros(SIZE[::-1], np.uint8))
     with pytest.raises(InputError, match=r"00006\.png is empty"):
@@ -248,13 +216,6 @@ def test_sequences_without_masks_are_counted(badja, tmp_path):
     assert results["metrics"][RULE] == pytest.approx((4 / 7 + 6 / 7) / 2)
     assert results["notes"] == [f"{RULE} is over 2 of 3 sequences: no masks of ape"]
     assert json.loads((tmp_path / "out/results.json").read_text()) == results
-
-
-def test_no_masks_at_all(badja, tmp_path):
-    (badja / "DAVIS/Annotations").rename(tmp_path / "away")
-    results = evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
-    assert RULE not in results["metrics"]
-    assert results["notes"] == [f"{RULE} is over 0 of 1 sequences: no masks of lion"]
 
 
 def test_new_masks_measure_again(badja, tmp_path):

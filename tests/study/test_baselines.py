@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from stt_core.features import FeatureSource
-from stt_core.pictures import read_image
 from stt_study.benchmarks.label_sources import Baseline, composed, copied, flowed, label_source, sampled
 
 HEIGHT, WIDTH, FRAMES, STEP = 96, 128, 8, (3, 2)  # px a frame to the right and down
@@ -35,11 +34,6 @@ def naive_bilinear(image, x, y):
     a, b = x - x0, y - y0
     top = image[y0, x0] * (1 - a) + image[y0, x0 + 1] * a
     return top * (1 - b) + (image[y0 + 1, x0] * (1 - a) + image[y0 + 1, x0 + 1] * a) * b
-
-
-def test_the_moving_texture_moves():
-    frames = list(moving())
-    np.testing.assert_array_equal(frames[3][STEP[1] :, STEP[0] :], frames[2][: -STEP[1], : -STEP[0]])
 
 
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
@@ -100,13 +94,6 @@ def test_sampling_by_hand():
     np.testing.assert_allclose(found, [[0, 10.6, 6.5], [2, 10, 6]], atol=1e-4)  # beyond the picture: its border
     nearest = sampled(maps, places[:, :, :2], "nearest")[0]
     assert nearest.tolist() == [[0, 11], [2, 10]]
-
-
-def test_copy_reads_every_frame(tmp_path):
-    """A frame that cannot be read stops a baseline, too."""
-    first = torch.ones(1, 4, 4)
-    with pytest.raises(ValueError, match="is missing"):
-        list(copied(map(read_image, [tmp_path / "gone.jpg"]), first, "nearest"))
 
 
 def test_label_source():
