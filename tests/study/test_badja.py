@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from writers import write_picture
 
 from stt_core.errors import InputError
 from stt_core.labels import read_mask
@@ -41,11 +42,6 @@ def visible():
     return seen
 
 
-def write(path, pixels):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-
-
 def write_list(root, name="lion", joints=None, seen=None, own=False):
     """A list, in any order; with `own`, of a video of BADJA's own in its own pixels, else of a DAVIS at full resolution."""
     joints, seen = truth() if joints is None else joints, visible() if seen is None else seen
@@ -68,7 +64,7 @@ def write_list(root, name="lion", joints=None, seen=None, own=False):
 
 def write_frames(folder, size=SIZE):
     for t in range(9):
-        write(folder / f"{t:05d}.jpg", np.full((size[1], size[0], 3), 20 * t, np.uint8))
+        write_picture(folder / f"{t:05d}.jpg", np.full((size[1], size[0], 3), 20 * t, np.uint8))
 
 
 def write_masks(folder, sides=(10, 20, 30), size=SIZE):
@@ -76,7 +72,7 @@ def write_masks(folder, sides=(10, 20, 30), size=SIZE):
         mask = np.zeros(size[::-1], np.uint8)
         mask[:side, :side] = 1
         mask[:1, :side] = 2  # a rider is part of it
-        write(folder / f"{t:05d}.png", mask)
+        write_picture(folder / f"{t:05d}.png", mask)
 
 
 @pytest.fixture
@@ -145,7 +141,7 @@ def test_masks_of_another_size_have_the_frames_area(badja):
 def test_white_masks_in_colour(badja):
     white = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
     white[:20, :20] = 255
-    write(badja / "DAVIS/Annotations/480p/lion/00003.png", white)
+    write_picture(badja / "DAVIS/Annotations/480p/lion/00003.png", white)
     (clip,) = badja_clips(badja)
     np.testing.assert_allclose(areas(clip), [100, 400, 900])
 
@@ -159,7 +155,7 @@ def test_videos_of_its_own_are_in_their_own_pixels(badja):
 
 
 def test_an_empty_mask_is_named(badja, tmp_path):
-    write(badja / "DAVIS/Annotations/480p/lion/00006.png", np.zeros(SIZE[::-1], np.uint8))
+    write_picture(badja / "DAVIS/Annotations/480p/lion/00006.png", np.zeros(SIZE[::-1], np.uint8))
     with pytest.raises(InputError, match=r"00006\.png is empty"):
         evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
 

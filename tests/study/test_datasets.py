@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
+from writers import write_lines, write_picture
 
 from stt_core.errors import InputError
 from stt_core.files import read_json
@@ -20,22 +21,8 @@ from stt_study.benchmarks.run import evaluate
 from stt_study.benchmarks.vip import vip_sequences
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
+FRAME = np.zeros((6, 8, 3), np.uint8)
 real = pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
-
-
-def write_picture(path, height=6, width=8, value=90):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (width, height), (value, value, value)).save(path)
-
-
-def write_ids(path, ids):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(ids, np.uint8), mode="L").save(path)
-
-
-def write_lines(path, *lines):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture
@@ -43,8 +30,8 @@ def davis(tmp_path):
     root = tmp_path / "davis"
     for name, frames in (("swan", 3), ("dog", 2), ("not-listed", 2)):
         for t in reversed(range(frames)):
-            write_picture(root / f"JPEGImages/480p/{name}/{t:05d}.jpg", value=10 * t)
-            write_ids(root / f"Annotations/480p/{name}/{t:05d}.png", np.full((6, 8), t))
+            write_picture(root / f"JPEGImages/480p/{name}/{t:05d}.jpg", FRAME + np.uint8(10 * t))
+            write_picture(root / f"Annotations/480p/{name}/{t:05d}.png", np.full((6, 8), t, np.uint8))
     write_lines(root / "ImageSets/2017/val.txt", "swan", "", " dog ")
     return root
 
@@ -54,8 +41,8 @@ def vip(tmp_path):
     root = tmp_path / "vip"
     for name in ("videos1", "videos2"):
         for number in (7, 12, 101):  # VIP's frames are not counted from 0
-            write_picture(root / f"Images/{name}/{number:012d}.jpg")
-            write_ids(root / f"Annotations/{name}/{number:012d}.png", np.full((6, 8), 3))
+            write_picture(root / f"Images/{name}/{number:012d}.jpg", FRAME)
+            write_picture(root / f"Annotations/{name}/{number:012d}.png", np.full((6, 8), 3, np.uint8))
     write_lines(root / "lists/val_videos.txt", "videos2", "videos1")
     return root
 
@@ -66,7 +53,7 @@ def jhmdb(tmp_path):
     rng = np.random.default_rng(0)
     for name, frames in (("catch/a_ball", 4), ("wave/hello", 3)):
         for t in range(frames):
-            write_picture(root / f"Rename_Images/{name}/{t + 1:05d}.png")
+            write_picture(root / f"Rename_Images/{name}/{t + 1:05d}.png", FRAME)
         (root / f"joint_positions/{name}").mkdir(parents=True)
         savemat(root / f"joint_positions/{name}/joint_positions.mat", {"pos_img": rng.uniform(1, 6, (2, 15, frames))})
     lines = [
@@ -93,7 +80,7 @@ def test_davis_layout(davis):
 def test_davis_2016_merges_the_objects_of_2017(davis):
     ids = np.zeros((6, 8), np.uint8)
     ids[0, :4] = 1, 2, 3, 255
-    write_ids(davis / "Annotations/480p/swan/00000.png", ids)
+    write_picture(davis / "Annotations/480p/swan/00000.png", ids)
     write_lines(davis / "ImageSets/2016/train.txt", "swan")
     (swan,) = davis_sequences(davis, "train", "2016")
     np.testing.assert_array_equal(read_sequence_mask(swan, 0)[0], [1, 1, 1, 0, 0, 0, 0, 0])  # 255 is void
@@ -111,7 +98,7 @@ def test_davis_2016_in_its_own_layout(davis):
     write_lines(davis / "ImageSets/480p/val.txt", *lines)
     white = np.zeros((6, 8), np.uint8)
     white[2:4, 1:5] = 255
-    write_ids(davis / "Annotations/480p/swan/00000.png", white)
+    write_picture(davis / "Annotations/480p/swan/00000.png", white)
     Image.fromarray(np.repeat(white[..., None], 3, axis=2)).save(davis / "Annotations/480p/swan/00001.png")
     swan, dog = davis_sequences(davis, year="2016")
     assert (swan.name, len(swan.frames), dog.name, len(dog.frames)) == ("swan", 3, "dog", 2)
@@ -139,7 +126,7 @@ def test_frames_in_order_and_a_gap_is_named(davis, names, lost):
     for folder, ending in (("JPEGImages", "jpg"), ("Annotations", "png")):
         shutil.rmtree(davis / folder / "480p/swan")
         for name in names:
-            write_picture(davis / folder / f"480p/swan/{name}.{ending}")
+            write_picture(davis / folder / f"480p/swan/{name}.{ending}", FRAME)
     if lost:
         with pytest.raises(InputError, match=rf"JPEGImages/480p/swan/{lost}\.jpg is missing between "):
             davis_sequences(davis)
@@ -184,7 +171,7 @@ def test_jhmdb_layout(jhmdb):
 
 
 def test_frames_after_the_last_joints_are_left_out(jhmdb):
-    write_picture(jhmdb / "Rename_Images/wave/hello/00004.png")
+    write_picture(jhmdb / "Rename_Images/wave/hello/00004.png", FRAME)
     wave, _ = jhmdb_clips(jhmdb)
     assert len(wave.frames) == len(wave.joints) == 3
 

@@ -35,29 +35,8 @@ PATIENCE = 60.0  # s for one case
 MEMORY = 4 << 30  # bytes of address space beyond which an allocation fails, before the machine suffers
 VALUE, REFUSAL = "a value", "a refusal"
 CHUNKS = [b"\xff" * 4, b"\0" * 64, b"\x7f\xff\xff\xff", b"PK\x03\x04", b"\xff\xd8\xff", b"IEND", b"\n"]
-WORDS = [
-    "NaN",
-    "Infinity",
-    "1e999",
-    "-1",
-    "0",
-    "-0.0",
-    "256",
-    "2147483648",
-    "18446744073709551616",
-    "null",
-    "true",
-    "[]",
-    "{}",
-    "..",
-    "../../x",
-    "é",
-    ",",
-    ":",
-    "#",
-    "=1+1",
-]
-WORDS += ["", "x" * 300, "\0", "\ufeff", "\x1b[2J", '"', "a\nb", "\t", "- ", "!!python/name:os.system"]
+WORDS = ["NaN", "1e999", "-1", "0", "-0.0", "256", "18446744073709551616", "null", "[]", "{}", "..", "../../x", "é"]
+WORDS += [",", ":", "", "x" * 300, "\0", "\ufeff", "\x1b[2J", '"', "a\nb", "\t", "- ", "!!python/name:os.system"]
 LEAVES = [None, True, -1, 3.7, 2**63, float("nan"), "", "../../x", "a\0b", "x" * 300, [], {}, [[]], {"a": 0}]
 TENSORS = [
     lambda x: x[..., :0],
