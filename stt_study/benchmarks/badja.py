@@ -12,7 +12,7 @@ import numpy as np
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
 from stt_core.labels import read_mask
-from stt_core.pictures import check_steps, frame_files, image_size, picture_files
+from stt_core.pictures import check_steps, frame_files, image_size
 from stt_core.propagation import Inference
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.benchmarks.label_sources import Source
@@ -79,21 +79,9 @@ def read_clip(path: Path, root: Path, places: list[Path]) -> labelled_videos.Cli
     xy = (joints[..., ::-1] * scale).astype(np.float32)
     if not labelled_videos.in_picture(xy[0, visible[0]], size).any():
         raise InputError(f"{path} has no joint of its first frame within {frames[0]}; mend one or leave the list out.")
-    masks = _masks([segments[a] for a in order], root, places)
-    return labelled_videos.Clip(path.stem, frames, xy, tuple((times - times[0]).tolist()), visible, masks)
-
-
-def _masks(segments: list[Path], root: Path, places: list[Path]) -> tuple[Path, ...]:
-    """The annotated frames' masks, or () where there is no folder of them."""
     folder = _folder(segments[0].parent, root, places)
-    if folder is None:
-        return ()
-    there = {file.stem: file for file in picture_files(folder, [segments[0].suffix.lower()])}
-    for segment in segments:
-        if segment.stem not in there:
-            name = folder / segment.name
-            raise InputError(f"{name} is missing, but other masks of its video are there; restore this annotation.")
-    return tuple(there[segment.stem] for segment in segments)
+    masks = labelled_videos.masks_of([segments[a] for a in order], folder, every=False) if folder else ()
+    return labelled_videos.Clip(path.stem, frames, xy, tuple((times - times[0]).tolist()), visible, masks)
 
 
 def _of_davis(path: Path) -> bool:

@@ -80,15 +80,15 @@ def checked_names(path: Path, names: Iterable[str], once: bool = False) -> list[
     return names
 
 
-def masks_of(frames: tuple[Path, ...], folder: Path) -> tuple[Path, ...]:
-    """The frames' annotations; InputError for a frame without annotation, or the other way round."""
+def masks_of(frames: Iterable[Path], folder: Path, every: bool = True) -> tuple[Path, ...]:
+    """The frames' annotations; InputError for a frame without annotation or, of `every` frame, the other way round."""
     there = {file.stem: file for file in picture_files(folder, [".png"])}
-    masks = tuple(there.get(frame.stem, folder / f"{frame.stem}.png") for frame in frames)
+    masks = tuple(there.pop(frame.stem, folder / f"{frame.stem}.png") for frame in frames)
     for mask in masks:
         if not mask.is_file():
             raise InputError(f"{mask} is missing, but its frame is there; restore this annotation.")
-    for mask in sorted(set(there.values()) - set(masks)):
-        raise InputError(f"{mask} annotates a frame that is not in {frames[0].parent}; restore the frame.")
+    for mask in there.values() if every else ():
+        raise InputError(f"{mask} annotates a frame that is not there; restore the frame.")
     return masks
 
 

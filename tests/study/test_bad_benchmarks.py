@@ -102,7 +102,7 @@ ROWS = [
         ("list with a way out", spoiled(LIST, b"one\n../two\n"), "'../two' is not the name", "the line"),
         ("listed but missing", removed(FRAMES), "has no *.jpg frames", "unpack it or fix the list"),
         ("no annotation", removed(MASKS + "00001.png"), "its frame is there", "restore this annotation"),
-        ("no frame", removed(FRAMES + "00003.jpg", named=MASKS + "00003.png"), "a frame that is not in", "restore"),
+        ("no frame", removed(FRAMES + "00003.jpg", named=MASKS + "00003.png"), "a frame that is not there", "restore"),
         (
             "gap",
             removed(FRAMES + "00001.jpg", MASKS + "00001.png"),
@@ -181,7 +181,7 @@ ROWS = [
         ("badja: all outside", first_entry(joints=[[-500.0, 9000.0]] * 4), "first frame within", "leave the list out"),
         ("badja: no frame", removed(ANIMAL + "00002.jpg"), "has its joints", "restore this frame"),
         ("badja: gap", removed(ANIMAL + "00001.jpg"), "is missing between 00000.jpg and", "restore"),
-        ("badja: no mask", removed(DOG_MASK), "other masks of its video are there", "restore this annotation"),
+        ("badja: no mask", removed(DOG_MASK), "its frame is there", "restore this annotation"),
     ),
     *rows(
         badja,

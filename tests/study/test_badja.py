@@ -222,27 +222,6 @@ def test_new_masks_measure_again(badja, tmp_path):
     assert again["metrics"][RULE] > first["metrics"][RULE]
 
 
-def test_features_follow_a_moving_square(badja, tmp_path):
-    """Frames in which a coloured square moves; joints at its corners' insides move with it."""
-    joints = np.zeros((3, JOINTS, 2))
-    corners = np.array([[36, 36], [60, 36], [36, 60], [60, 60], [48, 48], [44, 44]], float)
-    rng = np.random.default_rng(0)
-    square, ground = (
-        rng.integers(0, 256, (*size, 3), np.uint8).repeat(8, 0).repeat(8, 1) for size in ((5, 5), (14, 24))
-    )
-    for t in range(9):
-        frame = ground[: SIZE[1]].copy()
-        frame[32:72, 32 + 8 * t : 72 + 8 * t] = square
-        Image.fromarray(frame).save(badja / f"DAVIS/JPEGImages/480p/lion/{t:05d}.jpg", quality=95)
-    for a, t in enumerate(TIMES):
-        joints[a] = np.add(corners, (8 * t, 0))
-    write_list(badja, joints=joints, seen=np.ones((3, JOINTS), bool))
-    inference = Inference(resize=None, radius=6, num_preceding=2, topk=3)
-    lab = evaluate(BADJA, label_source("lab"), badja, tmp_path / "lab", inference)["metrics"]
-    copied = evaluate(BADJA, label_source("copy"), badja, tmp_path / "copy", inference)["metrics"]
-    assert lab["PCK@0.2, frame 0 left out"] > copied["PCK@0.2, frame 0 left out"] + 0.3
-
-
 # Real data
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from data_server import imagenette_files, jpeg, mat, png, youtube_meta
+from data_server import jpeg, mat, png, youtube_meta
 from writers import write_davis, write_images, write_videos
 
 from stt_core.errors import InputError
@@ -91,11 +91,6 @@ def test_images(tmp_path: Path) -> None:
     assert checked.counts == {"images": 90, "classes": 3, "decoded": 1}
     assert checked.notes == ["3 of the official 1,000 classes.", "90 of the official 1,281,167 images."]
     named(check("imagenet", root / "train" / "class0").problems, "no images in class folders")
-    root = write(tmp_path, imagenette_files()) / "imagenette2-160"
-    whole("imagenette", root, images=4, classes=2, decoded=4)
-    cut = root / "train" / "n01440764" / "1.JPEG"
-    cut.write_bytes(cut.read_bytes()[:-30])
-    named(check("imagenette", root).problems, "train/n01440764/1.JPEG cannot be decoded")
 
 
 def test_jhmdb(tmp_path: Path) -> None:
@@ -122,18 +117,6 @@ def test_jhmdb(tmp_path: Path) -> None:
         "d has 2 frames but",
         "'only-one-part' is not",
     )
-
-
-@pytest.mark.parametrize("inner", ["", "Category_ids/"])
-def test_vip(tmp_path: Path, inner: str) -> None:
-    files = {f"Images/v/{t:012d}.jpg": jpeg() for t in (1, 26)}
-    files |= {f"Annotations/{inner}v/{t:012d}.png": png() for t in (1, 26)} | {"lists/val_videos.txt": b"v\n"}
-    root = write(tmp_path / "VIP_Fine", files)
-    whole("vip", root, frames=2, annotations=2, videos=1, decoded=4)
-    (root / f"Annotations/{inner}v/{26:012d}.png").unlink()
-    named(check("vip", root).problems, "000000000026.png is missing")
-    (root / "lists" / "val_videos.txt").unlink()
-    named(check("vip", root).problems, "val_videos.txt is missing")
 
 
 def test_youtube_vos(tmp_path: Path) -> None:

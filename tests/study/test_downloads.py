@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from answers import Shell, assert_refused
-from data_server import Server, davis_files, imagenette_files, jhmdb_archives, jpeg, png, tarred, youtube_meta, zipped
+from data_server import Server, davis_files, imagenette_files, jhmdb_archives, jpeg, tarred, youtube_meta, zipped
 from torchvision.datasets import Imagenette
 from torchvision.datasets.imagenet import ARCHIVE_META
 
@@ -21,7 +21,6 @@ from stt_core.training.pairs import FramePairs
 from stt_study.benchmarks.davis import davis_sequences
 from stt_study.benchmarks.jhmdb import jhmdb_clips
 from stt_study.benchmarks.labelled_videos import read_sequence_mask
-from stt_study.benchmarks.vip import vip_sequences
 from stt_study.data import download
 from stt_study.data.download import PIECE, SETS, fetch, get
 
@@ -215,13 +214,6 @@ def test_sets_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert get("youtube-vos", tmp_path).counts == {"frames": 6, "videos": 2, "decoded": 6}
     assert len(FramePairs(tmp_path / "youtube-vos", size=16)) == 4
 
-    files = {"VIP_Fine/lists/val_videos.txt": b"videos1\n"}
-    files |= {f"VIP_Fine/Images/videos1/{t:012d}.jpg": jpeg() for t in (1, 26)}
-    files |= {f"VIP_Fine/Annotations/Category_ids/videos1/{t:012d}.png": png() for t in (1, 26)}
-    (tmp_path / "archives" / "VIP_Fine.zip").write_bytes(zipped(files))
-    assert get("vip", tmp_path).counts == {"frames": 2, "annotations": 2, "videos": 1, "decoded": 4}
-    assert len(vip_sequences(tmp_path / "VIP_Fine")[0].frames) == 2
-
     content = tarred({f"{w}.tar": tarred({f"{w}_{i}.JPEG": jpeg() for i in range(3)}) for w in ("n01", "n02")})
     (tmp_path / "archives" / "ILSVRC2012_img_train.tar").write_bytes(content)
     with pytest.raises(InputError, match=r"another hash than 1d675b47d978.*; delete it"):
@@ -231,7 +223,7 @@ def test_sets_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert (tmp_path / "imagenet" / "train" / "n02" / "n02_2.JPEG").read_bytes() == jpeg()
     assert not list((tmp_path / "imagenet").rglob("*.tar"))
     names = [line.split()[1] for line in (tmp_path / "archives" / "SHA256SUMS").read_text().splitlines()]
-    assert names == ["train.zip", "VIP_Fine.zip"]
+    assert names == ["train.zip"]
 
 
 def test_command(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: Shell) -> None:
