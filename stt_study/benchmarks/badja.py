@@ -73,7 +73,7 @@ def read_clip(path: Path, root: Path, places: list[Path]) -> labelled_videos.Cli
     if not (visible[0] & visible[1:]).any():
         raise InputError(f"{path} has no joint that is visible in its first frame and in a later one; leave it out.")
     size, scale = image_size(frames[0]), 1.0
-    if _of_davis(images[0]):  # what comes with BADJA itself is in the pixels of its own frames, in any numbers
+    if images[0].parts[:1] == ("DAVIS",):  # what comes with BADJA itself is in the pixels of its own frames, in any numbers
         check_steps(frames)
         scale = np.divide(size, SIZE)
     xy = (joints[..., ::-1] * scale).astype(np.float32)
@@ -84,17 +84,12 @@ def read_clip(path: Path, root: Path, places: list[Path]) -> labelled_videos.Cli
     return labelled_videos.Clip(path.stem, frames, xy, tuple((times - times[0]).tolist()), visible, masks)
 
 
-def _of_davis(path: Path) -> bool:
-    return path.parts[:1] == ("DAVIS",)
-
-
 def _folder(named: Path, root: Path, places: list[Path]) -> Path | None:
     """Where a folder that BADJA names lies; DAVIS/JPEGImages/Full-Resolution/bear may have its like at 480p."""
-    folders = [root / named]
-    if _of_davis(named):
-        sizes = ("480p", "Full-Resolution")
-        folders = [place.joinpath(*named.parts[1:2], size, named.name) for size in sizes for place in places]
-    return next(filter(Path.is_dir, folders), None)
+    kind, *inside = named.parts or ("",)
+    sizes = ("480p", "Full-Resolution")
+    of_davis = [place.joinpath(*inside[:1], size, named.name) for size in sizes for place in places]
+    return next(filter(Path.is_dir, of_davis if kind == "DAVIS" else [root / named]), None)
 
 
 def _entries(path: Path) -> tuple[list[Path], list[Path], np.ndarray, np.ndarray]:

@@ -233,15 +233,14 @@ def extract(archive: Path, folder: Path) -> None:
 
 def _write_jhmdb_lists(root: Path) -> None:
     """Write split 1 as lists of ours, out of `splits/<action>_test_split1.txt`: lines "<clip>.avi", 1 (train) or 2 (test)."""
-    clips = {"0": "", "1": "", "2": ""}
+    lists = {"1": "", "2": ""}
     for path in sorted((root / "splits").glob("*_test_split1.txt")):
-        for line in filter(str.strip, path.read_text(encoding="utf-8").splitlines()):
+        for line in path.read_text(encoding="utf-8").splitlines():
             clip, _, label = line.strip().rpartition(".avi ")
-            if label not in clips or not clip:
-                raise InputError(f"{path.name} in splits.zip: '{line}' is not '<clip>.avi 0|1|2'; get it anew.")
             where = f"{path.name.removesuffix('_test_split1.txt')}/{clip}"
-            clips[label] += f"joint_positions/{where}/joint_positions.mat Rename_Images/{where}\n"
-    if not clips["2"]:
+            if label in lists:
+                lists[label] += f"joint_positions/{where}/joint_positions.mat Rename_Images/{where}\n"
+    if not lists["2"]:
         raise InputError("splits.zip has no test clips of split 1 (*_test_split1.txt); get it anew.")
-    write_text(root / "train_list.txt", clips["1"])
-    write_text(root / "val_list.txt", clips["2"])
+    write_text(root / "train_list.txt", lists["1"])
+    write_text(root / "val_list.txt", lists["2"])

@@ -179,12 +179,11 @@ def test_jhmdb_goes_on_where_it_was(server: Server, tmp_path: Path) -> None:
     splits = server.files.pop("splits.zip")
     with pytest.raises(InputError, match=r"splits\.zip could not be fetched"):
         get("jhmdb", tmp_path, mirror=server.url)
-    for bad, says in ((b"clip.avi x\n", "clip.avi x"), (b"clip.avi 1\n", "no test clips")):
-        server.files["splits.zip"] = zipped({"splits/catch_test_split1.txt": bad})
-        with pytest.raises(InputError, match=says):
-            get("jhmdb", tmp_path, mirror=server.url)
-        assert not (tmp_path / "JHMDB").exists()
-        (tmp_path / "archives" / "splits.zip").unlink()
+    server.files["splits.zip"] = zipped({"splits/catch_test_split1.txt": b"clip.avi 1\n"})
+    with pytest.raises(InputError, match="no test clips"):
+        get("jhmdb", tmp_path, mirror=server.url)
+    assert not (tmp_path / "JHMDB").exists()
+    (tmp_path / "archives" / "splits.zip").unlink()
     server.files["splits.zip"] = splits
     checked = get("jhmdb", tmp_path, mirror=server.url)
     assert [name for name, _ in server.asked].count("Rename_Images.tar.gz") == 1
