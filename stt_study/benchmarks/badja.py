@@ -73,7 +73,9 @@ def read_clip(path: Path, root: Path, places: list[Path]) -> labelled_videos.Cli
     if not (visible[0] & visible[1:]).any():
         raise InputError(f"{path} has no joint that is visible in its first frame and in a later one; leave it out.")
     size, scale = image_size(frames[0]), 1.0
-    if images[0].parts[:1] == ("DAVIS",):  # what comes with BADJA itself is in the pixels of its own frames, in any numbers
+    if images[0].parts[:1] == (
+        "DAVIS",
+    ):  # what comes with BADJA itself is in the pixels of its own frames, in any numbers
         check_steps(frames)
         scale = np.divide(size, SIZE)
     xy = (joints[..., ::-1] * scale).astype(np.float32)

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from data_server import jpeg, mat, png, youtube_meta
+from data_server import jpeg, png, youtube_meta
 from writers import write_davis, write_images, write_videos
 
 from stt_core.errors import InputError
@@ -91,32 +91,6 @@ def test_images(tmp_path: Path) -> None:
     assert checked.counts == {"images": 90, "classes": 3, "decoded": 1}
     assert checked.notes == ["3 of the official 1,000 classes.", "90 of the official 1,281,167 images."]
     named(check("imagenet", root / "train" / "class0").problems, "no images in class folders")
-
-
-def test_jhmdb(tmp_path: Path) -> None:
-    files = {"train_list.txt": b"", "val_list.txt": b""}
-    for clip in "abcd":
-        files[f"joint_positions/catch/{clip}/joint_positions.mat"] = mat(3)
-        files |= {f"Rename_Images/catch/{clip}/{t:05d}.png": png(mode="RGB") for t in (1, 2, 3)}
-        line = f"joint_positions/catch/{clip}/joint_positions.mat Rename_Images/catch/{clip}\n"
-        files["train_list.txt" if clip == "a" else "val_list.txt"] += line.encode()
-    root = write(tmp_path / "JHMDB", files)
-    whole("jhmdb", root, frames=12, clips=4, decoded=12)
-    joints = root / "joint_positions" / "catch"
-    (joints / "a" / "joint_positions.mat").write_bytes(mat(3, joints=14))
-    (joints / "b" / "joint_positions.mat").unlink()
-    (joints / "c" / "joint_positions.mat").write_bytes(b"MATLAB 7.3".ljust(124) + b"\0\2IM")  # HDF5
-    (root / "Rename_Images" / "catch" / "d" / "00001.png").unlink()
-    with (root / "val_list.txt").open("a") as file:
-        file.write("\nonly-one-part\n")
-    named(
-        check("jhmdb", root).problems,
-        "a/joint_positions.mat: pos_img is (2, 14, 3), not (2, 15, frames)",
-        "b/joint_positions.mat is missing",
-        "c/joint_positions.mat has no readable pos_img",
-        "d has 2 frames but",
-        "'only-one-part' is not",
-    )
 
 
 def test_youtube_vos(tmp_path: Path) -> None:

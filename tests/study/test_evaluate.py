@@ -248,16 +248,6 @@ def test_copying_real_masks_scores_as_the_official_evaluation(tmp_path):
         assert results["metrics"][name] == pytest.approx(float(official[name]), abs=1e-12)
 
 
-def test_void_of_the_first_annotation_is_no_object(davis, tmp_path):
-    path = davis / "Annotations/480p/two/00000.png"
-    ids = read_mask(path)
-    ids[60:] = 255
-    write_picture(path, ids)
-    results = evaluate(DAVIS, feature_source("lab"), davis, tmp_path / "out", INFERENCE)
-    assert [o["name"] for o in results["sequences"][1]["objects"]] == ["two_1"]
-    assert png(tmp_path / "out/masks", "two").max() == 1
-
-
 def test_frames_are_resized_and_masks_are_not(davis, tmp_path):
     source, calls = counted(feature_source("lab"))
     evaluate(DAVIS, source, davis, tmp_path / "out", replace(INFERENCE, resize=32))
