@@ -85,9 +85,7 @@ class Study(Trainings):
     def bench(self) -> dict:
         """Times, growth and memory of the parts, measured on this machine; see `bench.run_bench`."""
         key = [asdict(self.profile.bench), processor(), torch.get_num_threads(), code_key(bench.__name__)]
-        return computed(
-            self.out / "bench" / "bench", key, lambda: bench.run_bench(self.profile.bench, lambda text: None)
-        )
+        return computed(self.out / "bench" / "bench", key, lambda: bench.run_bench(self.profile.bench))
 
     def sequences(self, task: str, split: str = "val") -> list[run.Video]:
         """The labelled videos of a task."""
