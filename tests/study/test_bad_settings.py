@@ -59,6 +59,7 @@ OPTIONS = {
     "preset's stride": (("--preset", "davis_s4", "--stride", 8), "davis_s4 is for stride 4, not 8"),
     "year of another task": (("--davis", "x"), "--davis belongs to badja"),
     "no CUDA": (("--device", "cuda"), "PyTorch finds no GPU here; choose cpu, or install"),
+    "no neighbours of a circle": (("--window", "circle", "--radius", 0), "radius is 0"),
     "no split": (("--split", "tets"), "tets.txt is missing"),
 }
 
