@@ -35,7 +35,7 @@ def gradient_norms(settings: TemporalSettings, pairs: FramePairs, initial: Path,
     Returns:
         "reconstruction" (both levels together), "local", "global" (and "forget") -> gradient norm.
     """
-    units = {"weight_fine": 1.0, "weight_coarse": 1.0, "weight_local": 1.0, "weight_global": 1.0}
+    units = dict.fromkeys(("weight_fine", "weight_coarse", "weight_local", "weight_global"), 1.0)
     units["weight_forget"] = float(bool(settings.weight_forget))
     model = temporal_model(replace(settings, **units), initial, teacher).train()
     sampler = EpochBatches(len(pairs), min(settings.batch, 8), BATCHES, seed=settings.seed)

@@ -1,6 +1,5 @@
 """A profile: every setting of a run, from one small YAML file that papermill takes as it is."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Literal
 
@@ -52,13 +51,12 @@ class Evaluation:
     real: Inference = Inference(resize=240, radius=6)  # DAVIS at half its size and half the window
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            inference = getattr(self, field.name)
-            if isinstance(inference, Inference):
-                try:
-                    inference.check()
-                except InputError as error:
-                    raise InputError(f"{field.name}: {error}") from None
+        for name, value in vars(self).items():
+            try:
+                if isinstance(value, Inference):
+                    value.check()
+            except InputError as error:
+                raise InputError(f"{name}: {error}") from None
 
 
 @checked

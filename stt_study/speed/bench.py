@@ -121,7 +121,7 @@ def propagation_case(
     # Exact windows, multiply and add: cells within the radius, clipped at the borders, for every query and frame.
     window = math.prod(sum(min(i, radius) + min(n - 1 - i, radius) + 1 for i in range(n)) for n in cells)
     work = {"work": 2.0 * window * settings.context * settings.channels}
-    reference = _record(name, "released scheme", times, 0.0, of=len(done) / math.prod(cells))
+    reference = _record(name, "released scheme", times, 0.0, part=len(done) / math.prod(cells))
     return [reference | work | {"projected": in_part}, _record(name, "tiles", times, error) | work]
 
 
@@ -163,14 +163,12 @@ def measure_case(settings: BenchSettings) -> list[dict]:
     height, width = settings.height, settings.width
     ellipse = ((width / 2, height / 2), (0.4 * width, 0.27 * height), 30)  # centre, both axes, degrees
     mask = cv2.ellipse(np.zeros((height, width), np.uint8), ellipse, 1, thickness=-1) > 0
-    pair, times = (mask, np.roll(mask, (3, 5), (0, 1))), 20
-
-    def scores(scheme: Callable) -> Tensor:
-        return torch.tensor([scheme(*pair) for _ in range(times)], dtype=torch.float64)
-
-    schemes = {"official scheme": official_scheme, "in the box around the masks": frame_scores}
-    ways = {way: partial(scores, scheme) for way, scheme in schemes.items()}
-    return _compared("J and F of one object", ways, settings.repeats, of=times)
+    moved = np.roll(mask, (3, 5), (0, 1))
+    ways = {
+        "official scheme": lambda: torch.tensor(official_scheme(mask, moved)),
+        "in the box around the masks": lambda: torch.tensor(frame_scores(mask, moved)),
+    }
+    return _compared("J and F of one object", ways, settings.repeats)
 
 
 def memory(settings: BenchSettings) -> list[dict]:
@@ -216,14 +214,14 @@ def peak_memory(given: int, frames: int, height: int, width: int, channels: int,
     return {"before": before, "peak": peak}
 
 
-def _compared(case: str, ways: dict[str, Callable[[], Tensor]], repeats: int, of: int = 1) -> list[dict]:
+def _compared(case: str, ways: dict[str, Callable[[], Tensor]], repeats: int) -> list[dict]:
     """The first way is the reference; errors are relative to its largest value."""
     times = interleaved(ways, repeats)
     expected = next(iter(ways.values()))()
     errors = {way: float((run() - expected).abs().max() / expected.abs().max()) for way, run in ways.items()}
-    return [_record(case, way, times, error, of=of) for way, error in errors.items()]
+    return [_record(case, way, times, error) for way, error in errors.items()]
 
 
-def _record(case: str, way: str, times: dict[str, list[float]], error: float, of: float = 1) -> dict:
-    """Seconds are those of one `of` so many."""
-    return {"case": case, "way": way, "seconds": statistics.median(times[way]) / of, "error": error}
+def _record(case: str, way: str, times: dict[str, list[float]], error: float, part: float = 1) -> dict:
+    """`part`: of the whole work, that the times are of."""
+    return {"case": case, "way": way, "seconds": statistics.median(times[way]) / part, "error": error}

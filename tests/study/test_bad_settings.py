@@ -86,15 +86,6 @@ def test_options(shell: Shell, options: tuple, words: str, tmp_path: Path, data_
     assert_refused(shell(*davis, *(() if "--weights" in options else ("--weights", "lab")), *options), words)
 
 
-def test_profile_that_is_none(shell: Shell, tmp_path: Path) -> None:
-    own, train = tmp_path / "own.yaml", ("train", "spatial", "--out", tmp_path, "--profile")
-    assert_refused(shell(*train, "smokey"), "smokey", "the profiles are", "laptop")
-    for text in ("profile: [", "- 1", "profile: x", "settings: {}\nprofile: x\nmore: 1"):
-        own.write_text(text)
-        answer = shell(*train, own)
-        assert (answer.code, answer.error.count("\n"), str(own) in answer.error) == (2, 1, True), answer
-
-
 # The machine
 
 
@@ -114,26 +105,6 @@ def kept_and_finished(shell: Shell, davis: tuple, before: dict) -> None:
     after = records(out)
     assert after.keys() == {"first", "second"}
     assert before.items() <= after.items()
-
-
-def test_full_disk(shell: Shell, davis: tuple) -> None:
-    """On a real one: a file system in memory that is too small for the second sequence."""
-    out = davis[-1]
-    out.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=48k", "none", str(out)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("mounting needs root")
-    try:
-        filler = out / "filler"
-        filler.write_bytes(bytes(8192))
-        assert_refused(shell(*davis), out, FULL)
-        before = records(out)
-        assert before.keys() == {"first"}
-        filler.unlink()
-        subprocess.run([*mount[:4], "remount,size=4M", "none", str(out)], check=True)
-        kept_and_finished(shell, davis, before)
-    finally:
-        subprocess.run(["umount", str(out)], check=True)
 
 
 def limited(limit: str, most: int, *arguments: object) -> Answer:

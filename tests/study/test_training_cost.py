@@ -7,8 +7,6 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stt_core.correlation import correlation
-from stt_core.encoder import STANDARD, Encoder
 from stt_core.spatial import SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_study.one_stage import OneStage, OneStageSettings
@@ -30,35 +28,6 @@ def test_a_convolution_by_hand() -> None:
     assert operations(lambda: layer(torch.empty(2, 3, 20, 30)).sum()) == 2 * forward
     assert isinstance(layer.weight.data, torch.Tensor)
     assert layer.weight.isfinite().all()  # the module is as it was
-
-
-def test_a_matrix_product_and_a_correlation_by_hand() -> None:
-    def product() -> torch.Tensor:
-        return (torch.empty(5, 7, requires_grad=True) @ torch.empty(7, 3, requires_grad=True)).sum()
-
-    assert operations(product) == 3 * 2 * 5 * 7 * 3  # forward, and the gradients of both
-
-    def correlated() -> torch.Tensor:
-        query, reference = (
-            torch.ones(2, 16, 8, 8, requires_grad=True) for _ in range(2)
-        )  # every cell with every other
-        return correlation(query, reference, radius=2).sum()
-
-    assert operations(correlated) == 3 * 2 * (2 * 64 * 64 * 16)
-
-
-def test_a_small_encoder_by_hand() -> None:
-    encoder, c, cells = Encoder(18, 0.125, *STANDARD), 8, 32**2  # 64 px: 32 x 32 after the stem
-    stem = cells * c * 3 * 7 * 7
-    rest = 0
-    cells //= 4  # max pooling
-    for stage, channels in enumerate((c, 2 * c, 4 * c, 8 * c)):
-        before = channels // 2 if stage else channels
-        cells //= 4 if stage else 1
-        rest += cells * channels * 9 * (before + 3 * channels)  # four convolutions of 3 x 3
-        rest += cells * channels * before * bool(stage)  # the shortcut
-    found = operations(lambda: encoder(torch.empty(2, 3, 64, 64), ("res5",))["res5"].sum())
-    assert found == 2 * 2 * (3 * rest + 2 * stem)  # of the images, no gradient
 
 
 def test_the_count_is_that_of_real_tensors() -> None:
