@@ -107,6 +107,26 @@ def kept_and_finished(shell: Shell, davis: tuple, before: dict) -> None:
     assert before.items() <= after.items()
 
 
+def test_full_disk(shell: Shell, davis: tuple) -> None:
+    """On a real one: a file system in memory that is too small for the second sequence."""
+    out = davis[-1]
+    out.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=48k", "none", str(out)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting needs root")
+    try:
+        filler = out / "filler"
+        filler.write_bytes(bytes(8192))
+        assert_refused(shell(*davis), out, FULL)
+        before = records(out)
+        assert before.keys() == {"first"}
+        filler.unlink()
+        subprocess.run([*mount[:4], "remount,size=4M", "none", str(out)], check=True)
+        kept_and_finished(shell, davis, before)
+    finally:
+        subprocess.run(["umount", str(out)], check=True)
+
+
 def limited(limit: str, most: int, *arguments: object) -> Answer:
     """`stt` in a process that may have no more of something."""
     begin = f"import resource; resource.setrlimit(resource.{limit}, ({most},) * 2)"

@@ -57,16 +57,6 @@ def test_paper_weights_at_the_papers_geometry(pairs: Pairs, initial: Path, teach
     assert found["paper"] == found["here"]
 
 
-def test_paper_weights_at_an_equal_geometry(
-    pairs: Pairs, initial: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Windows beyond the whole map (24 cells) are one geometry with two names, so both sides are measured."""
-    monkeypatch.setattr(balance, "PAPER_RADII", {"radius_fine": 30, "radius_coarse": 3})
-    settings = replace(SETTINGS, size=96, radius_fine=40, radius_coarse=3)
-    found = carried_weights(settings, pairs, initial, teacher)
-    assert found["weights"] == pytest.approx({"local": 1000, "global": 50}, rel=1e-4)
-
-
 def test_ratio_is_carried(pairs: Pairs, initial: Path, teacher: Path) -> None:
     """With the weights found, the weighted gradients, measured anew, have the ratio of the paper's geometry."""
     found = carried_weights(SETTINGS, pairs, initial, teacher)
