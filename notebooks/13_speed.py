@@ -32,7 +32,7 @@ print(machine_text(bench["machine"]).replace("; ", "\n"))
 # *Floor* is what the products of exact windows alone would take in float32 at the rate above; tiles compute more than
 # windows, but nothing else of them is waste. *In part* means that the reference was run on some of the queries and projected: it would take minutes.
 # For propagation, *error* is the largest difference of a label, in 0 to 1, where no tie decides; else it is relative to the largest value.
-# *Photograph* is a camera's pan over a real picture, seen by an untrained ResNet-18; *noise* has no structure at all.
+# Features are random vectors: the time of either way hardly depends on what is in them.
 
 # %% tags=["hide-input"]
 formats = {"ms": "{:,.1f}", "times as fast": "{:.1f}", "error": "{:.0e}", "floor, ms": "{:,.0f}"}

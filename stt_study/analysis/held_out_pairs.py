@@ -84,7 +84,7 @@ def held_out(study: Study, most: int) -> list[HeldOut]:
 
 def split_of(study: Study) -> str:
     """The list that the pairs come from: "train", the validation clips of the shipped world, or "val"."""
-    videos = study.pairs(study.profile.temporal.size, cache=False).videos
+    videos = study.pairs(study.profile.temporal.size).videos
     first = [frames[0] for frames in videos if frames]
     trained = {frame.path.stem if isinstance(frame, VideoFrame) else frame.parent.name for frame in first}
     try:
