@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from stt_core.checkpoints import file_hash, open_weights, save_weights
-from stt_core.distributed import spread
+from stt_core.distributed import chosen_precision, spread
 from stt_core.encoder import STANDARD
 from stt_core.errors import InputError
 from stt_core.files import write_json
@@ -95,7 +95,7 @@ class Trainings:
 
     def spatial(self, input: str = "lab") -> Path:
         """Step-one weights for "lab" or "rgb" input."""
-        settings = replace(self.profile.spatial, input=input, seed=self.seed)
+        settings = self._precise(replace(self.profile.spatial, input=input, seed=self.seed))
         key = [asdict(settings), self.fingerprint("images"), code_key(train_spatial.__module__)]
 
         def train(out: Path) -> None:
@@ -145,7 +145,11 @@ class Trainings:
         if settings.weight_forget:
             weight = self._forget_weight(settings) * settings.weight_forget
             settings = replace(settings, weight_forget=weight)
-        return settings
+        return self._precise(settings)
+
+    def _precise(self, settings: Any) -> Any:
+        """With the precision that "auto" is here, so that the weights' key says it."""
+        return replace(settings, precision=chosen_precision(settings.precision, self.profile.scale.device))
 
     def _forget_weight(self, settings: TemporalSettings) -> float:
         in_place_of, initial = self.settings("full").weight_global, self.spatial()
@@ -172,7 +176,9 @@ class Trainings:
         return self.trained(variant, key, train)
 
     def _one_stage(self, variant: str, temporal: TemporalSettings) -> Path:
-        settings = OneStageSettings.of(replace(self.profile.spatial, input="lab", seed=self.seed), temporal)
+        settings = OneStageSettings.of(
+            self._precise(replace(self.profile.spatial, input="lab", seed=self.seed)), temporal
+        )
         key = [asdict(settings), self.fingerprint("images"), self._pairs_key(), code_key(train_one_stage.__module__)]
 
         def train(out: Path) -> None:

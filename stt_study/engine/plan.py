@@ -142,8 +142,9 @@ def plan(
             needs = () if source == "step_one" else (start,)  # baselines only so that they don't come first
             given, name = own | {"source": source, "seed": seed}, f"{source}-seed{seed}"
             key = hash_of([given, common, code_fingerprint("stt_study.study"), [jobs[need].key for need in needs]])
-            # A training that several processes share has all GPUs.
-            threads = beside if (settings.get("scale") or {}).get("processes", 1) == 1 else alone
+            # Step one has all cores, since hardly anything can run beside it; a training of several processes, all GPUs.
+            shared = source == "step_one" or (settings.get("scale") or {}).get("processes", 1) != 1
+            threads = alone if shared else beside
             jobs[name] = Job(name, str(out / "trainings" / name), given, needs, key, threads)
 
     common += [(root / "book" / "published.csv").read_text(encoding="utf-8")]  # the tables show it beside the run's own

@@ -17,7 +17,7 @@ BEGIN, END = "<!-- results: made by python -m stt_study.figures.glance -->", "<!
 
 
 def glance(folder: Path) -> str:
-    """A profile's reference results as a Markdown table: headline variants and baselines, mean over seeds and their spread.
+    """A profile's reference results as a Markdown table: variants that have masks and baselines, mean over seeds and their spread.
 
     Args:
         folder: of `<name>.json` files, see `reference.write`.
