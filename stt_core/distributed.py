@@ -99,16 +99,11 @@ ALONE = Scale()
 def start(precision: Precision, scale: Scale = ALONE) -> Fabric:
     """Device, precision and, under `torchrun`, the group of processes, each with one device.
 
-    Args:
-        precision: as Lightning Fabric names it: "32-true", "bf16-mixed", "16-mixed" (with scaled losses, on CUDA).
-        scale: for `device` and `deterministic`.
-
     Raises:
         InputError: no such device here, 16-mixed without CUDA, or more processes than this machine has GPUs (where it has
             any).
     """
     on_gpu = chosen_device(scale.device) == "cuda"
-    accelerator = scale.device  # "auto" may find others, too
     if precision == "16-mixed" and not on_gpu:
         raise InputError("precision 16-mixed needs a GPU; set it to bf16-mixed or 32-true.")
     if on_gpu and scale.deterministic:
@@ -116,13 +111,13 @@ def start(precision: Precision, scale: Scale = ALONE) -> Fabric:
         torch.use_deterministic_algorithms(True, warn_only=True)
     processes, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     if processes == 1:
-        return Fabric(accelerator=accelerator, devices=1, precision=precision)
+        return Fabric(accelerator=scale.device, devices=1, precision=precision)
     if on_gpu and torch.cuda.device_count() < local:
         raise InputError(f"{local} processes need as many GPUs, but this machine has {torch.cuda.device_count()}.")
     # Buffers aren't broadcast: each process has its own statistics (step one), or all have the same (step two).
     strategy = DDPStrategy(process_group_backend="nccl" if on_gpu else "gloo", forward_sync_buffers=False)
     nodes = processes // local
-    fabric = Fabric(accelerator=accelerator, devices=local, num_nodes=nodes, strategy=strategy, precision=precision)
+    fabric = Fabric(accelerator=scale.device, devices=local, num_nodes=nodes, strategy=strategy, precision=precision)
     fabric.launch()
     return fabric
 
@@ -141,7 +136,6 @@ def spread(processes: int, function: Callable, *arguments: Any, **keywords: Any)
 
     Raises:
         InputError: as the function raised it in any of the processes.
-        Stopped: by a signal.
     """
     processes = processes or max(1, torch.cuda.device_count())
     if processes == 1 or "WORLD_SIZE" in os.environ:
@@ -169,19 +163,12 @@ def _child(function: Callable, arguments: tuple, keywords: dict) -> Any:
 
 
 def chosen_device(device: str = "auto") -> str:
-    """Of "auto", "cuda" and "cpu": "cuda" or "cpu".
-
-    Raises:
-        InputError: another word, or CUDA is asked for where PyTorch finds none.
-    """
-    if device not in ("auto", "cuda", "cpu"):
-        raise InputError(f"there is no device {device!r}; choose auto, cuda or cpu.")
-    found = torch.cuda.is_available()
-    if device == "cuda" and not found:
+    """Of "auto", "cuda" and "cpu": "cuda" or "cpu"; InputError for CUDA where PyTorch finds none."""
+    if device == "cuda" and not torch.cuda.is_available():
         raise InputError(
             "device is cuda, but PyTorch finds no GPU here; choose cpu, or install a driver and a PyTorch built for CUDA."
         )
-    return device if device != "auto" else "cuda" if found else "cpu"
+    return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def norms(module: nn.Module) -> list[Any]:
@@ -230,10 +217,7 @@ def split_norms(module: nn.Module, parts: int) -> None:
 
 
 class SyncedNorm(nn.BatchNorm2d):
-    """Batch normalisation by the batch of all processes, put together in each, on any device; PyTorch's own needs a GPU.
-
-    Every process must have a batch of the same size.
-    """
+    """Batch normalisation by the batch of all processes, equal parts, put together in each; PyTorch's own needs a GPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
@@ -115,12 +114,6 @@ def encoder_of(
     return encode
 
 
-def decode_plain(maps: Tensor, size: tuple[int, int]) -> np.ndarray:
-    """`labels.decode_masks` without its normalisation: maps (K, h, w) upsampled bilinearly, argmax; (H, W) uint8."""
-    full = F.interpolate(maps[None], size=tuple(size), mode="bilinear", align_corners=False)[0]  # (K, H, W)
-    return full.max(dim=0).indices.to(torch.uint8).cpu().numpy()
-
-
 def scores(
     sequence: labelled_videos.Sequence,
     encoders: dict[int, Callable[[np.ndarray], dict[str, Tensor]]],
@@ -162,10 +155,9 @@ def scores(
         for key, some in inputs.items() if ids is not None else ():
             decoded: dict[tuple, list[float]] = {}
             for i, maps in zip(some, searches[key].propagate(t, features[key]), strict=True):
-                decode = labels.decode_masks if settings[i].normalise else decode_plain
                 seen = (settings[i].normalise, id(maps))
                 if seen not in decoded:
-                    masks = decode(maps, ids.shape)
+                    masks = labels.decode_masks(maps, ids.shape, normalise=settings[i].normalise)
                     decoded[seen] = [metrics.frame_scores(masks == k, ids == k) for k in range(1, count + 1)]
                 sums[i] += np.sum(decoded[seen], axis=0)
     return [{"objects": count, "J&F": float(score)} for score in sums.mean(axis=1) / (count * (length - 2))]

@@ -33,15 +33,13 @@ class _SameFrames(Context):
     def propagate(self, t: int, features: Tensor) -> Tensor:
         query = self._cells(t, features)
         height, width, _ = query.shape
-        first_precedes = t <= self.num_preceding
-        used = slice(0 if self.with_first or first_precedes else 1, min(t, self.num_preceding + 1))
-        # (S, H, W, settings K) -> one (S, H, W, K) a setting
-        before = self.labels[used].chunk(len(self.members), dim=3)
+        context, labels, first_again = self.context(t)
+        before = labels.chunk(len(self.members), dim=3)  # (S, H, W, settings K) -> one (S, H, W, K) a setting
         carried: dict[int, Tensor] = {}
         for (radius, window, first_windowed), some in self.searches.items():
             indices, weights = affinity(
                 query,
-                self.features[used],
+                context,
                 radius=radius,
                 topk=max(self.members[i].topk for i in some),
                 temperature=1.0,
@@ -51,7 +49,7 @@ class _SameFrames(Context):
             # At temperature 1 the logarithm of a weight is the cosine, but for a constant a query; -inf where there is none.
             once = weights.T.log(), indices.T  # (N, k) each, best first
             again = once
-            if self.with_first and first_precedes and any(self.members[i].first_twice for i in some):
+            if first_again and any(self.members[i].first_twice for i in some):
                 repeated = once[1] < height * width
                 if not first_windowed:  # whole the first time, through the window the second
                     repeated &= _within(once[1], (height, width), radius, window)
