@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -127,14 +126,10 @@ def _shared(work: Callable[[Iterator[int]], None], starts: range, device: torch.
 
     torch.set_num_threads(1)  # of each operation
     try:
-        list(_pool(threads).map(alone, [shared] * threads))
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(alone, [shared] * threads))
     finally:
         torch.set_num_threads(everyone)
-
-
-@lru_cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "affinity")
 
 
 def _outside(qy: Tensor, qx: Tensor, y: Tensor, x: Tensor, radius: int, window: str) -> Tensor:

@@ -32,7 +32,6 @@ def read_checkpoint(path: str | Path) -> Any:
 
     Raises:
         InputError: there is no such file, or it can't be read, or only by running what it holds.
-        OSError: the disk won't give it.
     """
     path = Path(path)
     if not path.is_file():
@@ -163,9 +162,8 @@ def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
         >>> encoder = weights.encoder(*STANDARD)
 
     Raises:
-        InputError: the file is missing, is not a checkpoint, holds no ResNet, or one that an `Encoder` does not match:
-            of another depth, with a part missing, of another shape, or more than an `Encoder` has; or one whose values
-            are no numbers.
+        InputError: the file is missing, is not a checkpoint, or holds no ResNet that an `Encoder` matches, part by part,
+            or one whose values are no numbers.
     """
     path = Path(path)
     content = read_checkpoint(path)

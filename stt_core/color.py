@@ -10,13 +10,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def rgb_to_lab(rgb: Tensor) -> Tensor:
-    """sRGB to CIE Lab (white point D65), normalised to about -1 to 1 (paper section 2).
-
-    Args:
-        rgb: (..., 3, H, W) float sRGB in [0, 1].
-
-    Returns:
-        (..., 3, H, W): (L - 50) / 50, a / 127, b / 127.
+    """sRGB (..., 3, H, W) float in [0, 1] to CIE Lab (D65) of about -1 to 1: (L - 50) / 50, a / 127, b / 127 (section 2).
 
     Raises:
         ValueError: not three channels, or integers (0-255 would be taken for 0-1).
@@ -26,13 +20,7 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
 
 
 def normalize_rgb(rgb: Tensor) -> Tensor:
-    """RGB minus ImageNet's mean, over its standard deviation: the teacher's input.
-
-    Args:
-        rgb: (..., 3, H, W) float in [0, 1].
-
-    Returns:
-        (..., 3, H, W), about -2.1 to 2.6.
+    """RGB (..., 3, H, W) float in [0, 1] minus ImageNet's mean, over its standard deviation: about -2.1 to 2.6.
 
     Raises:
         ValueError: not three channels, or integers.
@@ -42,14 +30,7 @@ def normalize_rgb(rgb: Tensor) -> Tensor:
 
 
 def drop_channel(lab: Tensor, channel: int) -> Tensor:
-    """Set one colour channel to 0 and scale the others by 3/2, as dropout would (paper section 2).
-
-    Args:
-        lab: (..., 3, H, W) normalised Lab; it is left as it is.
-        channel: 1 (a) or 2 (b).
-
-    Returns:
-        (..., 3, H, W), a new tensor.
+    """Normalised Lab (..., 3, H, W), channel 1 (a) or 2 (b) set 0 and the others scaled by 3/2, as dropout would (section 2).
 
     Raises:
         ValueError: another channel; lightness is never dropped.

@@ -142,7 +142,6 @@ def spread(processes: int, function: Callable, *arguments: Any, **keywords: Any)
 
     Raises:
         InputError: as the function raised it in any of the processes.
-        Stopped: by a signal.
     """
     processes = processes or max(1, torch.cuda.device_count())
     if processes == 1 or "WORLD_SIZE" in os.environ:
@@ -170,19 +169,12 @@ def _child(function: Callable, arguments: tuple, keywords: dict) -> Any:
 
 
 def chosen_device(device: str = "auto") -> str:
-    """Of "auto", "cuda" and "cpu": "cuda" or "cpu".
-
-    Raises:
-        InputError: another word, or CUDA is asked for where PyTorch finds none.
-    """
-    if device not in ("auto", "cuda", "cpu"):
-        raise InputError(f"there is no device {device!r}; choose auto, cuda or cpu.")
-    found = torch.cuda.is_available()
-    if device == "cuda" and not found:
+    """Of "auto", "cuda" and "cpu": "cuda" or "cpu"; InputError for CUDA where PyTorch finds none."""
+    if device == "cuda" and not torch.cuda.is_available():
         raise InputError(
             "device is cuda, but PyTorch finds no GPU here; choose cpu, or install a driver and a PyTorch built for CUDA."
         )
-    return device if device != "auto" else "cuda" if found else "cpu"
+    return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def chosen_precision(
@@ -248,10 +240,7 @@ def split_norms(module: nn.Module, parts: int) -> None:
 
 
 class SyncedNorm(nn.BatchNorm2d):
-    """Batch normalisation by the batch of all processes, put together in each, on any device; PyTorch's own needs a GPU.
-
-    Every process must have a batch of the same size.
-    """
+    """Batch normalisation by the batch of all processes, equal parts, put together in each; PyTorch's own needs a GPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same."""

@@ -43,8 +43,7 @@ class Encoder(nn.Module):
         self.conv1 = nn.Conv2d(3, channels[0], kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(channels[0])
         self.relu = nn.ReLU(inplace=True)
-        pools = {"max": nn.MaxPool2d(3, 2, padding=1), "avg": nn.AvgPool2d(3, 2, padding=1), "none": nn.Identity()}
-        self.pool = pools[pool]
+        self.pool = {"max": nn.MaxPool2d(3, 2, 1), "avg": nn.AvgPool2d(3, 2, 1), "none": nn.Identity()}[pool]
         inputs = channels[0]
         for stage, (planes, count, stride) in enumerate(zip(channels, repeats, strides, strict=True), start=1):
             self.add_module(f"layer{stage}", _stage(block, inputs, planes, count, stride))
@@ -55,11 +54,10 @@ class Encoder(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor, stages: Sequence[str] = ("res4",)) -> dict[str, Tensor]:
-        """Dense features of the named stages; nothing after the last of them is computed.
+        """Dense features of stages out of `STAGES`; nothing after the last of them is computed.
 
         Args:
             images: (B, 3, H, W), normalised as the weights were trained (Lab or RGB, see `color`).
-            stages: names out of `STAGES`.
 
         Returns:
             name -> (B, C, ceil(H / stride), ceil(W / stride)).
@@ -81,9 +79,7 @@ def _stage(block: Any, inputs: int, planes: int, count: int, stride: int) -> nn.
         shortcut = nn.Sequential(
             nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
         )
-    blocks = [block(inputs, planes, stride, shortcut)]
-    blocks += [block(outputs, planes) for _ in range(1, count)]
-    return nn.Sequential(*blocks)
+    return nn.Sequential(block(inputs, planes, stride, shortcut), *(block(outputs, planes) for _ in range(1, count)))
 
 
 def folded(encoder: Encoder) -> Encoder:

@@ -24,9 +24,9 @@ class FeatureSource:
     Attributes:
         weights: "lab", "random", "timm:NAME", "timm:NAME@FILE", or the path of a weights file.
         identity: what tells two sources apart in a results file: the spec, or a hash of file or weights.
-        stride: pixels per cell: 8 or 4, or what a timm model has.
+        stride: pixels per cell.
         extract: RGB (1, 3, H, W) in [0, 1] -> (1, C, ceil(H / stride), ceil(W / stride)).
-        note: one line for the user: what was read from a file and what was left; "" where there is nothing to say.
+        note: one line for the user: what was read from a file and what was left.
     """
 
     weights: str
@@ -73,12 +73,10 @@ def feature_source(
 
     Raises:
         InputError: the weights file is missing or does not fit; CUDA is asked for where there is none.
-        ValueError: the stride is neither 8 nor 4, or the precision another one.
+        ValueError: another stride or precision.
     """
-    if stride not in INFERENCE:
-        raise ValueError(f"stride {stride} is not one of {sorted(INFERENCE)}")
-    if precision not in ("float32", "bfloat16"):
-        raise ValueError(f"precision {precision!r} is neither float32 nor bfloat16")
+    if stride not in INFERENCE or precision not in ("float32", "bfloat16"):
+        raise ValueError(f"stride {stride} is not 8 or 4, or precision {precision} not float32 or bfloat16.")
     device = chosen_device(device)
     if weights == "lab":
         return FeatureSource(weights, weights, stride, partial(_lab_patches, stride=stride))
@@ -93,14 +91,14 @@ def feature_source(
         identity = f"{file_hash(weights)}-{colours}"
     encoder = folded(encoder).to(device).to(memory_format=torch.channels_last)
     prepare = rgb_to_lab if colours == "lab" else normalize_rgb
-    rounds = precision == "bfloat16"
 
     def extract(rgb: Tensor) -> Tensor:
         images = prepare(rgb).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device, torch.bfloat16, enabled=rounds):
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
             return encoder(images)["res4"].float()
 
-    return FeatureSource(weights, identity + "-bfloat16" * rounds, stride, extract, device, note)
+    identity += "-bfloat16" if precision == "bfloat16" else ""
+    return FeatureSource(weights, identity, stride, extract, device, note)
 
 
 def _lab_patches(rgb: Tensor, stride: int) -> Tensor:

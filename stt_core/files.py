@@ -72,7 +72,7 @@ def only_writer(folder: str | Path, patience: float = 10.0) -> Iterator[None]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write `text` to `path`, whole or not at all."""
+    """Write a text in UTF-8, whole or not at all."""
     write_bytes(path, text.encode("utf-8"))
 
 
@@ -98,11 +98,7 @@ def write_json(path: str | Path, value: object) -> None:
 
 
 def read_json(path: str | Path) -> dict:
-    """Read a JSON file.
-
-    Raises:
-        InputError: the file is missing or is not JSON.
-    """
+    """Read a JSON file; InputError if it is missing or is not JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -12,14 +12,9 @@ from stt_core.errors import InputError
 from stt_core.files import written_whole
 from stt_core.pictures import opened
 
-
-def _palette() -> np.ndarray:
-    index = np.arange(256)[:, None]
-    # The bits of an index, lowest first, go in turn to the highest bits of R, G and B.
-    return np.sum([((index >> (3 * k + np.arange(3))) & 1) << (7 - k) for k in range(3)], axis=0).astype(np.uint8)
-
-
-PALETTE = _palette()
+# The bits of an index, lowest first, go in turn to the highest bits of R, G and B.
+_BITS = [((np.arange(256)[:, None] >> (3 * k + np.arange(3))) & 1) << (7 - k) for k in range(3)]
+PALETTE = np.sum(_BITS, axis=0).astype(np.uint8)
 """(256, 3) uint8 RGB: the colours of DAVIS's annotations."""
 
 
@@ -71,8 +66,11 @@ def to_grid(maps: Tensor, grid: tuple[int, int], mode: str) -> Tensor:
     return F.interpolate(maps[None], size=tuple(grid), mode="nearest-exact" if mode == "nearest" else mode)[0]
 
 
-def decode_masks(maps: Tensor, size: tuple[int, int]) -> np.ndarray:
+def decode_masks(maps: Tensor, size: tuple[int, int], *, normalise: bool = True) -> np.ndarray:
     """Ids (H, W) uint8 out of propagated maps (K, h, w): upsampled bilinearly, min-max normalised each, argmax.
+
+    Args:
+        normalise: False compares the maps' values as they are.
 
     Raises:
         ValueError: more than 256 maps, whose ids uint8 cannot hold, or values that are NaN or infinite.
@@ -80,9 +78,9 @@ def decode_masks(maps: Tensor, size: tuple[int, int]) -> np.ndarray:
     if len(maps) > 256:
         raise ValueError(f"{len(maps)} maps are more than the 256 ids of a mask.")
     full = _upsampled(maps, size)  # (K, H, W)
-    low, high = full.amin(dim=(1, 2), keepdim=True), full.amax(dim=(1, 2), keepdim=True)
-    # A map of zeros (an object that got lost) stays one.
-    full = (full - low) / (high - low).clamp(min=1e-12)
+    if normalise:
+        low, high = full.amin(dim=(1, 2), keepdim=True), full.amax(dim=(1, 2), keepdim=True)
+        full = (full - low) / (high - low).clamp(min=1e-12)  # a map of zeros (an object that got lost) stays one
     # As argmax, which is 15 times slower over the leading axis on a CPU.
     return full.max(dim=0).indices.to(torch.uint8).cpu().numpy()
 

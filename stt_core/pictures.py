@@ -27,12 +27,10 @@ REDUCED = {
 
 
 def picture_files(folder: Path, endings: Collection[str] = IMAGE_ENDINGS) -> list[Path]:
-    """The files of a folder with these endings (in lower case; the files' may be of any), by name; [] if there is no folder.
-
-    Hidden ones don't count: a Mac leaves a ._00000.jpg beside every 00000.jpg.
-    """
+    """The files of a folder with these endings (in lower case; the files' may be of any), by name; [] if there is no folder."""
     if not folder.is_dir():
         return []
+    # Hidden ones don't count: a Mac leaves a ._00000.jpg beside every 00000.jpg.
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in endings and not p.name.startswith("."))
 
 
@@ -40,17 +38,12 @@ def frame_files(folder: Path, ending: str) -> tuple[Path, ...]:
     """The frames of a listed video, in the order of their numbers if their names are numbers, else of their names.
 
     Raises:
-        InputError: there are none, or one is there twice.
+        InputError: there are none.
     """
     files = picture_files(folder, [ending])
     if not files:
         raise InputError(f"{folder} has no *{ending} frames, but its sequence is listed; unpack it or fix the list.")
-    names: list[Any] = list(_numbers(files)) or [file.stem for file in files]
-    frames = dict(zip(names, files, strict=True))
-    if len(frames) < len(files):
-        twice = min(set(files) - set(frames.values()))
-        raise InputError(f"{twice} is there under another name, too; remove one of them.")
-    return tuple(frames[number] for number in sorted(frames))  # 9 before 10
+    return tuple(sorted(files, key=lambda file: int(file.stem)) if _numbers(files) else files)  # 9 before 10
 
 
 def check_steps(frames: Sequence[Path]) -> None:
@@ -69,11 +62,6 @@ def _numbers(files: Sequence[Path]) -> list[int]:
     return [int(name) for name in names] if all(name.isascii() and name.isdigit() for name in names) else []
 
 
-def _no_file(path: str | Path, what: str) -> InputError:
-    state = "is a folder, not an image" if Path(path).is_dir() else "is missing"
-    return InputError(f"{path} {state}; restore this {what}.")
-
-
 def read_image(path: str | Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
     """(H, W, 3) uint8 RGB.
 
@@ -88,7 +76,7 @@ def read_image(path: str | Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
     try:
         content = np.fromfile(path, np.uint8)
     except (FileNotFoundError, IsADirectoryError):
-        raise _no_file(path, "frame") from None
+        raise InputError(f"{path} is missing; restore this frame.") from None
     try:
         image = cv2.imdecode(content, flags) if content.size else None
     except cv2.error as error:  # a header that claims more pixels than OpenCV takes
@@ -117,7 +105,7 @@ def opened(path: str | Path, what: str = "frame") -> Iterator[Image.Image]:
     except (InputError, MemoryError):
         raise
     except (FileNotFoundError, IsADirectoryError):
-        raise _no_file(path, what) from None
+        raise InputError(f"{path} is missing; restore this {what}.") from None
     except Exception as error:  # broken bytes raise nearly every kind: SyntaxError, ValueError, zlib.error, …
         if isinstance(error, OSError) and error.filename:  # the system's, not Pillow's own
             raise
@@ -141,11 +129,7 @@ class VideoFrame(NamedTuple):
 
 
 def video_frames(path: Path, every: int) -> list[VideoFrame]:
-    """Every so-manieth frame of a video file, in the order in which they are shown.
-
-    Raises:
-        InputError: FFmpeg can't read it, or it holds no video.
-    """
+    """Every so-manieth frame of a video file, in the order in which they are shown; InputError if it holds no video."""
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             stream = container.streams.best("video")
@@ -160,11 +144,7 @@ def video_frames(path: Path, every: int) -> list[VideoFrame]:
 
 
 def read_frame(frame: Path | VideoFrame, factor: int = 1) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of an image file or out of a video, at 1, 1/2, 1/4 or 1/8 of its size (rounded up).
-
-    Raises:
-        InputError: the frame is missing or broken.
-    """
+    """(H, W, 3) uint8 RGB at 1, 1/2, 1/4 or 1/8 of its size (rounded up); InputError if it is missing or broken."""
     if isinstance(frame, Path):
         return read_image(frame, REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)  # so that its size is the header's
     try:

@@ -42,34 +42,12 @@ class Inference:
         if self.window == "circle" and not self.radius:
             raise InputError("radius is 0, which leaves nothing of a circle; give 1 or more, or the window square.")
 
-    def check_context(self) -> None:
+    def check(self) -> None:
         """InputError for settings that leave nothing to look at."""
         if not (self.with_first or self.num_preceding):
             raise InputError("num_preceding is 0 and with_first is off, which leaves no context; give 1 or more.")
         if not (self.first_windowed or self.with_first):
             raise InputError("first_windowed is off, but so is with_first: there is no first frame to be seen whole.")
-
-    def check(self) -> None:
-        """InputError for a `topk` that no query can ever find: a slip in a profile or on a command line.
-
-        Propagation itself takes all there are, which a study of it may want.
-        """
-        self.check_context()
-        most = self.cells * (self.num_preceding + self.with_first)
-        if self.first_windowed and self.topk > most:
-            raise InputError(
-                f"topk is {self.topk}, but the windows of all context frames hold no more than {most} cells; lower it, or "
-                "give a larger radius or num_preceding."
-            )
-
-    @property
-    def cells(self) -> int:
-        """Of a whole window, or 31,000 of a large circle's."""
-        if self.window == "square":
-            return (2 * self.radius + 1) ** 2
-        radius = min(self.radius, 100)  # enough for any `topk`; a slip of the pen shall not take minutes
-        reach = range(-radius, radius + 1)
-        return sum(dy**2 + dx**2 < radius**2 for dy in reach for dx in reach)
 
     def propagation(self) -> dict:
         """The settings of `propagate_frames`: all but the size."""
@@ -89,12 +67,8 @@ class Context:
     """
 
     def __init__(self, **settings: Any) -> None:
-        chosen = Inference(**settings)
-        chosen.check_context()
-        self.num_preceding, self.with_first = chosen.num_preceding, chosen.with_first
-        self.first_twice = chosen.first_twice
-        names = ("radius", "topk", "temperature", "window", "first_windowed")
-        self.settings = {name: getattr(chosen, name) for name in names}
+        self.settings = Inference(**settings)
+        self.settings.check()
         self.shape: torch.Size | None = None  # (C, H, W) of frame 0, once it is there
 
     @torch.no_grad()
@@ -120,18 +94,31 @@ class Context:
         Raises:
             ValueError: features of another shape than frame 0's, or (on a CPU) one that is NaN or infinite.
         """
-        query = self._cells(t, features)
-        first_precedes = t <= self.num_preceding
-        used = slice(0 if self.with_first or first_precedes else 1, min(t, self.num_preceding + 1))
+        query, chosen = self._cells(t, features), self.settings
+        context, labels, first_again = self.context(t)
         indices, weights = affinity(
             query,
-            self.features[used],
-            first_twice=self.first_twice and self.with_first and first_precedes,
-            **self.settings,
+            context,
+            radius=chosen.radius,
+            topk=chosen.topk,
+            temperature=chosen.temperature,
+            first_twice=first_again and chosen.first_twice,
+            window=chosen.window,
+            first_windowed=chosen.first_windowed,
         )
-        labels = apply_affinity(indices, weights, self.labels[used]).view(*query.shape[:2], -1)  # (H, W, K)
-        self._put(t, query, labels)
-        return labels.permute(2, 0, 1).clone(memory_format=torch.contiguous_format)  # (H, W, K) -> (K, H, W)
+        propagated = apply_affinity(indices, weights, labels).view(*query.shape[:2], -1)  # (H, W, K)
+        self._put(t, query, propagated)
+        return propagated.permute(2, 0, 1).clone(memory_format=torch.contiguous_format)  # (H, W, K) -> (K, H, W)
+
+    def context(self, t: int) -> tuple[Tensor, Tensor, bool]:
+        """Features (S, H, W, C) and labels (S, H, W, K) that frame `t` looks at, and whether frame 0 is there twice over.
+
+        It is where it is in the context for good, and one of the preceding frames as well.
+        """
+        preceding, with_first = self.settings.num_preceding, self.settings.with_first
+        first_precedes = t <= preceding
+        used = slice(0 if with_first or first_precedes else 1, min(t, preceding + 1))
+        return self.features[used], self.labels[used], with_first and first_precedes
 
     def _cells(self, t: int, features: Tensor) -> Tensor:
         if self.shape is not None and features.shape != self.shape:
@@ -143,11 +130,11 @@ class Context:
         return (features / lengths.clamp(min=1e-12)).permute(1, 2, 0).contiguous()
 
     def _put(self, t: int, cells: Tensor, labels: Tensor) -> None:
-        slots = self.num_preceding + 1  # slot 0 keeps frame 0, the others are a ring
+        preceding = self.settings.num_preceding  # slot 0 keeps frame 0, the others are a ring
         if self.shape is None:
             self.shape = torch.Size([cells.shape[2], *cells.shape[:2]])
-            self.features, self.labels = cells.new_empty(slots, *cells.shape), labels.new_empty(slots, *labels.shape)
-        slot = 1 + (t - 1) % self.num_preceding if t and self.num_preceding else 0
+            self.features, self.labels = (value.new_empty(preceding + 1, *value.shape) for value in (cells, labels))
+        slot = 1 + (t - 1) % preceding if t and preceding else 0
         if t == 0 or slot:
             self.features[slot], self.labels[slot] = cells, labels
 

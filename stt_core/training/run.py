@@ -4,7 +4,6 @@ import csv
 import math
 import signal
 import time
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -74,7 +73,7 @@ class Run:
 
     def _restore(self) -> None:
         try:
-            state = self._read()
+            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             if state["settings"] != asdict(self.settings):
                 raise InputError(
                     f"{self.checkpoint} is of a run with other settings; delete it or choose another --out."
@@ -93,12 +92,6 @@ class Run:
                 raise  # of the disk, not of what the file holds
             kind = type(error).__name__
             raise InputError(f"{self.checkpoint} cannot be read ({kind}); delete it to start this run anew.") from None
-
-    def _read(self) -> dict:
-        with zipfile.ZipFile(self.checkpoint) as members:
-            if damaged := members.testzip():  # PyTorch itself doesn't look at the sums
-                raise ValueError(damaged)
-        return torch.load(self.checkpoint, map_location="cpu", weights_only=True)
 
     def steps(self, batches: Iterable) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield (step, batch) with progress; checkpoint after every `save_every` steps that were run.

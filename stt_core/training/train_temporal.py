@@ -17,35 +17,32 @@ from stt_core.training.run import Run
 
 
 def temporal_model(
-    settings: TemporalSettings,
-    initial: str | Path | Encoder | None,
-    teacher: str | Path | Encoder | None,
-    teacher_input: str = "lab",
+    settings: TemporalSettings, initial: str | Path | Encoder | None, teacher: str | Path | Encoder | None
 ) -> SpatialThenTemporal:
     """The model of step two, out of weights files or of encoders.
 
     Args:
         initial: what the student starts from; None = random weights.
-        teacher: the frozen encoder; None where the settings need none. A file that they don't need isn't opened.
-        teacher_input: colours of a teacher that is given as an encoder; a file says its own.
+        teacher: the frozen encoder, of Lab input unless its file says otherwise; None where the settings need none. A file
+            that they don't need isn't opened.
 
     Raises:
         InputError: weights that are missing, do not fit, or are needed and not given.
     """
+    teacher_input = "lab"
     if isinstance(initial, str | Path):
-        state = open_weights(initial).state
         student = Encoder(settings.depth, settings.width, *STUDENT)
         try:
-            student.load_state_dict(state)
+            student.load_state_dict(open_weights(initial).state)
         except RuntimeError:
             raise InputError(
                 f"{initial} does not fit a ResNet-{settings.depth} of width {settings.width:g}; "
                 "train step one with the same depth and width."
             ) from None
         initial = student
-    if isinstance(teacher, str | Path):
-        if not (settings.weight_global or settings.weight_forget):
-            return SpatialThenTemporal(settings, initial)
+    if not (settings.weight_global or settings.weight_forget):
+        teacher = None
+    elif isinstance(teacher, str | Path):
         found = open_weights(teacher)
         teacher, teacher_input = found.encoder(*STANDARD), found.input
     return SpatialThenTemporal(settings, initial, teacher, teacher_input)
@@ -59,7 +56,6 @@ def train_temporal(
     *,
     initial: str | Path | Encoder | None,
     teacher: str | Path | Encoder | None,
-    teacher_input: str = "lab",
     scale: Scale = ALONE,
     save_every: int = 50,
     origin: dict | None = None,
@@ -70,7 +66,7 @@ def train_temporal(
     rounding. With `accumulate`, each part of the batch has its own, as on a device that holds no more.
 
     Args:
-        initial, teacher, teacher_input: as for `temporal_model`.
+        initial, teacher: as for `temporal_model`.
 
     Returns:
         The path of `weights.pth`: the student, torchvision's names.
@@ -83,7 +79,7 @@ def train_temporal(
     parts = settings.accumulate
     check_division(settings.batch, parts * processes.count(), "temporal.accumulate times processes")
     torch.manual_seed(settings.seed)
-    model = temporal_model(settings, initial, teacher, teacher_input)
+    model = temporal_model(settings, initial, teacher)
     optimizer = torch.optim.Adam(model.student.parameters(), settings.lr, betas=(0.9, 0.999))
     run = Run(Path(out), settings, model, optimizer, fabric, save_every, origin=origin, tensorboard=scale.tensorboard)
     synchronise(model.student, fabric.device)

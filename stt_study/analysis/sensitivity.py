@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
@@ -137,12 +136,6 @@ def propagate_many(cells: list[Tensor], first: Tensor, settings: Sequence[Infere
         yield [maps[t].permute(2, 0, 1) for maps in carried]
 
 
-def decode_plain(maps: Tensor, size: tuple[int, int]) -> np.ndarray:
-    """`labels.decode_masks` without its normalisation: maps (K, h, w) upsampled bilinearly, argmax; (H, W) uint8."""
-    full = F.interpolate(maps[None], size=tuple(size), mode="bilinear", align_corners=False)[0]  # (K, H, W)
-    return full.max(dim=0).indices.to(torch.uint8).cpu().numpy()
-
-
 def scores(
     sequence: labelled_videos.Sequence, sources: dict[tuple[int, str], FeatureSource], settings: list[Setting]
 ) -> list[dict[str, float]]:
@@ -178,8 +171,7 @@ def scores(
             carried = propagate_many(cells, first, [setting.inference for setting in some])
             for ids, every in zip(masks[1:], carried, strict=True):
                 for setting, maps in zip(some, every, strict=True):
-                    decode = labels.decode_masks if setting.normalise else decode_plain
-                    decoded = decode(maps, ids.shape)
+                    decoded = labels.decode_masks(maps, ids.shape, normalise=setting.normalise)
                     pairs = [metrics.frame_scores(decoded == k, ids == k) for k in range(1, count + 1)]
                     found[setting] = found.get(setting, 0) + np.sum(pairs, axis=0)  # of J and F
     return [{"objects": count, "J&F": float(found[s].mean() / (count * (length - 2)))} for s in settings]

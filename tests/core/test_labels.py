@@ -185,6 +185,7 @@ def test_every_class_is_normalised_by_itself():
     background = torch.tensor([[1.0, 1.0, 0.7, 1.0]])
     maps = torch.stack([background, 1 - background])  # (2, 1, 4)
     np.testing.assert_array_equal(decode_masks(maps, (1, 4)), [[0, 0, 1, 0]])
+    np.testing.assert_array_equal(decode_masks(maps, (1, 4), normalise=False), [[0, 0, 0, 0]])
 
 
 def test_a_lost_object_takes_no_pixel():

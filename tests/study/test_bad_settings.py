@@ -39,19 +39,17 @@ PROFILES = {
         "temporal: every weight is 0",
     ),
     "stride": ({"evaluation": {"stride": 6}}, "evaluation.stride is 6; choose 8 or 4"),
-    "top-k": ({"evaluation": {"davis": {"radius": 0, "topk": 30}}}, "davis: topk is 30, but the windows"),
     "window": (
         {"evaluation": {"vip": {"window": "round"}}},
         "evaluation.vip.window is 'round'; choose square or circle",
     ),
+    "no context": ({"evaluation": {"davis": {"num_preceding": 0, "with_first": False}}}, "davis: num_preceding is 0"),
     "aspect": ({"aspect": [2.0, 1.0]}, "aspect is (2.0, 1.0); give the least and the largest"),
     "a list for a mapping": ({"spatial": [1]}, "spatial is [1]; give a mapping"),
 }
 OPTIONS = {
     "radius": (("--radius", -1), "radius is -1; give 0 or more"),
     "no neighbour": (("--topk", 0), "topk is 0; give 1 or more"),
-    "top-k above the window": (("--topk", 100, "--radius", 1, "--num-preceding", 3), "no more than 36 cells"),
-    "top-k above the circle": (("--topk", 6, "--radius", 1, "--num-preceding", 1, "--window", "circle"), "2 cells"),
     "zero temperature": (("--temperature", 0), "temperature is 0.0; give 1e-30 or more"),
     "size": (("--resize", 0), "resize is 0; give 1 or more"),
     "width": (("--weights", "random", "--width", 0), "--width is 0.0; give 0.015625 or more"),

@@ -15,7 +15,6 @@ from stt_core.encoder import INFERENCE, random_encoder
 from stt_core.errors import InputError
 from stt_core.features import feature_source
 from stt_core.files import read_json
-from stt_core.labels import decode_masks
 from stt_core.pictures import read_image
 from stt_core.propagation import Inference, propagate
 from stt_study.analysis import sensitivity as sensitivity_module
@@ -23,7 +22,6 @@ from stt_study.analysis import shared_search
 from stt_study.analysis.sensitivity import (
     SEARCHLESS,
     Setting,
-    decode_plain,
     encoder_of,
     largest_changes,
     means,
@@ -147,16 +145,6 @@ def test_layers(tmp_path: Path) -> None:
     torch.testing.assert_close(maps["res3"], res3[:, ::2, ::2], rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="no layers"):
         encoder_of("lab", ("res3",), stride=8)
-
-
-def test_decoding_without_normalisation() -> None:
-    """A weak map of an object wins only once each map is stretched to 0 .. 1."""
-    maps = torch.tensor([[[0.9, 0.9], [0.9, 0.6]], [[0.1, 0.1], [0.1, 0.4]]])
-    assert decode_plain(maps, (2, 2)).tolist() == [[0, 0], [0, 0]]
-    assert decode_masks(maps, (2, 2)).tolist() == [[0, 0], [0, 1]]
-    up = decode_plain(torch.rand(3, 4, 5), (12, 15))
-    assert up.shape == (12, 15)
-    assert up.dtype == np.uint8
 
 
 @pytest.fixture
