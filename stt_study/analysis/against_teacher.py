@@ -145,42 +145,36 @@ def summaries(table: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         One row a variant and measure, order kept: "variant", "measure", "mean", "low", "high", "chance" (mean of its
-        column of `CHANCE`; 0 for CKA; nan where there is none), "clips". Bounds are nan where there is no
-        interval: with fewer than three clips, or where all clips agree.
+        column of `CHANCE`; 0 for CKA; nan where there is none). Bounds are nan where there is no interval: with fewer
+        than three clips, or where all clips agree.
     """
     rows = []
     for variant, some in table.groupby("variant", sort=False):
         for measure in measures:
-            values = some[measure].dropna().to_numpy()
-            bounds = bootstrap_interval(values[None]) if len(values) > 2 else (-np.inf, np.inf)
-            low, high = (float(b) if np.isfinite(b) else np.nan for b in bounds)
+            bounds = bootstrap_interval(some[measure].dropna().to_numpy()[None])
+            low, high = (bound if np.isfinite(bound) else np.nan for bound in bounds)
             chance = 0.0 if measure.startswith("CKA") else some[CHANCE[measure]].mean() if measure in CHANCE else np.nan
-            mean = float(values.mean()) if len(values) else np.nan
-            row = {"variant": variant, "measure": measure, "mean": mean, "low": low, "high": high}
-            rows.append(row | {"chance": chance, "clips": len(values)})
+            row = {"variant": variant, "measure": measure, "mean": some[measure].mean(), "low": low, "high": high}
+            rows.append(row | {"chance": chance})
     return pd.DataFrame(rows)
 
 
-def as_table(summary_rows: pd.DataFrame, digits: dict[str, int] | int = 2) -> pd.DataFrame:
+def as_table(summary_rows: pd.DataFrame) -> pd.DataFrame:
     """`summaries` as one row a variant, one column a measure, in the form "mean [low, high]"; chance as the last row.
 
     Chance is the mean over the variants where it depends on them.
     """
 
-    def number(measure: str, value: float) -> str:
-        places = digits if isinstance(digits, int) else digits.get(measure, 2)
-        return "" if np.isnan(value) else f"{value:.{places}f}"
+    def text(measure: str, value: float) -> str:
+        return "" if np.isnan(value) else f"{value:.{4 if measure == 'loss' else 2}f}"
 
-    def shown(row: pd.Series) -> str:
-        mean, low, high = (number(row.measure, value) for value in (row["mean"], row.low, row.high))
-        return f"{mean} [{low}, {high}]" if mean and low else mean
-
-    text = summary_rows.assign(text=summary_rows.apply(shown, axis=1))
-    wide = text.pivot(index="variant", columns="measure", values="text")
-    wide = wide.loc[list(dict.fromkeys(text.variant)), list(dict.fromkeys(text.measure))]
-    chance = text.groupby("measure").chance.mean()
-    wide.loc["by chance"] = [number(measure, chance[measure]) for measure in wide]
-    return wide.rename_axis(index=None, columns=None)
+    columns: dict[str, dict[str, str]] = {}
+    for row in summary_rows.itertuples():
+        mean, low, high = (text(row.measure, value) for value in (row.mean, row.low, row.high))
+        columns.setdefault(row.measure, {})[row.variant] = f"{mean} [{low}, {high}]" if low else mean
+    for measure, chance in summary_rows.groupby("measure").chance.mean().items():
+        columns[measure]["by chance"] = text(measure, chance)
+    return pd.DataFrame(columns)
 
 
 def nearer(study: Study, task: str, better: str, worse: str) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from stt_core import labels
@@ -128,9 +129,9 @@ def propagate_many(cells: list[Tensor], first: Tensor, settings: Sequence[Infere
         seen = [0] * (own.with_first and 0 not in seen) + seen
         context = torch.stack([cells[s] for s in seen])
         indices, weights = affinity(cells[t], context, topk=most, temperature=1.0, first_twice=twice, **how)
+        cosines = (weights / weights[0]).log()  # at temperature 1, less the best one's: (k, N)
         for setting, maps in zip(settings, carried, strict=True):
-            # At temperature 1 the logarithm of a weight is the cosine, but for a constant a query.
-            votes = (weights[: setting.topk].log() / setting.temperature).softmax(dim=0)  # (k, N)
+            votes = (cosines[: setting.topk] / setting.temperature).softmax(dim=0)
             before = torch.stack([maps[s] for s in seen])
             maps.append(apply_affinity(indices[: setting.topk], votes, before).view(*cells[t].shape[:2], -1))
         yield [maps[t].permute(2, 0, 1) for maps in carried]

@@ -10,7 +10,7 @@ from stt_core.files import write_json
 from stt_core.provenance import versions
 from stt_study.analysis import against_teacher
 from stt_study.results import claims, comparison, reference, report
-from stt_study.results.comparison import AFTER, CLEAR, Outcome, condensed, differences, of_one_origin
+from stt_study.results.comparison import AFTER, CLEAR, Outcome, condensed, differences
 
 TASK = "davis"
 MACHINE = {"processor": "Xeon", "cores": 2, "instructions": ["amx_bf16", "avx512_f"]}
@@ -50,13 +50,12 @@ def test_condensed_compares_at_the_same_frames():
     assert condensed(results)["occlusion"] == {}
 
 
-def test_the_mean_counts_objects(monkeypatch):
+def test_the_mean_counts_objects():
     """Two sequences of one and of three objects: what DAVIS's own mean over objects says."""
     weights = {"s0": 1, "s1": 3, "s2": 1}
-    scores = {"x": (0.5, 0.7, 0.5), "y": (0.4, 0.8, 0.4)}
-    runs = {n: [Outcome(n, 0, "", {}, dict(zip(weights, s, strict=True)), {}, weights)] for n, s in scores.items()}
-    monkeypatch.setattr(comparison, "of_one_origin", lambda *_: runs)
-    assert comparison.compared(None, TASK, "x", "y")["difference"] == pytest.approx(100 * (0.1 - 3 * 0.1 + 0.1) / 5)
+    scores = (0.5, 0.7, 0.5), (0.4, 0.8, 0.4)
+    runs = [[Outcome("x", 0, "", {}, dict(zip(weights, some, strict=True)), {}, weights)] for some in scores]
+    assert comparison.summarised(*runs)["difference"] == pytest.approx(100 * (0.1 - 3 * 0.1 + 0.1) / 5)
 
 
 def test_differences_pair_by_name_and_seed():
@@ -67,11 +66,6 @@ def test_differences_pair_by_name_and_seed():
     np.testing.assert_allclose(differences(first, second), [[0, 10, -10], [10, 30, 0]], atol=1e-9)
 
 
-def test_different_sequences_are_refused():
-    with pytest.raises(ValueError, match="s2"):
-        differences([run("a")], [run("b", scores=(0.1, 0.2))])
-
-
 def test_this_run_or_the_reference_never_mixed(monkeypatch):
     kept = {("own", "full"), ("own", "no_local"), ("stored", "full"), ("stored", "share_1")}
     for source in ("own", "stored"):
@@ -80,9 +74,9 @@ def test_this_run_or_the_reference_never_mixed(monkeypatch):
             source,
             lambda study, task, name, source=source: [run(name, origin=source)] * ((source, name) in kept),
         )
-    assert {r.origin for rs in of_one_origin(None, TASK, ("full", "no_local")).values() for r in rs} == {"own"}
-    assert {r.origin for rs in of_one_origin(None, TASK, ("full", "share_1")).values() for r in rs} == {"stored"}
-    assert of_one_origin(None, TASK, ("no_local", "share_1")) == {}
+    for names, origin in ((("full", "no_local"), comparison.OWN), (("full", "share_1"), comparison.STORED)):
+        assert comparison.compared(None, TASK, *names)["origin"] == origin
+    assert comparison.compared(None, TASK, "no_local", "share_1") is None
 
 
 def test_a_claim_about_where(monkeypatch):
