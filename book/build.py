@@ -24,7 +24,7 @@ from stt_core.errors import InputError
 from stt_core.files import read_json, write_json, write_text
 from stt_study.engine.plan import PATTERN
 from stt_study.exit_codes import one_sentence
-from stt_study.figures.captions import KEY
+from stt_study.figures.page import KEY
 from stt_study.store import hash_of
 
 MATHJAX = ("startup.js", "core.js", "input/tex-base.js", "input/tex/extensions/ams.js", "output/chtml.js")
@@ -117,7 +117,7 @@ def page(path: Path, record: dict) -> nbformat.NotebookNode:
 
 
 def numbered(cells: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Cells with every captioned output (see `stt_study.figures.captions`) taken out into a cell of its own, which Sphinx numbers."""
+    """Cells with every captioned output (see `figures.page.Page.show`) taken out into a cell of its own, which Sphinx numbers."""
     result = []
     for cell in cells:
         captioned = [o for o in cell.get("outputs", []) if KEY in o.get("metadata", {})]

@@ -28,8 +28,8 @@ import pandas as pd
 
 from stt_study.analysis import sensitivity
 from stt_study.analysis.sensitivity import SEARCHLESS
+from stt_study.figures import viz
 from stt_study.figures.page import Page
-from stt_study.figures.sensitivity import sensitivity_figure
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
@@ -46,7 +46,7 @@ print(f"the profile's settings: {study.profile.evaluation.davis}, stride {study.
 # %% tags=["hide-input"]
 full = sensitivity.sensitivity(study, "full")
 page.show(
-    sensitivity_figure(full),
+    viz.sensitivity_figure(full),
     "J&F-Mean over the values of each setting, the others kept. Thick: the mean over objects; grey: single clips. The ring on the dotted line is the profile's own value.",
     alt="Small panels, one a setting of propagation, each with the mean J&F over its values and thin lines for single clips.",
     name="fig-sensitivity",
@@ -72,7 +72,7 @@ page.show(
 others = [sensitivity.sensitivity(study, name, SEARCHLESS) for name in ("step_one", "random")]
 together = pd.concat([full[full.axis.isin(SEARCHLESS)], *others])
 page.show(
-    sensitivity_figure(together),
+    viz.sensitivity_figure(together),
     "The same for three kinds of features. If the peaks lie at different values, one setting for all is unfair to some.",
     alt="Small panels, one a setting, each with a line of mean J&F for three kinds of features.",
 )

@@ -17,14 +17,14 @@ runs = ""
 import pandas as pd
 
 from stt_study.figures import viz
-from stt_study.figures.captions import show
-from stt_study.results import tables
-from stt_study.study import Study
+from stt_study.figures.page import Page
+from stt_study.results.tables import formatted
+from stt_study.speed.bench import growth_table, machine_text, slopes, speed_table
 
-viz.style()
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+page = Page(profile, settings, seed, data, runs)
+study = page.study
 bench = study.bench()
-print(tables.machine_text(bench["machine"]).replace("; ", "\n"))
+print(machine_text(bench["machine"]).replace("; ", "\n"))
 
 # %% [markdown]
 # ## Times
@@ -32,13 +32,12 @@ print(tables.machine_text(bench["machine"]).replace("; ", "\n"))
 # *Floor* is what the products of exact windows alone would take in float32 at the rate above; tiles compute more than
 # windows, but nothing else of them is waste. *In part* means that the reference was run on some of the queries and projected: it would take minutes.
 # For propagation, *error* is the largest difference of a label, in 0 to 1, where no tie decides; else it is relative to the largest value.
-# *Photograph* is a camera's pan over a real picture, seen by an untrained ResNet-18; *noise* has no structure at all.
+# Features are random vectors: the time of either way hardly depends on what is in them.
 
 # %% tags=["hide-input"]
 formats = {"ms": "{:,.1f}", "times as fast": "{:.1f}", "error": "{:.0e}", "floor, ms": "{:,.0f}"}
-show(
-    study,
-    tables.formatted(tables.speed_table(bench), formats),
+page.show(
+    formatted(speed_table(bench), formats),
     "Median milliseconds of each way, and how many times as fast it is as the first of its case, which is the reference that errors are taken against.",
     name="tab-speed",
 )
@@ -54,18 +53,16 @@ show(
 # looks everywhere before it masks.
 
 # %% tags=["hide-input"]
-show(
-    study,
-    viz.growth_figure(bench),
+page.show(
+    viz.growth_figure(growth_table(bench)),
     "Seconds a frame over the size of the map (left) and of the window (right), both axes logarithmic: a slope of 1 is cost in proportion.",
     alt="Two panels of rising lines: seconds a frame over cells of the map and over cells of the window, for the plain and the tiled scheme.",
     name="fig-growth",
 )
 
 # %% tags=["hide-input"]
-show(
-    study,
-    tables.formatted(tables.slopes(bench), {"map": "{:.2f}", "window": "{:.2f}"}),
+page.show(
+    formatted(slopes(bench), {"map": "{:.2f}", "window": "{:.2f}"}),
     "Exponents of the lines: how the time of a frame grows with the cells of the map, and with those of the window.",
 )
 
@@ -76,9 +73,8 @@ show(
 # scored them.)
 
 # %% tags=["hide-input"]
-show(
-    study,
-    tables.formatted(pd.DataFrame(bench["memory"]).set_index("what"), {"before": "{:.0f}", "peak": "{:.0f}"}),
+page.show(
+    formatted(pd.DataFrame(bench["memory"]).set_index("what"), {"before": "{:.0f}", "peak": "{:.0f}"}),
     "Peak memory in MB of processes of their own; *before* is Python with PyTorch. Look whether a long video needs more than a short one.",
 )
 
@@ -95,9 +91,8 @@ rates = {
     for name, r in results.items()
 }
 formats = {"frames": "{:.0f}", "frames a second": "{:.2f}", "threads": "{:.0f}"}
-show(
-    study,
-    tables.formatted(pd.DataFrame(rates).T, formats),
+page.show(
+    formatted(pd.DataFrame(rates).T, formats),
     "How many frames each method was measured on, how many a second, and on how many threads.",
-    files=[result["path"] for result in results.values()],
+    files=results,
 )

@@ -47,7 +47,7 @@ measured = against_teacher.against_teacher(study, sources)
 summaries = against_teacher.summaries(measured, list(against_teacher.AGAINST_TEACHER))
 print(f"{measured.sequence.nunique()} clips")
 page.show(
-    against_teacher.as_table(summaries, {"loss": 4}),
+    against_teacher.as_table(summaries),
     "How much of the step-one encoder is left in each network, and what chance gives: means, with 95 % intervals over clips in brackets.",
     files=(w for w in sources.values() if w != "random"),
     name="tab-retained",
@@ -91,7 +91,7 @@ if page.at_hand("real"):
     real = against_teacher.against_teacher(study, few, "real")
     print(f"{real.sequence.nunique()} clips of real video")
     page.show(
-        against_teacher.as_table(against_teacher.summaries(real, list(against_teacher.AGAINST_TEACHER)), {"loss": 4}),
+        against_teacher.as_table(against_teacher.summaries(real, list(against_teacher.AGAINST_TEACHER))),
         "How much of the step-one encoder is left on real video, read in the same way.",
         files=(w for w in few.values() if w != "random"),
     )
@@ -151,8 +151,8 @@ page.show(
 )
 
 # %% [markdown]
-# By place: cells of the background or of one object alone, cells on an outline (*borders*), and objects that are partly hidden in that
-# frame (on those clips that have any, where the data say so).
+# By place: cells of the background or of one object alone, cells on an outline (*object borders*), and objects that are partly hidden in
+# that frame (on those clips that have any, where the data say so).
 
 # %% tags=["hide-input"]
 entropies = [column for column in measured if column.startswith("entropy")]

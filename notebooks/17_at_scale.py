@@ -15,16 +15,14 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_study.figures import viz
-from stt_study.figures.captions import show
+from stt_study.figures.page import Page
 from stt_study.profile import load_profile
 from stt_study.results.tables import formatted
 from stt_study.speed.training_cost import step_operations, training_cost
-from stt_study.study import Study
 from stt_study.variants import every_training
 
-viz.style()
-study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
+page = Page(profile, settings, seed, data, runs)
+study = page.study
 
 # %% [markdown]
 # ## Operations
@@ -40,8 +38,7 @@ for name, training in every_training(load_profile("paper")).items():
     operations = step_operations(training)
     rows[name] = {"TFLOP a step": operations / 1e12, "steps": training.steps}
     rows[name]["EFLOP"] = training.steps * operations / 1e18
-show(
-    study,
+page.show(
     formatted(pd.DataFrame(rows).T, {"TFLOP a step": "{:.1f}", "steps": "{:,.0f}", "EFLOP": "{:,.2f}"}),
     "Every training of profile `paper` with one seed: operations of a step, and of all steps.",
     name="tab-operations",
@@ -60,8 +57,7 @@ costs = {name: training_cost(training, scale=study.profile.scale) for name, trai
 numbers = {"TFLOP a step": "{:.3g}", "measured": "{:.0%}", "steps": "{:,.0f}", "hours": "{:,.2f}"}
 numbers |= dict.fromkeys(("seconds a step", "fastest", "slowest"), "{:.3f}")
 numbers |= {"GFLOP/s": "{:,.0f}", "peak, GB": "{:.1f}"}
-show(
-    study,
+page.show(
     formatted(pd.DataFrame(costs).T, numbers),
     f"Every training of profile `{study.profile.profile}` with one seed, on this machine: the median step, and *hours*, that times the number of steps. *Peak* is CUDA memory, on a GPU.",
     name="tab-training-cost",

@@ -4,9 +4,13 @@ Everything here is computed in float32 even under autocast: in bfloat16, unscale
 be exponentiated, would be off by whole units.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+BAND = 4  # query rows that share their references; fewer waste less, more make fewer and larger products
 
 
 def full_precision(like: Tensor) -> torch.autocast:
@@ -83,6 +87,50 @@ def correlation(
     return logits.softmax(dim=2)
 
 
+@dataclass(frozen=True)
+class BandedCorrelation:
+    """A correlation within a window, without most of its zeros: for some query rows at a time, the reference rows near.
+
+    `banded @ values` is `dense @ values` for the (B, N, N) of `correlation`, with values (N, K) or (B, N, K).
+    """
+
+    bands: list[tuple[slice, Tensor]]  # reference cells, and the rows' (B, queries, references)
+
+    def __matmul__(self, values: Tensor) -> Tensor:
+        return torch.cat([band @ values[..., near, :] for near, band in self.bands], dim=-2)
+
+    def new_ones(self, count: int) -> Tensor:
+        """(count,) ones of the correlation's type and device, as tensors make them."""
+        return self.bands[0][1].new_ones(count)
+
+
+def banded_correlation(query: Tensor, reference: Tensor, radius: int) -> BandedCorrelation:
+    """`correlation(query, reference, radius=radius)` in bands, for maps that are large against their windows.
+
+    Args:
+        query, reference: (B, C, H, W), not normalised by this function.
+        radius: cells.
+
+    Example:
+        >>> query, reference, colours = torch.rand(1, 64, 8, 16), torch.rand(1, 64, 8, 16), torch.rand(1, 128, 3)
+        >>> rebuilt = banded_correlation(query, reference, radius=2) @ colours
+        >>> torch.allclose(rebuilt, correlation(query, reference, radius=2) @ colours, atol=1e-6)
+        True
+    """
+    (height, width), bands = query.shape[2:], []
+    with full_precision(query):
+        query, reference = (f if f.dtype == torch.float64 else f.float() for f in (query, reference))
+        inside = window_mask(height, width, radius, query.device)  # (N, N)
+        outside = torch.zeros_like(inside, dtype=query.dtype).masked_fill_(~inside, -torch.inf)
+        for row in range(0, height, BAND):
+            own = slice(row * width, min(row + BAND, height) * width)
+            near = slice(max(row - radius, 0) * width, min(row + BAND + radius, height) * width)
+            queries, references = query.flatten(2)[..., own].transpose(1, 2), reference.flatten(2)[..., near]
+            logits = torch.baddbmm(outside[own, near], queries, references, alpha=query.shape[1] ** -0.5)
+            bands.append((near, logits.softmax(dim=2)))
+    return BandedCorrelation(bands)
+
+
 def local_volume(query: Tensor, reference: Tensor, radius: int) -> Tensor:
     """Unscaled products of each query with the window around it; cells beyond the border are 0 (paper, Selection).
 
@@ -105,7 +153,7 @@ def local_volume(query: Tensor, reference: Tensor, radius: int) -> Tensor:
     return padded.gather(2, index)
 
 
-def pool_correlation(fine: Tensor, height: int, width: int, *, rows: str = "one") -> Tensor:
+def pool_correlation(fine: Tensor | BandedCorrelation, height: int, width: int, *, rows: str = "one") -> Tensor:
     """A fine correlation on a grid of half the size: 2x2 queries averaged, 2x2 references added up or averaged.
 
     Args:
@@ -118,14 +166,13 @@ def pool_correlation(fine: Tensor, height: int, width: int, *, rows: str = "one"
         (B, H W / 4, H W / 4).
 
     Raises:
-        ValueError: an odd grid, or one that is not the correlation's.
+        ValueError: an odd grid.
     """
-    cells = height * width
-    if height % 2 or width % 2 or fine.shape[1:] != (cells, cells):
-        raise ValueError(
-            f"a correlation {tuple(fine.shape)} cannot be pooled 2x2 on a grid of {height} x {width} cells."
-        )
-    pooled = F.avg_pool2d(fine.view(-1, cells, height, width), 2).flatten(2)  # (B, N, N / 4): over references
-    pooled = pooled.transpose(1, 2).reshape(-1, cells // 4, height, width)  # [reference, query y, query x]
-    pooled = F.avg_pool2d(pooled, 2).flatten(2).transpose(1, 2)  # (B, N / 4, N / 4): over queries
-    return 4 * pooled if rows == "one" else pooled
+    if height % 2 or width % 2:
+        raise ValueError(f"a grid of {height} x {width} cells cannot be pooled 2x2.")
+    halves = (fine.new_ones(side // 2).diag().repeat_interleave(2, dim=0) for side in (height, width))
+    coarse = torch.kron(*halves)  # (N, N / 4): which coarse cell a fine one lies in
+    with full_precision(coarse):
+        pooled = fine @ (coarse if rows == "one" else coarse / 4)  # (B, N, N / 4): over references
+    pooled = pooled.transpose(1, 2).unflatten(2, (height, width))  # [reference, query y, query x]
+    return F.avg_pool2d(pooled, 2).flatten(2).transpose(1, 2)  # (B, N / 4, N / 4): over queries

@@ -99,25 +99,31 @@ ALONE = Scale()
 def start(precision: Precision, scale: Scale = ALONE) -> Fabric:
     """Device, precision and, under `torchrun`, the group of processes, each with one device.
 
+    Args:
+        precision: as Lightning Fabric names it: "32-true", "bf16-mixed", "16-mixed" (with scaled losses, on CUDA); or
+            "auto", see `chosen_precision`.
+        scale: for `device` and `deterministic`.
+
     Raises:
         InputError: no such device here, 16-mixed without CUDA, or more processes than this machine has GPUs (where it has
             any).
     """
     on_gpu = chosen_device(scale.device) == "cuda"
-    if precision == "16-mixed" and not on_gpu:
+    accelerator, own = scale.device, chosen_precision(precision, scale.device)  # "auto" may find others, too
+    if own == "16-mixed" and not on_gpu:
         raise InputError("precision 16-mixed needs a GPU; set it to bf16-mixed or 32-true.")
     if on_gpu and scale.deterministic:
         # Warnings for what has no such algorithm: PyTorch names cross-entropy, which step one ends in.
         torch.use_deterministic_algorithms(True, warn_only=True)
     processes, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     if processes == 1:
-        return Fabric(accelerator=scale.device, devices=1, precision=precision)
+        return Fabric(accelerator=accelerator, devices=1, precision=own)
     if on_gpu and torch.cuda.device_count() < local:
         raise InputError(f"{local} processes need as many GPUs, but this machine has {torch.cuda.device_count()}.")
     # Buffers aren't broadcast: each process has its own statistics (step one), or all have the same (step two).
     strategy = DDPStrategy(process_group_backend="nccl" if on_gpu else "gloo", forward_sync_buffers=False)
     nodes = processes // local
-    fabric = Fabric(accelerator=scale.device, devices=local, num_nodes=nodes, strategy=strategy, precision=precision)
+    fabric = Fabric(accelerator=accelerator, devices=local, num_nodes=nodes, strategy=strategy, precision=own)
     fabric.launch()
     return fabric
 
@@ -169,6 +175,23 @@ def chosen_device(device: str = "auto") -> str:
             "device is cuda, but PyTorch finds no GPU here; choose cpu, or install a driver and a PyTorch built for CUDA."
         )
     return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def chosen_precision(
+    precision: Precision, device: str = "auto"
+) -> Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]:
+    """What "auto" stands for: bf16-mixed on a device with units for its products, 32-true elsewhere; others as they are.
+
+    Without AMX, processors take longer in bfloat16 than in float32, even those that have instructions for it. The device
+    is asked what it has, not timed: a result must not depend on what else ran in that second.
+    """
+    if precision != "auto":
+        return precision
+    if chosen_device(device) == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = torch.cpu.get_capabilities().get("amx_bf16", False)
+    return "bf16-mixed" if fast else "32-true"
 
 
 def norms(module: nn.Module) -> list[Any]:

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from stt_core.correlation import correlation, full_precision, local_volume, pool_correlation
+from stt_core.correlation import BandedCorrelation, correlation, full_precision, local_volume, pool_correlation
 from stt_core.errors import InputError
 from stt_core.settings import checked
 
@@ -40,12 +40,12 @@ class LocalDistillation:
 
 
 def reconstruction_loss(
-    correlation: Tensor, reference_lab: Tensor, query_lab: Tensor, channel: int, stride: int
+    correlation: Tensor | BandedCorrelation, reference_lab: Tensor, query_lab: Tensor, channel: int, stride: int
 ) -> Tensor:
     """Rebuild the query's dropped channel from the reference's by the correlation.
 
     Args:
-        correlation: (B, h w, h w) with h = H / stride, w = W / stride; rows sum to 1.
+        correlation: (B, h w, h w) with h = H / stride, w = W / stride, dense or banded; rows sum to 1.
         reference_lab, query_lab: (B, 3, H, W) normalised Lab, nothing dropped.
         channel: 1 or 2, the channel that the student did not see.
         stride: image px per cell.
@@ -147,7 +147,7 @@ def soft_weights(scores: Tensor) -> Tensor:
 
 
 def local_distillation_loss(
-    fine: Tensor,
+    fine: Tensor | BandedCorrelation,
     coarse: Tensor,
     query: Tensor,
     reference: Tensor,
@@ -158,7 +158,7 @@ def local_distillation_loss(
     """The coarse correlation learns from the fine one, at the queries whose match is uncertain.
 
     Args:
-        fine: (B, 4 N, 4 N) correlation of the fine level, on a grid of twice the size; gets no gradient.
+        fine: (B, 4 N, 4 N) correlation of the fine level, dense or banded, on a grid of twice the size; gets no gradient.
         coarse: (B, N, N) correlation of the coarse level, N = H W.
         query, reference: (B, C, H, W) features of the coarse level, for the scores only; get no gradient.
         settings: which target, score and selection.
@@ -169,7 +169,8 @@ def local_distillation_loss(
         weighted mean. The released code lets gradients into the soft weights; here they are constants.
     """
     height, width = query.shape[2:]
-    target = pool_correlation(fine.detach(), 2 * height, 2 * width, rows=settings.target_rows)
+    with torch.no_grad():
+        target = pool_correlation(fine, 2 * height, 2 * width, rows=settings.target_rows)
     scores = entropy_map(query, reference, radius, settings.score)
     if settings.soft:
         weights = soft_weights(scores)

@@ -2,12 +2,14 @@
 
 import os
 import platform
+import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+VECTORS = re.compile("avx|amx|fma|neon|asimd|sve|sme|bf16|i8mm")
 PACKAGES = (
     "torch torchvision lightning-fabric kornia numpy scipy pandas pillow opencv-python-headless scikit-image av"
     " matplotlib seaborn ipykernel papermill"
@@ -16,12 +18,26 @@ PACKAGES = (
 
 def provenance() -> dict:
     """Commit, versions of Python and packages, and machine, for a file beside a result."""
+    return {"commit": commit(), "versions": versions(), "machine": machine()}
+
+
+def machine() -> dict[str, Any]:
+    """What computes: processor, cores, its instructions for vectors and matrices, GPUs.
+
+    The name alone doesn't tell: virtual machines of one name differ in instructions, and so in the last digits.
+    """
     import torch  # seconds to load, and what asks for versions alone doesn't need it
 
-    machine: dict[str, Any] = {"processor": processor(), "cores": os.cpu_count(), "system": platform.machine()}
+    can = [name for name, has in torch.cpu.get_capabilities().items() if has is True and VECTORS.match(name)]
+    found = {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "system": platform.machine(),
+        "instructions": sorted(can),
+    }
     if torch.cuda.is_available():
-        machine["gpus"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return {"commit": commit(), "versions": versions(), "machine": machine}
+        found["gpus"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return found
 
 
 def commit() -> str:

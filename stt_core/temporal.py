@@ -1,6 +1,6 @@
 """Step two: temporally repetitive features from videos (paper section 2)."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from stt_core.color import drop_channel, normalize_rgb, rgb_to_lab
-from stt_core.correlation import correlation
+from stt_core.correlation import banded_correlation, correlation
 from stt_core.encoder import STUDENT, Encoder
 from stt_core.errors import InputError
 from stt_core.losses import (
@@ -119,12 +119,15 @@ class SpatialThenTemporal(nn.Module):
 
         radii = {"res3": settings.radius_fine, "res4": settings.radius_coarse}
         weights = {"res3": settings.weight_fine, "res4": settings.weight_coarse}
-        correlations, losses = {}, {}
+        correlations: dict[str, Any] = {}
+        losses: dict[str, Tensor] = {}
         for stage, stride in LEVELS.items():
             if not (weights[stage] or settings.weight_local):
                 continue
             reference, query = features[stage]
-            correlations[stage] = correlation(query, reference, radius=radii[stage])
+            # Only the local distillation's coarse level must be whole.
+            correlate = banded_correlation if stage == "res3" else correlation
+            correlations[stage] = correlate(query, reference, radius=radii[stage])
             if weights[stage]:
                 name = {"res3": "fine", "res4": "coarse"}[stage]
                 losses[name] = weights[stage] * reconstruction_loss(
@@ -141,7 +144,7 @@ class SpatialThenTemporal(nn.Module):
                 radius=settings.radius_coarse,
             )
         if self.teacher is not None:
-            image = rgb_to_lab(rgb) if self.teacher_input == "lab" else normalize_rgb(rgb)
+            image = lab if self.teacher_input == "lab" else normalize_rgb(rgb)
             with torch.no_grad():
                 taught = self.teacher(image, ("res5",))["res5"].to(dtype)
         if settings.weight_global:

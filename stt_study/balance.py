@@ -18,15 +18,14 @@ from stt_core.training.loop import EpochBatches
 from stt_core.training.pairs import FramePairs
 from stt_core.training.train_temporal import temporal_model
 
+BATCHES = 4
 PAPER_SIZE = 256  # px; the paper's crops
 PAPER_RADII = {"radius_fine": 12, "radius_coarse": 6}  # cells
 PAPER_WEIGHTS = {"local": 1000.0, "global": 50.0}
 
 
-def gradient_norms(
-    settings: TemporalSettings, pairs: FramePairs, initial: Path, teacher: Path, batches: int = 4
-) -> dict[str, float]:
-    """Mean norm, over batches, of each term's gradient with respect to the student, all weights 1.
+def gradient_norms(settings: TemporalSettings, pairs: FramePairs, initial: Path, teacher: Path) -> dict[str, float]:
+    """Mean norm, over `BATCHES`, of each term's gradient with respect to the student, all weights 1.
 
     Args:
         settings: geometry, depth and width; its weights are ignored, but for whether `weight_forget` is 0.
@@ -36,10 +35,10 @@ def gradient_norms(
     Returns:
         "reconstruction" (both levels together), "local", "global" (and "forget") -> gradient norm.
     """
-    units = {"weight_fine": 1.0, "weight_coarse": 1.0, "weight_local": 1.0, "weight_global": 1.0}
+    units = dict.fromkeys(("weight_fine", "weight_coarse", "weight_local", "weight_global"), 1.0)
     units["weight_forget"] = float(bool(settings.weight_forget))
     model = temporal_model(replace(settings, **units), initial, teacher).train()
-    sampler = EpochBatches(len(pairs), min(settings.batch, 8), batches, seed=settings.seed)
+    sampler = EpochBatches(len(pairs), min(settings.batch, 8), BATCHES, seed=settings.seed)
     parameters = list(model.student.parameters())
     totals = dict.fromkeys(("reconstruction", "local", "global", "forget"), 0.0)
     for step, batch in enumerate(DataLoader(pairs, batch_sampler=sampler)):
@@ -48,7 +47,7 @@ def gradient_norms(
         for name, loss in losses.items():
             gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
             squared = sum(g.square().sum() for g in gradients if g is not None)
-            totals[name] += squared.sqrt().item() / batches
+            totals[name] += squared.sqrt().item() / BATCHES
     return {name: total for name, total in totals.items() if total or name != "forget"}
 
 

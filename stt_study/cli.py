@@ -2,7 +2,7 @@
 
 import math
 import sys
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +13,31 @@ from stt_core.files import only_writer
 from stt_study.data.commands import data
 from stt_study.exit_codes import DEBUG, one_sentence
 from stt_study.train_command import train
+
+
+@dataclass(frozen=True)
+class Features:
+    """How features are made."""
+
+    depth: Literal[18, 50] = 18  # with --weights random: of the ResNet
+    width: float = 1.0  # with --weights random: of the ResNet
+    input: Literal["rgb", "lab"] = "rgb"  # colours of weights that do not say
+    # of the encoder; bfloat16 is faster where the processor has units for it, and its features differ by about a hundredth
+    precision: Literal["float32", "bfloat16"] = "float32"
+    device: Literal["auto", "cuda", "cpu"] = "auto"  # cuda, cpu, or auto for what there is
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Single settings of propagation, in place of the preset's."""
+
+    resize: int | None = None  # short side in px
+    num_preceding: int | None = None  # frames of context beside the first
+    radius: int | None = None  # window in cells
+    topk: int | None = None  # cells of the context that vote
+    temperature: float | None = None  # of the softmax over their affinities
+    window: Literal["square", "circle"] | None = None  # square (|dy|, |dx| <= radius) or circle (closer than radius)
+    first_windowed: bool | None = None  # whether the window holds for the first frame, too
 
 
 def evaluate(
@@ -26,18 +51,8 @@ def evaluate(
     split: str | None = None,
     year: Literal["2017", "2016"] | None = None,
     davis: Path | None = None,
-    resize: int | None = None,
-    num_preceding: int | None = None,
-    radius: int | None = None,
-    topk: int | None = None,
-    temperature: float | None = None,
-    window: Literal["square", "circle"] | None = None,
-    first_windowed: bool | None = None,
-    depth: Literal[18, 50] = 18,
-    width: float = 1.0,
-    input: Literal["rgb", "lab"] = "rgb",
-    precision: Literal["float32", "bfloat16"] = "float32",
-    device: Literal["auto", "cuda", "cpu"] = "auto",
+    changes: Changes = Changes(),
+    features: Features = Features(),
 ) -> None:
     """Propagate labels and measure, under torchrun with all its processes; sequences already in --out are kept.
 
@@ -48,34 +63,18 @@ def evaluate(
             "copy" (the first label stays) or "flow" (optical flow moves it).
         out: folder for results.json, and masks/ or joints/ and overlays/.
         preset: settings of propagation by name; the paper's for task and stride if not given, e.g. davis_s8. Others:
-            davis_crw, davis_vfs, davis_dino. The options below change single ones.
+            davis_crw, davis_vfs, davis_dino.
         stride: pixels per cell of the features; the preset's, or 8, if not given.
         split: list of sequences, "val" if not given, or another that the folder has; BADJA has none.
         year: DAVIS: 2017 if not given, or 2016 for all objects as one.
         davis: BADJA: a DAVIS folder with its frames and masks, beside DAVIS in --data and next to it.
-        resize: short side in px.
-        num_preceding: frames of context beside the first.
-        radius: window in cells.
-        topk: cells of the context that vote.
-        temperature: of the softmax over their affinities.
-        window: square (|dy|, |dx| <= radius) or circle (closer than radius).
-        first_windowed: whether the window holds for the first frame, too.
-        depth: with --weights random: of the ResNet.
-        width: with --weights random: of the ResNet.
-        input: colours of weights that do not say.
-        precision: of the encoder; bfloat16 is faster where the processor has units for it, and its features differ by
-            about a hundredth.
-        device: cuda, cpu, or auto for what there is.
     """
     from stt_core import distributed as processes
     from stt_study.benchmarks import run
     from stt_study.benchmarks.label_sources import label_source
     from stt_study.benchmarks.registry import BENCHMARKS, chosen
 
-    changes = {"resize": resize, "num_preceding": num_preceding, "radius": radius, "topk": topk}
-    changes |= {"temperature": temperature, "window": window, "first_windowed": first_windowed}
-    changes = {name: value for name, value in changes.items() if value is not None}
-    _check_least(width=(width, 1 / 64))
+    _check_least(width=(features.width, 1 / 64))
     if task not in BENCHMARKS:
         raise InputError(f"there is no benchmark {task}; the benchmarks are {', '.join(BENCHMARKS)}.")
     benchmark, options = BENCHMARKS[task], {"split": split, "year": year, "davis": davis}
@@ -84,11 +83,10 @@ def evaluate(
         owners = " and ".join(other for other, entry in BENCHMARKS.items() if name in entry.options)
         raise InputError(f"--{name} belongs to {owners}; leave it out for {task}.")
     inference, stride = chosen(task, preset, stride)
-    inference = replace(inference, **changes)
+    inference = replace(inference, **{name: value for name, value in asdict(changes).items() if value is not None})
     inference.check()
     with processes.together():
-        how = {"depth": depth, "width": width, "input": input, "precision": precision, "device": device}
-        source = label_source(weights, stride=stride, **how)
+        source = label_source(weights, stride=stride, **asdict(features))
         results = run.evaluate(benchmark, source, data, out, inference, **options)
         if processes.rank():
             return  # the first process says it
@@ -112,11 +110,7 @@ def propagate(
     stride: Literal[8, 4] | None = None,
     resize: int | None = None,
     rate: float = 24.0,
-    depth: Literal[18, 50] = 18,
-    width: float = 1.0,
-    input: Literal["rgb", "lab"] = "rgb",
-    precision: Literal["float32", "bfloat16"] = "float32",
-    device: Literal["auto", "cuda", "cpu"] = "auto",
+    features: Features = Features(),
 ) -> None:
     """Follow objects and points through a video of your own; a stopped run goes on when the same command is given again.
 
@@ -133,22 +127,15 @@ def propagate(
         stride: pixels per cell of the features; the preset's, or 8, if not given.
         resize: short side in px that features are made at; results have the video's own size.
         rate: frames a second of a folder of frames.
-        depth: with --weights random: of the ResNet.
-        width: with --weights random: of the ResNet.
-        input: colours of weights that do not say.
-        precision: of the encoder; bfloat16 is faster where the processor has units for it, and its features differ by
-            about a hundredth.
-        device: cuda, cpu, or auto for what there is.
     """
     from stt_study.benchmarks.label_sources import dense_source
     from stt_study.benchmarks.registry import chosen
     from stt_study.video.follow import propagate_video
 
     inference, stride = chosen("davis", preset, stride)
-    _check_least(rate=(rate, 1 / 1000), width=(width, 1 / 64))
+    _check_least(rate=(rate, 1 / 1000), width=(features.width, 1 / 64))
     inference = inference if resize is None else replace(inference, resize=resize)
-    how = {"depth": depth, "width": width, "input": input, "precision": precision, "device": device}
-    source = dense_source(weights, stride=stride, **how)
+    source = dense_source(weights, stride=stride, **asdict(features))
     with only_writer(out):
         results = propagate_video(source, video, out, inference, mask=mask, points=points, rate=rate)
     if source.note:
@@ -166,13 +153,11 @@ def bench(*, out: Path, repeats: int = 5, fine: bool = True) -> None:
         fine: measure stride 4, too, which takes 2 GB of memory.
     """
     from stt_core.files import write_json
-    from stt_study.results.tables import machine_text, speed_table
-    from stt_study.speed.bench import BenchSettings, run_bench
+    from stt_study.speed.bench import BenchSettings, machine_text, run_bench, speed_table
 
     settings = BenchSettings(repeats=repeats)
-    results = run_bench(
-        settings if fine else replace(settings, radius_fine=0), lambda text: print(text, file=sys.stderr)
-    )
+    settings = settings if fine else replace(settings, radius_fine=0)
+    results = run_bench(settings, lambda text: print(text, file=sys.stderr))
     write_json(out, results)
     print(machine_text(results["machine"]))
     print(speed_table(results).to_string())
@@ -195,4 +180,5 @@ def main() -> None:
             prog="stt",
             description=f"{DEBUG}, anywhere, shows the traceback where a command fails.",
             args=[word for word in given if word != DEBUG],
+            config=[tyro.conf.OmitArgPrefixes],
         )

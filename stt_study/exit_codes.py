@@ -43,10 +43,7 @@ def _ending(error: BaseException) -> tuple[str, int]:
     if isinstance(error, KeyboardInterrupt):
         stopped = error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
         return f"{stopped}; the same command goes on from there.", stopped.code
-    if isinstance(error, InputError):
-        return str(error), THEIRS
-    if isinstance(error, OSError):
-        return in_words(error), THEIRS
+    if isinstance(error, InputError | OSError):
+        return in_words(error) if isinstance(error, OSError) else str(error), THEIRS
     what = one_line(f"{type(error).__name__}: {error}")
-    sentence = f"this is a defect of the program, not of its input: {what} ({DEBUG} shows where; please report it)."
-    return sentence, OURS
+    return f"this is a defect of the program, not of its input: {what} ({DEBUG} shows where; please report it).", OURS

@@ -43,15 +43,10 @@ class OneStage(nn.Module):
 
     The batch normalisations' weights are shared, their running statistics are not: those of the student, which are
     what is saved, come from videos, as in step two.
-
-    Raises:
-        InputError: the temporal settings ask for a teacher.
     """
 
     def __init__(self, settings: OneStageSettings) -> None:
         super().__init__()
-        if settings.temporal.weight_global or settings.temporal.weight_forget:
-            raise InputError("in one stage there is no step one to keep: set weight_global and weight_forget 0.")
         self.spatial = MoCo(settings.spatial)
         self.temporal = SpatialThenTemporal(settings.temporal)
         encoder = self.spatial.encoder_q
@@ -87,20 +82,21 @@ def train_one_stage(
         The path of `weights.pth`: the student, torchvision's names.
     """
     fabric = start(settings.temporal.precision, scale)
-    if (processes.count(), settings.spatial.shards, settings.temporal.accumulate) != (1, 1, 1):
-        raise InputError("both steps at once runs on one process: set spatial.shards and temporal.accumulate 1.")
+    if processes.count() > 1:
+        raise InputError("both steps at once runs on one process; start it without torchrun.")
     torch.manual_seed(settings.seed)
     model = OneStage(settings)
-    optimizer = torch.optim.Adam(
-        [p for p in model.parameters() if p.requires_grad], settings.lr, betas=(0.9, 0.999)
-    )  # shared weights are listed once
+    trained = [p for p in model.parameters() if p.requires_grad]  # shared weights are listed once
+    optimizer = torch.optim.Adam(trained, settings.lr)
     run = Run(Path(out), settings, model, optimizer, fabric, save_every, origin=origin, tensorboard=scale.tensorboard)
     model, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
-    paced = {"steps": settings.steps, "seed": settings.seed}
-    loaders = [
-        batches_of(data, replace(own, **paced), run.start, scale.workers)
-        for data, own in ((images, settings.spatial), (pairs, settings.temporal))
-    ]
+    spatial, temporal = (
+        replace(own, steps=settings.steps, seed=settings.seed) for own in (settings.spatial, settings.temporal)
+    )
+    loaders = (
+        batches_of(images, spatial, run.start, scale.workers),
+        batches_of(pairs, temporal, run.start, scale.workers),
+    )
     for step, (image_batch, pair_batch) in run.steps(zip(*loaders, strict=True)):
         rate = set_rate(optimizer, step, settings)
         channel = 1 + int(torch.randint(2, ()))  # a or b, one for the whole batch

@@ -1,10 +1,8 @@
 """A profile: every setting of a run, from one small YAML file that papermill takes as it is."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import Field, PositiveFloat
 
 from stt_core.distributed import Scale
@@ -14,10 +12,9 @@ from stt_core.settings import checked
 from stt_core.spatial import SpatialSettings
 from stt_core.temporal import TemporalSettings
 from stt_study.benchmarks.registry import PRESETS
+from stt_study.parameters import PROFILES, merged, read_mapping
 from stt_study.speed.bench import BenchSettings
 from stt_study.world.synthetic import World
-
-PROFILES = Path(__file__).resolve().parents[1] / "notebooks" / "profiles"
 
 
 @checked
@@ -54,13 +51,12 @@ class Evaluation:
     real: Inference = Inference(resize=240, radius=6)  # DAVIS at half its size and half the window
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            inference = getattr(self, field.name)
-            if isinstance(inference, Inference):
-                try:
-                    inference.check()
-                except InputError as error:
-                    raise InputError(f"{field.name}: {error}") from None
+        for name, value in vars(self).items():
+            try:
+                if isinstance(value, Inference):
+                    value.check()
+            except InputError as error:
+                raise InputError(f"{name}: {error}") from None
 
 
 @checked
@@ -110,30 +106,14 @@ def load_profile(profile: str, settings: dict | None = None) -> Profile:
         InputError: there is no such profile, or it has a field that does not exist or is of another type.
     """
     path = Path(profile) if profile.endswith((".yaml", ".yml")) else PROFILES / f"{profile}.yaml"
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if not settings:
-            known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yaml")))
-            raise InputError(f"there is no profile {path}; the profiles are {known}.") from None
-        content = {"profile": profile, "settings": {}}
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # no UTF-8, a date that is none, a tower of lists
-        raise InputError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(content, dict) or set(content) != {"profile", "settings"}:
+    content = {"profile": profile, "settings": {}} if settings and not path.exists() else read_mapping(path)
+    if set(content) != {"profile", "settings"}:
         raise InputError(f"{path} must have two entries, profile (its name) and settings.")
     own = content["settings"] or {}
     if not isinstance(own, dict):
         raise InputError(f"{path}: settings must be a mapping, not {own!r}.")
-    values = {"profile": content["profile"], **_merged(own, settings or {})}
+    values = {"profile": content["profile"], **merged(own, settings or {})}
     try:
         return Profile(**{str(name): value for name, value in values.items()})
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-
-
-def _merged(base: dict, extra: dict) -> dict:
-    result = dict(base)
-    for name, value in extra.items():
-        nested = isinstance(value, dict) and isinstance(base.get(name), dict)
-        result[name] = _merged(base[name], value) if nested else value
-    return result

@@ -4,7 +4,7 @@ import ast
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from functools import cache
 from importlib.metadata import version
@@ -126,40 +126,19 @@ def folder_fingerprint(path: str | Path) -> str:
     """Hash of a folder of data: every file's relative path and size, and the content of files below 64 KB.
 
     A larger file counts with its modification time instead of its content, and so does every file of a folder of more
-    than `MANY`, so that a data set of any size takes seconds. Hidden files and folders don't count. A missing folder has a
-    fingerprint, too: an empty one's. Links are followed, once to each folder; of a link to nothing, and of what is neither
-    file nor folder, the name counts.
+    than `MANY`, so that a data set of any size takes seconds. Links are followed. Hidden files and folders don't count, nor
+    does what is no file. A missing folder has a fingerprint, too: an empty one's.
     """
-    digest, root = hashlib.sha256(), str(Path(path))
-    files = sorted(_files(root))
+    digest, root, files = hashlib.sha256(), str(Path(path)), []
+    for folder, below, names in os.walk(root, followlinks=True):
+        below[:] = [name for name in below if not name.startswith(".")]
+        files += [f"{folder}/{name}" for name in names if not name.startswith(".")]
     small = SMALL if len(files) <= MANY else 0
-    for file in files:
-        relative = file[len(root) + 1 :]
-        if not os.path.isfile(file):
-            digest.update(f"{relative}\0link\0".encode(errors="surrogateescape"))
-            continue
+    for file in filter(os.path.isfile, sorted(files)):
         status = os.stat(file)
-        digest.update(f"{relative}\0{status.st_size}\0".encode(errors="surrogateescape"))
+        digest.update(f"{file[len(root) + 1 :]}\0{status.st_size}\0".encode(errors="surrogateescape"))
         if status.st_size < small:
-            with open(file, "rb", buffering=0) as stream:
-                digest.update(stream.read())
+            digest.update(Path(file).read_bytes())
         else:
             digest.update(str(status.st_mtime_ns).encode())
     return digest.hexdigest()[:16]
-
-
-def _files(root: str) -> Iterator[str]:
-    def refuse(error: OSError) -> None:
-        if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-            raise error
-
-    walked = {os.path.realpath(root)}
-    for folder, below, names in os.walk(root, onerror=refuse, followlinks=True):
-        yield from (f"{folder}/{name}" for name in names if not name.startswith("."))
-        shown = sorted(name for name in below if not name.startswith("."))
-        below.clear()
-        for name in shown:
-            real = os.path.realpath(f"{folder}/{name}")
-            if real not in walked:
-                walked.add(real)
-                below.append(name)

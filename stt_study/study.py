@@ -31,8 +31,8 @@ class Study(Trainings):
     @property
     def opening(self) -> dict:
         """How `features.feature_source` opens weights for this profile."""
-        spatial, stride = self.profile.spatial, self.profile.evaluation.stride
-        return {"stride": stride, "depth": spatial.depth, "width": spatial.width, "seed": self.seed}
+        own, stride = self.profile.spatial, self.profile.evaluation.stride
+        return {"stride": stride, "depth": own.depth, "width": own.width, "seed": self.seed}
 
     def source(self, name: str) -> str:
         """What `label_sources.label_source` takes, for a baseline or a variant (trained where it is missing)."""
@@ -47,11 +47,9 @@ class Study(Trainings):
         return next(map(Path, found), None)
 
     def measure(self, task: str, weights: str, split: str = "val", inference: Inference | None = None) -> dict:
-        """Results of one of `registry.TASKS`, measured where missing.
+        """Results of one of `registry.TASKS`, measured where missing, of what `source` gives as weights.
 
-        Args:
-            weights: as `source` gives them.
-            inference: settings of propagation in place of the profile's.
+        `inference` takes the place of the profile's settings of propagation.
         """
         benchmark, root = TASKS[task], self.folder(task)
         inference = inference or getattr(self.profile.evaluation, task)
@@ -67,15 +65,10 @@ class Study(Trainings):
         path = made(self.out / "results" / f"{task}-{split}-{name}", key, measure, "/results.json")
         return {**read_json(path), "path": str(path)}
 
-    def results(self, task: str, names: Iterable[str], split: str = "val") -> dict[str, dict]:
-        """Title -> results of baselines and variants; empty where the data are not at hand.
-
-        "supervised" is left out where there are no such weights.
-        """
-        if not self.has(task):
-            return {}
-        names = [name for name in names if name != "supervised" or self.supervised]
-        return {title(name): self.measure(task, self.source(name), split) for name in names}
+    def results(self, task: str, names: Iterable[str]) -> dict[str, dict]:
+        """Title -> results of baselines and variants whose weights and data are at hand."""
+        names = [name for name in names if name != "supervised" or self.supervised] if self.has(task) else []
+        return {title(name): self.measure(task, self.source(name)) for name in names}
 
     def stereo(self, weights: str | Path) -> tuple[dict[str, float], pd.DataFrame]:
         """Scores and matches of the motorcycle pair; takes seconds, so it is never stored."""
@@ -85,9 +78,7 @@ class Study(Trainings):
     def bench(self) -> dict:
         """Times, growth and memory of the parts, measured on this machine; see `bench.run_bench`."""
         key = [asdict(self.profile.bench), processor(), torch.get_num_threads(), code_key(bench.__name__)]
-        return computed(
-            self.out / "bench" / "bench", key, lambda: bench.run_bench(self.profile.bench, lambda text: None)
-        )
+        return computed(self.out / "bench" / "bench", key, lambda: bench.run_bench(self.profile.bench))
 
     def sequences(self, task: str, split: str = "val") -> list[run.Video]:
         """The labelled videos of a task."""

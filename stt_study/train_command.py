@@ -10,10 +10,13 @@ import tyro
 
 from stt_core.errors import InputError
 from stt_core.files import only_writer
+from stt_study.variants import VARIANTS, variant_settings
 
 if TYPE_CHECKING:  # seconds to import
-    from stt_core.distributed import Scale
     from stt_study.study import Study
+
+# Those that need no more than step one's weights; "forget" would need a measured weight, too.
+STEP_TWO = tuple(name for name, variant in VARIANTS.items() if variant.steps in ("two", "both") and name != "forget")
 
 
 def train(
@@ -23,7 +26,7 @@ def train(
     profile: str = "laptop",
     data: str = "",
     seed: int = 0,
-    variant: str = "full",
+    variant: Literal[STEP_TWO] = "full",
     initial: Path | None = None,
     teacher: Path | None = None,
     input: Literal["lab", "rgb"] | None = None,
@@ -39,7 +42,7 @@ def train(
         out: folder for weights.pth, metrics.csv and, while it runs, checkpoint.pt.
         profile: name or YAML file of a profile, which has all settings.
         data: folder of the data; the profile's if not given.
-        variant: step two: full, no_global, no_local, neither, quarter, neg_log, rows, soft, released, released_soft; from scratch: step_two, scratch, one_level, share_0.1, share_0.4, share_1.
+        variant: step two: the full method, or one of the study's variants of it.
         initial: step two: weights of step one to start from.
         teacher: step two: weights of the frozen encoder; those of --initial if not given.
         input: step one: colours; the profile's (Lab, the student's start) if not given, RGB for the paper's teacher.
@@ -54,10 +57,8 @@ def train(
     from stt_study.study import Study
 
     study = Study(profile, seed=seed, data=str(Path(data).resolve()) if data else "")
-    own = study.profile.scale
-    trades = {"compile": own.compile or compile, "tensorboard": own.tensorboard or tensorboard}
-    trades |= {"workers": own.workers if workers is None else workers, "device": device or own.device}
-    scale = replace(own, **trades)
+    given = {"workers": workers, "compile": compile or None, "tensorboard": tensorboard or None, "device": device}
+    scale = replace(study.profile.scale, **{name: value for name, value in given.items() if value is not None})
     study.profile = replace(study.profile, scale=scale)
     # Of the processes of torchrun, the first one writes.
     with nullcontext() if int(os.environ.get("RANK", 0)) else only_writer(out):
@@ -70,28 +71,23 @@ def train(
             origin = {"images": study.fingerprint("images")}
             path = train_spatial(settings, study.images(settings.load_size), out, scale=scale, origin=origin)
         else:
-            path = _temporal(study, out, variant, initial, teacher, scale)
+            path = _temporal(study, out, variant, initial, teacher)
     if not processes.rank():
         print(path)
 
 
-def _temporal(
-    study: "Study", out: Path, variant: str, initial: Path | None, teacher: Path | None, scale: "Scale"
-) -> Path:
+def _temporal(study: "Study", out: Path, variant: str, initial: Path | None, teacher: Path | None) -> Path:
     from stt_core.training.train_temporal import train_temporal
     from stt_study.balance import carried_weights
-    from stt_study.variants import VARIANTS, variant_settings
 
-    if variant not in VARIANTS or VARIANTS[variant].steps in ("one", "summed") or variant == "forget":
-        raise InputError(f"--variant {variant} is not one that step two trains; see stt train --help.")
-    if initial is None and (VARIANTS[variant].steps == "both" or study.profile.carry_weights):
+    both, profile = VARIANTS[variant].steps == "both", study.profile
+    if initial is None and (both or profile.carry_weights):
         raise InputError("give step one's weights with --initial: to start from, or to carry the loss weights over.")
-    teacher = teacher or initial
-    carried = None
-    if study.profile.carry_weights:
-        base = replace(study.profile.temporal, seed=study.seed)
+    teacher, carried = teacher or initial, None
+    if profile.carry_weights:
+        base = replace(profile.temporal, seed=study.seed)
         carried = carried_weights(base, study.pairs, initial, teacher)["weights"]
-    settings = variant_settings(study.profile, variant, study.seed, carried)
-    pairs, origin = study.pairs(settings.size), {"videos": study.fingerprint("videos")}
-    initial = None if VARIANTS[variant].steps == "two" else initial
-    return train_temporal(settings, pairs, out, initial=initial, teacher=teacher, scale=scale, origin=origin)
+    settings = variant_settings(profile, variant, study.seed, carried)
+    starts = {"initial": initial if both else None, "teacher": teacher}
+    origin = {"videos": study.fingerprint("videos")}
+    return train_temporal(settings, study.pairs(settings.size), out, **starts, scale=profile.scale, origin=origin)

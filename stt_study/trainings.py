@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from stt_core.checkpoints import file_hash, open_weights, save_weights
-from stt_core.distributed import spread
+from stt_core.distributed import chosen_precision, spread
 from stt_core.encoder import STANDARD
 from stt_core.errors import InputError
 from stt_core.files import write_json
@@ -95,11 +95,11 @@ class Trainings:
 
     def spatial(self, input: str = "lab") -> Path:
         """Step-one weights for "lab" or "rgb" input."""
-        settings = replace(self.profile.spatial, input=input, seed=self.seed)
+        settings = self._precise(replace(self.profile.spatial, input=input, seed=self.seed))
         key = [asdict(settings), self.fingerprint("images"), code_key(train_spatial.__module__)]
 
         def train(out: Path) -> None:
-            self._spread(train_spatial, settings, self.images(settings.load_size), out, kinds=["images"])
+            self._spread(train_spatial, settings, self.images(settings.load_size), out, "images")
 
         if self.profile.published.student and input == "lab":  # what the student starts from
             return self._published("student")
@@ -145,7 +145,11 @@ class Trainings:
         if settings.weight_forget:
             weight = self._forget_weight(settings) * settings.weight_forget
             settings = replace(settings, weight_forget=weight)
-        return settings
+        return self._precise(settings)
+
+    def _precise(self, settings: Any) -> Any:
+        """With the precision that "auto" is here, so that the weights' key says it."""
+        return replace(settings, precision=chosen_precision(settings.precision, self.profile.scale.device))
 
     def _forget_weight(self, settings: TemporalSettings) -> float:
         in_place_of, initial = self.settings("full").weight_global, self.spatial()
@@ -163,27 +167,24 @@ class Trainings:
             return self._one_stage(variant, settings)
         initial = self.spatial() if steps == "both" else None
         teacher = self.teacher if settings.weight_global else initial if settings.weight_forget else None
-        starts = [path and file_hash(path) for path in (initial, teacher)]
-        key = [asdict(settings), starts, self._pairs_key()]
+        key = [asdict(settings), [path and file_hash(path) for path in (initial, teacher)], self._pairs_key()]
 
         def train(out: Path) -> None:
             starts = {"initial": initial, "teacher": teacher}
-            self._spread(train_temporal, settings, self.pairs(settings.size), out, kinds=["videos"], **starts)
+            self._spread(train_temporal, settings, self.pairs(settings.size), out, "videos", **starts)
 
         return self.trained(variant, key, train)
 
     def _one_stage(self, variant: str, temporal: TemporalSettings) -> Path:
-        settings = OneStageSettings.of(replace(self.profile.spatial, input="lab", seed=self.seed), temporal)
+        settings = OneStageSettings.of(
+            self._precise(replace(self.profile.spatial, input="lab", seed=self.seed)), temporal
+        )
         key = [asdict(settings), self.fingerprint("images"), self._pairs_key(), code_key(train_one_stage.__module__)]
 
         def train(out: Path) -> None:
-            images, pairs, scale = (
-                self.images(settings.spatial.load_size),
-                self.pairs(settings.temporal.size),
-                self.profile.scale,
-            )
+            data = self.images(settings.spatial.load_size), self.pairs(settings.temporal.size)
             origin = {kind: self.fingerprint(kind) for kind in ("images", "videos")}
-            train_one_stage(settings, images, pairs, out, scale=scale, origin=origin)
+            train_one_stage(settings, *data, out, scale=self.profile.scale, origin=origin)
 
         return self.trained(variant, key, train)
 
@@ -191,10 +192,9 @@ class Trainings:
         """The training images, their short side of `load_size` px; kept in memory unless other processes decode."""
         return Images(self.folder("images"), load_size, seed=self.seed, cache=not self.profile.scale.workers)
 
-    def pairs(self, size: int, *, cache: bool | None = None) -> FramePairs:
-        """The training pairs at a size in px; if not said otherwise, kept as `images` are."""
-        gap, aspect = self.profile.max_gap, self.profile.aspect
-        cache = not self.profile.scale.workers if cache is None else cache
+    def pairs(self, size: int) -> FramePairs:
+        """The training pairs at a size in px, kept as `images` are."""
+        gap, aspect, cache = self.profile.max_gap, self.profile.aspect, not self.profile.scale.workers
         return FramePairs(self.folder("videos"), size=size, max_gap=gap, aspect=aspect, seed=self.seed, cache=cache)
 
     def fingerprint(self, kind: str) -> str:
@@ -203,17 +203,13 @@ class Trainings:
             self._prints[kind] = folder_fingerprint(self.folder(kind))
         return self._prints[kind]
 
-    def _spread(self, train: Callable, settings: Any, data: Any, out: Path, *, kinds: list[str], **starts: Any) -> None:
-        scale, origin = self.profile.scale, {kind: self.fingerprint(kind) for kind in kinds}
+    def _spread(self, train: Callable, settings: Any, data: Any, out: Path, kind: str, **starts: Any) -> None:
+        scale, origin = self.profile.scale, {kind: self.fingerprint(kind)}
         spread(scale.processes, train, settings, data, out, scale=scale, origin=origin, **starts)
 
     def _pairs_key(self) -> list:
-        return [
-            self.profile.max_gap,
-            self.profile.aspect,
-            self.fingerprint("videos"),
-            code_key(train_temporal.__module__, carried_weights.__module__),
-        ]
+        code = code_key(carried_weights.__module__)  # which imports all that trains on pairs
+        return [self.profile.max_gap, self.profile.aspect, self.fingerprint("videos"), code]
 
     def trained(self, name: str, key: list, train: Callable[[Path], Any]) -> Path:
         """The weights in the folder that `key` names, trained if they are missing."""

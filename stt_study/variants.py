@@ -33,7 +33,7 @@ VARIANTS = {
         Variant("full", "full method", "both", headline=True),
         Variant("no_global", "no global distillation", "both", (NO_GLOBAL,), headline=True),
         Variant("no_local", "no local distillation", "both", (NO_LOCAL,), headline=True),
-        Variant("neither", "no distillation", "both", (NO_GLOBAL, NO_LOCAL), headline=True),
+        Variant("neither", "no distillation", "both", (NO_GLOBAL, NO_LOCAL)),
         Variant("forget", "learning without forgetting", "both", (NO_GLOBAL, ("weight_forget", 1.0))),
         Variant("step_one", "step one only", "one", headline=True),
         Variant("step_two", "step two only", "two", (NO_GLOBAL,), headline=True),
@@ -49,7 +49,7 @@ VARIANTS = {
         Variant("neg_log", "score without p", "both", (), RELEASED[1:]),
         Variant("rows", "sorted by rows", "both", (), (("selection", "rows"),)),
         Variant("soft", "soft weights", "both", (), (("soft", True),)),
-        Variant("released", "as released, T = 0.7", "both", (), (*RELEASED, ("selection", "rows")), headline=True),
+        Variant("released", "as released, T = 0.7", "both", (), (*RELEASED, ("selection", "rows"))),
         Variant("released_soft", "as released, T = -1", "both", (), (*RELEASED, ("soft", True))),
     )
 }

@@ -66,7 +66,8 @@ class Run:
         if self.writes:  # a killed run may have been writing
             for path in (self.checkpoint, out / "weights.pth", out / "metrics.csv", out / "run.json"):
                 clear_unfinished(path)
-        session = {"from step": self.start, **provenance(), "processes": processes.count(), "data": origin or {}}
+        session = {"from step": self.start, **provenance(), "processes": processes.count()}
+        session |= {"threads": torch.get_num_threads(), "data": origin or {}}
         self.sessions.append(session)
         self.events = _events(out, self.start) if tensorboard and self.writes else None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,12 @@ from tqdm import tqdm
 from stt_core.checkpoints import file_hash
 from stt_core.correlation import correlation
 from stt_core.encoder import STANDARD
+from stt_core.features import feature_source
 from stt_core.losses import entropy_map, global_distillation_loss
 from stt_core.propagation import Inference
 from stt_core.temporal import TemporalSettings
 from stt_study.analysis import retention
+from stt_study.analysis.held_out_pairs import HeldOut, pairs_of, regions
 from stt_study.analysis.retention import Look, chosen_clips, coverage, looks, pair_times
 from stt_study.benchmarks import labelled_videos
 from stt_study.bootstrap import bootstrap_interval, summary, verdict
@@ -33,30 +35,23 @@ CHANCE |= {"top-k mass": "area", "all cells": "chance, all cells", "part cells":
 
 
 def clip_record(
-    sequence: labelled_videos.Sequence,
-    teacher: Look,
-    student: Look,
-    training: TemporalSettings,
-    inference: Inference,
-    hidden: dict[str, list[str]] | None = None,
+    pairs: list[HeldOut], teacher: Look, student: Look, training: TemporalSettings, inference: Inference
 ) -> dict[str, float]:
     """All measures of one student on one clip, means over its pairs; nan where the clip has no such thing.
 
     Args:
         teacher, student: see `looks`.
-        hidden: id -> names of the frames in which that object is partly hidden, where the data say so.
 
     Returns:
         Of the teacher's structure: "overlap", "CKA" and "chance" of "res5" and "res4", "loss" (that of global
         distillation, weight 1), "flat loss" (of a student that sees no difference between cells). Of `point_map` from
         frame 0: "mass" and "top-k mass" in the right object, "area" of it (all in shares of 1). Entropy in nats:
-        "entropy background", "… objects", "… borders", "… hidden".
+        "entropy background" and of the other `held_out_pairs.REGIONS` that one frame tells.
     """
     found: dict[str, list[float]] = {}
-    times = pair_times(len(sequence.frames))
-    shown = [(sequence.frames[t - 1], sequence.frames[t]) for t in times]
-    for t, (earlier, later) in zip(times, shown, strict=True):
-        maps = {stage: [see(f)[stage] for see in (teacher, student) for f in (later, earlier)] for stage in NEAREST}
+    for pair in pairs:
+        shown = [pair.sequence.frames[t] for t in (pair.t, pair.t - 1)]
+        maps = {stage: [see(f)[stage] for see in (teacher, student) for f in shown] for stage in NEAREST}
         values = {}
         for stage, k in NEAREST.items():
             # The loss compares plain products, label propagation cosines.
@@ -69,20 +64,20 @@ def clip_record(
         values["loss"] = global_distillation_loss(*own, *taught, training.teacher_temperature).item()
         target = correlation(*taught, temperature=training.teacher_temperature)
         values["flat loss"] = (target - 1 / target.shape[2]).square().mean().item()
-        values |= _points(sequence, student, t, inference) | _entropies(sequence, student, t, training, hidden)
+        values |= _points(pair, student, inference) | _entropies(pair, student, training)
         for name, value in values.items():
             found.setdefault(name, []).append(value)
+    frames = dict.fromkeys(pair.sequence.frames[t] for pair in pairs for t in (pair.t - 1, pair.t))
     for stage in NEAREST:
-        frames = dict.fromkeys(f for pair in shown for f in pair)
         cells = [torch.cat([see(f)[stage].flatten(1).T for f in frames]) for see in (teacher, student)]  # (N, C) each
         found[f"CKA {stage}"] = [retention.linear_cka(*cells)]
     return {name: float(pd.Series(values).mean()) for name, values in found.items()}  # without nan
 
 
-def _points(sequence: labelled_videos.Sequence, student: Look, t: int, inference: Inference) -> dict[str, float]:
-    """Means over the objects of frame 0 that frame `t` shows, too."""
-    first, now = (labelled_videos.read_sequence_mask(sequence, i) for i in (0, t))
-    here, there = (student(sequence.frames[i])["res4"] for i in (0, t))
+def _points(pair: HeldOut, student: Look, inference: Inference) -> dict[str, float]:
+    """Means over the objects of frame 0 that the later frame shows, too."""
+    first, now = (labelled_videos.read_sequence_mask(pair.sequence, i) for i in (0, pair.t))
+    here, there = (student(pair.sequence.frames[i])["res4"] for i in (0, pair.t))
     rows = []
     for k in sorted({*np.unique(first).tolist()} & {*np.unique(now).tolist()} - {0, 255}):
         cell = retention.cell_of(retention.central_pixel(first == k), first.shape, here.shape[1:])
@@ -93,17 +88,12 @@ def _points(sequence: labelled_videos.Sequence, student: Look, t: int, inference
     return dict(zip(("mass", "top-k mass", "area"), map(float, means), strict=True))
 
 
-def _entropies(
-    sequence: labelled_videos.Sequence, student: Look, t: int, training: TemporalSettings, hidden: dict | None
-) -> dict[str, float]:
-    maps = [student(sequence.frames[i])["coarse"][None] for i in (t, t - 1)]
+def _entropies(pair: HeldOut, student: Look, training: TemporalSettings) -> dict[str, float]:
+    maps = [student(pair.sequence.frames[i])["coarse"][None] for i in (pair.t, pair.t - 1)]
     entropy = entropy_map(*maps, training.radius_coarse)[0]
-    share, owner = coverage(labelled_videos.read_sequence_mask(sequence, t), entropy.shape).max(dim=0)
-    ids = [int(k) for k, stems in (hidden or {}).items() if sequence.frames[t].stem in stems]
-    sure = share >= retention.PURE
-    regions = {"background": sure & (owner == 0), "objects": sure & (owner > 0), "borders": ~sure}
-    regions["hidden"] = torch.isin(owner, torch.tensor(ids, dtype=owner.dtype))
-    return {f"entropy {region}": entropy[where].mean().item() for region, where in regions.items()}
+    owned = coverage(labelled_videos.read_sequence_mask(pair.sequence, pair.t), entropy.shape)
+    where = regions(owned, owned, pair.hidden or ())
+    return {f"entropy {name}": entropy[where[name]].mean().item() for name in where if name != "uncovered background"}
 
 
 def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") -> pd.DataFrame:
@@ -116,34 +106,35 @@ def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") 
         One row a variant and clip: "variant" (its title), "sequence", and the measures.
     """
     training, inference = study.profile.temporal, getattr(study.profile.evaluation, task)
-    root, teaching, rows = study.folder(task), str(study.teacher), []
-    seen = [training.size, training.radius_coarse, training.teacher_temperature, asdict(inference)]
-    common = [seen, study.profile.evaluation.stride, file_hash(teaching), folder_fingerprint(root), code_key(__name__)]
-    events = study.events(task)
-    teacher = cache(lambda: looks(study, teaching, task, STANDARD))  # opened once, and only if anything is missing
+    seen = [training.size, training.radius_coarse, training.teacher_temperature, file_hash(study.teacher)]
+    teacher = cache(lambda: looks(study, str(study.teacher), task, STANDARD))  # opened once, if anything is missing
+
+    def measure(weights: str) -> dict[str, dict]:
+        student, events, found = looks(study, weights, task), study.events(task), {}
+        for clip in tqdm(chosen_clips(study, task), desc="retention", disable=None):
+            pairs = pairs_of(clip, pair_times(len(clip.frames)), events)
+            found[clip.name] = clip_record(pairs, teacher(), student, training, inference)
+        return found
+
+    return clip_rows(study, sources, task, [*seen, code_key(__name__)], measure)
+
+
+def clip_rows(
+    study: Study, sources: dict[str, str], task: str, key: list, measure: Callable[[str], dict[str, dict]]
+) -> pd.DataFrame:
+    """What `measure` makes of each source's weights, clip -> measures, taken where missing: one row a variant and clip.
+
+    Args:
+        key: what the measures depend on beside the weights, the task's settings and its data.
+    """
+    inference, rows = getattr(study.profile.evaluation, task), []
+    common = [study.opening, asdict(inference), folder_fingerprint(study.folder(task)), *key]
     for name, weights in sources.items():
-
-        def measure(name: str = name, weights: str = weights) -> dict:
-            student, found = looks(study, weights, task), {}
-            for clip in tqdm(chosen_clips(study, task), desc=f"retention {name}", disable=None):
-                hidden = events.get(clip.name, {}).get("occlusions")
-                found[clip.name] = clip_record(clip, teacher(), student, training, inference, hidden)
-            return found
-
-        rows += clip_rows(study, task, name, [identity(study, weights), *common], measure)
+        identity = feature_source(weights, **study.opening).identity
+        place = study.out / "retention" / f"{task}-{name}-seed{study.seed}"
+        stored = computed(place, [identity, *common], partial(measure, weights))
+        rows += [{"variant": title(name), "sequence": clip, **record} for clip, record in stored.items()]
     return pd.DataFrame(rows)
-
-
-def identity(study: Study, weights: str) -> str:
-    """What tells two sources of `Study.source` apart."""
-    spatial = study.profile.spatial
-    return f"random-{spatial.depth}-{spatial.width:g}-{study.seed}" if weights == "random" else file_hash(weights)
-
-
-def clip_rows(study: Study, task: str, name: str, key: list, measure: Callable[[], dict[str, dict]]) -> list[dict]:
-    """A variant's measures, clip -> measures, taken where missing: one row a clip."""
-    stored = computed(study.out / "retention" / f"{task}-{name}-seed{study.seed}", key, measure)
-    return [{"variant": title(name), "sequence": clip, **record} for clip, record in stored.items()]
 
 
 def summaries(table: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
@@ -154,71 +145,60 @@ def summaries(table: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         One row a variant and measure, order kept: "variant", "measure", "mean", "low", "high", "chance" (mean of its
-        column of `CHANCE`; 0 for CKA; nan where there is none), "clips". Bounds are nan where there is no
-        interval: with fewer than three clips, or where all clips agree.
+        column of `CHANCE`; 0 for CKA; nan where there is none). Bounds are nan where there is no interval: with fewer
+        than three clips, or where all clips agree.
     """
     rows = []
     for variant, some in table.groupby("variant", sort=False):
         for measure in measures:
-            values = some[measure].dropna().to_numpy()
-            bounds = bootstrap_interval(values[None]) if len(values) > 2 else (-np.inf, np.inf)
-            low, high = (float(b) if np.isfinite(b) else np.nan for b in bounds)
+            bounds = bootstrap_interval(some[measure].dropna().to_numpy()[None])
+            low, high = (bound if np.isfinite(bound) else np.nan for bound in bounds)
             chance = 0.0 if measure.startswith("CKA") else some[CHANCE[measure]].mean() if measure in CHANCE else np.nan
-            mean = float(values.mean()) if len(values) else np.nan
-            row = {"variant": variant, "measure": measure, "mean": mean, "low": low, "high": high}
-            rows.append(row | {"chance": chance, "clips": len(values)})
+            row = {"variant": variant, "measure": measure, "mean": some[measure].mean(), "low": low, "high": high}
+            rows.append(row | {"chance": chance})
     return pd.DataFrame(rows)
 
 
-def as_table(summary_rows: pd.DataFrame, digits: dict[str, int] | int = 2) -> pd.DataFrame:
+def as_table(summary_rows: pd.DataFrame) -> pd.DataFrame:
     """`summaries` as one row a variant, one column a measure, in the form "mean [low, high]"; chance as the last row.
 
     Chance is the mean over the variants where it depends on them.
     """
 
-    def number(measure: str, value: float) -> str:
-        places = digits if isinstance(digits, int) else digits.get(measure, 2)
-        return "" if np.isnan(value) else f"{value:.{places}f}"
+    def text(measure: str, value: float) -> str:
+        return "" if np.isnan(value) else f"{value:.{4 if measure == 'loss' else 2}f}"
 
-    def shown(row: pd.Series) -> str:
-        mean, low, high = (number(row.measure, value) for value in (row["mean"], row.low, row.high))
-        return f"{mean} [{low}, {high}]" if mean and low else mean
-
-    text = summary_rows.assign(text=summary_rows.apply(shown, axis=1))
-    wide = text.pivot(index="variant", columns="measure", values="text")
-    wide = wide.loc[list(dict.fromkeys(text.variant)), list(dict.fromkeys(text.measure))]
-    chance = text.groupby("measure").chance.mean()
-    wide.loc["by chance"] = [number(measure, chance[measure]) for measure in wide]
-    return wide.rename_axis(index=None, columns=None)
+    columns: dict[str, dict[str, str]] = {}
+    for row in summary_rows.itertuples():
+        mean, low, high = (text(row.measure, value) for value in (row.mean, row.low, row.high))
+        columns.setdefault(row.measure, {})[row.variant] = f"{mean} [{low}, {high}]" if low else mean
+    for measure, chance in summary_rows.groupby("measure").chance.mean().items():
+        columns[measure]["by chance"] = text(measure, chance)
+    return pd.DataFrame(columns)
 
 
-def nearer(study: Study, task: str = "davis", full: str = "full", other: str = "no_global") -> dict[str, np.ndarray]:
-    """Measure of `AGAINST_TEACHER` -> first minus second (seeds, clips), in the measure's own unit, over the study's seeds."""
+def nearer(study: Study, task: str, better: str, worse: str) -> dict[str, np.ndarray]:
+    """Measure of `AGAINST_TEACHER` -> one variant minus another (seeds, clips), in the measure's own unit."""
     wide = []
-    for seed in study.seeds:
-        run = study.with_seed(seed)
-        table = against_teacher(run, {name: run.source(name) for name in (full, other)}, task)
+    for run in map(study.with_seed, study.seeds):
+        table = against_teacher(run, {name: run.source(name) for name in (better, worse)}, task)
         wide.append(table.pivot(index="sequence", columns="variant"))
-    own, theirs = title(full), title(other)
-    return {m: np.stack([(w[m][own] - w[m][theirs]).to_numpy() for w in wide]) for m in AGAINST_TEACHER}
+    return {m: np.stack([(w[m][title(better)] - w[m][title(worse)]).to_numpy() for w in wide]) for m in AGAINST_TEACHER}
 
 
-def retained(study: Study, task: str = "davis", full: str = "full", other: str = "no_global") -> pd.DataFrame:
-    """Is the first nearer to the teacher than the second: paired by clip, over the study's seeds.
+def retained(study: Study, task: str = "davis") -> pd.DataFrame:
+    """Is the full method nearer to the teacher than the one without global distillation: paired by clip, over seeds.
 
     Returns:
         One row a measure of `AGAINST_TEACHER`: "difference" (first minus second), "low", "high" (95 %), "seeds", "first
         is nearer on" (clips out of all, by the mean over seeds), "nearer to the teacher" (a title, or "undecided" where
         the interval holds zero).
     """
-    rows = []
-    for measure, differences in nearer(study, task, full, other).items():
-        sign = AGAINST_TEACHER[measure]
-        row = summary(differences)
-        won = {"supported": title(full), "contradicted": title(other)}
-        winner = won.get(verdict(summary(sign * differences)), "undecided")
-        better = int((sign * differences.mean(axis=0) > 0).sum())
-        of = {name: row[name] for name in ("difference", "low", "high", "seeds")}
-        clips = f"{better} of {row['sequences']}"
-        rows.append({"measure": measure, **of, "first is nearer on": clips, "nearer to the teacher": winner})
-    return pd.DataFrame(rows).set_index("measure")
+    rows, won = {}, {"supported": title("full"), "contradicted": title("no_global")}
+    for measure, differences in nearer(study, task, "full", "no_global").items():
+        row, toward = summary(differences), AGAINST_TEACHER[measure] * differences
+        clips = f"{int((toward.mean(axis=0) > 0).sum())} of {row['sequences']}"
+        rows[measure] = {name: row[name] for name in ("difference", "low", "high", "seeds")}
+        winner = won.get(verdict(summary(toward)), "undecided")
+        rows[measure] |= {"first is nearer on": clips, "nearer to the teacher": winner}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("measure")

@@ -3,7 +3,7 @@
 The student runs as in training: one colour channel dropped, statistics of the batch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,15 @@ class HeldOut:
         return coverage(earlier, (cells, cells), count), coverage(later, (cells, cells), count)
 
 
+def pairs_of(sequence: Sequence, times: Iterable[int], events: dict) -> list[HeldOut]:
+    """The pairs of a sequence whose later frames are `times`; `events`: of `Study.events`."""
+    pairs, listed = [], events.get(sequence.name, {}).get("occlusions", {}).items()
+    for t in times:
+        hidden = tuple(int(i) for i, stems in listed if sequence.frames[t].stem in stems)
+        pairs.append(HeldOut(sequence, t, hidden if events else None))
+    return pairs
+
+
 def held_out(study: Study, most: int) -> list[HeldOut]:
     """Pairs of neighbouring frames of the DAVIS task's "train" list, or of "val" where that is missing or trained on.
 
@@ -69,19 +78,13 @@ def held_out(study: Study, most: int) -> list[HeldOut]:
         InputError: neither list is there.
     """
     sequences, events = study.sequences("davis", split_of(study)), study.events("davis")
-    pairs = []
-    for sequence in sequences:
-        listed = None if not events else events.get(sequence.name, {}).get("occlusions", {})
-        for t in range(1, len(sequence.frames)):
-            stem = sequence.frames[t].stem
-            hidden = None if listed is None else tuple(int(i) for i, stems in listed.items() if stem in stems)
-            pairs.append(HeldOut(sequence, t, hidden))
+    pairs = [pair for s in sequences for pair in pairs_of(s, range(1, len(s.frames)), events)]
     return [pairs[i] for i in np.random.default_rng(0).permutation(evenly(range(len(pairs)), most))]
 
 
 def split_of(study: Study) -> str:
     """The list that the pairs come from: "train", the validation clips of the shipped world, or "val"."""
-    videos = study.pairs(study.profile.temporal.size, cache=False).videos
+    videos = study.pairs(study.profile.temporal.size).videos
     first = [frames[0] for frames in videos if frames]
     trained = {frame.path.stem if isinstance(frame, VideoFrame) else frame.parent.name for frame in first}
     try:

@@ -1,6 +1,6 @@
 """Whether features tell which part of a creature they see: the most similar cells of other videos, and their parts."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import pandas as pd
 import torch
@@ -9,11 +9,11 @@ from torch import Tensor
 
 from stt_core.features import resized
 from stt_core.pictures import read_image
-from stt_study.analysis.against_teacher import clip_rows, identity
+from stt_study.analysis.against_teacher import clip_rows
 from stt_study.analysis.retention import PAIRS, chosen_clips, coverage, pair_times
 from stt_study.benchmarks import labelled_videos
 from stt_study.benchmarks.label_sources import label_source
-from stt_study.store import code_key, folder_fingerprint
+from stt_study.store import code_key
 from stt_study.study import Study
 
 KINDS = ("all cells", "part cells")  # among which the most similar one is sought
@@ -90,14 +90,9 @@ def across_videos(study: Study, sources: dict[str, str]) -> pd.DataFrame:
     Returns:
         One row a variant and clip: "variant", "sequence", and the shares.
     """
-    inference, rows = study.profile.evaluation.vip, []
-    data = folder_fingerprint(study.folder("vip"))
-    common = [study.profile.evaluation.stride, asdict(inference), data, code_key(__name__)]
-    for name, weights in sources.items():
 
-        def measure(weights: str = weights) -> dict:
-            cells = part_cells(study, weights)
-            return {own.sequence.name: part_record(i, cells) for i, own in enumerate(cells)}
+    def measure(weights: str) -> dict[str, dict]:
+        cells = part_cells(study, weights)
+        return {own.sequence.name: part_record(i, cells) for i, own in enumerate(cells)}
 
-        rows += clip_rows(study, "vip", name, [identity(study, weights), *common], measure)
-    return pd.DataFrame(rows)
+    return clip_rows(study, sources, "vip", code_key(__name__), measure)

@@ -24,6 +24,7 @@ from stt_study.variants import VARIANTS
 
 NAMES = ("full", "quarter", "neg_log", "rows", "soft", "released", "released_soft")  # in `variants`; "full" is the text
 INNER = "inner"  # a control beside them: all cells alike, but for the border that soft weights leave out
+PAIRS = 48  # at most; whole batches of them are taken
 CERTAIN = 0.01  # nats: a query with less entropy has all but one cell ruled out
 
 
@@ -99,12 +100,11 @@ def loss_figures(level: dict[str, Tensor], local: LocalDistillation, weights: Te
     return {name: float(value) for name, value in figures.items()} | {"logits": passed[0].detach()}
 
 
-def measure(study: Study, weights: Path, most: int = 48) -> dict[str, pd.DataFrame]:
+def measure(study: Study, weights: Path) -> dict[str, pd.DataFrame]:
     """What every variant selects and what its loss is, for one encoder; measured once and kept.
 
     Args:
         weights: of a Lab encoder of the profile's depth and width.
-        most: pairs at most; whole batches of them are taken.
 
     Returns:
         "pairs": one row a pair: `pair`, the scores' rank correlations with each other and with both errors, quantiles
@@ -120,14 +120,14 @@ def measure(study: Study, weights: Path, most: int = 48) -> dict[str, pd.DataFra
     """
     settings = study.profile.temporal
     data = [split_of(study), folder_fingerprint(study.folder("davis"))]
-    key = [asdict(settings), most, file_hash(weights), data, code_key(__name__)]
-    stored = computed(study.out / "selection" / "selection", key, lambda: _measured(study, weights, most))
+    key = [asdict(settings), file_hash(weights), data, code_key(__name__)]
+    stored = computed(study.out / "selection" / "selection", key, lambda: _measured(study, weights))
     return {name: pd.DataFrame(rows) for name, rows in stored.items()}
 
 
-def _measured(study: Study, weights: Path, most: int) -> dict[str, list[dict]]:
+def _measured(study: Study, weights: Path) -> dict[str, list[dict]]:
     settings, rows, pairs, totals = study.profile.temporal, [], [], {}
-    for pair, level in batches(study, weights, most):
+    for pair, level in batches(study, weights, PAIRS):
         earlier, later = pair.labels(level["query"].shape[3])
         where = regions(earlier, later, pair.hidden)
         errors = {"colour": level["colour"], "label": label_error(level["coarse"], earlier, later)}

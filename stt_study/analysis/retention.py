@@ -46,24 +46,21 @@ def neighbour_overlap(one: Tensor, other: Tensor) -> float:
     return (one[:, :, None] == other[:, None]).any(dim=2).double().mean().item()
 
 
-def linear_cka(x: Tensor, y: Tensor, *, debiased: bool = True) -> float:
+def linear_cka(x: Tensor, y: Tensor) -> float:
     """Linear centred kernel alignment of two representations of the same cells, without any (N, N) matrix.
+
+    With the unbiased estimate of HSIC (Song et al. 2012): unrelated features give 0 on average, whatever N, C and D,
+    where the plain measure comes near 1 once C and D exceed N.
 
     Args:
         x, y: (N, C) and (N, D) features of N >= 4 cells.
-        debiased: with the unbiased estimate of HSIC (Song et al. 2012): unrelated features give 0 on average, whatever
-            N, C and D, where the plain measure comes near 1 once C and D exceed N.
 
     Returns:
-        At most 1, which means equal up to rotation and scale; plain: at least 0. nan if either is constant.
+        At most 1, which means equal up to rotation and scale; nan if either is constant.
     """
     x, y = ((f - f.mean(dim=0)).double() for f in (x, y))
-    if debiased:
-        cross, own_x, own_y = _unbiased_hsic(x, y), _unbiased_hsic(x, x), _unbiased_hsic(y, y)
-        scale = max(own_x, 0.0) * max(own_y, 0.0)
-    else:
-        cross, scale = (x.T @ y).square().sum(), (x.T @ x).square().sum() * (y.T @ y).square().sum()
-    return float(cross / scale**0.5) if scale > 0 else float("nan")
+    scale = max(_unbiased_hsic(x, x), 0.0) * max(_unbiased_hsic(y, y), 0.0)
+    return float(_unbiased_hsic(x, y) / scale**0.5) if scale > 0 else float("nan")
 
 
 def _unbiased_hsic(x: Tensor, y: Tensor) -> Tensor:

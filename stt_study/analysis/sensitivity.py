@@ -1,23 +1,25 @@
 """How much a result depends on the settings of label propagation, one at a time, on video object segmentation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from stt_core import labels
+from stt_core.affinity import affinity, apply_affinity
 from stt_core.encoder import INFERENCE, STAGES, folded
 from stt_core.errors import InputError
-from stt_core.features import feature_source, resized
+from stt_core.features import FeatureSource, feature_source, features_of
 from stt_core.pictures import read_image
 from stt_core.propagation import Inference
 from stt_study.analysis.held_out_pairs import split_of
 from stt_study.analysis.retention import opened
-from stt_study.analysis.shared_search import SharedSearch
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.bootstrap import bootstrap_interval
 from stt_study.evenly import evenly
@@ -40,7 +42,7 @@ WORDS = {
 LAYERS = ("res3", "res4", "res5")
 AT_STRIDE_4 = 5  # preceding frames where strides are compared: an affinity at stride 4 costs 16 times one at stride 8
 SEARCHLESS = ("top-k", "temperature", "frame 0 counts", "maps normalised")
-"""Axes whose settings all share the search of the profile's own."""
+"""Axes whose settings share the profile's own search, or one more."""
 
 
 @dataclass(frozen=True)
@@ -81,48 +83,67 @@ def settings_around(own: Setting, layers: Sequence[str] = LAYERS) -> dict[str, d
     return {axis: values for axis, values in axes.items() if len(values) > 1}
 
 
-def encoder_of(
-    weights: str, layers: Sequence[str], *, stride: int, depth: int = 18, width: float = 1.0, seed: int = 0
-) -> Callable[[np.ndarray], dict[str, Tensor]]:
-    """What turns an image (H, W, 3) uint8 RGB into features (C, ceil(H / stride), ceil(W / stride)) of each layer.
+def layer_source(weights: str, layer: str, **opening: Any) -> FeatureSource:
+    """`features.feature_source` of any layer of an encoder, on the same grid; of what has no layers, "res4" is all.
 
-    A layer that is finer than `stride` at the encoder's inference strides gives every second (fourth) of its cells, which
-    are those that the next layer's stride takes. With "lab" and such, the only layer is "res4".
+    A layer that is finer than the stride gives every second of its cells, which are those that the next layer takes.
 
-    Raises:
-        InputError: as `features.feature_source`.
-        ValueError: features that have no layers.
+    Args:
+        opening: stride, depth, width and seed, as `feature_source` takes them.
     """
-    source = feature_source(weights, stride=stride, depth=depth, width=width, seed=seed)
-    if tuple(layers) == ("res4",):
-        return lambda image: {"res4": source(image)}
-    if weights == "lab" or weights.startswith("timm:"):
-        raise ValueError(f"{weights} has no layers {layers}")
-    strides, pool = INFERENCE[stride]
-    own = dict(zip(STAGES, np.cumprod(strides) * (2 if pool == "none" else 4), strict=True))
-    every = {layer: stride // own[layer] for layer in layers}
-    encoder, prepare = opened(weights, INFERENCE[stride], depth, width, seed)
+    source = feature_source(weights, **opening)
+    if layer == "res4":
+        return source
+    strides, pool = INFERENCE[source.stride]
+    finest = 2 if pool == "none" else 4
+    step = source.stride // int(finest * np.prod(strides[: STAGES.index(layer) + 1]))
+    encoder, prepare = opened(weights, (strides, pool), opening["depth"], opening["width"], opening["seed"])
     encoder = folded(encoder).to(source.device, memory_format=torch.channels_last)
 
-    @torch.inference_mode()
-    def encode(image: np.ndarray) -> dict[str, Tensor]:
-        rgb = torch.from_numpy(np.ascontiguousarray(image)).to(source.device)
-        rgb = rgb.permute(2, 0, 1)[None].float() / 255  # (1, 3, H, W)
-        maps = encoder(prepare(rgb).contiguous(memory_format=torch.channels_last), layers)
-        return {layer: maps[layer][0, :, ::step, ::step] for layer, step in every.items()}
+    def extract(rgb: Tensor) -> Tensor:
+        images = prepare(rgb).contiguous(memory_format=torch.channels_last)
+        return encoder(images, (layer,))[layer][..., ::step, ::step]
 
-    return encode
+    return replace(source, extract=extract)
+
+
+def propagate_many(cells: list[Tensor], first: Tensor, settings: Sequence[Inference]) -> Iterator[list[Tensor]]:
+    """Label propagation under settings that differ in top-k and temperature alone, with one search for all.
+
+    An affinity depends on features, not on labels. Of what a search found, each setting takes its own share, at its own
+    temperature, and carries its own labels.
+
+    Args:
+        cells: of each frame, features (h, w, C) of length 1.
+        first: labels (K, h, w) of frame 0.
+
+    Yields:
+        For frame 1, 2, …, labels (K, h, w) by each setting.
+    """
+    own, most = settings[0], max(setting.topk for setting in settings)
+    how = {"radius": own.radius, "window": own.window, "first_windowed": own.first_windowed}
+    carried = [[first.permute(1, 2, 0).to(cells[0].device)] for _ in settings]  # (h, w, K) of each frame
+    for t in range(1, len(cells)):
+        seen = list(range(max(t - own.num_preceding, 0), t))
+        twice = own.first_twice and own.with_first and 0 in seen
+        seen = [0] * (own.with_first and 0 not in seen) + seen
+        context = torch.stack([cells[s] for s in seen])
+        indices, weights = affinity(cells[t], context, topk=most, temperature=1.0, first_twice=twice, **how)
+        cosines = (weights / weights[0]).log()  # at temperature 1, less the best one's: (k, N)
+        for setting, maps in zip(settings, carried, strict=True):
+            votes = (cosines[: setting.topk] / setting.temperature).softmax(dim=0)
+            before = torch.stack([maps[s] for s in seen])
+            maps.append(apply_affinity(indices[: setting.topk], votes, before).view(*cells[t].shape[:2], -1))
+        yield [maps[t].permute(2, 0, 1) for maps in carried]
 
 
 def scores(
-    sequence: labelled_videos.Sequence,
-    encoders: dict[int, Callable[[np.ndarray], dict[str, Tensor]]],
-    settings: list[Setting],
+    sequence: labelled_videos.Sequence, sources: dict[tuple[int, str], FeatureSource], settings: list[Setting]
 ) -> list[dict[str, float]]:
-    """J&F-Mean of a sequence under each setting, all sequence's objects averaged, a frame at a time.
+    """J&F-Mean of a sequence under each setting, all its objects averaged.
 
     Args:
-        encoders: stride -> as `encoder_of` gives it, with the settings' layers.
+        sources: stride and layer -> the settings' features.
         settings: with the same `resize`.
 
     Returns:
@@ -131,44 +152,34 @@ def scores(
     Raises:
         InputError: fewer than three frames, or a first mask without an object.
     """
-    length, given = len(sequence.frames), labelled_videos.read_sequence_mask(sequence, 0)
-    given = np.where(given == 255, 0, given)
+    length = len(sequence.frames)
+    masks = [labelled_videos.read_sequence_mask(sequence, t) for t in range(length - 1)]  # the last isn't scored
+    given = np.where(masks[0] == 255, 0, masks[0])
     count = int(given.max())
     if length < 3 or not count:
-        raise InputError(
-            f"{sequence.frames[0].parent} needs three frames and an object in the first mask to be scored."
-        )
-    inputs: dict[tuple[int, str], list[int]] = {}
-    for i, setting in enumerate(settings):
-        inputs.setdefault((setting.stride, setting.layer), []).append(i)
-    searches = {key: SharedSearch([settings[i].inference for i in some], length) for key, some in inputs.items()}
-    sums = np.zeros((len(settings), 2))  # of J and F
-    for t, path in enumerate(sequence.frames):
-        image = resized(read_image(path), settings[0].inference.resize)
-        features = {(s, name): maps for s, encode in encoders.items() for name, maps in encode(image).items()}
-        if t == 0:
-            for key, propagation in searches.items():
-                maps = labels.to_grid(labels.one_hot(given, count), features[key].shape[1:], "nearest")
-                propagation.put(0, features[key], maps)
-            continue
-        ids = labelled_videos.read_sequence_mask(sequence, t) if t < length - 1 else None  # the last frame isn't scored
-        for key, some in inputs.items() if ids is not None else ():
-            decoded: dict[tuple, list[float]] = {}
-            for i, maps in zip(some, searches[key].propagate(t, features[key]), strict=True):
-                seen = (settings[i].normalise, id(maps))
-                if seen not in decoded:
-                    masks = labels.decode_masks(maps, ids.shape, normalise=settings[i].normalise)
-                    decoded[seen] = [metrics.frame_scores(masks == k, ids == k) for k in range(1, count + 1)]
-                sums[i] += np.sum(decoded[seen], axis=0)
-    return [{"objects": count, "J&F": float(score)} for score in sums.mean(axis=1) / (count * (length - 2))]
+        raise InputError(f"{sequence.frames[0].parent} needs three frames and an object in the first mask.")
+    found: dict[Setting, np.ndarray] = {}
+    for key, source in sources.items():
+        frames = features_of(source, map(read_image, sequence.frames[:-1]), settings[0].inference.resize)
+        cells = [F.normalize(maps.float(), dim=0).permute(1, 2, 0).contiguous() for maps in frames]
+        first = labels.to_grid(labels.one_hot(given, count), cells[0].shape[:2], "nearest")
+        searches: dict[Inference, list[Setting]] = {}
+        for setting in dict.fromkeys(setting for setting in settings if (setting.stride, setting.layer) == key):
+            seen = min(setting.inference.num_preceding, length)  # of what is longer than the clip, all is the same
+            search = replace(setting.inference, topk=1, temperature=1.0, num_preceding=seen)
+            searches.setdefault(search, []).append(setting)
+        for some in searches.values():
+            carried = propagate_many(cells, first, [setting.inference for setting in some])
+            for ids, every in zip(masks[1:], carried, strict=True):
+                for setting, maps in zip(some, every, strict=True):
+                    decoded = labels.decode_masks(maps, ids.shape, normalise=setting.normalise)
+                    pairs = [metrics.frame_scores(decoded == k, ids == k) for k in range(1, count + 1)]
+                    found[setting] = found.get(setting, 0) + np.sum(pairs, axis=0)  # of J and F
+    return [{"objects": count, "J&F": float(found[s].mean() / (count * (length - 2)))} for s in settings]
 
 
-def clips(study: Study) -> tuple[str, list[Sequence]]:
-    """The list that settings are looked at on (see `held_out_pairs.split_of`), and up to `MOST` of its sequences chosen.
-
-    Raises:
-        InputError: there are no such sequences.
-    """
+def clips(study: Study) -> tuple[str, list[labelled_videos.Sequence]]:
+    """The list that settings are looked at on (see `held_out_pairs.split_of`), and up to `MOST` of its sequences."""
     split = split_of(study)
     return split, evenly(study.sequences("davis", split), MOST)
 
@@ -177,34 +188,27 @@ def sensitivity(study: Study, name: str, axes: Sequence[str] | None = None) -> p
     """J&F-Mean of a variant or baseline on `clips`, one setting at a time changed from the profile's; stored.
 
     Args:
+        name: of what has features: not "copy" or "flow".
         axes: some of those of `settings_around`; None: all. Those of `SEARCHLESS` take little longer than one setting.
 
     Returns:
         One row an axis, value and sequence: "variant" (its title), "axis", "value", "own" (whether the profile's),
         "sequence", "objects" (their number), "J&F" (0 to 1).
-
-    Raises:
-        ValueError: "copy" and "flow" propagate nothing.
     """
-    if name in ("copy", "flow"):
-        raise ValueError(f"{name} has no settings of propagation.")
-    weights = study.source(name)
+    weights, (split, sequences) = study.source(name), clips(study)
     own = Setting(study.profile.evaluation.davis, study.profile.evaluation.stride)
     around = settings_around(own, ("res4",) if name in NO_ENCODER else LAYERS)
     around = {axis: values for axis, values in around.items() if axes is None or axis in axes}
     settings = list(dict.fromkeys(setting for values in around.values() for setting in values.values()))
-    split, sequences = clips(study)
-    identity = feature_source(weights, **study.opening).identity
     names = [sequence.name for sequence in sequences]
     prints = [folder_fingerprint(study.folder("davis")), code_key(__name__)]
+    identity = feature_source(weights, **study.opening).identity
 
     def measure() -> dict[str, list[dict]]:
-        layers: dict[int, list[str]] = {}
-        for setting in settings:
-            layers[setting.stride] = [*dict.fromkeys([*layers.get(setting.stride, []), setting.layer])]
-        encoders = {s: encoder_of(weights, some, **study.opening | {"stride": s}) for s, some in layers.items()}
+        keys = dict.fromkeys((setting.stride, setting.layer) for setting in settings)
+        sources = {key: layer_source(weights, key[1], **study.opening | {"stride": key[0]}) for key in keys}
         bar = tqdm(sequences, desc=f"sensitivity {name}", disable=None)
-        return {sequence.name: scores(sequence, encoders, settings) for sequence in bar}
+        return {sequence.name: scores(sequence, sources, settings) for sequence in bar}
 
     key, rows = [identity, study.opening, settings, split, names, prints], []
     stored = computed(study.out / "sensitivity" / name, key, measure)
@@ -237,20 +241,16 @@ def largest_changes(table: pd.DataFrame) -> pd.DataFrame:
         own = values[values.own].iloc[0]
         best, worst = (values.loc[values["J&F-Mean"].agg(which)] for which in ("idxmax", "idxmin"))
         some = table[(table.variant == variant) & (table.axis == axis)]
-        scores = some.pivot(index="sequence", columns="value", values="J&F")
-        objects = some.groupby("sequence").objects.first().loc[scores.index].to_numpy(float)
-
-        def change(to: pd.Series, own: pd.Series = own, scores: pd.DataFrame = scores, n: np.ndarray = objects) -> str:
-            if to.value == own.value:
-                return ""
-            differences = 100 * (scores[to.value] - scores[own.value]).to_numpy()
-            low, high = bootstrap_interval(differences[None], n)
-            bounds = f" [{low:.1f}, {high:.1f}]" if np.isfinite(low) else ""
-            return f"{np.average(differences, weights=n):+.1f}{bounds}"
-
+        single = some.pivot(index="sequence", columns="value", values="J&F")
+        objects = some.groupby("sequence").objects.first().loc[single.index].to_numpy(float)
         row = {"variant": variant, "axis": axis, "own": own.value, "J&F-Mean": 100 * own["J&F-Mean"]}
-        row |= {"best of": len(values), "best": best.value, "gain": change(best)}
-        row |= {"worst": worst.value, "loss": change(worst)}
+        row["best of"] = len(values)
+        for extreme, change, to in (("best", "gain", best), ("worst", "loss", worst)):
+            differences = 100 * (single[to.value] - single[own.value]).to_numpy()
+            low, high = bootstrap_interval(differences[None], objects)
+            bounds = f" [{low:.1f}, {high:.1f}]" if np.isfinite(low) else ""
+            text = f"{np.average(differences, weights=objects):+.1f}{bounds}"
+            row |= {extreme: to.value, change: "" if to.value == own.value else text}
         row["moved"] = max(best["J&F-Mean"] - own["J&F-Mean"], own["J&F-Mean"] - worst["J&F-Mean"])
         rows.append(row)
     return pd.DataFrame(rows).sort_values("moved", ascending=False, kind="stable").drop(columns="moved")

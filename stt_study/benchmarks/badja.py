@@ -12,7 +12,7 @@ import numpy as np
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
 from stt_core.labels import read_mask
-from stt_core.pictures import check_steps, frame_files, image_size, picture_files
+from stt_core.pictures import check_steps, frame_files, image_size
 from stt_core.propagation import Inference
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.benchmarks.label_sources import Source
@@ -28,11 +28,8 @@ def badja_clips(root: str | Path, davis: str | Path | None = None, split: str = 
 
     A clip goes from its first annotated frame to its last. Frames and masks are those named there; for DAVIS's, 480p or
     Full-Resolution below any of `badja_davis`. Joints are scaled to the frames at hand. A joint at (0, 0) is not visible,
-    whatever else is said. BADJA has no splits: any is the whole.
-
-    Raises:
-        InputError: a missing or broken folder, list or frame, joints that nobody could follow, or masks for some of the
-            annotated frames only.
+    whatever else is said. BADJA has no splits: any is the whole. InputError names a missing or broken list or frame, joints
+    that nobody could follow, and masks for some of the annotated frames only.
     """
     root = labelled_videos.official_folder(root, BADJA.official)
     lists = sorted((root / "joint_annotations").glob("*.json"))
@@ -50,27 +47,20 @@ def badja_davis(root: str | Path, davis: str | Path | None = None) -> list[Path]
 
 
 def areas(clip: labelled_videos.Clip) -> np.ndarray:
-    """Area (A) of the animal in every annotated frame, in px of the frame; its mask may be of another size.
-
-    Raises:
-        InputError: a mask cannot be decoded, or is empty.
-    """
+    """Area (A) of the animal in every annotated frame, in px of the frame; InputError for an empty mask."""
+    shares = np.array([read_mask(path, not_black=True).mean() for path in clip.masks])
+    for empty in np.flatnonzero(shares == 0):
+        raise InputError(f"{clip.masks[empty]} is empty, but its frame has joints; restore this annotation.")
     width, height = image_size(clip.frames[0])
-    shares = [read_mask(path, not_black=True).mean() for path in clip.masks]
-    for path, share in zip(clip.masks, shares, strict=True):
-        if not share:
-            raise InputError(f"{path} is empty, but its frame's joints are there; restore this annotation.")
-    return np.array(shares) * width * height
+    return shares * width * height
 
 
 def read_clip(path: Path, root: Path, places: list[Path]) -> labelled_videos.Clip:
     """The clip of one list; `places` are the DAVIS folders its frames may lie in. Raises as `badja_clips`."""
     images, segments, joints, visible = _entries(path)
-    folders = _folders(images[0].parent, root, places)
-    folder = next((folder for folder in folders if folder.is_dir()), None)
+    folder = _folder(images[0].parent, root, places)
     if folder is None:
-        raise InputError(f"{folders[0] if folders else root / 'DAVIS'} is missing; give a DAVIS that has {path.stem}.")
-    davis = images[0].parts[:1] == ("DAVIS",)
+        raise InputError(f"{root} has no {images[0].parent} for {path.name}; give a DAVIS that has {path.stem}.")
     frames = frame_files(folder, images[0].suffix.lower())
     place = {frame.stem: t for t, frame in enumerate(frames)}
     for image in images:
@@ -80,29 +70,28 @@ def read_clip(path: Path, root: Path, places: list[Path]) -> labelled_videos.Cli
     order = times.argsort()
     times, joints, visible = times[order], joints[order], visible[order]
     frames = frames[times[0] : times[-1] + 1]
-    if davis:
-        check_steps(frames)  # of others' numbers, nothing is known
     if not (visible[0] & visible[1:]).any():
         raise InputError(f"{path} has no joint that is visible in its first frame and in a later one; leave it out.")
-    size = image_size(frames[0])
-    # What comes with BADJA itself is in the pixels of its own frames.
-    xy = (joints[..., ::-1] * (np.divide(size, SIZE) if davis else 1.0)).astype(np.float32)
+    size, scale = image_size(frames[0]), 1.0
+    if images[0].parts[:1] == (
+        "DAVIS",
+    ):  # what comes with BADJA itself is in the pixels of its own frames, in any numbers
+        check_steps(frames)
+        scale = np.divide(size, SIZE)
+    xy = (joints[..., ::-1] * scale).astype(np.float32)
     if not labelled_videos.in_picture(xy[0, visible[0]], size).any():
         raise InputError(f"{path} has no joint of its first frame within {frames[0]}; mend one or leave the list out.")
-    masks = _masks([segments[a] for a in order], root, places)
+    folder = _folder(segments[0].parent, root, places)
+    masks = labelled_videos.masks_of([segments[a] for a in order], folder, every=False) if folder else ()
     return labelled_videos.Clip(path.stem, frames, xy, tuple((times - times[0]).tolist()), visible, masks)
 
 
-def _masks(segments: list[Path], root: Path, places: list[Path]) -> tuple[Path, ...]:
-    folder = next((folder for folder in _folders(segments[0].parent, root, places) if folder.is_dir()), None)
-    if folder is None:
-        return ()
-    there = {file.stem: file for file in picture_files(folder, [segments[0].suffix.lower()])}
-    masks = tuple(there.get(segment.stem, folder / segment.name) for segment in segments)
-    for mask in masks:
-        if not mask.is_file():
-            raise InputError(f"{mask} is missing, but other masks of its video are there; restore this annotation.")
-    return masks
+def _folder(named: Path, root: Path, places: list[Path]) -> Path | None:
+    """Where a folder that BADJA names lies; DAVIS/JPEGImages/Full-Resolution/bear may have its like at 480p."""
+    kind, *inside = named.parts or ("",)
+    sizes = ("480p", "Full-Resolution")
+    of_davis = [place.joinpath(*inside[:1], size, named.name) for size in sizes for place in places]
+    return next(filter(Path.is_dir, of_davis if kind == "DAVIS" else [root / named]), None)
 
 
 def _entries(path: Path) -> tuple[list[Path], list[Path], np.ndarray, np.ndarray]:
@@ -118,8 +107,6 @@ def _entries(path: Path) -> tuple[list[Path], list[Path], np.ndarray, np.ndarray
             problem = f"joints {joints.shape} and visibility {visible.shape}"
         elif len({image.stem for image in images}) < len(images):
             problem = "a frame twice"
-        elif any(file.parts[:1] == ("DAVIS",) and len(file.parts) < 3 for file in (images[0], segments[0])):
-            problem = f"an image at {images[0]}, a mask at {segments[0]}"
         elif broken.any():
             problem = f"a joint of {images[broken.argmax()].name} is NaN or infinite"
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -129,19 +116,11 @@ def _entries(path: Path) -> tuple[list[Path], list[Path], np.ndarray, np.ndarray
     return images, segments, joints, visible & joints.any(axis=2)
 
 
-def _folders(folder: Path, root: Path, places: list[Path]) -> list[Path]:
-    """Where a folder that BADJA names may lie; DAVIS/JPEGImages/Full-Resolution/bear has its like at 480p."""
-    if folder.parts[:1] != ("DAVIS",):
-        return [root / folder]
-    kind, sequence = folder.parts[1], folder.name
-    return [place / kind / size / sequence for size in ("480p", "Full-Resolution") for place in places]
-
-
 def _score(clip: labelled_videos.Clip, source: Source, inference: Inference, out: Path) -> dict:
     sizes = areas(clip)  # here, since a mask may be broken
     predictions, record = labelled_videos.carried_joints(clip, source, inference, out, **JHMDBS_RULE)
-    found = {"frames": [frame.name for frame in clip.frames], "joints": predictions.round(2).tolist()}
-    write_json(clip.outputs(out)[0], found)
+    names = [frame.name for frame in clip.frames]
+    write_json(clip.outputs(out)[0], {"frames": names, "joints": predictions.round(2).tolist()})
     if clip.masks:
         scored, annotated = clip.visible & clip.visible[0], predictions[list(clip.times)]
         record["metrics"][RULE] = metrics.pck_of_area(annotated, clip.joints, scored, sizes)

@@ -16,26 +16,21 @@ from stt_study.benchmarks.run import Benchmark
 
 
 def davis_sequences(
-    root: str | Path, split: str = "val", year: str = "2017", names: Iterable[str] | None = None
+    root: str | Path, split: str = "val", year: str = "2017", names: Iterable[str] = ()
 ) -> list[labelled_videos.Sequence]:
     """Sequences of `ImageSets/<year>/<split>.txt` (or `names` of them), frames and annotations at 480p in order.
 
     Year 2016 asks for one object a sequence: a DAVIS-2017 folder's objects are merged into one. The layout of 2016
-    itself, `ImageSets/480p/<split>.txt` with a line a frame and masks in white on black, will do as well.
-
-    Raises:
-        InputError: a missing folder, list, sequence or frame, a frame without annotation or the other way round, a
-            number left out of the frames'.
+    itself, `ImageSets/480p/<split>.txt` with a line a frame and masks in white on black, will do as well. InputError names
+    what is missing: a list, a sequence, a frame, an annotation, or a number between the frames'.
     """
     root = labelled_videos.official_folder(root, DAVIS.official)
     path, annotation = root / "ImageSets" / year / f"{split}.txt", "ids" if year == "2017" else "merged"
     original = root / "ImageSets" / "480p" / f"{split}.txt"
     if year == "2016" and not path.is_file() and original.is_file():
-        # Lines are "/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png".
         path, annotation = original, "white"
-        names = names or [Path(line.split()[0]).parent.name for line in listed(path)]
-    else:
-        names = names or listed(path)
+    if not names:  # a line of 2016: "/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png"
+        names = [Path(line.split()[0]).parent.name if annotation == "white" else line for line in listed(path)]
     sequences = []
     for name in labelled_videos.checked_names(path, dict.fromkeys(names)):
         frames = frame_files(root / "JPEGImages" / "480p" / name, ".jpg")

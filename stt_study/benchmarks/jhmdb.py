@@ -16,12 +16,10 @@ from stt_study.benchmarks.label_sources import Source
 from stt_study.benchmarks.run import Benchmark
 
 
-def jhmdb_clips(root: str | Path, split: str = "val", names: Iterable[str] | None = None) -> list[labelled_videos.Clip]:
+def jhmdb_clips(root: str | Path, split: str = "val", names: Iterable[str] = ()) -> list[labelled_videos.Clip]:
     """Clips of `<split>_list.txt`, whose lines (or `names` of them) are "<joint_positions.mat> <frame folder>", both below `root`.
 
-    Raises:
-        InputError: a missing or broken list, file or folder, a clip with fewer frames than joints or with a number left
-            out of the frames', or joints that nobody could follow.
+    InputError names what is missing or broken: a list, a file, a folder, a frame, or joints that nobody could follow.
     """
     root = labelled_videos.official_folder(root, JHMDB.official)
     path, clips = root / f"{split}_list.txt", []
@@ -33,9 +31,8 @@ def jhmdb_clips(root: str | Path, split: str = "val", names: Iterable[str] | Non
         check_steps(frames)
         joints = _joints(positions)
         if len(joints) > len(frames):
-            raise InputError(
-                f"{folder} has {len(frames)} frames but {positions} has {len(joints)}; restore the frames."
-            )
+            counts = f"{folder} has {len(frames)} frames but {positions} has {len(joints)}"
+            raise InputError(f"{counts}; restore the frames.")
         if not labelled_videos.in_picture(joints[0], image_size(frames[0])).any():
             raise InputError(f"{positions} has no joint of frame 1 within {frames[0]}; mend one or leave the clip out.")
         # A clip may end with frames that have no joints; they cannot be scored (the evaluation of VFS cuts them, too).

@@ -16,16 +16,11 @@ from stt_study.benchmarks.timm_source import timm_source
 
 @dataclass(frozen=True)
 class Baseline:
-    """A way to carry labels from frame to frame that needs no features.
-
-    Attributes:
-        weights, identity: its name, as a `FeatureSource` has them.
-        carry: images (H, W, 3) uint8 RGB, the first one's maps (K, H, W), "nearest" (masks) or "bilinear" (keypoints)
-            -> maps (K, H, W) of every image.
-    """
+    """A way to carry labels from frame to frame that needs no features; fields as a `FeatureSource` has them."""
 
     weights: str
     identity: str
+    # Images (H, W, 3) uint8 RGB, the first one's maps (K, H, W), "nearest" (masks) or "bilinear" (keypoints) -> all maps.
     carry: Callable[[Iterable[np.ndarray], Tensor, str], Iterator[Tensor]]
     stride: int = 1
     device: str = "cpu"
@@ -69,8 +64,7 @@ def flowed(images: Iterable[np.ndarray], first: Tensor, mode: str) -> Iterator[T
     for image in images:
         now = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         if places is None:
-            rows, columns = torch.meshgrid(*(torch.arange(n).float() for n in now.shape), indexing="ij")
-            places = torch.stack([columns, rows])  # (2, H, W): xy
+            places = _pixels(now.shape)
         else:
             places = composed(places, torch.from_numpy(flow.calc(now, before, None)).permute(2, 0, 1))
         before = now
@@ -82,8 +76,13 @@ def composed(places: Tensor, back: Tensor) -> Tensor:
 
     Pixel p of frame t is p + back(p) in frame t - 1, where `places` is read bilinearly.
     """
-    rows, columns = torch.meshgrid(*(torch.arange(n) for n in places.shape[1:]), indexing="ij")
-    return sampled(places, back + torch.stack([columns, rows]), "bilinear")
+    return sampled(places, back + _pixels(places.shape[1:]), "bilinear")
+
+
+def _pixels(size: tuple[int, int]) -> Tensor:
+    """(2, H, W): x and y of every pixel."""
+    rows, columns = torch.meshgrid(*(torch.arange(n).float() for n in size), indexing="ij")
+    return torch.stack([columns, rows])
 
 
 def sampled(maps: Tensor, places: Tensor, mode: str) -> Tensor:

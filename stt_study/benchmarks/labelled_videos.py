@@ -35,21 +35,14 @@ class Sequence:
 
 @dataclass(frozen=True)
 class Clip:
-    """A video with joints in some of its frames.
-
-    Attributes:
-        joints: (A, J, 2) float32, xy in px, the first pixel's centre at 0.
-        times: indices (A) of the frames with joints; the first is 0.
-        visible: (A, J) bool; a joint that is not has no meaningful place.
-        masks: of the animal, in those frames, or () where there are none at hand.
-    """
+    """A video with joints in some of its frames."""
 
     name: str
     frames: tuple[Path, ...]
-    joints: np.ndarray
-    times: tuple[int, ...]
-    visible: np.ndarray
-    masks: tuple[Path, ...] = ()
+    joints: np.ndarray  # (A, J, 2) float32, xy in px, the first pixel's centre at 0
+    times: tuple[int, ...]  # indices (A) of the frames with joints; the first is 0
+    visible: np.ndarray  # (A, J) bool; a joint that is not has no meaningful place
+    masks: tuple[Path, ...] = ()  # of the animal, in those frames, where they are at hand
 
     def outputs(self, out: Path) -> list[Path]:
         """The files that its evaluation writes, besides its scores: joints, and a picture of them."""
@@ -60,19 +53,12 @@ class Clip:
 # Reading
 
 
-def find_folder(root: str | Path, names: Iterable[str], what: str) -> Path:
-    """The first of `names` that is a folder below `root`.
-
-    Raises:
-        InputError: none is.
-    """
-    names = tuple(names)
-    for name in names:
-        if (Path(root) / name).is_dir():
-            return Path(root) / name
-    raise InputError(
-        f"{root} has no {what} folder; it should be called {' or '.join(names) or 'something (none named)'}."
-    )
+def find_folder(root: str | Path, names: tuple[str, ...], what: str) -> Path:
+    """The first of `names` that is a folder below `root`; InputError if none is."""
+    found = [folder for folder in (Path(root) / name for name in names) if folder.is_dir()]
+    if not found:
+        raise InputError(f"{root} has no {what} folder; it should be called {' or '.join(names)}.")
+    return found[0]
 
 
 def official_folder(root: str | Path, what: str) -> Path:
@@ -94,15 +80,15 @@ def checked_names(path: Path, names: Iterable[str], once: bool = False) -> list[
     return names
 
 
-def masks_of(frames: tuple[Path, ...], folder: Path) -> tuple[Path, ...]:
-    """The frames' annotations; InputError for a frame without annotation, or the other way round."""
+def masks_of(frames: Iterable[Path], folder: Path, every: bool = True) -> tuple[Path, ...]:
+    """The frames' annotations; InputError for a frame without annotation or, of `every` frame, the other way round."""
     there = {file.stem: file for file in picture_files(folder, [".png"])}
-    masks = tuple(there.get(frame.stem, folder / f"{frame.stem}.png") for frame in frames)
+    masks = tuple(there.pop(frame.stem, folder / f"{frame.stem}.png") for frame in frames)
     for mask in masks:
         if not mask.is_file():
             raise InputError(f"{mask} is missing, but its frame is there; restore this annotation.")
-    for mask in sorted(set(there.values()) - set(masks)):
-        raise InputError(f"{mask} annotates a frame that is not in {frames[0].parent}; restore the frame.")
+    for mask in there.values() if every else ():
+        raise InputError(f"{mask} annotates a frame that is not there; restore the frame.")
     return masks
 
 
@@ -111,26 +97,21 @@ def read_frames(paths: Iterable[Path]) -> Iterator[np.ndarray]:
     first = size = None
     for path in paths:
         image = read_image(path)
-        first, size = first or path, size or image.shape
-        if image.shape != size:
-            raise InputError(
-                f"{path} is {image.shape[1]}x{image.shape[0]} px but {first} is {size[1]}x{size[0]}; "
-                "frames of a video must agree."
-            )
+        (height, width), first = image.shape[:2], first or path
+        size = size or (height, width)
+        if (height, width) != size:
+            both = f"{path} is {width}x{height} px but {first} is {size[1]}x{size[0]}"
+            raise InputError(f"{both}; frames of a video must agree.")
         yield image
 
 
 def read_sequence_mask(sequence: Sequence, t: int) -> np.ndarray:
-    """Ids (H, W) uint8 of frame `t`.
-
-    Raises:
-        InputError: the annotation is missing, broken, or not of its frame's size.
-    """
+    """Ids (H, W) uint8 of frame `t`; InputError for an annotation that is missing, broken, or not of its frame's size."""
     mask = read_mask(sequence.masks[t], not_black=sequence.annotation == "white")
     (height, width), size = mask.shape, image_size(sequence.frames[t])
     if (width, height) != size:
-        own = f"{sequence.masks[t]} is {width}x{height} px"
-        raise InputError(f"{own} but its frame is {size[0]}x{size[1]}; they must agree.")
+        both = f"{sequence.masks[t]} is {width}x{height} px but its frame is {size[0]}x{size[1]}"
+        raise InputError(f"{both}; they must agree.")
     return ((mask > 0) & (mask != 255)).astype(np.uint8) if sequence.annotation == "merged" else mask
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import zip_longest
 
 import cv2
 import numpy as np
@@ -91,7 +90,7 @@ def _disk(radius: int) -> np.ndarray:
 
 
 def sequence_scores(
-    name: str, predictions: Iterable[np.ndarray], annotations: Iterable[np.ndarray], length: int | None = None
+    name: str, predictions: Iterable[np.ndarray], annotations: Iterable[np.ndarray], length: int
 ) -> list[dict]:
     """J and F of every object of a sequence, a frame at a time: memory doesn't grow with its length.
 
@@ -99,23 +98,14 @@ def sequence_scores(
         name: of the sequence; objects are called `<name>_1`, …
         predictions, annotations: T frames of (H, W) uint8 ids; 255 in an annotation is background. The objects are
             those of the first annotation. First and last frame are not scored.
-        length: T; None = that of `annotations`, which must then have one.
+        length: T, 3 or more.
 
     Returns:
         One dict an object: "name", "J" and "F" (lists over the T - 2 frames), "J-Mean", "J-Recall", "J-Decay",
         "F-Mean", "F-Recall", "F-Decay", and "offset" (`mean_offset` of its centre).
-
-    Raises:
-        ValueError: shapes or lengths that differ, or fewer than three frames.
     """
-    length = len(annotations) if length is None else length
-    if length < 3:
-        raise ValueError(f"{name} has {length} frames, but first and last are not scored; give three up.")
     objects: list[list[tuple]] = []  # an object: J, F, predicted and true centre of the frames
-    for t, (annotation, prediction) in enumerate(zip_longest(annotations, predictions)):
-        if np.shape(prediction) != np.shape(annotation):  # () where one has ended
-            sizes = f"prediction {np.shape(prediction)} and annotation {np.shape(annotation)}"
-            raise ValueError(f"{name}, frame {t}: {sizes} must agree.")
+    for t, (annotation, prediction) in enumerate(zip(annotations, predictions, strict=True)):
         if t == 0:
             objects = [[] for _ in range(int(annotation[annotation != 255].max(initial=0)))]
         elif t < length - 1:
@@ -136,42 +126,24 @@ def statistics(values: Sequence[float]) -> dict[str, float]:
     """Mean, recall (share of frames above 0.5) and decay (mean of the first quarter minus that of the last).
 
     Quarters share their border frames, as in the official code.
-
-    Raises:
-        ValueError: no value.
     """
     values = np.asarray(values, float)
-    if not len(values):
-        raise ValueError("Of no frame at all there are no statistics.")
     borders = np.round(np.linspace(1, len(values), 5) + 1e-10).astype(int) - 1
     decay = values[: borders[1] + 1].mean() - values[borders[3] : borders[4] + 1].mean()
     return {"Mean": values.mean(), "Recall": (values > 0.5).mean(), "Decay": decay}
 
 
 def davis_totals(objects: Sequence[dict]) -> dict[str, float]:
-    """The official global row: every statistic averaged over objects, and J&F-Mean; ValueError if there is no object."""
-    if not objects:
-        raise ValueError("Of no object at all there are no statistics.")
+    """The official global row: every statistic averaged over objects, and J&F-Mean."""
     names = [f"{measure}-{s}" for measure in "JF" for s in ("Mean", "Recall", "Decay")]
     means = {name: float(np.mean([record[name] for record in objects])) for name in names}
     return {"J&F-Mean": (means["J-Mean"] + means["F-Mean"]) / 2, **means}
 
 
-def confusion(predictions: np.ndarray, annotations: np.ndarray, classes: int = 20) -> np.ndarray:
-    """Pixel counts (classes, classes) of [annotation, prediction], for up to 255 classes; annotated 255 is ignored.
-
-    Raises:
-        ValueError: an id that is no class, or shapes that differ.
-    """
-    if predictions.shape != annotations.shape:
-        raise ValueError(f"predictions {predictions.shape} and annotations {annotations.shape} must agree.")
+def confusion(predictions: np.ndarray, annotations: np.ndarray, classes: int) -> np.ndarray:
+    """Pixel counts (classes, classes) of [annotation, prediction] ids (H, W) uint8; annotated 255 is ignored."""
     counted = annotations != 255
-    truth, guess = annotations[counted], predictions[counted]
-    for ids in (truth, guess):
-        for extreme in (ids.min(initial=0), ids.max(initial=0)):
-            if not 0 <= extreme < classes:
-                raise ValueError(f"an id of {extreme} is not one of {classes} classes.")
-    pairs = truth.astype(np.uint16) * classes + guess  # of 20 classes, 400
+    pairs = annotations[counted].astype(np.uint16) * classes + predictions[counted]  # of 20 classes, 400
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
@@ -193,14 +165,7 @@ def pck_distances(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
     Returns:
         (T, J): distance / (0.6 * diagonal of the box around the true joints whose prediction is valid); nan for a
         missing joint, which is not scored; inf where that box is a point, or the prediction at infinity or at a y of NaN.
-
-    Raises:
-        ValueError: shapes that differ, or a truth that is NaN or infinite.
     """
-    if predictions.shape != truth.shape:
-        raise ValueError(f"predictions {predictions.shape} and truth {truth.shape} must agree.")
-    if not np.isfinite(truth).all():
-        raise ValueError("a true joint is at NaN or infinity, which nothing can be measured from.")
     valid = predictions[..., 0] > 0  # (T, J)
     inside = np.where(valid[..., None], truth, np.nan)
     with np.errstate(all="ignore"):
@@ -223,36 +188,30 @@ def pck(clips: Sequence[np.ndarray], thresholds: Sequence[float] = THRESHOLDS, a
     scores = {}
     for first, note in ((True, ""), (False, ", frame 0 left out")):
         for a in thresholds:
-            shares = pck_per_joint(clips, a, first, absent)
+            shares = pck_per_joint(clips if first else [distances[1:] for distances in clips], a, absent)
             scores[f"PCK@{a:g}{note}"] = np.nan if np.isnan(shares).all() else float(np.nanmean(shares))
     return scores
 
 
-def pck_per_joint(
-    clips: Sequence[np.ndarray], threshold: float, score_first_frame: bool = True, absent: float = 0.0
-) -> np.ndarray:
+def pck_per_joint(clips: Sequence[np.ndarray], threshold: float, absent: float = 0.0) -> np.ndarray:
     """Share (J,) of the frames, pooled over clips, where a joint was predicted within `threshold`; 0 to 1.
 
     Frames where the joint is missing (nan) are left out; a joint missing everywhere has 0 (`absent`), as in the
     evaluation code of VFS.
     """
-    pooled = np.concatenate([distances[0 if score_first_frame else 1 :] for distances in clips])  # (all T, J)
+    pooled = np.concatenate(clips)  # (all T, J)
     scored = (~np.isnan(pooled)).sum(axis=0)
     return np.where(scored, (pooled <= threshold).sum(axis=0) / np.maximum(1, scored), absent)
 
 
-def pck_of_area(
-    predictions: np.ndarray, truth: np.ndarray, scored: np.ndarray, areas: np.ndarray, threshold: float = 0.2
-) -> float:
-    """BADJA's PCK of one sequence: share of the scored joints, all frames but the given first one pooled; 0 to 1, or nan if
-    none is scored there.
+def pck_of_area(predictions: np.ndarray, truth: np.ndarray, scored: np.ndarray, areas: np.ndarray) -> float:
+    """BADJA's PCK of one sequence: share of scored joints found, all frames but the given first pooled; nan if there are none.
 
     Args:
-        predictions, truth: (A, J, 2) xy px; a prediction with x < 0 is missing, which is wrong, as is one at NaN or infinity.
+        predictions, truth: (A, J, 2) xy px; a prediction with x < 0 is missing, which is wrong.
         scored: (A, J) bool.
-        areas: (A) px, of the animal. A joint is found if it is closer than `threshold` times its square root.
+        areas: (A) px, of the animal. A joint is found if it is closer than 0.2 times its square root.
     """
-    with np.errstate(invalid="ignore", over="ignore"):
-        distances = np.hypot(*np.moveaxis(predictions - truth, -1, 0))  # (A, J)
-    found = (distances < threshold * np.sqrt(areas)[:, None]) & (predictions[..., 0] >= 0)
+    distances = np.hypot(*np.moveaxis(predictions - truth, -1, 0))  # (A, J)
+    found = (distances < 0.2 * np.sqrt(areas)[:, None]) & (predictions[..., 0] >= 0)
     return float(found[1:][scored[1:]].mean()) if scored[1:].any() else np.nan

@@ -15,11 +15,7 @@ PRESETS = {f"{b.name}_{preset}": settings for b in BENCHMARKS.values() for prese
 
 
 def chosen(task: str, preset: str | None = None, stride: int | None = None) -> tuple[Inference, int]:
-    """Settings and stride for a task: those of the preset, or else the paper's for the stride, or else for stride 8.
-
-    Raises:
-        InputError: there is no such preset, or its name says another stride.
-    """
+    """Settings and stride for a task: those of the preset, or else the paper's for the stride, or else for stride 8."""
     name = preset or f"{task}_s{stride or 8}"
     if name not in PRESETS:
         raise InputError(f"there is no preset {name}; the presets are {', '.join(PRESETS)}.")

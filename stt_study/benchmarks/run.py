@@ -30,42 +30,27 @@ PRIVATE = ("key", "counts", "distances")  # of a video's record, not for `result
 
 @dataclass(frozen=True)
 class Benchmark:
-    """All that is particular to a benchmark; `registry.BENCHMARKS` has one of each.
+    """All that is particular to a benchmark; `registry.BENCHMARKS` has one of each."""
 
-    Attributes:
-        name: what profiles, results and the command line call it.
-        official: name of its data set.
-        count: videos in its test list.
-        headline: the metric that tables and claims compare, the paper's where it has one.
-        presets: settings of propagation: "s8" and "s4" are the paper's for features of this stride, others other methods'.
-        read: (folder, options with defaults) -> its videos.
-        score: (video, source, settings, output folder) -> the video's record, its outputs being written.
-        totals: records -> metrics of them all.
-        notes: records -> sentences that belong to these metrics.
-        tables: (results, output folder) -> None; writes what the official evaluation writes.
-        beside: folder -> other folders that it may read from.
-    """
-
-    name: str
-    official: str
-    count: int
-    headline: str
-    presets: dict[str, Inference]
-    read: Callable[..., list]
-    score: Callable[[Video, Source, Inference, Path], dict]
-    totals: Callable[[list[dict]], dict[str, float]]
-    notes: Callable[[list[dict]], list[str]] = lambda records: []
-    tables: Callable[[dict, Path], None] = lambda results, out: None
-    beside: Callable[[Path], list[Path]] = lambda root: []
+    name: str  # what profiles, results and the command line call it
+    official: str  # name of its data set
+    count: int  # videos in its test list
+    headline: str  # the metric that tables and claims compare, the paper's where it has one
+    presets: dict[str, Inference]  # "s8" and "s4" are the paper's for features of this stride, others other methods'
+    read: Callable[..., list]  # (folder, options with defaults) -> its videos
+    score: Callable[
+        [Video, Source, Inference, Path], dict
+    ]  # -> the video's record; its outputs are written to the folder
+    totals: Callable[[list[dict]], dict[str, float]]  # records -> metrics of them all
+    notes: Callable[[list[dict]], list[str]] = lambda records: []  # records -> sentences that belong to these metrics
+    tables: Callable[[dict, Path], None] = lambda results, out: None  # writes what the official evaluation writes
+    beside: Callable[[Path], list[Path]] = lambda root: []  # folder -> other folders that it may read from
 
     @property
     def options(self) -> dict[str, str | None]:
         """Options of `read` and their defaults."""
-        return {
-            name: option.default
-            for name, option in signature(self.read).parameters.items()
-            if name not in ("root", "names")
-        }
+        options = {name: option.default for name, option in signature(self.read).parameters.items()}
+        return {name: default for name, default in options.items() if name not in ("root", "names")}
 
 
 @out_of_memory(PROPAGATION)
@@ -137,6 +122,6 @@ def evaluate(
 
 
 def _files_key(video: Video) -> list:
-    stats = [(path.name, path.stat()) for path in video.frames + video.masks]
+    files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in video.frames + video.masks]
     labels = [] if isinstance(video, Sequence) else [video.times, video.joints.tolist(), video.visible.tolist()]
-    return [[(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats], labels]
+    return [files, labels]

@@ -5,6 +5,7 @@
 """
 
 import hashlib
+import textwrap
 from pathlib import Path
 
 import torch
@@ -70,28 +71,6 @@ def timm_source(weights: str, *, stride: int, device: str = "cpu") -> FeatureSou
         raise InputError(f"{weights} needs timm; install it with: pip install 'stt-core[timm]'.") from None
 
     name, _, file = weights.removeprefix("timm:").partition("@")
-    model, digest = _model(name, file)
-    try:
-        dense = Dense(model, stride).to(device, memory_format=torch.channels_last)
-        with torch.inference_mode():
-            grid = tuple(dense(torch.zeros(1, 3, *PROBE, device=device)).shape[2:])
-        if grid != tuple(-(-side // dense.stride) for side in PROBE):
-            raise ValueError(f"a grid of {grid}")
-    except Exception as error:  # each model complains in its own way
-        raise InputError(
-            f"{weights} gives no dense features of {PROBE[0]}x{PROBE[1]} px ({_short(error)}); choose a model that takes "
-            "images of any size, such as a ViT of DINO or DINOv2, a ResNet or a ConvNeXt."
-        ) from None
-    identity = f"timm-{timm.__version__}-{name}-{digest}"
-    layer = model.feature_info[dense.index]["module"]
-    note = f"{weights}: map {layer} at stride {dense.stride}" + ("" if dense.stride == stride else f", not {stride}")
-    return FeatureSource(weights, identity, dense.stride, dense, device, note)
-
-
-def _model(name: str, file: str) -> tuple[nn.Module, str]:
-    """timm's model with its own weights, or a file's that fills it wholly, and 16 digits of the weights' SHA-256."""
-    import timm
-
     if file and not Path(file).is_file():
         raise InputError(f"{file}: no such weights file; give another one in timm:{name}@FILE.")
     if file:
@@ -102,9 +81,9 @@ def _model(name: str, file: str) -> tuple[nn.Module, str]:
     how = {"pretrained": True, "pretrained_cfg_overlay": {"file": file, "source": ""} if file else None}
     try:
         try:
-            model = timm.create_model(name, dynamic_img_size=True, **how)
+            model = timm.create_model(name, dynamic_img_size=True, **how).eval()
         except TypeError:  # only ViTs need to be told that sizes vary; others don't know the word
-            model = timm.create_model(name, **how)
+            model = timm.create_model(name, **how).eval()
     except Exception as error:  # of the network, of its cache, of reading, of fitting
         problem, fix = f"weights of timm's {name} can't be had", f"connect once, or give a file: timm:{name}@FILE"
         if file:
@@ -116,9 +95,22 @@ def _model(name: str, file: str) -> tuple[nn.Module, str]:
             raise InputError(f"{file or name} has NaN or infinite values in {tensor}; give other weights.")
         digest.update(tensor.encode())
         digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return model.eval(), digest.hexdigest()[:16]
+    try:
+        dense = Dense(model, stride).to(device, memory_format=torch.channels_last)
+        with torch.inference_mode():
+            grid = tuple(dense(torch.zeros(1, 3, *PROBE, device=device)).shape[2:])
+        if grid != tuple(-(-side // dense.stride) for side in PROBE):
+            raise ValueError(f"a grid of {grid}")
+    except Exception as error:  # each model complains in its own way
+        raise InputError(
+            f"{weights} gives no dense features of {PROBE[0]}x{PROBE[1]} px ({_short(error)}); choose a model that takes "
+            "images of any size, such as a ViT of DINO or DINOv2, a ResNet or a ConvNeXt."
+        ) from None
+    identity = f"timm-{timm.__version__}-{name}-{digest.hexdigest()[:16]}"
+    layer = model.feature_info[dense.index]["module"]
+    note = f"{weights}: map {layer} at stride {dense.stride}" + ("" if dense.stride == stride else f", not {stride}")
+    return FeatureSource(weights, identity, dense.stride, dense, device, note)
 
 
 def _short(error: Exception) -> str:
-    text = " ".join(str(error).split()).rstrip(".")
-    return f"{type(error).__name__}: {text[:160]}{'…' if len(text) > 160 else ''}"
+    return f"{type(error).__name__}: {textwrap.shorten(str(error), 160, placeholder='…')}".rstrip(".")

@@ -16,15 +16,10 @@ from stt_study.benchmarks.run import Benchmark
 CLASSES = 20  # with background
 
 
-def vip_sequences(
-    root: str | Path, split: str = "val", names: Iterable[str] | None = None
-) -> list[labelled_videos.Sequence]:
-    """Videos of `lists/<split>_videos.txt` (or `names` of them).
+def vip_sequences(root: str | Path, split: str = "val", names: Iterable[str] = ()) -> list[labelled_videos.Sequence]:
+    """Videos of `lists/<split>_videos.txt` (or `names` of them), annotated in `Annotations/` or `Annotations/Category_ids/`.
 
-    Annotations are in `Annotations/<video>` or `Annotations/Category_ids/<video>`.
-
-    Raises:
-        InputError: a missing folder, list or video, a frame without annotation or the other way round.
+    InputError names a list, a video, a frame or an annotation that is missing.
     """
     root = labelled_videos.official_folder(root, VIP.official)
     masks = root / "Annotations"
@@ -32,11 +27,8 @@ def vip_sequences(
         masks = masks / "Category_ids"
     path = root / "lists" / f"{split}_videos.txt"
     names = labelled_videos.checked_names(path, names or listed(path), once=True)
-    videos = [(name, frame_files(root / "Images" / name, ".jpg")) for name in names]
-    return [
-        labelled_videos.Sequence(name, frames, labelled_videos.masks_of(frames, masks / name))
-        for name, frames in videos
-    ]
+    frames = {name: frame_files(root / "Images" / name, ".jpg") for name in names}
+    return [labelled_videos.Sequence(n, f, labelled_videos.masks_of(f, masks / n)) for n, f in frames.items()]
 
 
 def _score(sequence: labelled_videos.Sequence, source: Source, inference: Inference, out: Path) -> dict:
@@ -46,8 +38,8 @@ def _score(sequence: labelled_videos.Sequence, source: Source, inference: Infere
         ids = labelled_videos.read_sequence_mask(sequence, t)
         highest = ids[ids != 255].max(initial=0)
         if highest >= CLASSES:
-            path = sequence.masks[t]
-            raise InputError(f"{path} has the id {highest}, but VIP's classes are 0 to {CLASSES - 1}; mend it.")
+            has = f"{sequence.masks[t]} has the id {highest}"
+            raise InputError(f"{has}, but VIP's classes are 0 to {CLASSES - 1}; mend it.")
         counts += metrics.confusion(prediction, ids, CLASSES)
         parts, counted = [k for k in np.unique(ids) if k not in (0, 255)], ids != 255
         centres = ([metrics.centre((each == k) & counted) for k in parts] for each in (prediction, ids))

@@ -19,9 +19,10 @@ from stt_core.pictures import VideoFrame, frame_size, read_frame
 from stt_core.training.images import Images
 from stt_core.training.pairs import training_videos
 from stt_study.benchmarks.badja import areas, badja_davis, read_clip
-from stt_study.benchmarks.davis import davis_sequences
-from stt_study.benchmarks.jhmdb import jhmdb_clips
-from stt_study.benchmarks.vip import vip_sequences
+from stt_study.benchmarks.davis import DAVIS
+from stt_study.benchmarks.jhmdb import JHMDB
+from stt_study.benchmarks.run import Benchmark
+from stt_study.benchmarks.vip import VIP
 
 
 @dataclass
@@ -48,12 +49,12 @@ class Checked:
         if number != official:
             self.notes.append(f"{number:,} of the official {official:,} {what}.")
 
-    def add(self, what: str, picture: Path | VideoFrame, like: Path | None = None, ids: bool = False) -> None:
+    def add(self, what: str, picture: Path | VideoFrame, like: Path | None = None) -> None:
         """Count a picture, and keep it for decoding if it is there and not empty."""
         self.counts[what] += 1
         path = picture.path if isinstance(picture, VideoFrame) else picture
         if path.is_file() and path.stat().st_size:
-            self.pictures.append((picture, like, ids))
+            self.pictures.append((picture, like, what == "annotations"))
         else:
             self.problems.append(f"{path} is {'empty' if path.exists() else 'missing'}; restore it.")
 
@@ -62,7 +63,7 @@ class Checked:
         for frame in frames:
             self.add("frames", frame, frames[0] if isinstance(frame, Path) else None)
         for mask, frame in zip(masks, frames, strict=False):
-            self.add("annotations", mask, frame, ids=True)
+            self.add("annotations", mask, frame)
 
 
 def check(name: str, folder: str | Path, *, every: bool = False, sample: int = 200) -> Checked:
@@ -70,9 +71,6 @@ def check(name: str, folder: str | Path, *, every: bool = False, sample: int = 2
 
     What its readers say of each sequence is gathered, and no file may be empty. A random sample of the pictures, the
     same every time, or every one, is decoded: whole, of their video's size, annotations of their frame's.
-
-    Raises:
-        InputError: an unknown name, or no such folder.
     """
     folder = Path(folder)
     if name not in CHECKS:
@@ -97,19 +95,17 @@ def check(name: str, folder: str | Path, *, every: bool = False, sample: int = 2
 def _fault(picture: tuple[Path | VideoFrame, Path | None, bool]) -> str | None:
     path, like, ids = picture
     try:
-        size = (read_mask if ids else read_frame)(path).shape[:2]
-        expected = frame_size(like) if like else size
+        height, width = (read_mask if ids else read_frame)(path).shape[:2]
+        size = frame_size(like) if like else (height, width)
     except InputError as error:
         return str(error)
-    if size == expected:
-        return None
-    sizes = [f"{width}x{height}" for height, width in (size, expected)]
-    return f"{path} is {sizes[0]} px but {like} is {sizes[1]}; they must agree."
+    differ = f"{path} is {width}x{height} px but {like} is {size[1]}x{size[0]}; they must agree."
+    return None if size == (height, width) else differ
 
 
-def _listed(lists: str, what: str, splits: dict[str, int | None], reader: Callable, root: Path, found: Checked) -> None:
+def _listed(benchmark: Benchmark, lists: str, what: str, train: int | None, root: Path, found: Checked) -> None:
     """A benchmark with a list of sequences for every split; its reader is asked for one after the other."""
-    for split, official in splits.items():
+    for split, official in {"val": benchmark.count, "train": train}.items():
         path = root / lists.format(split)
         if split == "train" and not path.is_file():
             continue  # nothing is evaluated on it
@@ -117,7 +113,7 @@ def _listed(lists: str, what: str, splits: dict[str, int | None], reader: Callab
         for line, times in Counter(lines).items():
             if times > 1:
                 found.problems.append(f"{path} lists {line} twice; take one of the lines out.")
-            for video in found.read(reader, root, split, names=[line]):
+            for video in found.read(benchmark.read, root, split, names=[line]):
                 found.video(video.frames, getattr(video, "masks", ()))
         found.counts[what] += len(lines)
         if official:
@@ -134,13 +130,16 @@ def _badja(root: Path, found: Checked) -> None:
                 found.notes.append(f"{clip.name} has no masks, which its authors' rule of correct points needs.")
 
 
-def _videos(root: Path, found: Checked, videos: int = 0, frames: int = 0) -> None:
+def _videos(root: Path, found: Checked) -> None:
     for video in found.read(training_videos, root):
         found.counts["videos"] += 1
         found.video(video)
-    if videos:
-        found.official(found.counts["videos"], videos, "videos")
-        found.official(found.counts["frames"], frames, "listed frames")
+
+
+def _youtube_vos(root: Path, found: Checked) -> None:
+    _videos(root, found)
+    found.official(found.counts["videos"], 3471, "videos")
+    found.official(found.counts["frames"], 94_588, "listed frames")
 
 
 def _images(root: Path, found: Checked, classes: int, images: int) -> None:
@@ -153,11 +152,11 @@ def _images(root: Path, found: Checked, classes: int, images: int) -> None:
 
 
 CHECKS: dict[str, Callable[[Path, Checked], None]] = {
-    "davis": partial(_listed, "ImageSets/2017/{}.txt", "sequences", {"val": 30, "train": 60}, davis_sequences),
-    "vip": partial(_listed, "lists/{}_videos.txt", "videos", {"val": 50, "train": None}, vip_sequences),
-    "jhmdb": partial(_listed, "{}_list.txt", "clips", {"val": 268, "train": 660}, jhmdb_clips),
+    "davis": partial(_listed, DAVIS, "ImageSets/2017/{}.txt", "sequences", 60),
+    "vip": partial(_listed, VIP, "lists/{}_videos.txt", "videos", None),
+    "jhmdb": partial(_listed, JHMDB, "{}_list.txt", "clips", 660),
     "badja": _badja,
-    "youtube-vos": partial(_videos, videos=3471, frames=94_588),
+    "youtube-vos": _youtube_vos,
     "imagenet": partial(_images, classes=1000, images=1_281_167),
     "imagenette": partial(_images, classes=10, images=9469),
     "videos": _videos,

@@ -3,13 +3,11 @@
 import errno
 import hashlib
 import shutil
-import stat
 import tarfile
 import time
 import zipfile
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import requests
 from tqdm import tqdm
@@ -96,10 +94,8 @@ def get(name: str, root: str | Path = "data", *, mirror: str = "") -> Checked:
     """Fetch a set below `root`, or take it out of the archive that lies in `root/archives`; then check it.
 
     What is there already is kept. A stopped call goes on where it was; the set appears whole or not at all. `mirror` is
-    the address of another folder that has the archives.
-
-    Raises:
-        InputError: an unknown set, an archive that is not there yet, can't be fetched, has another hash or is broken.
+    the address of another folder that has the archives. InputError names an archive that is not there yet, can't be
+    fetched, has another hash or is broken.
     """
     if name not in SETS:
         raise InputError(f"'{name}' can't be had with stt data get; choose from {', '.join(SETS)}.")
@@ -138,12 +134,11 @@ def get(name: str, root: str | Path = "data", *, mirror: str = "") -> Checked:
 
 def _at_hand(wanted: DataSet, path: Path, known: str | None, place: str) -> None:
     """See to it that an archive is there, and of the right hash if one is known."""
-    if path.is_file():
-        if known and known != _hash(path, known):
-            raise InputError(f"{path} has another hash than {known}; delete it to get it anew.")
-    elif place:
+    if path.is_file() and known and known != _hash(path, known):
+        raise InputError(f"{path} has another hash than {known}; delete it to get it anew.")
+    if not path.is_file() and place:
         fetch(f"{place.rstrip('/')}/{path.name}", path, known)
-    else:
+    elif not path.is_file():
         for i, step in enumerate((*wanted.steps, "Give the same command again."), start=1):
             print(f"{i}. {step.format(archives=path.parent, folder=path.parents[1] / wanted.folder)}")
         raise InputError(f"{path} is not there yet; follow the steps above.")
@@ -159,9 +154,6 @@ def fetch(url: str, path: Path, known: str | None = None) -> None:
     """Fetch `url` to `path`; a file of another hash than `known` never gets there.
 
     What came is kept in `<file>.part`, and the next try or call asks the server for the rest.
-
-    Raises:
-        InputError: the server refuses, cut the connection too often, or has a file of another hash.
     """
     part = path.with_name(f"{path.name}.part")
     for pause in (*PAUSES, None):
@@ -216,21 +208,20 @@ def _gather(path: Path, holds: str, part: Path, place: Path) -> None:
 
 
 def extract(archive: Path, folder: Path) -> None:
-    """Unpack a zip or a tar as `folder`, after a look at all that is in it; after an error, a part may be there.
+    """Unpack a zip or a tar as `folder`, and nothing beside it; after an error, a part may be there.
 
-    Raises:
-        InputError: an archive that is broken, encrypted, or has a path that leads out of the folder, a link, which none
-            of the data sets needs, or files of more than 20 times its size (and 1 GB).
+    InputError names an archive that is broken or encrypted, has a path or link that leads out of the folder, or files of
+    more than 20 times its size (and 1 GB).
     """
-    most = max(GB, 20 * archive.stat().st_size)
+    zipped = archive.suffix == ".zip"
     try:
-        if archive.suffix == ".zip":
-            with zipfile.ZipFile(archive) as file:
-                _look(((i.filename, i.file_size, stat.S_ISLNK(i.external_attr >> 16)) for i in file.infolist()), most)
-                file.extractall(folder)
-        else:
-            with tarfile.open(archive) as file:
-                _look(((i.name, i.size, i.issym() or i.islnk()) for i in file), most)
+        with zipfile.ZipFile(archive) if zipped else tarfile.open(archive) as file:
+            sizes = [member.file_size for member in file.infolist()] if zipped else [member.size for member in file]
+            if sum(sizes) > max(GB, 20 * archive.stat().st_size):
+                raise ValueError("its files are larger than they can be")
+            if zipped:
+                file.extractall(folder)  # which drops the parts of a path that lead out, and makes no links
+            else:
                 while file.fileobj.read(PIECE):
                     pass  # to a gzip's checksum
                 file.extractall(folder, filter="data")
@@ -240,28 +231,16 @@ def extract(archive: Path, folder: Path) -> None:
         raise InputError(f"{archive} can't be unpacked ({error}); delete it and get it anew.") from None
 
 
-def _look(members: Iterable[tuple[str, int, bool]], most: int) -> None:
-    """ValueError for a member (name, bytes, whether it is a link) that must not be written."""
-    for name, size, link in members:
-        path = PurePosixPath(name.replace("\\", "/"))
-        if link or path.is_absolute() or ".." in path.parts:
-            raise ValueError(f"{name!r} is a link, or outside of its folder")
-        most -= size
-        if most < 0:
-            raise ValueError("its files are larger than they can be")
-
-
 def _write_jhmdb_lists(root: Path) -> None:
     """Write split 1 as lists of ours, out of `splits/<action>_test_split1.txt`: lines "<clip>.avi", 1 (train) or 2 (test)."""
-    clips = {"0": "", "1": "", "2": ""}
+    lists = {"1": "", "2": ""}
     for path in sorted((root / "splits").glob("*_test_split1.txt")):
-        for line in filter(str.strip, path.read_text(encoding="utf-8").splitlines()):
+        for line in path.read_text(encoding="utf-8").splitlines():
             clip, _, label = line.strip().rpartition(".avi ")
-            if label not in clips or not clip:
-                raise InputError(f"{path.name} in splits.zip: '{line}' is not '<clip>.avi 0|1|2'; get it anew.")
             where = f"{path.name.removesuffix('_test_split1.txt')}/{clip}"
-            clips[label] += f"joint_positions/{where}/joint_positions.mat Rename_Images/{where}\n"
-    if not clips["2"]:
+            if label in lists:
+                lists[label] += f"joint_positions/{where}/joint_positions.mat Rename_Images/{where}\n"
+    if not lists["2"]:
         raise InputError("splits.zip has no test clips of split 1 (*_test_split1.txt); get it anew.")
-    write_text(root / "train_list.txt", clips["1"])
-    write_text(root / "val_list.txt", clips["2"])
+    write_text(root / "train_list.txt", lists["1"])
+    write_text(root / "val_list.txt", lists["2"])

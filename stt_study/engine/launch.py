@@ -18,10 +18,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import yaml
-from filelock import FileLock, Timeout
 
 from stt_core.errors import InputError
-from stt_core.files import write_json
+from stt_core.files import only_writer, write_json
 from stt_study.engine.plan import Job, plan
 from stt_study.engine.progress import Progress, clock
 from stt_study.exit_codes import DEBUG, OURS, THEIRS, one_sentence
@@ -92,7 +91,7 @@ def report(jobs: Mapping[str, Job], log: Path) -> int:
     return code
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="stt_study.engine.launch", description="Run the pages of one profile.")
     parser.add_argument("--profile", default="laptop", help="a file in notebooks/profiles")
     parser.add_argument("--only", nargs="+", default=[], metavar="NB", help="names or their beginnings, such as 06")
@@ -102,20 +101,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="set a parameter")
     parser.add_argument(DEBUG, action="store_true", help="show the traceback where the launcher itself fails")
     parser.add_argument("options", nargs="*", help="of Snakemake, after --")
-    given = parser.parse_args(arguments)
+    given = parser.parse_args()
     with one_sentence(debug=given.debug):
-        out = Path("runs", given.profile)
         try:
             overrides = [(name, yaml.safe_load(value)) for name, value in given.p]
-            lanes = max(1, given.jobs)
-            jobs = plan(Path.cwd(), given.profile, overrides, only=given.only, lanes=lanes, gpus=given.gpus)
-            out.mkdir(parents=True, exist_ok=True)
-            with FileLock(out / ".lock", timeout=0):
-                return _run_stale(given, jobs, out, lanes)
         except yaml.YAMLError as error:
-            raise InputError(f"-p: {' '.join(str(error).split())}; give a value as YAML has it.") from None
-        except Timeout:
-            raise InputError(f"Another run of profile {given.profile} is at work: wait for it to end.") from None
+            raise InputError(f"-p: {error}; give a value as YAML has it.") from None
+        out, lanes = Path("runs", given.profile), max(1, given.jobs)
+        jobs = plan(Path.cwd(), given.profile, overrides, only=given.only, lanes=lanes, gpus=given.gpus)
+        with only_writer(out, patience=0):
+            return _run_stale(given, jobs, out, lanes)
 
 
 def _run_stale(given: argparse.Namespace, jobs: Mapping[str, Job], out: Path, lanes: int) -> int:

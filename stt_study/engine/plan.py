@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from stt_core.errors import InputError
 from stt_core.files import read_json
 from stt_core.provenance import versions
+from stt_study.parameters import merged, read_mapping
 from stt_study.store import code_fingerprint, folder_fingerprint, hash_of
 from stt_study.variants import HEADLINE, VARIANTS
 
@@ -68,30 +67,12 @@ def read_parameters(root: Path, profile: str, overrides: Sequence[tuple[str, Any
     Raises:
         InputError: there is no such profile, or it isn't a mapping.
     """
-    path = root / "notebooks" / "profiles" / f"{profile}.yaml"
-    if not path.exists():
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
-        raise InputError(f"there is no profile {path}; the profiles are {known or 'none'}.")
-    parameters = _read_yaml(path)
+    parameters = read_mapping(root / "notebooks" / "profiles" / f"{profile}.yaml")
     for name, value in overrides:
-        place, *nested = name.split(".")[::-1]
-        target = parameters
-        for part in nested[::-1]:
-            target = target.setdefault(part, {})
-            if not isinstance(target, dict):
-                raise InputError(f"-p {name}: {part} isn't a mapping in profile {profile}.")
-        target[place] = value
+        for part in reversed(name.split(".")):
+            value = {part: value}
+        parameters = merged(parameters, value)
     return parameters
-
-
-def _read_yaml(path: Path) -> dict:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path} must be a mapping.")
-    return values
 
 
 def declared_parameters(page: Path) -> set[str]:
@@ -137,7 +118,7 @@ def plan(
 
     pages = {path.stem: path for path in sorted((root / "notebooks").glob(f"{PATTERN}.py"))}
     path = root / "notebooks" / "order.yaml"
-    order = _read_yaml(path) if path.exists() else {}
+    order = read_mapping(path)
     last, wanted = order.get("alone") or [], order.get("needs") or {}
     wanted = {page: {*names, *(rows if "variants" in names else ())} - {"variants"} for page, names in wanted.items()}
     unknown = {*wanted, *last} - set(pages) or set().union(*wanted.values()) - {*VARIANTS, "baselines"}
@@ -161,12 +142,12 @@ def plan(
             needs = () if source == "step_one" else (start,)  # baselines only so that they don't come first
             given, name = own | {"source": source, "seed": seed}, f"{source}-seed{seed}"
             key = hash_of([given, common, code_fingerprint("stt_study.study"), [jobs[need].key for need in needs]])
-            # A training that several processes share has all GPUs.
-            threads = beside if (settings.get("scale") or {}).get("processes", 1) == 1 else alone
+            # Step one has all cores, since hardly anything can run beside it; a training of several processes, all GPUs.
+            shared = source == "step_one" or (settings.get("scale") or {}).get("processes", 1) != 1
+            threads = alone if shared else beside
             jobs[name] = Job(name, str(out / "trainings" / name), given, needs, key, threads)
 
-    figures = root / "book" / "published.csv"  # the tables show it beside the run's own
-    common += [figures.read_text(encoding="utf-8") if figures.exists() else ""]
+    common += [(root / "book" / "published.csv").read_text(encoding="utf-8")]  # the tables show it beside the run's own
     common += [folder_fingerprint(root / "results" / "reference")]
     for name in sorted(pages, key=lambda name: name in last):
         needs = tuple(need for need, job in jobs.items() if job.parameters.get("source") in wanted.get(name, ()))
@@ -175,27 +156,22 @@ def plan(
         key = hash_of([*content, parameters, common, [jobs[need].key for need in needs if need not in pages]])
         threads, page = alone if name in last else beside, str(pages[name].relative_to(root))
         jobs[name] = Job(name, str(out / "notebooks" / name), parameters, needs, key, threads, page)
-    return _chosen(jobs, {name: pages[name] for name in _select(pages, only)}, pages)
+    return _chosen(jobs, pages, only)
 
 
-def _select(pages: Collection[str], only: Collection[str]) -> list[str]:
-    if not pages:
-        raise InputError("there are no notebooks here: run this in the repository's folder.")
+def _chosen(jobs: dict[str, Job], pages: dict[str, Path], only: Collection[str]) -> dict[str, Job]:
+    """Pages that begin so, with the trainings that they need; a page waits for others only where these are chosen."""
     for start in only:
         if not any(name.startswith(start) for name in pages):
             raise InputError(f"no notebook starts with {start}; there are {', '.join(pages)}.")
-    return [name for name in pages if not only or name.startswith(tuple(only))]
-
-
-def _chosen(jobs: dict[str, Job], chosen: dict[str, Path], pages: Collection[str]) -> dict[str, Job]:
-    """Chosen pages with the trainings that they need; a page waits for others only where these are chosen."""
-    kept = set(chosen)
-    for name, page in chosen.items():
-        parameters, known = jobs[name].parameters, declared_parameters(page)
+    kept = {name for name in pages if not only or name.startswith(tuple(only))}
+    others = set(pages) - kept
+    for name in sorted(kept):
+        parameters, known = jobs[name].parameters, declared_parameters(pages[name])
         if unknown := sorted(set(parameters) - known):
             raise InputError(f"{name} has no parameter {unknown[0]}; it has {', '.join(sorted(known))}.")
     for name in reversed(jobs):
-        kept |= set(jobs[name].needs) - (set(pages) - set(chosen)) if name in kept else set()
+        kept |= set(jobs[name].needs) - others if name in kept else set()
     return {
         name: replace(job, needs=tuple(n for n in job.needs if n in kept)) for name, job in jobs.items() if name in kept
     }

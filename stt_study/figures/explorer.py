@@ -107,16 +107,6 @@ def followed(
     return torch.stack(kept), np.stack(tracks)
 
 
-def cosines(features: Tensor, points: Points) -> Iterator[Tensor]:
-    """(P, h w) of every shown frame: products of the points' features in frame 0 with those of all its cells.
-
-    Args:
-        features: (T, C, h, w), L2-normalised, or `restored`.
-    """
-    queries = features[0].flatten(1).T[points.cells]  # (C, h, w) -> (P, C)
-    return (queries @ frame.flatten(1) for frame in features)
-
-
 def reduced(features: Tensor, dimensions: int = DIMENSIONS) -> tuple[np.ndarray, float]:
     """Features (T, C, h, w) on their first right singular vectors, in 8 bits.
 
@@ -137,40 +127,42 @@ def restored(short: np.ndarray, scale: float) -> Tensor:
     return torch.from_numpy(short).float().mul(scale).movedim(0, 1)
 
 
-def heat(cosines: Tensor, best: Tensor, share: Tensor, temperature: float) -> Tensor:
-    """Maps as the browser draws them, 1 at the most similar cell: (P, N), of cosines (P, N) that are nearly right.
+def similar(
+    features: Tensor, drawn: Tensor, points: Points, temperature: float
+) -> tuple[Tensor, Tensor, dict[str, float]]:
+    """The points' most similar cells, by their features in frame 0, and what it costs to draw maps from `drawn`.
 
     Args:
-        best, share: (P,) number of the most similar cell and its part of the true softmax. Errors of the cosines then
-            only move what is left between the other cells.
-    """
-    others = (cosines / temperature).softmax(1).scatter(1, best[:, None], 0)
-    left = others / others.sum(1, keepdim=True).clamp(min=1e-12) * ((1 - share) / share)[:, None]
-    return left.clamp(max=1).scatter(1, best[:, None], 1)
-
-
-def losses(features: Tensor, drawn: Tensor, points: Points, temperature: float) -> dict[str, float]:
-    """What it costs to draw maps from `drawn` (T, D, h, w), not from features (T, C, h, w).
+        features, drawn: (T, C, h, w), L2-normalised, and (T, D, h, w), `restored`.
 
     Returns:
-        Means over points and all frames but the first. "cosine": absolute difference of cosines. "heat": share of a
-        map's heat that falls on other cells, 0 to 1. "best cell": share of points whose most similar cell, were it not
-        stored, would be found within one cell of its place.
+        Numbers (T, P) of the cells, and their part (T, P) of the softmax over the frame. Means over points and all frames
+        but the first: "cosine": absolute difference of cosines. "heat": share of a map's heat that falls on other cells,
+        0 to 1. "best cell": share of points whose most similar cell, were it not stored, would be found within one cell of
+        its place.
     """
-    rows, width = [], points.grid[1]
-    for true, near in list(zip(cosines(features, points), cosines(drawn, points), strict=True))[1:]:
-        weights, found = (true / temperature).softmax(1), near.argmax(1)
+    found, costs, width = [], [], points.grid[1]
+    queries = [maps[0].flatten(1).T[points.cells] for maps in (features, drawn)]  # (C, h, w) -> (P, C)
+    for pair in zip(features, drawn, strict=True):
+        true, near = (own @ maps.flatten(1) for own, maps in zip(queries, pair, strict=True))  # cosines (P, h w)
+        weights, second = (true / temperature).softmax(1), near.argmax(1)
         share, best = weights.max(1)
-        elsewhere = (heat(near, best, share, temperature) * share[:, None] - weights).abs().sum(1) / 2
-        apart = torch.maximum((best // width - found // width).abs(), (best % width - found % width).abs())
-        rows.append([values.float().mean().item() for values in ((true - near).abs(), elsewhere, apart <= 1)])
-    return dict(zip(("cosine", "heat", "best cell"), np.mean(rows, axis=0).tolist(), strict=True))
+        # The browser draws 1 at the best cell, which it is told: errors only move what is left between the others.
+        others = (near / temperature).softmax(1).scatter(1, best[:, None], 0)
+        left = others / others.sum(1, keepdim=True).clamp(min=1e-12) * ((1 - share) / share)[:, None]
+        heat = left.clamp(max=1).scatter(1, best[:, None], 1) * share[:, None]
+        elsewhere = (heat - weights).abs().sum(1) / 2
+        apart = torch.maximum((best // width - second // width).abs(), (best % width - second % width).abs())
+        found.append((best, share))
+        costs.append([values.float().mean().item() for values in ((true - near).abs(), elsewhere, apart <= 1)])
+    best, share = map(torch.stack, zip(*found, strict=True))
+    return best, share, dict(zip(("cosine", "heat", "best cell"), np.mean(costs[1:], axis=0).tolist(), strict=True))
 
 
 def seen_by(
     source: FeatureSource, frames: Sequence[Path], shown: Sequence[int], points: Points, inference: Inference
 ) -> tuple[dict, dict[str, float]]:
-    """A file's content for one network and clip, and what packing cost (`losses`).
+    """A file's content for one network and clip, and what packing cost (see `similar`).
 
     "features" and "scale" are `reduced`. The most similar cells aren't safe in these, so "best" (T, P) uint16 has their
     numbers by the features themselves, and "share" (T, P) their part of the softmax over the frame, times `WHOLE`.
@@ -178,16 +170,15 @@ def seen_by(
     """
     features, tracks = followed(source, frames, shown, points, inference)
     short, scale = reduced(features)
-    highest = [(values / inference.temperature).softmax(1).max(1) for values in cosines(features, points)]
-    share, best = (torch.stack(found).numpy() for found in zip(*highest, strict=True))
+    best, share, costs = similar(features, restored(short, scale), points, inference.temperature)
     content = {
         "scale": scale,
         "features": packed(short),
         "tracks": packed(np.where(tracks < 0, LOST, (tracks * TENTHS).round()).astype("<u2")),
-        "best": packed(best.astype("<u2")),
-        "share": packed((share * WHOLE).round().astype("<u2")),
+        "best": packed(best.numpy().astype("<u2")),
+        "share": packed((share.numpy() * WHOLE).round().astype("<u2")),
     }
-    return content, losses(features, restored(short, scale), points, inference.temperature)
+    return content, costs
 
 
 def packed(values: np.ndarray) -> str:
@@ -208,33 +199,28 @@ def write_explorer(study: Study, folder: Path) -> pd.DataFrame:
     folder, left from an earlier run, are deleted.
 
     Returns:
-        One row a clip and variant: "clip", "variant" (its title), and `losses`.
+        One row a clip and variant: "clip", "variant" (its title), and what packing cost (see `similar`).
     """
-    inference = study.profile.evaluation.davis
+    inference, entries, rows = study.profile.evaluation.davis, [], []
     sources = {name: feature_source(study.source(name), **study.opening) for name in VARIANTS}
-    sequences, entries, rows = study.sequences("davis"), [], []
-    names = ["index"]
-    for clip in tqdm(evenly(sequences, CLIPS), "explorer", unit="clip", disable=None):
+    for old in folder.glob("*.js"):
+        old.unlink()
+    for clip in tqdm(evenly(study.sequences("davis"), CLIPS), "explorer", unit="clip", disable=None):
         image = read_image(clip.frames[0])
         points = points_of(sources[VARIANTS[0]](resized(image, inference.resize)).shape[1:])
         room = FEATURES // (DIMENSIONS * points.grid[0] * points.grid[1])
         shown = evenly(range(len(clip.frames)), int(np.clip(room, *FRAMES)))
         write_script(folder / f"{clip.name}.js", {"frames": [jpeg(clip.frames[t]) for t in shown]})
-        start = first_point(clip, points)
         entry = {"name": clip.name, "size": image.shape[1::-1], "length": len(clip.frames), "shown": shown}
-        entries.append(entry | {"start": start} | asdict(points))
-        names.append(clip.name)
+        entries.append(entry | {"start": first_point(clip, points)} | asdict(points))
         for name, source in sources.items():
-            content, cost = seen_by(source, clip.frames, shown, points, inference)
-            names.append(f"{clip.name}--{name}")
-            write_script(folder / f"{names[-1]}.js", content)
-            rows.append({"clip": clip.name, "variant": title(name), **cost})
+            content, costs = seen_by(source, clip.frames, shown, points, inference)
+            write_script(folder / f"{clip.name}--{name}.js", content)
+            rows.append({"clip": clip.name, "variant": title(name), **costs})
     colours = (mpl.colormaps["inferno"].resampled(COLOURS)(range(COLOURS))[:, :3] * 255).round().astype(int).tolist()
     variants = [{"name": name, "title": title(name)} for name in sources]
     units = {"temperature": inference.temperature, "tenths": TENTHS, "lost": LOST, "whole": WHOLE}
     write_script(folder / "index.js", {"clips": entries, "variants": variants, "colours": colours} | units)
-    for old in set(folder.glob("*.js")) - {folder / f"{name}.js" for name in names}:
-        old.unlink()
     return pd.DataFrame(rows)
 
 

@@ -4,8 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from stt_core.files import read_json, write_text, written_whole
 from stt_study.benchmarks.registry import TASKS
 from stt_study.figures import viz
@@ -19,7 +17,7 @@ BEGIN, END = "<!-- results: made by python -m stt_study.figures.glance -->", "<!
 
 
 def glance(folder: Path) -> str:
-    """A profile's reference results as a Markdown table: headline variants and baselines, mean over seeds and their spread.
+    """A profile's reference results as a Markdown table: variants that have masks and baselines, mean over seeds and their spread.
 
     Args:
         folder: of `<name>.json` files, see `reference.write`.
@@ -32,11 +30,8 @@ def glance(folder: Path) -> str:
         content, cells = read_json(path), {}
         for task in TASKS:
             metric, seeds = TASKS[task].headline, [seed["tasks"] for seed in content["seeds"].values()]
-            values = 100 * np.array([tasks[task]["metrics"][metric] for tasks in seeds if task in tasks])
-            if len(values):
-                spread = f" ± {values.std(ddof=1):.1f}" if len(values) > 1 and np.ptp(values) else ""
-                cells[task] = f"{values.mean():.1f}{spread}"
-                data[task] = f"{metric}, {content['data'][task]}"
+            if values := [100 * tasks[task]["metrics"][metric] for tasks in seeds if task in tasks]:
+                cells[task], data[task] = tables.mean_text(values), f"{metric}, {content['data'][task]}"
         rows[content["title"]] = cells
     tasks = [task for task in TASKS if task in data]
     lines = ["| | " + " | ".join(tasks) + " |", "|---" * (len(tasks) + 1) + "|"]

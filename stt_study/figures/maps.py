@@ -16,117 +16,103 @@ from torch import Tensor
 
 from stt_core.losses import entropy_map
 from stt_core.pictures import read_image
+from stt_study.analysis import retention
 from stt_study.analysis.parts_across_videos import KINDS, Cells, nearest_cells, part_cells
-from stt_study.analysis.retention import (
-    Look,
-    cell_of,
-    central_pixel,
-    chosen_clips,
-    coverage,
-    looks,
-    pair_times,
-    point_map,
-)
+from stt_study.analysis.retention import Look, chosen_clips, pair_times
 from stt_study.benchmarks import labelled_videos
 from stt_study.evenly import evenly
-from stt_study.figures.viz import BLUE, ORANGE, bare, mark, object_ids, panels
+from stt_study.figures.viz import BLUE, ORANGE, mark, object_ids, panels, picture
 from stt_study.study import Study
 from stt_study.variants import title
 from stt_study.video.given import inner_points
 
+EXAMPLES = 3  # clips
 WIDTH = 14.0  # inches, of a grid of maps
 PATCH = 0.11  # half the width of a patch, of the frame's short side
 
 
 @dataclass(frozen=True)
 class MapExample:
-    """A frame of a clip and, of every variant, a map over it.
+    """Two frames of a clip and, of every network, a map over the later one.
 
     Attributes:
-        name: such as "test-02 00016".
-        start: the frame before, (H, W, 3) uint8; `ids` and `start_ids` the frames' objects (H, W).
-        point, star: (x, y) px, the chosen point in `start` and its object's in `image`; None where there is none.
+        name: such as "test-02, frame 16".
+        images, ids: of both frames, (H, W, 3) uint8 and the outlined objects (H, W).
+        places: (x, y) px, of a point in the earlier and of its object in the later frame, or none.
         maps: title -> (h, w). notes: title -> one line for below.
     """
 
     name: str
-    start: np.ndarray
-    image: np.ndarray
-    start_ids: np.ndarray
-    ids: np.ndarray
-    point: tuple[int, int] | None
-    star: tuple[int, int] | None
+    images: list[np.ndarray]
+    ids: list[np.ndarray]
+    places: list[tuple[int, int]]
     maps: dict[str, Tensor]
     notes: dict[str, str]
 
 
-def _examples(study: Study, task: str, count: int) -> list[labelled_videos.Sequence]:
-    clips = chosen_clips(study, task)
-    return evenly(clips, count)
-
-
-def networks(study: Study, sources: dict[str, str], task: str = "davis") -> dict[str, Look]:
+def networks(study: Study, sources: dict[str, str]) -> dict[str, Look]:
     """Title -> `retention.looks`; a frame that two figures show is then seen once."""
-    return {title(name): looks(study, weights, task) for name, weights in sources.items()}
+    return {title(name): retention.looks(study, weights, "davis") for name, weights in sources.items()}
 
 
-def point_examples(study: Study, students: dict[str, Look], task: str = "davis", count: int = 3) -> list[MapExample]:
-    """`point_map` of a point of frame 0 over the frame after two thirds of the clip, for up to `count` clips.
+def point_examples(study: Study, students: dict[str, Look]) -> list[MapExample]:
+    """`point_map` of a point of frame 0 over the frame after two thirds of the clip, for up to `EXAMPLES` clips.
 
     The clips are evenly spread over the list, the object is the largest in frame 0 of those that both frames show, the
     point and the star its `central_pixel` in either frame: nothing is chosen by how it comes out. Clips without such an
     object are left out.
     """
-    inference, found = getattr(study.profile.evaluation, task), []
-    for clip in _examples(study, task, count):
-        t = pair_times(len(clip.frames))[-1]
-        first, now = (object_ids(clip, i) for i in (0, t))
-        both = {*np.unique(first).tolist()} & {*np.unique(now).tolist()} - {0}
+    inference, found = study.profile.evaluation.davis, []
+    for clip in evenly(chosen_clips(study, "davis"), EXAMPLES):
+        times = 0, pair_times(len(clip.frames))[-1]
+        ids = [object_ids(clip, t) for t in times]
+        both = sorted({*ids[0].flat} & {*ids[1].flat} - {0})
         if not both:
             continue
-        k = max(both, key=lambda k, first=first: (first == k).sum())
-        point, star, maps, notes = central_pixel(first == k), central_pixel(now == k), {}, {}
+        largest = max(both, key=np.bincount(ids[0].flat).__getitem__)
+        ids = [(mask == largest).astype(np.uint8) for mask in ids]
+        places, maps, notes = [retention.central_pixel(mask > 0) for mask in ids], {}, {}
         for name, see in students.items():
-            here, there = (see(clip.frames[i])["res4"] for i in (0, t))
-            cell = cell_of(point, first.shape, here.shape[1:])
-            inside = coverage((now == k).astype(np.uint8), there.shape[1:])[1]
-            maps[name] = point_map(here, cell, there, inference.temperature)
-            kept = point_map(here, cell, there, inference.temperature, inference.topk)
-            notes[name] = f"{(maps[name] * inside).sum():.0%}, top {inference.topk}: {(kept * inside).sum():.0%}"
-        images = [read_image(clip.frames[i]) for i in (0, t)]
-        ids = [(mask == k).astype(np.uint8) for mask in (first, now)]
-        found.append(MapExample(f"{clip.name}, frame {t}", *images, *ids, point, star, maps, notes))
+            here, there = (see(clip.frames[t])["res4"] for t in times)
+            cell = retention.cell_of(places[0], ids[0].shape, here.shape[1:])
+            inside = retention.coverage(ids[1], there.shape[1:])[1]
+            every, kept = (
+                retention.point_map(here, cell, there, inference.temperature, k) for k in (None, inference.topk)
+            )
+            maps[name] = every
+            notes[name] = f"{(every * inside).sum():.0%}, top {inference.topk}: {(kept * inside).sum():.0%}"
+        images = [read_image(clip.frames[t]) for t in times]
+        found.append(MapExample(f"{clip.name}, frame {times[1]}", images, ids, places, maps, notes))
     return found
 
 
-def entropy_examples(study: Study, students: dict[str, Look], task: str = "davis", count: int = 3) -> list[MapExample]:
-    """`entropy_map` of the coarse level on a pair of neighbours, after two thirds of up to `count` clips."""
+def entropy_examples(study: Study, students: dict[str, Look]) -> list[MapExample]:
+    """`entropy_map` of the coarse level on a pair of neighbours, after two thirds of up to `EXAMPLES` clips."""
     found = []
-    for clip in _examples(study, task, count):
+    for clip in evenly(chosen_clips(study, "davis"), EXAMPLES):
         t, maps = pair_times(len(clip.frames))[-1], {}
         for name, see in students.items():
             later, earlier = (see(clip.frames[i])["coarse"][None] for i in (t, t - 1))
             maps[name] = entropy_map(later, earlier, study.profile.temporal.radius_coarse)[0]
-        images = [read_image(clip.frames[i]) for i in (t - 1, t)]
-        ids = [object_ids(clip, i) for i in (t - 1, t)]
+        images, ids = zip(*((read_image(clip.frames[i]), object_ids(clip, i)) for i in (t - 1, t)), strict=True)
         notes = {name: f"mean {values.mean():.2f} nats" for name, values in maps.items()}
-        found.append(MapExample(f"{clip.name}, frame {t}", *images, *ids, None, None, maps, notes))
+        found.append(MapExample(f"{clip.name}, frame {t}", images, ids, [], maps, notes))
     return found
 
 
-def _grid(examples: Sequence[MapExample], first: str, second: str, below: float = 0) -> tuple[Figure, np.ndarray]:
+def _grid(examples: Sequence[MapExample], titles: tuple[str, str], below: float = 0) -> tuple[Figure, np.ndarray]:
     """A row an example: both frames with their objects outlined, then room for the maps; `below` inches for a scale."""
     columns = 2 + len(examples[0].maps)
-    height = WIDTH / columns * max(e.image.shape[0] / e.image.shape[1] for e in examples) + 0.12
+    height = WIDTH / columns * max(e.images[1].shape[0] / e.images[1].shape[1] for e in examples) + 0.12
     figure, axes = panels(len(examples), columns, (WIDTH, height * len(examples) + 0.3 + below))
-    for axis in axes.flat:
-        bare(axis)
     for row, example in zip(axes, examples, strict=True):
-        for axis, image, ids in ((row[0], example.start, example.start_ids), (row[1], example.image, example.ids)):
-            axis.imshow(image)
+        for axis, image, ids in zip(row, example.images, example.ids, strict=False):
+            picture(axis, image)
             _outlines(axis, ids)
         row[1].set_xlabel(example.name, fontsize=8)
-    for axis, name in zip(axes[0], (first, second, *examples[0].maps), strict=True):
+        for axis, note in zip(row[2:], example.notes.values(), strict=True):
+            axis.set_xlabel(note, fontsize=8)
+    for axis, name in zip(axes[0], (*titles, *examples[0].maps), strict=True):
         axis.set_title(textwrap.fill(name, 13), fontsize=9)
     return figure, axes
 
@@ -140,30 +126,30 @@ def _outlines(axis: Axes, ids: np.ndarray) -> None:
 
 def point_figure(examples: Sequence[MapExample]) -> Figure:
     """Heat: where the point of the first column is found, each map to its own maximum; star: where it should be."""
-    figure, axes = _grid(examples, "point in frame 0", "later frame")
+    figure, axes = _grid(examples, ("point in frame 0", "later frame"))
     for row, example in zip(axes, examples, strict=True):
-        mark(row[0], example.point, size=7)
-        mark(row[1], example.star, "*", 11)
-        grey = cv2.cvtColor(example.image, cv2.COLOR_RGB2GRAY)
-        for axis, (name, values) in zip(row[2:], example.maps.items(), strict=True):
+        point, star = example.places
+        mark(row[0], point, size=7)
+        mark(row[1], star, "*", 11)
+        grey = cv2.cvtColor(example.images[1], cv2.COLOR_RGB2GRAY)
+        for axis, values in zip(row[2:], example.maps.values(), strict=True):
             heat = F.interpolate((values / values.max())[None, None], size=grey.shape, mode="bilinear")[0, 0].numpy()
-            axis.imshow(grey, cmap="gray", vmin=0, vmax=400)  # dimmed: heat is to stand out
+            picture(axis, grey, axis.get_title(), cmap="gray", vmin=0, vmax=400)  # dimmed: heat is to stand out
             axis.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=(0.25 + 0.75 * heat).clip(max=1))
-            mark(axis, example.star, "*", color="white")
-            axis.set_xlabel(example.notes[name], fontsize=8)
+            mark(axis, star, "*", color="white")
     return figure
 
 
 def entropy_figure(examples: Sequence[MapExample], radius: int) -> Figure:
     """Entropy of every cell's match, one scale for all, whose top is a flat map over the window; dark = sure."""
-    figure, axes = _grid(examples, "earlier frame", "later frame", below=0.75)
+    figure, axes = _grid(examples, ("earlier frame", "later frame"), below=0.75)
     scale = PowerNorm(0.4, vmin=0, vmax=2 * np.log(2 * radius + 1))  # most of it happens near 0
     for row, example in zip(axes, examples, strict=True):
-        height, width = example.image.shape[:2]
-        for axis, (name, values) in zip(row[2:], example.maps.items(), strict=True):
-            drawn = axis.imshow(values.numpy(), norm=scale, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
-            _outlines(axis, example.ids)
-            axis.set_xlabel(example.notes[name], fontsize=8)
+        height, width = example.ids[1].shape
+        for axis, values in zip(row[2:], example.maps.values(), strict=True):
+            extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+            drawn = picture(axis, values.numpy(), axis.get_title(), norm=scale, extent=extent)
+            _outlines(axis, example.ids[1])
     of = {"location": "bottom", "shrink": 0.4, "aspect": 40, "ticks": [0, 0.01, 0.1, 0.5, 1, 2, float(scale.vmax)]}
     figure.colorbar(drawn, ax=axes, label="entropy (nats)", format="{x:.3g}", **of)
     return figure
@@ -193,8 +179,8 @@ def measures_figure(summaries: pd.DataFrame, titles: dict[str, str]) -> Figure:
     return figure
 
 
-def parts_figures(study: Study, sources: dict[str, str], count: int = 2, columns: int = 6) -> list[Figure]:
-    """For each of `count` query cells, a row a variant: the most similar cell of every other clip that has the part.
+def parts_figures(study: Study, sources: dict[str, str]) -> list[Figure]:
+    """For each of two query cells, a row a variant: the most similar cell of every other clip that has the part.
 
     Queries are of the parts that most clips have, one part and clip a figure, and lie where the part is widest in the
     clip with most of its cells. Blue frames: the same part; dashed orange: another. No figure for a part of one clip.
@@ -203,34 +189,34 @@ def parts_figures(study: Study, sources: dict[str, str], count: int = 2, columns
     clips = next(iter(cells.values()))
     counts = np.array([np.bincount(clip.parts, minlength=256) for clip in clips])  # (clips, 256)
     order = sorted(range(1, 256), key=lambda part: (-(counts[:, part] > 0).sum(), -counts[:, part].sum()))
-    figures, free = [], np.ones(len(clips), bool)
-    for part in [part for part in order if (counts[:, part] > 0).sum() > 1][:count]:
-        i = int((counts[:, part] * free).argmax())
+    figures = []
+    for part in [part for part in order if (counts[:, part] > 0).sum() > 1][:2]:
+        i = int(counts[:, part].argmax())
         index = (clips[i].parts == part).nonzero()[:, 0]
         if not len(index):
             continue
-        free[i] = False
+        counts[i] = 0  # the next query is of another clip
         ids = labelled_videos.read_sequence_mask(clips[i].sequence, int(clips[i].places[0, 0]))
         ((_, x, y),) = inner_points((ids == part).astype(np.uint8))
-        middle = torch.tensor(cell_of((x, y), ids.shape, clips[i].grid))
+        middle = torch.tensor(retention.cell_of((x, y), ids.shape, clips[i].grid))
         query = int(index[(clips[i].places[index, 1:] - middle).square().sum(dim=1).argmin()])
-        figures.append(_parts_figure(cells, i, query, columns))
+        figures.append(_parts_figure(cells, i, query))
     return figures
 
 
-def _parts_figure(cells: dict[str, list[Cells]], i: int, query: int, columns: int) -> Figure:
-    found = {}
+def _parts_figure(cells: dict[str, list[Cells]], i: int, query: int) -> Figure:
+    found, part = {}, int(next(iter(cells.values()))[i].parts[query])  # the same for every variant
     for name, clips in cells.items():
-        features = clips[i].features[query]
-        others = [clip for j, clip in enumerate(clips) if j != i and (clip.parts == clips[i].parts[query]).any()]
+        features, others = clips[i].features[query], [*clips[:i], *clips[i + 1 :]]
+        others = [clip for clip in others if (clip.parts == part).any()]
         best = [(clip, int(nearest_cells(features[None], clip)[KINDS[0]])) for clip in others]
-        found[name] = sorted(best, key=lambda b, f=features: -float(b[0].features[b[1]] @ f))[:columns]
+        best.sort(key=lambda found, own=features: -float(found[0].features[found[1]] @ own))
+        found[name] = [(clips[i], query), *best[:6]]
     columns = max(map(len, found.values()))
-    figure, axes = panels(len(found), 1 + columns, (1.15 * (columns + 2), 1.25 * len(found)))
-    part = int(clips[i].parts[query])  # the same for every variant
+    figure, axes = panels(len(found), columns, (1.15 * (columns + 1), 1.25 * len(found)))
     for row, (name, best) in zip(axes, found.items(), strict=True):
         row[0].set_ylabel(textwrap.fill(name, 13), fontsize=9, rotation=0, ha="right", va="center")
-        for axis, (clip, cell) in zip(row, [(cells[name][i], query), *best], strict=True):
+        for axis, (clip, cell) in zip(row, best, strict=True):
             same = int(clip.parts[cell]) == part
             axis.imshow(_patch(clip, cell))
             axis.set(xticks=[], yticks=[])
@@ -238,7 +224,8 @@ def _parts_figure(cells: dict[str, list[Cells]], i: int, query: int, columns: in
                 spine.set(color="0.2" if axis is row[0] else BLUE if same else ORANGE, linewidth=3, visible=True)
                 spine.set(linestyle="-" if same else (0, (2, 1.2)), capstyle="butt")
             axis.set_xlabel(f"part {clip.parts[cell]}" if clip.parts[cell] else "background", fontsize=8, labelpad=2)
-    for axis, text in zip(axes[0], (f"query\n{clips[i].sequence.name}", "most similar in other clips"), strict=False):
+    titles = f"query\n{clips[i].sequence.name}", "most similar in other clips"
+    for axis, text in zip(axes[0], titles, strict=False):
         axis.set_title(text, fontsize=9, loc="left")
     return figure
 

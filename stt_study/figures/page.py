@@ -4,17 +4,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import Image
+from IPython.display import Image, display
 from matplotlib.figure import Figure
 from skimage.data import stereo_motorcycle
 
 from stt_study.benchmarks.registry import TASKS
-from stt_study.figures import captions, viz
+from stt_study.figures import viz
 from stt_study.results import report, tables
 from stt_study.study import Study
 from stt_study.variants import title
 
+KEY = "stt"  # of an output's metadata; `book/build.py` makes a numbered figure or table of it
 NO_DATA = {
     "davis": "no object data in {}",
     "vip": "no part data in {}",
@@ -34,7 +36,7 @@ def titled(names: Names) -> dict[str, str]:
 class Page:
     """What a page shows, with captions; whatever weights or results are missing is made first.
 
-    `alt`, `name` and a caption's source are those of `captions.show`; see there.
+    `alt` and `name` are those of `show`; see there.
 
     Args:
         profile, settings, seed, data, runs: the page's parameters, see `Study`.
@@ -52,9 +54,21 @@ class Page:
         files: Iterable[str | Path] | Results = (),
         name: str = "",
     ) -> None:
-        """A figure, picture or table; `files` are what it was made from, or results."""
+        """Show a figure, a picture or a table in a notebook; the book numbers it and shows the caption.
+
+        Args:
+            caption: what to see, in Markdown; true whatever a run's numbers are.
+            alt: what is drawn, for those who can't see it; a table needs none.
+            files: what it was made from, or results; the caption names the first.
+            name: a label that the book's pages may refer to, such as "fig-drift" or "tab-claims".
+        """
         files = [result["path"] for result in files.values()] if isinstance(files, dict) else files
-        captions.show(self.study, shown, caption, alt=alt, files=files, name=name)
+        paths = list(dict.fromkeys(self.study.relative(path) for path in files))
+        if paths:
+            caption += f" From `{paths[0]}`" + f" and {len(paths) - 1} more" * (len(paths) > 1) + "."
+        display(shown, metadata={KEY: {"caption": caption, "alt": alt, "name": name}})
+        if isinstance(shown, Figure):
+            plt.close(shown)  # or the notebook would show it a second time
 
     def at_hand(self, task: str) -> bool:
         """Whether a task's data are at hand; a sentence says so where they aren't."""
@@ -159,8 +173,10 @@ class Page:
         """Errors of the stereo pair's matches: a map where its caption is given, and a table."""
         found = {label: self.study.stereo(self.study.source(source)) for label, source in titled(names).items()}
         if figure:
-            maps = viz.stereo_figure(stereo_motorcycle()[0], {label: matches for label, (_, matches) in found.items()})
+            maps = {label: table.pivot(index="y", columns="x", values="error") for label, (_, table) in found.items()}
+            pictures = {"left image": stereo_motorcycle()[0]} | maps
+            drawn, _ = viz.picture_row(pictures, (3.2, 2.5), "error (px)", vmin=0, vmax=64)
             alt = "The left image of the stereo pair beside a map of matching errors for each kind of features."
-            self.show(maps, figure, alt, name=name)
+            self.show(drawn, figure, alt, name=name)
         scores = pd.DataFrame({label: scores for label, (scores, _) in found.items()}).T
         self.show(scores.round(3).astype({"cells": int}), caption)

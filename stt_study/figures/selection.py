@@ -8,33 +8,35 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from stt_core.correlation import pool_correlation, window_mask
-from stt_study.analysis.held_out_pairs import REGIONS, SCORES, batches, regions
+from stt_study.analysis.held_out_pairs import REGIONS, batches, regions
 from stt_study.analysis.query_selection import INNER, reachable, selection_weights, variants
-from stt_study.figures.viz import BLUE, GREEN, ORANGE, PALETTE, dots, object_ids, panels, picture
+from stt_study.figures.viz import BLUE, GREEN, ORANGE, PALETTE, dots, object_ids, panels, picture, picture_row
 from stt_study.study import Study
 from stt_study.variants import title as variant_title
 from stt_study.video.drawing import blended
 
-SCORE_TITLES = {"entropy": "entropy", "neg_log": "score without p"}
 Measured = dict[str, dict[str, pd.DataFrame]]  # encoder -> the tables of `query_selection.measure`
 VEIL = np.array([20, 30, 60])  # RGB, over what is left out
 
 
 @dataclass(frozen=True)
 class Example:
-    """One pair to look at: views (S, S, 3) and ids (S, S) uint8, maps (h, w), one query's `rows` (h, w) by title."""
+    """One pair to look at: views (S, S, 3) and ids (S, S) uint8; by title, maps (h, w) and one query's `rows` (h, w).
+
+    `weights`: variant -> what it gives to the queries (h, w).
+    """
 
     name: str
     earlier: np.ndarray
     later: np.ndarray
     ids: np.ndarray
-    scores: dict[str, Tensor]
-    colour: Tensor
+    maps: dict[str, Tensor]
     weights: dict[str, Tensor]
     rows: dict[str, Tensor]
 
@@ -44,8 +46,8 @@ def label(name: str) -> str:
     return {"full": "as in the text", INNER: "all but the border"}.get(name) or variant_title(name)
 
 
-def examples(study: Study, weights: Path, count: int = 2) -> list[Example]:
-    """Pairs of the first batch, a clip each at most, those first of which most was uncovered."""
+def examples(study: Study, weights: Path) -> list[Example]:
+    """Two pairs of the first batch, a clip each: those of which most was uncovered."""
     settings, found = study.profile.temporal, []
     for pair, level in batches(study, weights, settings.batch):
         height, width = level["query"].shape[2:]
@@ -58,14 +60,15 @@ def examples(study: Study, weights: Path, count: int = 2) -> list[Example]:
         rows = {"coarse correlation": level["coarse"], "target of the text": one, "target as released": quarter}
         rows["nearest reachable row"] = reachable(quarter, window_mask(height, width, settings.radius_coarse))
         rows = {title: row[0, query].view(height, width) for title, row in rows.items()}
-        scores = {score: level[score][0] for score in SCORES}
+        maps = {"entropy": level["entropy"][0], "score without p": level["neg_log"][0], "colour error": level["colour"]}
         chosen = {name: selection_weights(level, local)[0] for name, local in variants(settings).items()}
         uncovered = regions(*pair.labels(width), pair.hidden)["uncovered background"].float().mean()
-        example = Example(pair.name, earlier, later, ids, scores, level["colour"], chosen, rows)
+        example = Example(pair.name, earlier, later, ids, maps, chosen, rows)
         found.append((float(uncovered), pair.sequence.name, example))
-    found.sort(key=lambda entry: -entry[0])
-    clips = [clip for _, clip, _ in found]
-    return [example for i, (_, clip, example) in enumerate(found) if clip not in clips[:i]][:count]
+    best: dict[str, Example] = {}
+    for _, clip, example in sorted(found, key=lambda entry: -entry[0]):
+        best.setdefault(clip, example)
+    return list(best.values())[:2]
 
 
 def uncertain(entropy: Tensor) -> int:
@@ -92,15 +95,14 @@ def maps_figure(examples: list[Example]) -> Figure:
     for axis in axes.flat:
         axis.set_axis_off()
     for example, (top, bottom) in zip(examples, axes.reshape(-1, 2, columns), strict=True):
-        picture(top[0], example.earlier, f"{example.name}\nearlier frame", 10)
-        picture(top[1], example.later, "later frame (query)", 10)
-        picture(top[2], blended(example.later, example.ids), "objects", 10)
-        maps = {title: example.scores[score] for score, title in SCORE_TITLES.items()}
-        for axis, (title, values) in zip(top[3:], (maps | {"colour error": example.colour}).items(), strict=False):
-            drawn = picture(axis, values.numpy(), title, 10)
-            figure.colorbar(drawn, ax=axis, shrink=0.7, location="bottom", format="{x:g}", ticks=MaxNLocator(3))
+        objects = blended(example.later, example.ids)
+        pictures = {f"{example.name}\nearlier frame": example.earlier, "later frame (query)": example.later}
+        for axis, (title, shown) in zip(top, (pictures | {"objects": objects} | example.maps).items(), strict=False):
+            drawn = picture(axis, shown, title)
+            if title in example.maps:
+                figure.colorbar(drawn, ax=axis, shrink=0.7, location="bottom", format="{x:g}", ticks=MaxNLocator(3))
         for axis, name in zip(bottom, chosen, strict=False):
-            picture(axis, veiled(example.later, example.weights[name]), label(name), 10)
+            picture(axis, veiled(example.later, example.weights[name]), label(name))
     return figure
 
 
@@ -109,21 +111,31 @@ def _shown(tables: dict[str, pd.DataFrame], kind: str = "variants") -> pd.DataFr
     return tables[kind].query("variant != 'quarter'")
 
 
+def _means(table: pd.DataFrame) -> pd.DataFrame:
+    """Means over pairs, one row a variant, order kept."""
+    return table.groupby("variant", sort=False).mean(numeric_only=True)
+
+
+def _name_rows(axis: Axes, variants: pd.Index) -> None:
+    """Variants from top to bottom along an axis, which other panels may share."""
+    axis.set_yticks(range(len(variants)), list(map(label, variants)))
+    axis.set_ylim(len(variants) - 0.5, -0.5)
+
+
 def kept_figure(measured: Measured, share: float) -> Figure:
     """One row an encoder: the share that each variant keeps of every pair (dots), of each row, and of each column."""
     figure, axes = panels(len(measured), 3, (12, 3.3 * len(measured)), sharey="col")
     for (start, middle, end), (encoder, tables) in zip(axes, measured.items(), strict=True):
         table, profiles = _shown(tables), _shown(tables, "profiles")
-        names = list(table.variant.unique())
-        colours = dict(zip(names, PALETTE, strict=False)) | {INNER: (0.5, 0.5, 0.5)}
-        of = {"hue": "variant", "palette": colours, "legend": False}
-        dots(table, x="kept", y="variant", ax=start, size=3, jitter=0.25, alpha=0.6, **of)
-        start.plot(table.groupby("variant", sort=False).kept.mean(), names, "|", color="0.1", markersize=22)
-        start.set_yticks(range(len(names)), list(map(label, names)))
+        means = _means(table).kept
+        of = {"hue": "variant", "palette": dict(zip(means.index, PALETTE, strict=False)) | {INNER: (0.5, 0.5, 0.5)}}
+        dots(table, x="kept", y="variant", ax=start, size=3, jitter=0.25, alpha=0.6, legend=False, **of)
+        start.plot(means, means.index, "|", color="0.1", markersize=22)
+        _name_rows(start, means.index)
         start.set(xlim=(0, 1), ylabel="", xlabel="share of the map kept (dot: a pair, line: mean)", title=encoder)
         for axis, along, first in ((middle, "row", "top"), (end, "column", "left")):
             lines = profiles[profiles.axis == along]
-            sns.lineplot(lines, x="place", y="kept", style="variant", dashes=True, ax=axis, seed=0, **of)
+            sns.lineplot(lines, x="place", y="kept", style="variant", ax=axis, seed=0, legend=False, **of)
             axis.set(xlabel=f"{along} of the map (0 = {first})", ylabel="mean weight", ylim=(0, 1.02))
             axis.set_title(f"by {along}")
         for line in (start.axvline, middle.axhline, end.axhline):
@@ -133,19 +145,14 @@ def kept_figure(measured: Measured, share: float) -> Figure:
 
 def agreement_figure(measured: Measured) -> Figure:
     """Mean overlap of every two selections, one panel an encoder."""
-    figure, (axes,) = panels(1, len(measured), (5.2 * len(measured), 4.6))
+    figure, (axes,) = panels(1, len(measured), (5.2 * len(measured), 4.6), sharey=True)
     for axis, (encoder, tables) in zip(axes, measured.items(), strict=True):
-        table = _shown(tables)
-        names = table.variant.unique()
-        means = table.groupby("variant", sort=False)[[f"with {name}" for name in names]].mean()
-        titles = list(map(label, names))
-        of = {"annot": True, "fmt": ".2f", "vmin": 0, "vmax": 1, "cmap": "cividis", "square": True}
-        sns.heatmap(means.to_numpy(), ax=axis, xticklabels=titles, yticklabels=titles, cbar=False, **of)
+        means = _means(_shown(tables))
+        table = means[[f"with {name}" for name in means.index]].rename(index=label).rename_axis("")
+        table.columns = table.index
+        sns.heatmap(table, ax=axis, annot=True, fmt=".2f", vmin=0, vmax=1, cmap="cividis", square=True, cbar=False)
         axis.set_title(encoder)
-        axis.tick_params(axis="x", rotation=35)
-        plt.setp(axis.get_xticklabels(), ha="right")
-    for axis in axes[1:]:
-        axis.set_yticklabels([])
+        plt.setp(axis.get_xticklabels(), rotation=35, ha="right")
     return figure
 
 
@@ -153,16 +160,14 @@ def regions_figure(measured: Measured) -> Figure:
     """A region's share of the selection over its share of the map: 1 = as chance would have it."""
     figure, (axes,) = panels(1, len(measured), (6 * len(measured), 4), sharey=True, sharex=True)
     for axis, (encoder, tables) in zip(axes, measured.items(), strict=True):
-        table, pairs = _shown(tables), tables["pairs"]
-        there = [region for region in REGIONS if region in pairs and pairs[region].mean() > 0]
-        names = list(table.variant.unique())
-        means = table.groupby("variant").mean(numeric_only=True)
-        for i, (name, colour, marker) in enumerate(zip(names, PALETTE, "oXsPD^v", strict=False)):
-            ratio = [means.loc[name, f"in {region}"] / pairs[region].mean() for region in there]
-            y = np.arange(len(there)) + 0.11 * (i - (len(names) - 1) / 2)
+        means, pairs = _means(_shown(tables)), tables["pairs"].mean(numeric_only=True)
+        there = [region for region in REGIONS if pairs.get(region, 0) > 0]
+        for i, (name, colour, marker) in enumerate(zip(means.index, PALETTE, "oXsPD^v", strict=False)):
+            ratio = [means.loc[name, f"in {region}"] / pairs[region] for region in there]
+            y = np.arange(len(there)) + 0.11 * (i - (len(means) - 1) / 2)
             axis.plot(ratio, y, marker, color="0.5" if name == INNER else colour, label=label(name), markersize=6)
         axis.axvline(1, color="0.4", linewidth=1, linestyle=":")
-        axis.set_yticks(range(len(there)), [f"{region}\n({pairs[region].mean():.1%} of the map)" for region in there])
+        axis.set_yticks(range(len(there)), [f"{region}\n({pairs[region]:.1%} of the map)" for region in there])
         axis.set(title=encoder, xlabel="share of the selection over share of the map")
     axes[0].invert_yaxis()  # shared by all panels
     axes[-1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
@@ -174,15 +179,14 @@ def errors_figure(measured: Measured) -> Figure:
     kinds = {"colour": "error of the copied colour (Lab units)", "label": "share copied with a wrong object id"}
     figure, axes = panels(len(measured), 2, (11, 2.7 * len(measured) + 0.4), sharey=True)
     for row, (encoder, tables) in zip(axes, measured.items(), strict=True):
-        means = _shown(tables).groupby("variant", sort=False).mean(numeric_only=True)
+        means = _means(_shown(tables))
         for axis, (kind, title) in zip(row, kinds.items(), strict=True):
             kept, left, y = means[f"{kind} kept"], means[f"{kind} left"], np.arange(len(means))
             axis.hlines(y, kept, left, color="0.7", linewidth=2, zorder=1)
             axis.scatter(kept, y, color=ORANGE, s=55, label="selected", zorder=2)
             axis.scatter(left, y, facecolor="white", edgecolor=BLUE, s=55, linewidth=2, label="left out", zorder=2)
-            axis.set_yticks(y, list(map(label, means.index)))
             axis.set(title=encoder, xlabel=title)
-    axes[0, 0].invert_yaxis()  # shared by all panels
+        _name_rows(row[0], means.index)
     axes[0, 0].legend(fontsize=8)
     return figure
 
@@ -191,7 +195,7 @@ def loss_figure(measured: Measured) -> Figure:
     """The loss with what no coarse correlation can go below, its gradient, and whether that points as the text's."""
     figure, axes = panels(len(measured), 3, (12.5, 2.9 * len(measured) + 0.3), sharey=True)
     for row, (encoder, tables) in zip(axes, measured.items(), strict=True):
-        means = tables["variants"].query("variant != @INNER").groupby("variant", sort=False).mean(numeric_only=True)
+        means = _means(tables["variants"].query("variant != @INNER"))
         y = np.arange(len(means))
         row[0].barh(y, 1000 * means.loss, color=BLUE, alpha=0.55, label="loss")
         row[0].barh(y, 1000 * means.floor, color="0.15", label="least possible")
@@ -199,13 +203,10 @@ def loss_figure(measured: Measured) -> Figure:
         row[1].barh(y, means.softmax / means.softmax.iloc[0], color=BLUE, alpha=0.55)
         row[1].axvline(1, color="0.4", linewidth=1, linestyle=":")
         row[2].barh(y, means.cosine, color=GREEN, alpha=0.55)
-        for axis in row:
-            axis.set_axisbelow(True)
-        row[0].set_yticks(y, list(map(label, means.index)))
+        _name_rows(row[0], means.index)
         row[0].set(title=f"{encoder}: 1000 x local loss")
         row[1].set(title="norm of the gradient over the text's")
         row[2].set(title="cosine of the gradient with the text's", xlim=(min(0, means.cosine.min()), 1))
-    axes[0, 0].invert_yaxis()  # shared by all panels
     handles, titles = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, titles, loc="outside lower left", ncols=3, fontsize=9)
     return figure
@@ -213,9 +214,6 @@ def loss_figure(measured: Measured) -> Figure:
 
 def target_figure(example: Example) -> Figure:
     """One query's row as a map over the earlier frame: the coarse correlation, both targets, the nearest reachable."""
-    figure, (axes,) = panels(1, len(example.rows), (12, 3.4))
+    shown = {f"{title}\nsums to {float(row.sum()):.2f}": row for title, row in example.rows.items()}
     top = max(float(row.max()) for row in example.rows.values())
-    for axis, (title, row) in zip(axes, example.rows.items(), strict=True):
-        drawn = picture(axis, row.numpy(), f"{title}\nsums to {float(row.sum()):.2f}", 10, vmin=0, vmax=top)
-    figure.colorbar(drawn, ax=axes, shrink=0.8, label="weight of a reference cell")
-    return figure
+    return picture_row(shown, (3, 3.4), "weight of a reference cell", vmin=0, vmax=top)[0]

@@ -15,6 +15,7 @@ from matplotlib.image import AxesImage
 
 from stt_core.labels import read_mask
 from stt_core.pictures import read_image
+from stt_study.analysis.sensitivity import means
 from stt_study.benchmarks.labelled_videos import Clip, read_sequence_mask
 from stt_study.benchmarks.labelled_videos import Sequence as Video
 from stt_study.evenly import evenly
@@ -23,6 +24,8 @@ from stt_study.video.drawing import blended
 PALETTE_NAME = "colorblind"
 PALETTE = sns.color_palette(PALETTE_NAME)
 BLUE, ORANGE, GREEN, RED = PALETTE[:4]
+TIMES = 6  # of a clip over time
+SMOOTH = 25  # steps
 
 
 def style() -> None:
@@ -38,18 +41,41 @@ def panels(rows: int, columns: int, size: tuple[float, float], **shared: Any) ->
     return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **shared)
 
 
-def bare(axis: Axes) -> None:
-    """Leave nothing of an axis but what is drawn, its title and its labels."""
+def spread(count: int, across: int, cell: tuple[float, float], **shared: Any) -> tuple[Figure, np.ndarray]:
+    """A figure of `count` panels of `cell` inches, `across` in a row, and their axes (count,)."""
+    rows = -(-count // across)
+    figure, axes = panels(rows, across, (cell[0] * across, cell[1] * rows), **shared)
+    for axis in axes.flat[count:]:
+        axis.set_axis_off()
+    return figure, axes.flat[:count]
+
+
+def picture(axis: Axes, shown: Any, title: str = "", **imshow: Any) -> AxesImage:
+    """An image or a map (H, W) with its title; nothing else is left of the axis but its labels."""
     axis.set(xticks=[], yticks=[])
     axis.grid(False)
     sns.despine(ax=axis, left=True, bottom=True)
-
-
-def picture(axis: Axes, shown: Any, title: str = "", fontsize: float = 9, **imshow: Any) -> AxesImage:
-    """An image or a map (H, W) with its title, and no ticks."""
-    bare(axis)
-    axis.set_title(title, fontsize=fontsize)
+    axis.set_title(title, fontsize=9)
     return axis.imshow(shown, **imshow)
+
+
+def picture_row(
+    shown: dict[str, Any], cell: tuple[float, float] = (1.9, 2.3), bar: str = "", **imshow: Any
+) -> tuple[Figure, np.ndarray]:
+    """Images and maps side by side, and their axes.
+
+    Args:
+        shown: title -> image or map (H, W).
+        cell: inches of each.
+        bar: what the maps' scale is called, drawn beside the last.
+        imshow: colours and scale of all maps.
+    """
+    figure, axes = spread(len(shown), len(shown), cell)
+    for axis, (title, image) in zip(axes, shown.items(), strict=True):
+        drawn = picture(axis, image, title, **imshow)
+    if bar:
+        figure.colorbar(drawn, ax=axes[-1], label=bar, shrink=0.75)
+    return figure, axes
 
 
 def mark(axis: Axes, xy: tuple[float, float], marker: str = "o", size: float = 8, color: Any = ORANGE) -> None:
@@ -63,14 +89,14 @@ def object_ids(sequence: Video, t: int) -> np.ndarray:
     return np.where(ids == 255, 0, ids).astype(np.uint8)
 
 
-def with_joints(image: np.ndarray, joints: np.ndarray, radius: int = 3) -> np.ndarray:
+def with_joints(image: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """Joints (J, 2) xy px as filled circles over an image (H, W, 3) uint8; missing ones (negative) are left out."""
     image = image.copy()
     colours = (np.array(sns.color_palette("husl", len(joints))) * 255).astype(int)
-    for (x, y), colour in zip(joints, colours, strict=True):
-        if x >= 0 and y >= 0:
-            cv2.circle(image, (round(float(x)), round(float(y))), radius + 1, (0, 0, 0), -1, cv2.LINE_AA)
-            cv2.circle(image, (round(float(x)), round(float(y))), radius, colour.tolist(), -1, cv2.LINE_AA)
+    for joint, colour in zip(joints, colours, strict=True):
+        if joint.min() >= 0:
+            for radius, shade in ((4, (0, 0, 0)), (3, colour.tolist())):
+                cv2.circle(image, joint.round().astype(int).tolist(), radius, shade, -1, cv2.LINE_AA)
     return image
 
 
@@ -79,19 +105,17 @@ def image_grid(
     row_titles: Sequence[str] = (),
     column_titles: Sequence[str] = (),
     width: float = 10.0,
-    **imshow,
 ) -> Figure:
-    """Images in rows and columns, `width` inches wide; maps (H, W) take `imshow`'s colour map."""
+    """Images in rows and columns, `width` inches wide."""
     columns = max(len(row) for row in rows)
     height, breadth = rows[0][0].shape[:2]
-    cell = width / columns
-    size = (width, (cell * height / breadth + 0.08) * len(rows) + (0.25 if column_titles else 0))
+    size = (width, (width / columns * height / breadth + 0.08) * len(rows) + (0.25 if column_titles else 0))
     figure, axes = panels(len(rows), columns, size)
-    for axis in axes.flat:
-        bare(axis)
     for cells, row in zip(axes, rows, strict=True):
         for axis, image in zip(cells, row, strict=False):
-            axis.imshow(image, **imshow)
+            picture(axis, image)
+        for axis in cells[len(row) :]:
+            axis.set_axis_off()
     for axis, title in zip(axes[0], column_titles, strict=False):
         axis.set_title(title, fontsize=9)
     for axis, title in zip(axes[:, 0], row_titles, strict=False):
@@ -99,19 +123,19 @@ def image_grid(
     return figure
 
 
-def strips(sequence: Video, results: dict[str, dict], count: int = 6) -> Figure:
+def strips(sequence: Video, results: dict[str, dict]) -> Figure:
     """A sequence over time: its annotation in the first row, then the masks of each of `Study.results`."""
-    times = evenly(range(len(sequence.frames)), count)
+    times = evenly(range(len(sequence.frames)), TIMES)
     images = [read_image(sequence.frames[t]) for t in times]
     rows = [[object_ids(sequence, t) for t in times]]
     for found in results.values():
         folder = Path(found["path"]).parent / "masks" / sequence.name
         rows.append([read_mask(folder / f"{sequence.frames[t].stem}.png") for t in times])
-    drawn = [[blended(image, ids) for image, ids in zip(images, row, strict=True)] for row in rows]
+    drawn = [list(map(blended, images, row)) for row in rows]
     return image_grid(drawn, ["annotation", *results], [f"frame {t}" for t in times])
 
 
-def clips_figure(clips: Sequence[Video | Clip], count: int = 6) -> Figure:
+def clips_figure(clips: Sequence[Video | Clip]) -> Figure:
     """Annotated sequences over time, a row each: objects or parts as coloured areas, joints as dots."""
 
     def annotated(clip: Video | Clip, t: int) -> np.ndarray:
@@ -119,31 +143,27 @@ def clips_figure(clips: Sequence[Video | Clip], count: int = 6) -> Figure:
         has_joints = isinstance(clip, Clip)
         return with_joints(image, clip.joints[t]) if has_joints else blended(image, object_ids(clip, t))
 
-    return image_grid([[annotated(clip, t) for t in evenly(range(len(clip.frames)), count)] for clip in clips])
+    return image_grid([[annotated(clip, t) for t in evenly(range(len(clip.frames)), TIMES)] for clip in clips])
 
 
-def training_curves(runs: dict[str, pd.DataFrame], columns: Sequence[str], smooth: int = 25) -> Figure:
-    """One panel a column of `metrics.csv`, two or three side by side, one line a run, each a running mean over `smooth` steps."""
-    across = min(len(columns), 2 if len(columns) == 4 else 3)
-    down = -(-len(columns) // across)
-    figure, axes = panels(down, across, (3.4 * across, 2.7 * down))
-    for axis in axes.flat[len(columns) :]:
-        axis.set_axis_off()
-    for axis, column in zip(axes.flat, columns, strict=False):
+def training_curves(runs: dict[str, pd.DataFrame], columns: Sequence[str]) -> Figure:
+    """One panel a column of `metrics.csv`, one line a run, each a running mean over `SMOOTH` steps."""
+    figure, axes = spread(len(columns), 2 if len(columns) == 4 else 3, (3.4, 2.7))
+    for axis, column in zip(axes, columns, strict=True):
         # A run keeps its colour where another has no such column.
         for colour, (name, metrics) in zip(PALETTE, runs.items(), strict=False):
             if column in metrics:
-                smoothed = metrics[column].rolling(smooth, min_periods=1).mean()
+                smoothed = metrics[column].rolling(SMOOTH, min_periods=1).mean()
                 axis.plot(metrics.step, smoothed, color=colour, label=name)
         axis.set(title=column, xlabel="step")
     if len(runs) > 1:
-        axes[0, 0].legend(fontsize=8)
+        axes[0].legend(fontsize=8)
     return figure
 
 
 def score_bars(table: pd.DataFrame, score: str, by: str, per: str) -> Figure:
     """Mean `score` of every `by` as a bar, every `per` (sequence) as a dot, order kept."""
-    figure, axis = plt.subplots(figsize=(7.5, 0.5 * table[by].nunique() + 1.1), layout="constrained")
+    figure, ((axis,),) = panels(1, 1, (7.5, 0.5 * table[by].nunique() + 1.1))
     sns.barplot(table, x=score, y=by, errorbar=None, color=BLUE, alpha=0.55, ax=axis)
     dots(table, x=score, y=by, color="0.2", size=4, jitter=0.18, ax=axis)
     axis.set(xlabel=f"{score} (bar: mean, dot: one {per})", ylabel="", xlim=(0, 1))
@@ -160,7 +180,7 @@ def dots(table: pd.DataFrame, **how: Any) -> None:
 
 def score_over_time(table: pd.DataFrame, score: str, by: str) -> Figure:
     """Mean `score` against the frame number, one line each `by`; shaded: 95 % of the mean over sequences."""
-    figure, axis = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
+    figure, ((axis,),) = panels(1, 1, (7.5, 3.4))
     sns.lineplot(table, x="frame", y=score, hue=by, ax=axis, errorbar=("ci", 95), seed=0)
     axis.set(xlabel="frames since the given mask", ylabel=score, ylim=(0, 1))
     axis.legend(title="", fontsize=8)
@@ -189,8 +209,7 @@ def interval_figure(table: pd.DataFrame) -> Figure:
         table: columns comparison, task, difference, low, high (points) and origin.
     """
     comparisons, tasks = list(dict.fromkeys(table.comparison)), list(dict.fromkeys(table.task))
-    height = 1 + (0.16 * len(tasks) + 0.1) * len(comparisons)  # inches
-    figure, axes = plt.subplots(figsize=(8, height), layout="constrained")
+    figure, ((axes,),) = panels(1, 1, (8, 1 + (0.16 * len(tasks) + 0.1) * len(comparisons)))
     colours = dict(zip(tasks, PALETTE, strict=False))
     for row in table.itertuples():
         y = comparisons.index(row.comparison) + 0.8 * (tasks.index(row.task) + 0.5) / len(tasks) - 0.4
@@ -215,58 +234,72 @@ def methods_figure(published: pd.DataFrame, ours: pd.DataFrame) -> Figure:
     Args:
         published, ours: as `report.published` and `report.benchmark_rows` give them.
     """
+    names = {"J&F-Mean": "objects", "mIoU": "parts", "PCK@0.1": "joints"}
     rows = pd.concat([published.assign(own=False), ours.assign(own=True)]).query("stride == '8'")
-    rows = rows[rows.metric.isin(["J&F-Mean", "mIoU", "PCK@0.1"]) & (rows.benchmark != "BADJA")]
-    rows = rows[~rows.method.str.endswith("rerun")]
+    rows = rows[rows.metric.isin(names) & (rows.benchmark != "BADJA") & ~rows.method.str.endswith("rerun")]
     # Real video and the shipped world are both DAVIS's layout: the first is the one of the other tasks' data.
     wide = rows.drop_duplicates(["method", "backbone", "own", "metric"])
     wide = wide.pivot(index=["own", "method", "backbone"], columns="metric", values="value").reset_index()
-    colours = {False: BLUE, True: ORANGE}
-    figure, axes = plt.subplots(1, 2, figsize=(11.5, 4.6), layout="constrained")
-    for axis, metric in zip(axes, ("mIoU", "PCK@0.1"), strict=True):
-        if metric in wide:
-            for i, row in enumerate(wide.dropna(subset=["J&F-Mean", metric]).sort_values(metric).itertuples()):
-                x, y = row[list(wide).index("J&F-Mean") + 1], row[list(wide).index(metric) + 1]
-                axis.plot(x, y, "D" if row.own else "o", color=colours[row.own], markersize=6)
+    wide = wide.rename(columns=names)
+    styles = {False: {"marker": "o", "color": BLUE}, True: {"marker": "D", "color": ORANGE}}
+    figure, (axes,) = panels(1, 2, (11.5, 4.6))
+    for axis, (metric, name) in zip(axes, list(names.items())[1:], strict=True):
+        if name in wide:
+            for i, row in enumerate(wide.dropna(subset=["objects", name]).sort_values(name).itertuples()):
+                place = row.objects, getattr(row, name)
+                axis.plot(*place, linestyle="", markersize=6, **styles[row.own])
                 size = row.backbone.replace("ResNet-", " R") if "50" in str(row.backbone) else ""
                 # Every other one to the left, or they overlap.
                 side = {"xytext": (5, 2), "ha": "left"} if i % 2 else {"xytext": (-5, 2), "ha": "right"}
-                axis.annotate(f"{row.method}{size}", (x, y), textcoords="offset points", fontsize=7, **side)
-        axis.set(xlabel="objects, J&F-Mean", ylabel={"mIoU": "parts, mIoU", "PCK@0.1": "joints, PCK@0.1"}[metric])
+                axis.annotate(f"{row.method}{size}", place, textcoords="offset points", fontsize=7, **side)
+        axis.set(xlabel="objects, J&F-Mean", ylabel=f"{name}, {metric}")
         axis.margins(0.2, 0.1)
     for own, name in ((False, "published, on the benchmarks"), (True, "this run, on its own data")):
-        axes[0].plot([], [], "D" if own else "o", color=colours[own], label=name)
+        axes[0].plot([], [], linestyle="", label=name, **styles[own])
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
     return figure
 
 
-def stereo_figure(left: np.ndarray, matches: dict[str, pd.DataFrame], limit: float = 64.0) -> Figure:
-    """The left image beside, for every feature source, where its matches land and how far off, in px up to `limit`."""
-    count = len(matches)
-    figure, (axes,) = panels(1, count + 1, (3.2 * (count + 1), 2.5))
-    picture(axes[0], left, "left image")
-    for axis, (name, table) in zip(axes[1:], matches.items(), strict=True):
-        drawn = picture(axis, table.pivot(index="y", columns="x", values="error"), name, vmin=0, vmax=limit)
-    figure.colorbar(drawn, ax=axes[-1], label="error (px)", shrink=0.8)
+def growth_figure(growth: pd.DataFrame) -> Figure:
+    """`bench.growth_table`: seconds a frame over the cells of the map, and of the window, on logarithmic axes."""
+    figure, (axes,) = panels(1, 2, (8.5, 3.4), sharey=True)
+    for axis, (of, table) in zip(axes, growth.groupby("of", sort=False), strict=True):
+        sns.lineplot(table, x="cells", y="seconds", hue="way", style="way", markers=True, dashes=False, ax=axis, seed=0)
+        axis.set(xscale="log", yscale="log", xlabel=f"cells of the {of}", ylabel="seconds a frame")
+        axis.xaxis.set_major_formatter("{x:.0f}")
+        axis.xaxis.set_minor_formatter("")
+        axis.set_xticks(sorted(table.cells.unique()))
+    axes[1].get_legend().remove()
     return figure
 
 
-def growth_figure(bench: dict) -> Figure:
-    """Seconds a frame over the cells of the map, and over the cells of the window, on logarithmic axes."""
-    growth = pd.DataFrame(bench["growth"])
-    growth["window"] = (2 * growth.radius + 1) ** 2
-    cells = sorted(growth.cells.unique())
-    panels = {
-        "cells": growth[growth.radius == bench["settings"]["radius"]],
-        "window": growth[growth.cells == cells[len(cells) // 2]],
-    }
-    figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.4), sharey=True, layout="constrained")
-    for axis, (x, table) in zip(axes, panels.items(), strict=True):
-        sns.lineplot(table, x=x, y="seconds", hue="way", style="way", markers=True, dashes=False, ax=axis, seed=0)
-        axis.set(xscale="log", yscale="log", xlabel=f"cells of the {'map' if x == 'cells' else 'window'}")
-        axis.set_ylabel("seconds a frame")
-        axis.xaxis.set_major_formatter("{x:.0f}")
-        axis.xaxis.set_minor_formatter("")
-        axis.set_xticks(sorted(table[x].unique()))
-    axes[1].get_legend().remove()
+def sensitivity_figure(table: pd.DataFrame) -> Figure:
+    """J&F-Mean over the values of each setting of propagation, a line a variant; grey: the first one's single sequences.
+
+    Values stand at even distances, numbers in their order. The ring and the dotted line mark the profile's own value.
+
+    Args:
+        table: as `sensitivity.sensitivity` gives it, or several of them one below the other.
+    """
+    names, variants, averages = list(table.axis.unique()), list(table.variant.unique()), means(table)
+    figure, axes = spread(len(names), 4, (2.9, 2.65), sharey=True)
+    for panel, axis in zip(axes, names, strict=True):
+        own = table[(table.axis == axis) & (table.variant == variants[0])]
+        values = list(own.value.unique())
+        single = own.pivot(index="value", columns="sequence", values="J&F").loc[values]
+        panel.plot(range(len(values)), 100 * single.to_numpy(), color="0.82", linewidth=0.8)
+        for variant, colour in zip(variants, PALETTE, strict=False):
+            some = averages[(averages.axis == axis) & (averages.variant == variant)].set_index("value").loc[values]
+            at, y = int(some.own.argmax()), 100 * some["J&F-Mean"].to_numpy()
+            panel.plot(y, "o-", color=colour, markersize=4, linewidth=1.8, label=variant)
+            panel.plot(at, y[at], "o", color=colour, markersize=9, markerfacecolor="none")
+        panel.axvline(at, color="0.5", linewidth=1, linestyle=":")
+        shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+        panel.set_xticks(range(len(values)), shown, fontsize=9)
+        panel.set_title(axis, fontsize=10)
+        panel.grid(False, axis="x")
+    for panel in axes[::4]:
+        panel.set_ylabel("J&F-Mean", fontsize=10)
+    axes[0].plot([], [], color="0.82", linewidth=0.8, label=f"single clips, {variants[0]}")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(variants) + 1, fontsize=9)
     return figure

@@ -110,18 +110,19 @@ def _judged(study: Study, task: str, claim: Claim) -> dict[str, dict]:
     judged = {}
     for origin, results in comparison.by_origin(study, task, (claim.better, claim.worse)).items():
         better, worse = results[claim.better], results[claim.worse]
+        helps = True
         if claim.where:
             after, clear = (comparison.differences(better, worse, where) for where in (AFTER, CLEAR))
             row = summary(after - clear) if after.size else None
+            helps = after.size and after.mean() > 0  # to hurt less there isn't to help
         elif claim.measure and origin == comparison.OWN:
             has_masks = task in ("davis", "real")
             found = against_teacher.nearer(study, task, claim.better, claim.worse) if has_masks else {}
             row = summary(100 * found[claim.measure]) if found else None
         else:
-            table = comparison.differences(better, worse, claim.measure or None)
-            row = summary(table, None if claim.measure else comparison.weights(better)) if table.size else None
+            row = comparison.summarised(better, worse, claim.measure)
         if row:
-            judged[origin] = {**row, "verdict": verdict(row), "files": [run.path for run in (*better, *worse)]}
-            if claim.where and row["low"] > 0 and after.mean() <= 0:
-                judged[origin]["verdict"] = "undecided"  # it hurts less there, which isn't to help
+            says = verdict(row)
+            says = says if helps or says != "supported" else "undecided"
+            judged[origin] = {**row, "verdict": says, "files": [run.path for run in (*better, *worse)]}
     return judged

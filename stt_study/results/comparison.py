@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 
 from stt_core.files import read_json
-from stt_study.benchmarks.registry import TASKS
 from stt_study.bootstrap import summary
 from stt_study.results import tables
 from stt_study.store import hash_of
 from stt_study.study import Study
 from stt_study.trainings import ROOT
-from stt_study.variants import BASELINES, HEADLINE, VARIANTS, title
+from stt_study.variants import BASELINES, HEADLINE, VARIANTS
 
 REFERENCE = ROOT / "results" / "reference"  # <profile>/<variant>.json, see `reference`
 OWN, STORED = "this run", "reference"
@@ -35,6 +34,11 @@ class Outcome:
     # Sequence -> measures of `against_teacher`; in the reference only.
     nearness: dict[str, dict[str, float]] = field(default_factory=dict)
     path: str = ""  # of the file of results
+
+    def scores(self, where: str = "") -> dict[str, float]:
+        """Sequence -> its headline figure, or one of `occlusion` (AFTER, CLEAR) or of `nearness`."""
+        records = self.occlusion if where in (AFTER, CLEAR) else self.nearness
+        return {name: record[where] for name, record in records.items()} if where else self.sequences
 
 
 def condensed(results: dict, events: dict | None = None) -> dict:
@@ -142,64 +146,27 @@ def by_origin(study: Study, task: str, names: Iterable[str]) -> dict[str, dict[s
     return {origin: results for origin, results in found.items() if all(results.values())}
 
 
-def of_one_origin(study: Study, task: str, names: Iterable[str]) -> dict[str, list[Outcome]]:
-    """Results of several variants, all of this run or, where it lacks one, all of the reference; {} if that does, too."""
-    return next(iter(by_origin(study, task, names).values()), {})
-
-
-def differences(first: list[Outcome], second: list[Outcome], where: str | None = None) -> np.ndarray:
-    """First minus second in points, (seeds, sequences), of the seeds and sequences of both.
+def differences(first: list[Outcome], second: list[Outcome], where: str = "") -> np.ndarray:
+    """First minus second in points, (seeds, sequences), of the seeds of both.
 
     Args:
-        where: AFTER or CLEAR, for the J&F of these frames alone, or a measure of `nearness`; None = the headline figure.
-
-    Raises:
-        ValueError: sequences that only one of the two has.
+        where: AFTER or CLEAR, for the J&F of these frames alone, or a measure of `nearness`; "" = the headline figure.
     """
-    others = {run.seed: _values(run, where) for run in second}
-    pairs = [(_values(run, where), others[run.seed]) for run in first if run.seed in others]
-    for mine, theirs in pairs:
-        if mine.keys() != theirs.keys() or mine.keys() != pairs[0][0].keys():
-            odd = sorted(mine.keys() ^ theirs.keys() or mine.keys() ^ pairs[0][0].keys())[0]
-            raise ValueError(f"{first[0].variant} and {second[0].variant} were not both scored on {odd}.")
-    return np.array([[100 * (mine[name] - theirs[name]) for name in mine] for mine, theirs in pairs], float, ndmin=2)
+    others = {run.seed: run.scores(where) for run in second}
+    pairs = [(run.scores(where), others[run.seed]) for run in first if run.seed in others]
+    return np.array([[100 * (score - theirs[name]) for name, score in mine.items()] for mine, theirs in pairs], ndmin=2)
 
 
-def weights(runs: list[Outcome]) -> np.ndarray:
-    """How much each sequence counts in the mean, (sequences,), in the order of `differences`."""
-    return np.array([runs[0].weights[name] for name in runs[0].sequences], float)
-
-
-def _values(run: Outcome, where: str | None) -> dict[str, float]:
-    if where is None:
-        return run.sequences
-    records = run.occlusion if where in (AFTER, CLEAR) else run.nearness
-    return {name: record[where] for name, record in records.items()}
+def summarised(first: list[Outcome], second: list[Outcome], where: str = "") -> dict | None:
+    """`bootstrap.summary` of `differences`, weighted as the headline figure is; None where there are none."""
+    table = differences(first, second, where)
+    weights = None if where else np.array([first[0].weights[name] for name in first[0].sequences], float)
+    return summary(table, weights) if table.size else None
 
 
 def compared(study: Study, task: str, first: str, second: str) -> dict | None:
-    """`bootstrap.summary` of first minus second on a task, with "origin" and "files"; None where it can't be told."""
-    found = of_one_origin(study, task, (first, second))
-    table = differences(found[first], found[second]) if found else np.empty((0, 0))
-    if not table.size:
-        return None
-    files = [run.path for run in (*found[first], *found[second])]
-    return {**summary(table, weights(found[first])), "origin": found[first][0].origin, "files": files}
-
-
-def means(study: Study, task: str, names: Iterable[str]) -> pd.DataFrame:
-    """One row a variant: every metric in percent, mean over seeds; "seeds", "spread" (of the headline figure) and "origin"."""
-    rows = {}
-    for name in names:
-        runs = own(study, task, name) or stored(study, task, name)
-        if not runs:
-            continue
-        values = pd.DataFrame([run.metrics for run in runs]).mul(100)
-        headline = values[TASKS[task].headline]
-        rows[title(name)] = {
-            **values.mean().to_dict(),
-            "spread": float(headline.std(ddof=1)) if len(runs) > 1 else float("nan"),
-            "seeds": len(runs),
-            "origin": runs[0].origin,
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    """`summarised` on a task, with "origin" and "files": of this run or, where it lacks one of both, of the reference."""
+    for origin, found in by_origin(study, task, (first, second)).items():
+        row, files = summarised(found[first], found[second]), [run.path for run in (*found[first], *found[second])]
+        return row and {**row, "origin": origin, "files": files}
+    return None

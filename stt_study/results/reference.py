@@ -15,11 +15,12 @@ from scipy.stats import t
 
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
-from stt_core.provenance import processor, provenance, versions
+from stt_core.provenance import machine, provenance, versions
 from stt_study.analysis import against_teacher
 from stt_study.benchmarks.registry import TASKS
 from stt_study.exit_codes import one_sentence
-from stt_study.results.comparison import REFERENCE, condensed, own, settings_hash, stored
+from stt_study.results import claims
+from stt_study.results.comparison import OWN, REFERENCE, STORED, condensed, own, settings_hash, stored
 from stt_study.study import Study
 from stt_study.variants import BASELINES, HEADLINE, NO_ENCODER, VARIANTS, title
 
@@ -81,8 +82,10 @@ def verify(study: Study) -> pd.DataFrame:
 
     A figure may differ from the mean of the reference's n seeds by t sd sqrt(1 + 1/n): sd is the spread over seeds, pooled
     over the variants that were trained with several, and t Student's quantile within which a figure of an unchanged library
-    lies with a probability of `CONFIDENCE`. Baselines that nothing random enters, and everything that was computed with the same seed, versions, processor and threads, must be the same to a hundredth of a
-    point. Where the reference has one seed alone, there is no spread: figures of other seeds or machines aren't judged.
+    lies with a probability of `CONFIDENCE`. Baselines that nothing random enters, and everything that was computed with the
+    same seed and versions on the same machine (`provenance.machine`: its instructions count, not its name alone), must be
+    the same to a hundredth of a point. Where the reference has one seed alone, there is no spread: figures of other seeds
+    or machines aren't judged.
 
     Returns:
         Columns: variant, task, metric, seed, here, reference, seeds, tolerance (nan where there is none), "same seed" ("identical",
@@ -126,12 +129,18 @@ def verify(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def verdicts(study: Study) -> pd.DataFrame:
+    """The verdicts of `claims`, one row a claim and task that this run and the reference both judge: "here", "reference"."""
+    table = claims.claims(study).pivot_table("verdict", ["claim", "task"], "origin", "first", sort=False).dropna()
+    return table.rename(columns={OWN: "here", STORED: "reference"}).rename_axis(columns=None).reset_index()
+
+
 def _same_machine(study: Study, name: str, seed: int, task: str) -> bool:
-    """Whether the reference was computed with this run's versions, processor and threads."""
+    """Whether the reference was computed with this run's versions, machine and threads."""
     content = read_json(REFERENCE / study.profile.profile / f"{name}.json")
     run = study.with_seed(seed)
     threads = run.measure(task, run.source(name))["machine"]["threads"]
-    same = content["versions"] == versions() and content["machine"]["processor"] == processor()
+    same = content["versions"] == versions() and content["machine"] == machine()
     return same and content["seeds"][str(seed)]["threads"] == [threads]
 
 
@@ -159,11 +168,16 @@ def main(
         for path in write(study, list(only) or [n for n in (*BASELINES, *VARIANTS) if n != "supervised"]):
             print(study.relative(path))
         return 0
-    table = verify(study)
+    table, claimed = verify(study), verdicts(study)
     print(table.to_string(index=False, float_format="{:.2f}".format))
+    print(claimed.to_string(index=False))
     missed, equal = int((~table.within).sum()), int((table["same seed"] == "identical").sum())
-    same = f"{equal} identical to the reference's of the same seed"
-    print(f"{len(table)} figures, {same}, {missed} outside of the tolerance")
+    unjudged, agree = int(table.tolerance.isna().sum()), int((claimed.here == claimed.reference).sum())
+    print(
+        f"Figures: {len(table) - missed - unjudged} of {len(table)} reproduced, {missed} outside of the reference's spread, "
+        f"{unjudged} without one; {equal} identical to the reference's of the same seed"
+    )
+    print(f"Claims: {agree} of {len(claimed)} verdicts are the reference's")
     return 1 if missed else 0
 
 

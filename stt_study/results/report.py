@@ -38,9 +38,7 @@ def differences(study: Study, first: str, others: Iterable[str]) -> pd.DataFrame
 
 
 def differences_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """`differences` as a page shows them: one row a comparison and task; "better" names the one that the interval favours."""
-    if rows.empty:
-        return rows
+    """`differences` as a page shows them; "better" names the one that the interval favours."""
     names = rows.comparison.str.split(" minus ", n=1, expand=True)
     better = names[0].where(rows.verdict == "supported", names[1].where(rows.verdict == "contradicted", "undecided"))
     shown = tables.with_intervals(rows).assign(task=rows.task + ", " + rows.figure, better=better)
@@ -48,25 +46,21 @@ def differences_table(rows: pd.DataFrame) -> pd.DataFrame:
     return shown.set_index(["comparison", "task"])[columns].rename_axis(index=[None, None])
 
 
-def grid_table(study: Study, names: Iterable[str]) -> pd.DataFrame:
+def grid_table(study: Study, names: list[str]) -> pd.DataFrame:
     """One row a variant, one column a task: the headline figure in percent, mean over seeds with their spread.
 
     Figures of the reference results are marked "(reference)".
     """
-    columns, seeds = {}, {}
+    columns: dict[str, dict[str, str]] = {}
+    seeds: dict[str, set[int]] = {}
     for task in TASKS:
-        table = comparison.means(study, task, names)
-        if table.empty:
-            continue
         figure = TASKS[task].headline
-        columns[f"{task}, {figure}"] = {
-            variant: f"{row[figure]:.1f}"
-            + (f" ± {row.spread:.1f}" if row.seeds > 1 else "")
-            + " (reference)" * (row.origin == comparison.STORED)
-            for variant, row in table.iterrows()
-        }
-        for variant, row in table.iterrows():
-            seeds.setdefault(variant, set()).add(row.seeds)
+        for name in names:
+            if runs := comparison.own(study, task, name) or comparison.stored(study, task, name):
+                text = tables.mean_text([100 * run.metrics[figure] for run in runs])
+                text += " (reference)" * (runs[0].origin == comparison.STORED)
+                columns.setdefault(f"{task}, {figure}", {})[title(name)] = text
+                seeds.setdefault(title(name), set()).add(len(runs))
     counts = {variant: " or ".join(map(str, sorted(found))) for variant, found in seeds.items()}
     return pd.DataFrame({**columns, "seeds": counts}).fillna("")
 
@@ -81,13 +75,9 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
         results = study.results(task, names)
         data = study.data_name(task) if results else ""
         for method, result in results.items():
-            row = {
-                "benchmark": benchmark.official,
-                "method": method,
-                "backbone": backbones.get(method, own),
-                "data": data,
-            }
-            row |= {"source": "this run", "stride": str(result["settings"]["stride"]), "file": result["path"]}
+            row = {"benchmark": benchmark.official, "method": method, "backbone": backbones.get(method, own)}
+            row |= {"data": data, "source": "this run", "stride": str(result["settings"]["stride"])}
+            row["file"] = result["path"]
             rows += [{**row, "metric": name, "value": 100 * value} for name, value in result["metrics"].items()]
     return pd.DataFrame(rows)
 

@@ -24,14 +24,13 @@ def offsets(results: dict[str, dict]) -> pd.DataFrame:
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """A table for a page: numbers with one decimal, nothing where there is none, "open" for an infinite bound."""
+    """A table for a page: numbers with one decimal, nothing where there is none."""
+    return table.map(lambda v: v if not isinstance(v, float) else "" if np.isnan(v) else f"{v:.1f}")
 
-    def shown(value: object) -> object:
-        if not isinstance(value, float):
-            return value
-        return "" if np.isnan(value) else "open" if np.isinf(value) else f"{value:.1f}"
 
-    return table.map(shown)
+def mean_text(values: list[float]) -> str:
+    """The mean of several seeds with their spread, such as "52.0 ± 2.8"; the mean alone where all are the same."""
+    return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if np.ptp(values) else "")
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
@@ -53,11 +52,10 @@ def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
         lowest, highest = row["lowest seed"], row["highest seed"]
         return f"{lowest:+.1f} to {highest:+.1f} ({row.seeds:.0f})" if row.seeds > 1 else "1 seed"
 
-    others = [name for name in table if name not in SUMMARY]
+    others = table[[name for name in table if name not in SUMMARY]]
     if table.empty:
-        return table[others]
-    texts = {"difference": table.apply(interval, axis=1), "single seeds": table.apply(seeds, axis=1)}
-    return table[others].assign(**texts)
+        return others
+    return others.assign(difference=table.apply(interval, axis=1), **{"single seeds": table.apply(seeds, axis=1)})
 
 
 def per_sequence(results: dict[str, dict]) -> pd.DataFrame:
@@ -100,46 +98,3 @@ def formatted(table: pd.DataFrame, formats: dict[str, str]) -> pd.DataFrame:
     """Numbers as text, by a format a column; missing ones are empty."""
     text = {name: table[name].map(lambda v, f=f: "" if pd.isna(v) else f.format(v)) for name, f in formats.items()}
     return table.assign(**text)
-
-
-def machine_text(machine: dict) -> str:
-    """What a bench ran on, in one line."""
-    rates = ", ".join(f"{name} {rate:.0f}" for name, rate in machine["rates"].items())
-    return (
-        f"{machine['processor']}, {machine['threads']} threads; "
-        f"matrix products of {rates} GFLOP/s; PyTorch {machine['torch']}"
-    )
-
-
-def speed_table(bench: dict) -> pd.DataFrame:
-    """One row a case and way: milliseconds, how many times as fast as the case's first way, error against it.
-
-    "floor": milliseconds that the windows' products alone would take in float32 at the machine's rate.
-    """
-    rows = {}
-    for record in bench["cases"]:
-        first = next(other for other in bench["cases"] if other["case"] == record["case"])
-        floor = record["work"] / bench["machine"]["rates"]["float32"] / 1e6 if "work" in record else float("nan")
-        rows[record["case"], record["way"]] = {
-            "ms": 1e3 * record["seconds"],
-            "times as fast": first["seconds"] / record["seconds"],
-            "error": float("nan") if record is first else record["error"],
-            "floor, ms": floor,
-            "timed": "in part" if record.get("projected") else "whole",
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["case", "way"])
-
-
-def slopes(bench: dict) -> pd.DataFrame:
-    """Exponents of the growth of the time of a frame: with the cells of the map, and with the cells of the window."""
-    growth = pd.DataFrame(bench["growth"])
-    growth["window"] = (2 * growth.radius + 1) ** 2
-    radius, cells = bench["settings"]["radius"], sorted(growth.cells.unique())
-    rows = {}
-    for way, some in growth.groupby("way", sort=False):
-        by_map, by_window = some[some.radius == radius], some[some.cells == cells[len(cells) // 2]]
-        rows[way] = {
-            "map": np.polyfit(np.log(by_map.cells), np.log(by_map.seconds), 1)[0],
-            "window": np.polyfit(np.log(by_window.window), np.log(by_window.seconds), 1)[0],
-        }
-    return pd.DataFrame(rows).T

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from pydantic import Field, PositiveInt
-from skimage import data as photographs
 from torch import Tensor
 
 from stt_core.affinity import affinity, apply_affinity
@@ -41,28 +41,26 @@ class BenchSettings:
     context: int = Field(21, ge=1)  # frames
     radius: int = Field(12, ge=0)  # cells at stride 8
     radius_fine: int = Field(35, ge=0)  # cells at stride 4; 0 leaves stride 4 out
-    chunks: int = Field(12, ge=1)  # of 32 queries: where the reference takes minutes, so many are timed, and projected
+    chunks: int = Field(12, ge=1)  # of 32 queries: where the reference takes minutes, so many are timed
     heights: tuple[PositiveInt, ...] = (24, 36, 48, 60, 72)  # cells: maps over which the growth of the cost is measured
     radii: tuple[PositiveInt, ...] = (4, 8, 12, 16, 20)  # cells, likewise, on the middle map
     videos: tuple[PositiveInt, ...] = (50, 2000)  # frames of videos whose memory is compared
     seed: int = Field(0, ge=0)
 
 
-def run_bench(settings: BenchSettings = BenchSettings(), progress: Callable[[str], None] = print) -> dict:
-    """Measure everything.
+def run_bench(settings: BenchSettings = BenchSettings(), progress: Callable[[str], None] = lambda text: None) -> dict:
+    """Measure everything; `progress` is told what comes next.
 
     Returns:
-        "machine", "growth" and "memory", see there; "cases": one record a case and way with `seconds` (median), `times`,
-        `error` (largest difference to the first way of the case, the reference) and, for propagation, `work` (operations
-        that the windows need) and `projected` (from a part of the queries).
+        "machine" and "memory", see there; "cases": one record a case and way with `seconds` (median), `error` (largest
+        difference to the first way of the case, the reference) and, for propagation, `work` (operations that the windows
+        need) and `projected` (from a part of the queries); "growth": such records with `cells` (of the map) and `radius`.
     """
     torch.manual_seed(settings.seed)
     cases = []
-    for stride, kind in (8, "noise"), (8, "photograph"), (4, "photograph"):
-        if radius := settings.radius if stride == 8 else settings.radius_fine:
-            progress(name := f"propagation, stride {stride}, {kind}")
-            features = noise_features if kind == "noise" else photograph_features
-            cases += propagation_case(name, features(settings, stride), radius, settings)
+    for stride, radius in _strides(settings):
+        progress(name := f"propagation, stride {stride}")
+        cases += propagation_case(name, _cells(settings, stride), radius, settings, in_part=stride == 4)
     for name, measure in ("encoder", encoder_case), ("J and F", measure_case):
         progress(name)
         cases += measure(settings)
@@ -70,6 +68,15 @@ def run_bench(settings: BenchSettings = BenchSettings(), progress: Callable[[str
     results = {"machine": machine(), "settings": asdict(settings), "cases": cases, "growth": growth(settings)}
     progress("memory")
     return results | {"memory": memory(settings)}
+
+
+def _strides(settings: BenchSettings) -> list[tuple[int, int]]:
+    """Strides and their windows' radii."""
+    return [(8, settings.radius)] + [(4, settings.radius_fine)] * (settings.radius_fine > 0)
+
+
+def _cells(settings: BenchSettings, stride: int) -> tuple[int, int]:
+    return -(-settings.height // stride), -(-settings.width // stride)
 
 
 def machine() -> dict:
@@ -95,69 +102,39 @@ def interleaved(ways: dict[str, Callable], repeats: int) -> dict[str, list[float
     return times
 
 
-def propagation_case(name: str, features: Tensor, radius: int, settings: BenchSettings) -> list[dict]:
-    """One frame's propagation, features (S + 1, H, W, C): the released scheme, and ours."""
-    query, context = features[-1], features[:-1]
-    labels = torch.rand(*context.shape[:3], 4)
-    height, width, channels = query.shape
-    chunks = settings.chunks if radius == settings.radius_fine else None
-    # Exact windows, multiply and add: cells within the radius, clipped at the borders, for every query and frame.
-    window = sum(min(y, radius) + min(height - 1 - y, radius) + 1 for y in range(height))
-    window *= sum(min(x, radius) + min(width - 1 - x, radius) + 1 for x in range(width))
-    work = 2.0 * window * len(context) * channels
-
-    released = partial(released_scheme, query, context, labels, radius, chunks)
+def propagation_case(
+    name: str, cells: tuple[int, int], radius: int, settings: BenchSettings, *, in_part: bool
+) -> list[dict]:
+    """One frame's propagation on a map of cells (H, W): the released scheme, perhaps for a part of the queries, and ours."""
+    # Vectors of length 1 in random directions: (S + 1, H, W, C).
+    features = F.normalize(torch.randn(settings.context + 1, *cells, settings.channels), dim=3)
+    query, context, labels = features[-1], features[:-1], torch.rand(settings.context, *cells, 4)
+    released = partial(released_scheme, query, context, labels, radius, settings.chunks if in_part else None)
 
     def tiles() -> Tensor:
         return apply_affinity(*affinity(query, context, radius=radius, topk=TOPK, temperature=TEMPERATURE), labels)
 
-    repeats = (settings.repeats + 1) // 2 if chunks else settings.repeats  # stride 4 takes minutes
-    times = interleaved({"released scheme": released, "tiles, float32": tiles}, repeats)
-    expected, gap, cells, count = released()
-    if chunks:
-        times["released scheme"] = [t * count / chunks for t in times["released scheme"]]
+    repeats = (settings.repeats + 1) // 2 if in_part else settings.repeats  # stride 4 takes minutes
+    times = interleaved({"released scheme": released, "tiles": tiles}, repeats)
+    expected, gap, done = released()
     clear = gap > 1e-6  # elsewhere rounding may choose another pair, which is as good
-    errors = {"released scheme": 0.0, "tiles, float32": float((tiles()[cells] - expected)[clear].abs().max())}
-    return [
-        _record(name, way, times[way], error) | {"projected": bool(chunks) and way == "released scheme", "work": work}
-        for way, error in errors.items()
-    ]
-
-
-def noise_features(settings: BenchSettings, stride: int) -> Tensor:
-    """(S + 1, H, W, C) vectors of length 1 in random directions: each query's best cells are anywhere in the window."""
-    height, width = -(-settings.height // stride), -(-settings.width // stride)
-    return F.normalize(torch.randn(settings.context + 1, height, width, settings.channels), dim=3)
-
-
-def photograph_features(settings: BenchSettings, stride: int) -> Tensor:
-    """(S + 1, H, W, C) features, by an untrained ResNet-18 of `channels`, of a camera's pan over a photograph."""
-    strides, pool = INFERENCE[stride]
-    encoder = folded(random_encoder(18, settings.channels / 256, settings.seed, strides=strides, pool=pool))
-    picture = cv2.resize(photographs.astronaut(), (settings.width + 8 * settings.context, settings.height))
-    image = torch.from_numpy(picture).permute(2, 0, 1)[None] / 127.5 - 1  # (H, W, 3) -> (1, 3, H, W)
-    with torch.no_grad():
-        views = (image[..., 8 * t : 8 * t + settings.width] for t in range(settings.context + 1))
-        maps = torch.cat([encoder(view)["res4"] for view in views])  # (S + 1, C, h, w)
-    return F.normalize(maps, dim=1).permute(0, 2, 3, 1).contiguous()
+    error = float((tiles()[done] - expected)[clear].abs().max())
+    # Exact windows, multiply and add: cells within the radius, clipped at the borders, for every query and frame.
+    window = math.prod(sum(min(i, radius) + min(n - 1 - i, radius) + 1 for i in range(n)) for n in cells)
+    work = {"work": 2.0 * window * settings.context * settings.channels}
+    reference = _record(name, "released scheme", times, 0.0, part=len(done) / math.prod(cells))
+    return [reference | work | {"projected": in_part}, _record(name, "tiles", times, error) | work]
 
 
 def growth(settings: BenchSettings) -> list[dict]:
-    """Seconds a frame over heights of the map at the settings' radius, and over radii at the middle height."""
-    heights, middle = settings.heights, settings.heights[len(settings.heights) // 2]
-    sizes = [(h, settings.radius) for h in heights] + [(middle, r) for r in settings.radii if r != settings.radius]
+    """Propagation over heights of the map at the settings' radius, and over radii at the middle height."""
+    middle = settings.heights[len(settings.heights) // 2]
+    sizes = [(height, settings.radius) for height in settings.heights]
     records = []
-    for height, radius in sizes:
-        width = round(height * settings.width / settings.height)
-        features = F.normalize(torch.randn(settings.context + 1, height, width, settings.channels), dim=3)
-        labels = torch.rand(settings.context, height, width, 4)
-        released = partial(released_scheme, features[-1], features[:-1], labels, radius, settings.chunks)
-        tiles = partial(affinity, features[-1], features[:-1], radius=radius, topk=TOPK, temperature=TEMPERATURE)
-        ways = {"released scheme": released, "tiles": tiles}
-        for way, times in interleaved(ways, (settings.repeats + 1) // 2).items():
-            factor = -(-height * width // 32) / settings.chunks if way == "released scheme" else 1.0
-            seconds = factor * statistics.median(times)
-            records.append({"way": way, "cells": height * width, "radius": radius, "seconds": seconds})
+    for height, radius in dict.fromkeys(sizes + [(middle, radius) for radius in settings.radii]):
+        cells = (height, round(height * settings.width / settings.height))
+        case = propagation_case("growth", cells, radius, settings, in_part=True)
+        records += [record | {"cells": math.prod(cells), "radius": radius} for record in case]
     return records
 
 
@@ -184,30 +161,23 @@ def encoder_case(settings: BenchSettings) -> list[dict]:
 
 def measure_case(settings: BenchSettings) -> list[dict]:
     """J and F of an object that covers a twelfth of the frame, against itself, somewhat shifted."""
-    rng = np.random.default_rng(settings.seed)
-    pairs = []
-    for _ in range(20):
-        noise = cv2.GaussianBlur(rng.standard_normal((settings.height, settings.width)), (0, 0), settings.height / 12)
-        across = np.hypot(*np.meshgrid(np.linspace(-1, 1, settings.width), np.linspace(-1, 1, settings.height)))
-        shape = noise / noise.std() - 5 * across  # one uneven blob in the middle
-        mask = shape > np.quantile(shape, 0.92)
-        pairs.append((mask, np.roll(mask, (3, 5), (0, 1))))
-
-    def scores(scheme: Callable) -> Tensor:
-        return torch.tensor([scheme(*pair) for pair in pairs], dtype=torch.float64)
-
-    schemes = {"official scheme": official_scheme, "in the box around the masks": frame_scores}
-    ways = {way: partial(scores, scheme) for way, scheme in schemes.items()}
-    return _compared("J and F of one object", ways, settings.repeats, of=len(pairs))
+    height, width = settings.height, settings.width
+    ellipse = ((width / 2, height / 2), (0.4 * width, 0.27 * height), 30)  # centre, both axes, degrees
+    mask = cv2.ellipse(np.zeros((height, width), np.uint8), ellipse, 1, thickness=-1) > 0
+    moved = np.roll(mask, (3, 5), (0, 1))
+    ways = {
+        "official scheme": lambda: torch.tensor(official_scheme(mask, moved)),
+        "in the box around the masks": lambda: torch.tensor(frame_scores(mask, moved)),
+    }
+    return _compared("J and F of one object", ways, settings.repeats)
 
 
 def memory(settings: BenchSettings) -> list[dict]:
     """Peak memory of propagating a frame at strides 8 and 4, and of whole small videos of different length."""
     cases, context = {}, settings.context
-    for stride, radius in ((8, settings.radius), (4, settings.radius_fine)):
-        cells = (-(-settings.height // stride), -(-settings.width // stride))
-        if radius:
-            cases[f"stride {stride}: {context} frames of context"] = (context, 2, *cells, settings.channels, radius)
+    for stride, radius in _strides(settings):
+        sizes = (context, 2, *_cells(settings, stride), settings.channels, radius)
+        cases[f"stride {stride}: {context} frames of context"] = sizes
     for frames in settings.videos:
         cases[f"a video of {frames} frames, 30 x 40 cells"] = (1, frames - 1, 30, 40, 64, 3)
     return [{"what": what, **peak_memory(*sizes)} for what, sizes in cases.items()]
@@ -245,13 +215,58 @@ def peak_memory(given: int, frames: int, height: int, width: int, channels: int,
     return {"before": before, "peak": peak}
 
 
-def _compared(case: str, ways: dict[str, Callable[[], Tensor]], repeats: int, of: int = 1) -> list[dict]:
-    """The first way is the reference; errors are relative to its largest value, times are those of one `of` so many."""
+def _compared(case: str, ways: dict[str, Callable[[], Tensor]], repeats: int) -> list[dict]:
+    """The first way is the reference; errors are relative to its largest value."""
     times = interleaved(ways, repeats)
     expected = next(iter(ways.values()))()
     errors = {way: float((run() - expected).abs().max() / expected.abs().max()) for way, run in ways.items()}
-    return [_record(case, way, [t / of for t in times[way]], error) for way, error in errors.items()]
+    return [_record(case, way, times, error) for way, error in errors.items()]
 
 
-def _record(case: str, way: str, times: list[float], error: float) -> dict:
-    return {"case": case, "way": way, "seconds": statistics.median(times), "times": times, "error": error}
+def _record(case: str, way: str, times: dict[str, list[float]], error: float, part: float = 1) -> dict:
+    """`part`: of the whole work, that the times are of."""
+    return {"case": case, "way": way, "seconds": statistics.median(times[way]) / part, "error": error}
+
+
+def machine_text(machine: dict) -> str:
+    """What a bench ran on, in one line; `machine` of `run_bench`."""
+    rates = ", ".join(f"{name} {rate:.0f}" for name, rate in machine["rates"].items())
+    return (
+        f"{machine['processor']}, {machine['threads']} threads; "
+        f"matrix products of {rates} GFLOP/s; PyTorch {machine['torch']}"
+    )
+
+
+def speed_table(bench: dict) -> pd.DataFrame:
+    """`run_bench` as a table, one row a case and way: milliseconds, how many times as fast as the case's first way, error against it.
+
+    "floor": milliseconds that the windows' products alone would take in float32 at the machine's rate.
+    """
+    rows = {}
+    for record in bench["cases"]:
+        first = next(other for other in bench["cases"] if other["case"] == record["case"])
+        floor = record["work"] / bench["machine"]["rates"]["float32"] / 1e6 if "work" in record else float("nan")
+        rows[record["case"], record["way"]] = {
+            "ms": 1e3 * record["seconds"],
+            "times as fast": first["seconds"] / record["seconds"],
+            "error": float("nan") if record is first else record["error"],
+            "floor, ms": floor,
+            "timed": "in part" if record.get("projected") else "whole",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["case", "way"])
+
+
+def growth_table(bench: dict) -> pd.DataFrame:
+    """Seconds a frame over the "cells" of the map, and over those of the window: "of" ("map" or "window"), "way"."""
+    growth = pd.DataFrame(bench["growth"])
+    middle = sorted(growth.cells.unique())[growth.cells.nunique() // 2]
+    by_map = growth[growth.radius == bench["settings"]["radius"]].assign(of="map")
+    by_window = growth[growth.cells == middle].assign(of="window", cells=lambda rows: (2 * rows.radius + 1) ** 2)
+    return pd.concat([by_map, by_window]).drop(columns="radius")
+
+
+def slopes(bench: dict) -> pd.DataFrame:
+    """Exponents of `growth_table`, one row a way: of the time of a frame, with the cells of the "map" and the "window"."""
+    groups = growth_table(bench).groupby(["way", "of"], sort=False)
+    found = {key: np.polyfit(np.log(rows.cells), np.log(rows.seconds), 1)[0] for key, rows in groups}
+    return pd.Series(found).unstack(sort=False)

@@ -6,12 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stt_study.evenly import evenly
+
 TOPK, TEMPERATURE = 10, 0.07
 
 
 def released_scheme(
     query: Tensor, context: Tensor, labels: Tensor, radius: int, chunks: int | None = None
-) -> tuple[Tensor, Tensor, Tensor, int]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """The released code's way: 32 queries at a time against all context cells, masked, top-k, softmax, weighted sum.
 
     Args:
@@ -21,16 +23,15 @@ def released_scheme(
 
     Returns:
         Labels (n, K) of the queries done; by how much the last pair kept beats the first left out (n,), where rounding may
-        decide; the queries' indices (n,); and the number of all chunks.
+        decide; and the queries' indices (n,).
     """
     height, width, channels = query.shape
     keys, values = context.reshape(-1, channels), labels.flatten(0, 2)  # (S H W, C), (S H W, K)
-    all_chunks = torch.arange(height * width).split(32)
-    some = np.linspace(0, len(all_chunks) - 1, chunks).round().astype(int) if chunks else range(len(all_chunks))
+    parts = torch.arange(height * width).split(32)
+    parts = evenly(parts, chunks) if chunks else parts
     y, x = torch.arange(height * width) // width, torch.arange(height * width) % width
     found, gaps = [], []
-    for k in some:
-        cells = all_chunks[k]
+    for cells in parts:
         similarity = keys @ query.flatten(0, 1)[cells].T  # (S H W, 32)
         outside = ((y[:, None] - y[cells]).abs() > radius) | ((x[:, None] - x[cells]).abs() > radius)  # (H W, 32)
         similarity.view(len(context), -1, len(cells)).masked_fill_(outside, -torch.inf)
@@ -38,7 +39,7 @@ def released_scheme(
         gaps.append(best[-2] - best[-1])
         best, index = best[:-1], index[:-1]
         found.append((values[index] * (best / TEMPERATURE).softmax(0)[..., None]).sum(0))
-    return torch.cat(found), torch.cat(gaps), torch.cat([all_chunks[k] for k in some]), len(all_chunks)
+    return torch.cat(found), torch.cat(gaps), torch.cat(parts)
 
 
 def official_scheme(prediction: np.ndarray, annotation: np.ndarray) -> tuple[float, float]:

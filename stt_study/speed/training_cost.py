@@ -21,7 +21,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stt_core.distributed import ALONE, Scale, chosen_device
 from stt_core.encoder import STANDARD, Encoder, random_encoder
-from stt_core.errors import InputError
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.training.train_spatial import train_spatial
@@ -30,7 +29,7 @@ from stt_study.one_stage import OneStageSettings, train_one_stage
 
 Settings = SpatialSettings | TemporalSettings | OneStageSettings
 MOST = 2e11  # operations of a measured step on a processor: seconds. Of a larger step, a part of the batch is measured.
-WARM_UP = 1  # steps that don't count
+WARM_UP, STEPS = 1, 5  # steps that don't count, and that do
 
 
 def operations(loss: Callable[[], Tensor]) -> int:
@@ -58,23 +57,17 @@ def step_operations(settings: Settings) -> int:
         return operations(lambda: sum(model(torch.empty(batch, dtype=torch.uint8), channel=1).values()))
 
 
-def training_cost(settings: Settings, *, scale: Scale = ALONE, steps: int = 5) -> dict[str, float]:
-    """What a training costs in this process.
+def training_cost(settings: Settings, scale: Scale = ALONE) -> dict[str, float]:
+    """What a training costs in this process; of `STEPS` timed steps, after one that doesn't count.
 
     Args:
         scale: as the training takes it; of several processes one is measured, on its share of the batch.
-        steps: that are timed, after one that doesn't count.
 
     Returns:
         "TFLOP a step"; "measured", the share of those in a measured step; "seconds a step", the median in proportion to the
         operations, and its "fastest" and "slowest"; "GFLOP/s"; "peak, GB", 10^9 bytes of CUDA memory in a measured step, nan
         on a processor; "steps" and "hours" of the whole training.
-
-    Raises:
-        InputError: fewer than one step; as the training does.
     """
-    if steps < 1:
-        raise InputError(f"{steps} steps can't be measured; give 1 or more.")
     alone = isinstance(settings, OneStageSettings)  # it runs on one process
     processes = 1 if alone else scale.processes or max(1, torch.cuda.device_count())
     on_gpu = chosen_device(scale.device) == "cuda"
@@ -82,7 +75,7 @@ def training_cost(settings: Settings, *, scale: Scale = ALONE, steps: int = 5) -
     part = 1 / processes if on_gpu else min(1, MOST / whole) / processes
     run = settings if part == 1 else _smaller(settings, part)
     measured = whole if part == 1 else step_operations(run)
-    run = replace(run, steps=WARM_UP + steps + 1, warmup=0)  # the last one ends the one before
+    run = replace(run, steps=WARM_UP + STEPS + 1, warmup=0)  # the last one ends the one before
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     times = _times(run, replace(scale, processes=1, workers=0, tensorboard=False))[WARM_UP:]
@@ -127,13 +120,11 @@ def _times(settings: Settings, scale: Scale) -> list[float]:
             data = RandomItems(settings.spatial)
             train_one_stage(settings, data, RandomItems(settings.temporal), out, scale=scale)
         elif isinstance(settings, SpatialSettings):
-            data = RandomItems(settings)
-            train_spatial(settings, data, out, scale=scale)
+            train_spatial(settings, data := RandomItems(settings), out, scale=scale)
         else:
-            data, teacher = RandomItems(settings), _random_teacher(settings)
+            teacher, data = _random_teacher(settings), RandomItems(settings)
             train_temporal(settings, data, out, initial=None, teacher=teacher, scale=scale)
-    begun = data.asked[:: data.batch]
-    return [after - before for before, after in pairwise(begun)]
+    return [after - before for before, after in pairwise(data.asked[:: data.batch])]
 
 
 def _random_teacher(settings: TemporalSettings) -> Encoder:

@@ -1,5 +1,7 @@
 """Objects and points of any video, given in its first frame and followed to its end: masks, tables and a film."""
 
+import csv
+import io
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -7,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -14,15 +17,19 @@ from stt_core import labels
 from stt_core.checkpoints import file_hash
 from stt_core.errors import InputError
 from stt_core.features import FeatureSource, features_of, resized
-from stt_core.files import read_json, write_json, write_tensors
+from stt_core.files import read_json, write_json, write_tensors, write_text
 from stt_core.propagation import Context, Inference
 from stt_study.store import code_fingerprint, hash_of
-from stt_study.video import files as own_files
 from stt_study.video.drawing import blended, draw_point
 from stt_study.video.frames import Video, open_video, write_video
 from stt_study.video.given import Given, read_objects, read_points
 
 EVERY = 25  # frames between two saved states: what a killed run loses at most
+COLUMNS = {
+    "masks": ("frame", "time_s", "object", "area_px", "confidence"),
+    "points": ("frame", "time_s", "name", "x", "y", "confidence"),
+}
+Rows = dict[str, list[tuple]]  # of the two tables
 
 
 def propagate_video(
@@ -55,8 +62,8 @@ def propagate_video(
         The content of `settings.json`; `frames` is how many there are.
 
     Raises:
-        InputError: an input that cannot be read or does not fit, or an `out` with other things in it or whose files, of a
-            run that was stopped, are broken. Where the video breaks off, everything up to there stays, with its overlay.
+        InputError: an input that cannot be read or does not fit, or an `out` with other things in it or a broken `state.pt`.
+            Where the video breaks off, everything up to there stays, with its overlay.
     """
     out, video = Path(out), open_video(path, rate)
     if mask is None and points is None:
@@ -68,8 +75,9 @@ def propagate_video(
     if "frames" in earlier:
         _check(video, len(video.files), earlier.get("files"), out)
         return earlier
-    count, problem = _follow(source, video, Given(ids, names, places), inference, out)
-    write_overlay(video, out, count)
+    given = Given(ids, names, places)
+    count, rows, problem = _follow(source, video, given, inference, out)
+    write_overlay(video, given, rows["points"], out, count)
     if problem:
         raise problem
     write_json(out / "settings.json", settings | {"frames": count, "files": video.fingerprint(count)})
@@ -100,12 +108,9 @@ def _begun(out: Path, settings: dict) -> dict:
             raise InputError(f"{out} holds other things than the results of a video; give a new folder.")
         write_json(path, settings)
     earlier = read_json(path)
-    if not isinstance(earlier, dict):
-        raise InputError(f"{path} is not what a followed video leaves; give a new folder, or delete that one.")
     if changed := [name for name in settings if hash_of(earlier.get(name)) != hash_of(settings[name])]:
-        raise InputError(
-            f"{out} was begun with another {' and '.join(changed)}; give a new folder, or delete that one."
-        )
+        what = " and ".join(changed)
+        raise InputError(f"{out} was begun with another {what}; give a new folder, or delete that one.")
     return earlier
 
 
@@ -114,14 +119,25 @@ def _check(video: Video, count: int, files: object, out: Path) -> None:
         raise InputError(f"{video.path} has changed since {out} was begun; give a new folder, or delete that one.")
 
 
+def _read_state(path: Path) -> tuple[int, list[Tensor], Rows, str]:
+    """Frames done, label maps of the last of them, the tables' rows, the fingerprint of the frames' images."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        return saved["frames"], saved["maps"], saved["rows"], saved["files"]
+    except (PermissionError, MemoryError):
+        raise
+    except Exception:  # broken bytes raise nearly every kind
+        raise InputError(f"{path} is broken; delete it to begin the video anew.") from None
+
+
 def _follow(
     source: FeatureSource, video: Video, given: Given, inference: Inference, out: Path
-) -> tuple[int, InputError | None]:
-    """From the saved state to the end, or to where the video breaks off: frames done in all, and why it broke off."""
+) -> tuple[int, Rows, InputError | None]:
+    """From the saved state to the end, or to where the video breaks off: frames in all, rows, and why it broke off."""
     state, kept = out / "state.pt", inference.num_preceding
-    done, known = 0, []  # frames, and the label maps of the last of them but frame 0
+    done, known, rows = 0, [], {name: [] for name in COLUMNS}  # known: maps of the last frames but frame 0
     if state.exists():
-        done, known, files = own_files.read_state(state, kept)
+        done, known, rows, files = _read_state(state)
         _check(video, done, files, out)
     start, first_again = done, max(done - len(known), 1)  # features are large: they are made again, not saved
     times, problem = deque(), None
@@ -138,7 +154,7 @@ def _follow(
 
     def save() -> None:
         maps = [each.cpu() for each in known]
-        write_tensors(state, {"frames": done, "maps": maps, "files": video.fingerprint(done)})
+        write_tensors(state, {"frames": done, "maps": maps, "rows": rows, "files": video.fingerprint(done)})
 
     features = features_of(source, images(), inference.resize)
     first = next(features, None)
@@ -146,42 +162,34 @@ def _follow(
         raise problem or InputError(f"{video.path} has no frame; give another video.")
     size = resized(np.zeros(video.size, np.uint8), inference.resize).shape
     first_maps = given.maps(video.size, size, first.shape[1:]).to(first)
-    if any(maps.shape != first_maps.shape for maps in known):
-        raise own_files.broken(state)
     known = [maps.to(first_maps) for maps in known]
-    classes = given.classes
-    if classes:
-        own_files.begin(out / "masks.csv", own_files.OBJECT_COLUMNS, done, classes - 1)
-        for path in (_mask(out, number) for number in range(done)):
-            if not path.is_file():
-                raise InputError(f"{path} is missing, but was done; delete {state} to begin the video anew.")
-    if given.names:
-        own_files.begin(out / "points.csv", own_files.POINT_COLUMNS, done, len(given.names))
     stream = _propagated(itertools.chain([first], features), first_maps, start, known, inference)
     try:
         for maps in tqdm(stream, video.path.name, video.count, unit="frame", initial=done, disable=None):
-            at = (done, round(times.popleft(), 6))
-            if classes:
-                ids = labels.decode_masks(maps[:classes], video.size) if done else given.ids
+            at, objects = (done, round(times.popleft(), 6)), maps[: given.classes]
+            if given.ids is not None:
+                ids = labels.decode_masks(objects, video.size) if done else given.ids
                 labels.write_mask(_mask(out, done), ids)
-                areas, sure = np.bincount(ids.ravel(), minlength=classes), object_confidence(maps[1:classes])
-                own_files.append(
-                    out / "masks.csv", [(*at, k, areas[k], f"{sure[k - 1]:.4f}") for k in range(1, classes)]
-                )
-            if given.names:
-                places = given.places
-                if done:  # one by one: maps of the video's size are large
-                    places = [labels.decode_keypoints(one[None], video.size)[0] for one in maps[classes:]]
-                sure = point_confidence(maps[classes:], first_maps[classes:])
-                rows = zip(given.names, places, sure, strict=True)
-                own_files.append(out / "points.csv", [(*at, name, *_written(xy), f"{c:.4f}") for name, xy, c in rows])
+                areas = np.bincount(ids.ravel(), minlength=given.classes).tolist()
+                for k, sure in enumerate(object_confidence(objects[1:]), start=1):
+                    rows["masks"].append((*at, k, areas[k], f"{sure:.4f}"))
+            peaks = maps[given.classes :]
+            # One by one: maps of the video's size are large.
+            places = [labels.decode_keypoints(one[None], video.size)[0] for one in peaks] if done else given.places
+            confidence = point_confidence(peaks, first_maps[given.classes :])
+            for name, xy, sure in zip(given.names, places, confidence, strict=True):
+                written = [f"{v:.2f}" if xy[0] >= 0 else "" for v in xy]
+                rows["points"].append((*at, name, *written, f"{sure:.4f}"))
             done, known = done + 1, [*known, maps][-kept:] if done and kept else []
             if done % EVERY == 0:
                 save()
     finally:
         if done:
             save()
-    return done, problem
+            for name, table in rows.items():
+                if table:
+                    _write_table(out / f"{name}.csv", [COLUMNS[name], *table])
+    return done, rows, problem
 
 
 def _propagated(
@@ -214,27 +222,27 @@ def point_confidence(maps: Tensor, first: Tensor) -> list[float]:
     return (maps.amax(dim=(1, 2)) / first.amax(dim=(1, 2))).clamp(max=1).tolist()
 
 
-def write_overlay(video: Video, out: Path, count: int) -> None:
-    """Draw `masks/` and `points.csv`, as far as they are there, over the first `count` frames: `overlay.mp4`."""
-    points = own_files.by_frame(out / "points.csv")
+def write_overlay(video: Video, given: Given, points: list[tuple], out: Path, count: int) -> None:
+    """Draw `masks/` and the rows of `points.csv` over the first `count` frames: `overlay.mp4`."""
     scale = max(1, round(min(video.size) / 480))
 
     def drawn() -> Iterator[tuple[float, np.ndarray]]:
         frames = itertools.islice(video.frames(), count)
         for number, time, image in tqdm(frames, "overlay", count, unit="frame", disable=None):
-            path = _mask(out, number)
-            image = blended(image, labels.read_mask(path)) if path.exists() else image.copy()
-            for k, row in enumerate(next(points, ()), start=1):
-                if row["x"]:
-                    xy = float(row["x"]), float(row["y"])
-                    draw_point(image, row["name"], xy, labels.PALETTE[k % 256].tolist(), scale)
+            image = image.copy() if given.ids is None else blended(image, labels.read_mask(_mask(out, number)))
+            own = points[number * len(given.names) :][: len(given.names)]
+            for k, (_, _, name, x, y, _) in enumerate(own, start=1):
+                if x:
+                    draw_point(image, name, (float(x), float(y)), labels.PALETTE[k % 256].tolist(), scale)
             yield time, image
 
     write_video(out / "overlay.mp4", drawn(), video.rate)
 
 
-def _written(xy: np.ndarray) -> tuple[str, str]:
-    return (f"{xy[0]:.2f}", f"{xy[1]:.2f}") if xy[0] >= 0 else ("", "")
+def _write_table(path: Path, rows: list[tuple]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def _mask(out: Path, number: int) -> Path:

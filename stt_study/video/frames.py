@@ -3,7 +3,7 @@
 import re
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -31,33 +31,27 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class Video:
-    """A video file, or a folder of frames.
-
-    Attributes:
-        files: the frames of a folder; () for a video file.
-        size: (height, width) in px, upright.
-        rate: frames a second; of a video with a variable rate, the mean.
-        count: frames, as far as the file says, or None.
-    """
+    """A video file, or a folder of frames."""
 
     path: Path
-    files: tuple[Path, ...]
-    size: tuple[int, int]
-    rate: float
-    count: int | None
+    files: tuple[Path, ...]  # the frames of a folder; () for a video file
+    size: tuple[int, int]  # (height, width) in px, upright
+    rate: float  # frames a second; of a video with a variable rate, the mean
+    count: int | None  # frames, as far as the file says
 
     def frames(self, skip: Container[int] = ()) -> Iterator[Frame]:
         """The frames in order; those whose number is in `skip` are left out, which is quicker than to drop them.
 
-        Raises:
-            InputError: a frame that cannot be decoded or has another size, or a video that ends before it should.
+        InputError names a frame that cannot be decoded or has another size, or where a video ends before it should.
         """
-        for frame in _folder_frames(self, skip) if self.files else _file_frames(self, skip):
-            if frame.image.shape[:2] != self.size:
+        numbers = [t for t in range(len(self.files)) if t not in skip]
+        of_folder = (Frame(t, t / self.rate, read_image(self.files[t])) for t in numbers)
+        for frame in of_folder if self.files else _file_frames(self, skip):
+            (height, width), (own_height, own_width) = self.size, frame.image.shape[:2]
+            if (height, width) != (own_height, own_width):
                 what = self.files[frame.number] if self.files else f"{self.path}: frame {frame.number}"
-                raise InputError(
-                    f"{what} is {_px(frame.image.shape[:2])}, not {_px(self.size)} as frame 0; cut it there."
-                )
+                sizes = f"{own_width}x{own_height} px, not {width}x{height} px as frame 0"
+                raise InputError(f"{what} is {sizes}; cut it there.")
             yield frame
 
     def fingerprint(self, count: int) -> str:
@@ -70,12 +64,7 @@ def open_video(path: str | Path, rate: float = 24.0) -> Video:
     """Open whatever FFmpeg decodes, or a folder of .jpg and .png frames in the order of their names (9 before 10).
 
     A phone's rotation is applied (a mirror image isn't turned back); alpha is dropped; grey and deep colours become RGB.
-
-    Args:
-        rate: frames a second of a folder, which doesn't say.
-
-    Raises:
-        InputError: there is nothing there, or nothing that can be decoded.
+    `rate` is frames a second of a folder, which doesn't say. InputError says where there is nothing to decode.
     """
     path = Path(path)
     if path.is_dir():
@@ -93,16 +82,14 @@ def open_video(path: str | Path, rate: float = 24.0) -> Video:
     first = next(_file_frames(video), None)
     if first is None:
         raise InputError(f"{path} has no frames; give another video.")
-    return Video(path, (), first.image.shape[:2], float(rate), count)
+    return replace(video, size=first.image.shape[:2])
 
 
 def write_video(path: str | Path, frames: Iterable[tuple[float, np.ndarray]], rate: float) -> None:
     """Encode (time in s, image (H, W, 3) uint8 RGB) as an H.264 mp4 (MPEG-4 where H.264 is missing), whole or not at all.
 
-    Each frame keeps its time. H.264 in the form that every player takes has even sides: an odd one is padded by a px.
-
-    Args:
-        rate: frames a second: how long the last frame is shown.
+    Each frame keeps its time; `rate`, frames a second, says how long the last is shown. H.264 in the form that every player
+    takes has even sides: an odd one is padded by a px.
     """
     with written_whole(path) as temporary, av.open(str(temporary), "w", options={"movflags": "faststart"}) as container:
         stream = None
@@ -128,12 +115,6 @@ def write_video(path: str | Path, frames: Iterable[tuple[float, np.ndarray]], ra
             container.mux(stream.encode(None))
 
 
-def _folder_frames(video: Video, skip: Container[int]) -> Iterator[Frame]:
-    for number, file in enumerate(video.files):
-        if number not in skip:
-            yield Frame(number, number / video.rate, read_image(file))
-
-
 def _file_frames(video: Video, skip: Container[int] = ()) -> Iterator[Frame]:
     number, start, ends, last = 0, 0.0, 0.0, 0.0
     with _opened(video.path) as stream:
@@ -151,17 +132,13 @@ def _file_frames(video: Video, skip: Container[int] = ()) -> Iterator[Frame]:
                 number += 1
                 ends = seconds + (float(frame.duration * stream.time_base) or 1 / video.rate)
         except av.error.FFmpegError:
-            raise InputError(
-                f"{video.path} cannot be decoded from frame {number} (at {ends - start:.2f} s) on; "
-                "restore it, or cut it there."
-            ) from None
+            where = f"from frame {number} (at {ends - start:.2f} s) on"
+            raise InputError(f"{video.path} cannot be decoded {where}; restore it, or cut it there.") from None
         # Where sound or an edited start make a file look longer than its frames, the count of frames contradicts it.
         missing = number < (stream.frames or number + 1)
         if missing and ends - min(start, 0.0) + 2 / video.rate < length:
-            raise InputError(
-                f"{video.path} ends after frame {number - 1} (at {last:.2f} s), but should last {length:.2f} s; "
-                "restore the rest of it."
-            )
+            where = f"after frame {number - 1} (at {last:.2f} s), but should last {length:.2f} s"
+            raise InputError(f"{video.path} ends {where}; restore the rest of it.")
 
 
 @contextmanager
@@ -185,7 +162,3 @@ def _length(stream: av.VideoStream) -> float:
         return float(stream.duration * stream.time_base)
     parts = re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", ""))  # as Matroska says it
     return sum(float(part) * unit for part, unit in zip(parts.groups(), (3600, 60, 1), strict=True)) if parts else 0.0
-
-
-def _px(size: tuple[int, int]) -> str:
-    return f"{size[1]}x{size[0]} px"

@@ -16,16 +16,11 @@ from stt_core.errors import InputError
 
 @dataclass(frozen=True)
 class Given:
-    """What is followed, as it is in the first frame.
+    """What is followed, as it is in the first frame."""
 
-    Attributes:
-        ids: (H, W) uint8, 0 = background, objects 1, 2, …; None: no objects.
-        names, places: of J points; places (J, 2) float32, xy px, the first pixel's centre at 0.
-    """
-
-    ids: np.ndarray | None
-    names: tuple[str, ...]
-    places: np.ndarray
+    ids: np.ndarray | None  # (H, W) uint8, 0 = background, objects 1, 2, …; None: no objects
+    names: tuple[str, ...]  # of J points
+    places: np.ndarray  # (J, 2) float32, xy px, the first pixel's centre at 0
 
     @property
     def classes(self) -> int:
@@ -53,8 +48,7 @@ class Given:
 def read_objects(path: str | Path, size: tuple[int, int]) -> np.ndarray:
     """Ids (H, W) uint8 of a palette or grey PNG: 0 = background, objects 1, 2, … up to 255; only 0 and 255: one object.
 
-    Raises:
-        InputError: not such a PNG, not of this size (height, width), no object, or an id that is left out.
+    InputError for another kind of PNG or another size (height, width), no object, or an id that is left out.
     """
     ids = labels.read_mask(path)
     if ids.shape != size:
@@ -66,38 +60,33 @@ def read_objects(path: str | Path, size: tuple[int, int]) -> np.ndarray:
     if objects == [255]:
         return (ids == 255).astype(np.uint8)
     if missing := sorted(set(range(1, objects[-1])) - set(objects)):
-        raise InputError(
-            f"{path} has an object {objects[-1]} but no {missing[0]}; number them 1, 2, 3 … without a gap."
-        )
+        gap = f"an object {objects[-1]} but no {missing[0]}"
+        raise InputError(f"{path} has {gap}; number them 1, 2, 3 … without a gap.")
     return ids
 
 
 def read_points(path: str | Path, size: tuple[int, int]) -> tuple[tuple[str, ...], np.ndarray]:
     """Points of frame 0 out of a CSV with the columns name, x, y: names, and places (J, 2) float32 in px.
 
-    The centre of the first pixel is 0, 0; that of the last is width - 1, height - 1.
-
-    Raises:
-        InputError: the file is missing or can't be read so, or a point is outside the picture or named twice; it says
-            which line.
+    The centre of the first pixel is 0, 0; that of the last is width - 1, height - 1. InputError names the line of a point
+    that can't be read, is outside the picture or there twice.
     """
-    path, places = Path(path), {}
+    places = {}
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, skipinitialspace=True)
-            columns = [name.strip() for name in next(reader, [])]
-            if sorted(columns) != ["name", "x", "y"]:
-                raise InputError(f"{path} begins with '{_shown(columns)}'; its first line should be 'name,x,y'.")
-            for line in filter(None, reader):
+            reader = csv.DictReader(file, skipinitialspace=True)
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
+            if sorted(reader.fieldnames) != ["name", "x", "y"]:
+                raise InputError(f"{path} should begin with the line 'name,x,y'; add it.")
+            for row in reader:
                 where = f"{path}, line {reader.line_num}"
-                point = dict(zip(columns, line, strict=False))
-                name = point.get("name", "").strip()
+                name = (row["name"] or "").strip()
                 try:
-                    x, y = float(point["x"]), float(point["y"])
-                except (KeyError, ValueError):
+                    x, y = float(row["x"]), float(row["y"])
+                except (TypeError, ValueError):
                     x = y = math.nan
-                if len(line) != 3 or not name or not name.isprintable() or math.isnan(x + y):
-                    raise InputError(f"{where}: '{_shown(line)}' isn't a name and two numbers; mend it.")
+                if None in row or not name.isprintable() or not name or math.isnan(x + y):
+                    raise InputError(f"{where} isn't a name and two numbers; mend it.")
                 if not (0 <= x <= size[1] - 1 and 0 <= y <= size[0] - 1):
                     raise InputError(f"{where}: {name} is at {x:g}, {y:g}, outside of {size[1]}x{size[0]} px; mend it.")
                 if name in places:
@@ -111,12 +100,6 @@ def read_points(path: str | Path, size: tuple[int, int]) -> tuple[tuple[str, ...
     if not places:
         raise InputError(f"{path} has no point to follow; add a line of name,x,y.")
     return tuple(places), np.array(list(places.values()), np.float32)
-
-
-def _shown(cells: list[str]) -> str:
-    """Cells of a broken table, which may be anything, as a piece of a sentence."""
-    text = ",".join(cells)
-    return text[:80] + "…" * (len(text) > 80)
 
 
 def inner_points(ids: np.ndarray) -> list[tuple[str, int, int]]:

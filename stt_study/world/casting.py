@@ -32,15 +32,9 @@ def scene(
     still: bool = False,
     hidden: float = 0.4,
 ) -> Scene:
-    """Cast the given looks as objects 1, 2, … of a new scene.
+    """Cast the looks as objects 1, 2, … of a new scene of `size` px, in surroundings of the split's textures.
 
-    Args:
-        rng: the only source of chance.
-        split: whose textures the surroundings may use.
-        size: of the frames in px.
-        looks: one per annotated object.
-        still: a single picture is wanted, so the background need not go on outside of it.
-        hidden: probability of something that passes in front.
+    For a `still`, the background need not go on outside of it; `hidden` is how likely something passes in front.
     """
     count = len(looks)
     canvas = size * OVERSAMPLING

@@ -16,28 +16,16 @@ from stt_study.world.plans import Bone
 
 @dataclass(frozen=True)
 class Creature:
-    """Bones and their sprites; `pose` places them.
+    """Bones and their sprites; `pose` places them."""
 
-    Attributes:
-        bones: parents before children, the root first.
-        sprites: one premultiplied RGBA uint8 (h, w, 4) per bone.
-        resolution: sprite px per unit.
-        period: raw frames of one cycle of its gait.
-    """
-
-    bones: tuple[Bone, ...]
-    sprites: tuple[np.ndarray, ...]
-    resolution: float
-    period: float
+    bones: tuple[Bone, ...]  # parents before children, the root first
+    sprites: tuple[np.ndarray, ...]  # one premultiplied RGBA uint8 (h, w, 4) per bone
+    resolution: float  # sprite px per unit
+    period: float  # raw frames of one cycle of its gait
 
 
 def pose(bones: Sequence[Bone], phase: float) -> np.ndarray:
-    """Matrices (N, 2, 3) from bone coordinates (along, across) to creature coordinates, the root's middle at 0.
-
-    Args:
-        bones: parents before children.
-        phase: of the gait, in radians.
-    """
+    """Matrices (N, 2, 3) from bone coordinates (along, across) to creature coordinates, the root's middle at 0."""
     matrices = np.zeros((len(bones), 2, 3))
     angles = np.zeros(len(bones))
     for i, bone in enumerate(bones):
@@ -69,14 +57,7 @@ def extent(bones: Sequence[Bone]) -> float:
 def make_creature(
     rng: np.random.Generator, bones: Sequence[Bone], skins: Sequence[np.ndarray], resolution: float
 ) -> Creature:
-    """Cut the sprites of a body plan out of its skins.
-
-    Args:
-        rng: places the crops, bends the outlines, sets the pace.
-        bones: the plan.
-        skins: textures (S, S, 3) uint8 that `Bone.skin` counts; a number past the last one wraps around.
-        resolution: sprite px per unit.
-    """
+    """Cut the sprites of a body plan out of its `skins`, textures (S, S, 3) uint8; `Bone.skin` counts them, round and round."""
     sprites = tuple(sprite(rng, bone, skins[bone.skin % len(skins)], resolution) for bone in bones)
     return Creature(tuple(bones), sprites, resolution, rng.uniform(26, 52))
 
@@ -95,7 +76,11 @@ def sprite(rng: np.random.Generator, bone: Bone, skin: np.ndarray, resolution: f
     ratio = np.hypot(u - share * bone.length, v) / thickness  # 0 on the axis, 1 on the outline
     alpha = np.clip(0.5 + (1 - ratio) * thickness * resolution, 0, 1)
     light = bone.light * (0.5 + 0.55 * np.sqrt(np.clip(1.02 - ratio**2, 0, 1)))
-    rgb = cutting(rng, skin, height, width) * light[..., None]
+    factor = max(1.0, height / skin.shape[0], width / skin.shape[1])
+    if factor > 1:  # a piece larger than the skin enlarges it
+        skin = cv2.resize(skin, None, fx=factor + 0.02, fy=factor + 0.02, interpolation=cv2.INTER_CUBIC)
+    y, x = (int(rng.integers(room + 1)) for room in (skin.shape[0] - height, skin.shape[1] - width))
+    rgb = skin[y : y + height, x : x + width].astype(np.float32) * light[..., None]
     for along, across, size in bone.eyes:
         distance = np.hypot(u - along * bone.length, v - across) * resolution
         for share_of_size, colour in ((1.0, 235), (0.55, 15)):
@@ -110,30 +95,15 @@ def origin(bone: Bone) -> tuple[float, float]:
     return -1.1 * max(bone.radii), -1.1 * max(bone.radii)
 
 
-def cutting(rng: np.random.Generator, skin: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A random (height, width, 3) float32 piece of a skin; a piece larger than the skin enlarges it."""
-    factor = max(1.0, height / skin.shape[0], width / skin.shape[1])
-    if factor > 1:
-        skin = cv2.resize(skin, None, fx=factor + 0.02, fy=factor + 0.02, interpolation=cv2.INTER_CUBIC)
-    top, left = (int(rng.integers(room + 1)) for room in (skin.shape[0] - height, skin.shape[1] - width))
-    return skin[top : top + height, left : left + width].astype(np.float32)
-
-
 def draw(
     creature: Creature, matrices: np.ndarray, canvas: np.ndarray, labels: np.ndarray | None = None, code: int = 0
 ) -> np.ndarray | None:
-    """Draw a creature in place.
+    """Draw a creature in place; return its whole silhouette (H, W) bool, whatever hides it later, or None without `labels`.
 
     Args:
-        creature: what to draw.
         matrices: (N, 2, 3) from bone coordinates to canvas px.
         canvas: (H, W, 3) uint8, changed.
-        labels: (H, W) int16, changed: `code + bone index` where a bone covers at least half a pixel; None to draw
-            pixels only.
-        code: label of the root.
-
-    Returns:
-        The whole silhouette (H, W) bool, whatever is drawn over it later; None without `labels`.
+        labels: (H, W) int16, changed: `code + bone index` where a bone covers at least half a pixel.
     """
     silhouette = None if labels is None else np.zeros(labels.shape, bool)
     bounds = np.array(canvas.shape[1::-1])

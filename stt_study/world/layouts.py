@@ -37,7 +37,7 @@ def image_class(root: Path, seed: int, size: int, number: int, count: int) -> No
     kind = look(rng, "train")
     for i in range(count):
         frame = render(scene(rng, "train", size, [kind], still=True), 0.0, rng)
-        write_image(root / "imagenet" / "train" / wnid / f"{wnid}_{i}.JPEG", frame.image)
+        write_image(root / f"imagenet/train/{wnid}/{wnid}_{i}.JPEG", frame.image)
 
 
 def train_video(root: Path, seed: int, size: int, number: int, frames: int) -> tuple[str, dict, dict]:
@@ -66,7 +66,7 @@ def train_video(root: Path, seed: int, size: int, number: int, frames: int) -> t
         elif i == break_at:
             left_out = float(rng.uniform(50, 125))
         frame = render(shot, LISTED * (i - begun) + left_out, rng)
-        write_image(root / "youtube-vos" / "train" / "JPEGImages" / video / f"{name}.jpg", frame.image)
+        write_image(root / f"youtube-vos/train/JPEGImages/{video}/{name}.jpg", frame.image)
         for label in frame.visible:  # a cut brings new objects
             objects.setdefault(str(first + label), {"category": "creature", "frames": []})["frames"].append(name)
         note_occlusions(events, frame, name, first)
@@ -86,8 +86,8 @@ def davis_video(root: Path, seed: int, size: int, split: str, number: int, frame
     name = f"{split}-{number:02d}"
     events = {"cuts": [], "occlusions": {}}
     for stem, frame, _ in filmed(rng, split, size, looks, frames, events):
-        write_image(root / "davis" / "JPEGImages" / "480p" / name / f"{stem}.jpg", frame.image)
-        write_mask(root / "davis" / "Annotations" / "480p" / name / f"{stem}.png", frame.objects)
+        write_image(root / f"davis/JPEGImages/480p/{name}/{stem}.jpg", frame.image)
+        write_mask(root / f"davis/Annotations/480p/{name}/{stem}.png", frame.objects)
     return name, events
 
 
@@ -98,8 +98,8 @@ def vip_video(root: Path, seed: int, size: int, split: str, number: int, frames:
     name = f"{split}-{number:02d}"
     events = {"cuts": [], "occlusions": {}}
     for stem, frame, shot in filmed(rng, split, size, looks, frames, events):
-        write_image(root / "vip" / "Images" / name / f"{stem}.jpg", frame.image)
-        path = root / "vip" / "Annotations" / name / f"{stem}.png"
+        write_image(root / f"vip/Images/{name}/{stem}.jpg", frame.image)
+        path = root / f"vip/Annotations/{name}/{stem}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(parts(frame, shot)).save(path)
     return name, events
@@ -112,39 +112,34 @@ def jhmdb_video(root: Path, seed: int, size: int, split: str, number: int, frame
     name = f"{action}/{split}_{number:02d}"
     looks, events, positions = [look(rng, split, action)], {"cuts": [], "occlusions": {}}, []
     for stem, frame, shot in filmed(rng, split, size, looks, frames, events, start=1):
-        write_image(root / "jhmdb" / "JHMDB" / "Rename_Images" / name / f"{stem}.png", frame.image)
+        write_image(root / f"jhmdb/JHMDB/Rename_Images/{name}/{stem}.png", frame.image)
         positions.append(joints(frame, shot))
     pos_img = np.stack(positions, axis=-1).transpose(1, 0, 2) + 1.0  # (T of (15, 2)) -> (2, 15, T), counted from 1
-    write_mat(root / "jhmdb" / "JHMDB" / "joint_positions" / name / "joint_positions.mat", pos_img)
+    buffer = io.BytesIO()
+    savemat(buffer, {"pos_img": pos_img})
+    path = root / f"jhmdb/JHMDB/joint_positions/{name}/joint_positions.mat"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + buffer.getvalue()[116:])  # scipy would write the date
     return name, events
 
 
-def filmed(
-    rng: np.random.Generator,
-    split: str,
-    size: int,
-    looks: Sequence[Kind],
-    frames: int,
-    events: dict,
-    start: int = 0,
-) -> Iterator[tuple[str, Rendering, Scene]]:
-    """The frames of a `staged` scene, each with its number from `start` on as a file's stem; occlusions go into `events`."""
-    shot = staged(rng, split, size, looks, frames)
-    for i in range(frames):
-        frame, stem = render(shot, PACE * i, rng), f"{i + start:05d}"
-        note_occlusions(events, frame, stem)
-        yield stem, frame, shot
+def filmed(rng, split, size, looks: Sequence[Kind], frames, events, start=0) -> Iterator[tuple[str, Rendering, Scene]]:
+    """The frames of a scene, each with its number from `start` on as a file's stem; occlusions go into `events`.
 
-
-def staged(rng: np.random.Generator, split: str, size: int, looks: Sequence[Kind], frames: int) -> Scene:
-    """A scene whose first frame shows every object well, as a first annotation must, and whose last still shows it."""
+    Its first frame shows every object well, as a first annotation must, and its last still shows it.
+    """
     for _ in range(50):
         shot = scene(rng, split, size, looks)
         ends = [render(shot, t, rng) for t in (0.0, PACE * (frames - 1.0))]
         first, last = (np.bincount(end.objects.ravel(), minlength=len(looks) + 1)[1:] for end in ends)
         if min(ends[0].visible.values()) > 0.6 and first.min() > 0.015 * size**2 and (last > 0.3 * first).all():
-            return shot
-    raise RuntimeError(f"none of 50 {split} scenes shows all of its {len(looks)} objects from first to last")
+            break
+    else:
+        raise RuntimeError(f"none of 50 {split} scenes shows all of its {len(looks)} objects from first to last")
+    for i in range(frames):
+        frame, stem = render(shot, PACE * i, rng), f"{i + start:05d}"
+        note_occlusions(events, frame, stem)
+        yield stem, frame, shot
 
 
 def parts(frame: Rendering, shot: Scene) -> np.ndarray:
@@ -156,13 +151,12 @@ def parts(frame: Rendering, shot: Scene) -> np.ndarray:
     return classes[frame.labels]
 
 
-def joints(frame: Rendering, shot: Scene, label: int = 1) -> np.ndarray:
-    """JHMDB's joints (15, 2) of a person as x, y in px, pixel centres at whole numbers from 0."""
-    i = next(i for i, actor in enumerate(shot.actors) if actor.label == label)
-    bones = shot.actors[i].creature.bones
-    index = {bone.name: j for j, bone in enumerate(bones)}
-    places = [(index[bone], along) for bone, along in JOINTS.values()]
-    return np.stack([frame.matrices[i][j] @ (along * bones[j].length, 0.0, 1.0) for j, along in places])
+def joints(frame: Rendering, shot: Scene) -> np.ndarray:
+    """JHMDB's joints (15, 2) of the first person as x, y in px, pixel centres at whole numbers from 0."""
+    i = next(i for i, actor in enumerate(shot.actors) if actor.label == 1)
+    bones = {bone.name: (j, bone.length) for j, bone in enumerate(shot.actors[i].creature.bones)}
+    places = [(*bones[name], along) for name, along in JOINTS.values()]
+    return np.stack([frame.matrices[i][j] @ (along * length, 0.0, 1.0) for j, length, along in places])
 
 
 def note_occlusions(events: dict, frame: Rendering, name: str, first: int = 0) -> None:
@@ -177,11 +171,3 @@ def write_image(path: Path, rgb: np.ndarray) -> None:
     options = [] if path.suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 92]
     if not cv2.imwrite(str(path), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options):
         raise OSError(f"{path} could not be written")
-
-
-def write_mat(path: Path, pos_img: np.ndarray) -> None:
-    """`pos_img` (2, 15, T) as JHMDB's .mat, without the date that scipy puts into the header."""
-    buffer = io.BytesIO()
-    savemat(buffer, {"pos_img": pos_img})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + buffer.getvalue()[116:])

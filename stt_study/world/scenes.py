@@ -81,21 +81,15 @@ class Scene:
 
 @dataclass(frozen=True)
 class Rendering:
-    """A rendered frame.
+    """A rendered frame."""
 
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        objects: (H, W) uint8, 0 or an object's number.
-        labels: (H, W) int16, 0 or `actor * CODES + 1 + bone` of what is seen there.
-        matrices: per actor (N, 2, 3), from bone coordinates to frame px (pixel centres are whole numbers).
-        visible: object -> share of its silhouette inside the frame that nothing hides.
-    """
-
-    image: np.ndarray
-    objects: np.ndarray
-    labels: np.ndarray
-    matrices: tuple[np.ndarray, ...]
-    visible: dict[int, float]
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    objects: np.ndarray  # (H, W) uint8, 0 or an object's number
+    labels: np.ndarray  # (H, W) int16, 0 or `actor * CODES + 1 + bone` of what is seen there
+    matrices: tuple[
+        np.ndarray, ...
+    ]  # per actor (N, 2, 3), from bone coordinates to frame px (centres are whole numbers)
+    visible: dict[int, float]  # object -> share of its silhouette inside the frame that nothing hides
 
 
 def render(scene: Scene, t: float, rng: np.random.Generator) -> Rendering:
@@ -160,8 +154,9 @@ def _expose(scene: Scene, t: float, labels: np.ndarray | None = None):
     return canvas, silhouettes, matrices
 
 
-def skins(rng: np.random.Generator, split: str, plan: str, side: int = 144) -> list[np.ndarray]:
-    """Textures (side, side, 3) uint8 of one creature; a person gets skin, upper and lower clothes, shoes and hair."""
+def skins(rng: np.random.Generator, split: str, plan: str) -> list[np.ndarray]:
+    """Textures (S, S, 3) uint8 of one creature; a person gets skin, upper and lower clothes, shoes and hair."""
+    side = 144
     if plan == "person":
         tone = np.array([rng.uniform(38, 78), rng.uniform(8, 16), rng.uniform(12, 24)], np.float32)
         lab = np.broadcast_to(tone, (side, side, 3)).copy()

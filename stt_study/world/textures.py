@@ -30,23 +30,14 @@ def photograph(name: str) -> np.ndarray:
     return np.ascontiguousarray(photo[..., :3])
 
 
-def region(name: str, split: str) -> tuple[slice, slice]:
-    """The rows and columns of a photograph that a split may use."""
-    shape = photograph(name).shape[:2]
-    axis = int(np.argmax(shape))
-    band = slice(*(int(share * shape[axis]) for share in BANDS[split]))
-    return (band, slice(None)) if axis == 0 else (slice(None), band)
-
-
 def crop(rng: np.random.Generator, split: str, side: int) -> np.ndarray:
-    """A square crop, turned and mirrored at random, of about `side` px and at most the band's shorter side.
-
-    Returns:
-        (S, S, 3) uint8 RGB, S <= side.
-    """
+    """A square crop (S, S, 3) uint8 RGB, turned and mirrored at random, of `side` px or the band's shorter side."""
     for _ in range(12):
         name = PHOTOGRAPHS[rng.integers(len(PHOTOGRAPHS))]
-        band = photograph(name)[region(name, split)]
+        band = photograph(name)
+        axis = int(np.argmax(band.shape[:2]))
+        rows = slice(*(int(share * band.shape[axis]) for share in BANDS[split]))
+        band = band[rows] if axis == 0 else band[:, rows]
         size = min(side, *band.shape[:2])
         top, left = (rng.integers(limit - size + 1) for limit in band.shape[:2])
         patch = band[top : top + size, left : left + size]
@@ -114,17 +105,11 @@ def recolour(rng: np.random.Generator, rgb: np.ndarray, chroma: float = 1.0) -> 
 def texture(
     rng: np.random.Generator, split: str, size: int, procedural: float = 0.3, chroma: float = 1.0
 ) -> np.ndarray:
-    """One recoloured texture.
+    """One recoloured texture (size, size, 3) uint8 RGB, out of pixels that the split may use.
 
     Args:
-        rng: the only source of chance.
-        split: "train", "val" or "test": whose pixels may be used.
-        size: side in px.
         procedural: share of textures made of noise instead of a photograph.
         chroma: factor on how colourful it is.
-
-    Returns:
-        (size, size, 3) uint8 RGB.
     """
     if rng.random() < procedural:
         grey = (noise(rng, size) * 255).astype(np.uint8)

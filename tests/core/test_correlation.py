@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from stt_core.correlation import correlation, local_volume, pool_correlation, products, window_mask
+from stt_core.correlation import (
+    banded_correlation,
+    correlation,
+    local_volume,
+    pool_correlation,
+    products,
+    window_mask,
+)
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "losses.npz"
 
@@ -92,10 +99,27 @@ def test_pool_agrees_with_loops(rows):
     torch.testing.assert_close(pooled.sum(dim=2), torch.full((2, 6), expected, dtype=fine.dtype))
 
 
-@pytest.mark.parametrize("grid", [(3, 8), (4, 4), (2, 6)])
-def test_pool_refuses_another_grid(grid):
+@pytest.mark.parametrize("grid", [(3, 8), (8, 3)])
+def test_pool_refuses_odd_grids(grid):
     with pytest.raises(ValueError, match="cannot be pooled"):
         pool_correlation(torch.zeros(1, 24, 24), *grid)
+
+
+@pytest.mark.parametrize("radius", [0, 2, 20])
+@pytest.mark.parametrize("grid", [(2, 4), (10, 6), (16, 4)])
+def test_bands_are_the_dense_correlation(grid, radius):
+    """The same products, pooled maps and gradients, where the last band is whole, short or the only one."""
+    features = [random(2, 3, *grid, seed=seed) for seed in (8, 9)]
+    cells, found = grid[0] * grid[1], []
+    values, weights = random(2, cells, 2, seed=10), random(2, cells // 4, cells // 4, seed=11)
+    for correlate in (correlation, banded_correlation):
+        query, reference = (f.clone().requires_grad_() for f in features)
+        correlated = correlate(query, reference, radius=radius)
+        carried, pooled = correlated @ values, pool_correlation(correlated, *grid)
+        (carried.square().sum() + (weights * pooled).sum()).backward()
+        found.append([correlated @ torch.eye(cells, dtype=values.dtype), carried, pooled, query.grad, reference.grad])
+    for dense, banded in zip(*found, strict=True):
+        torch.testing.assert_close(banded, dense, atol=1e-10, rtol=0)
 
 
 def test_autocast_leaves_products_exact():
@@ -105,13 +129,17 @@ def test_autocast_leaves_products_exact():
         assert (query[0, :, 0].T @ reference[0, :, 0]).dtype == torch.bfloat16  # autocast is on
         assert torch.equal(correlation(query, reference, radius=2), expected)
         assert torch.equal(local_volume(query, reference, 1), volume)
+        banded, pooled = banded_correlation(query, reference, radius=2), pool_correlation(expected, 4, 4)
         assert correlation(query.bfloat16(), reference.bfloat16()).dtype == torch.float32
+    torch.testing.assert_close(banded @ torch.eye(16), expected, atol=1e-6, rtol=0)
+    assert torch.equal(pooled, pool_correlation(expected, 4, 4))
 
 
 @pytest.mark.skipif(not GOLDEN.exists(), reason="the golden values are not beside this repository")
 def test_golden_fine_correlation():
     golden = np.load(GOLDEN)
     reference, query = torch.from_numpy(golden["features_fine"]).unbind(1)
-    torch.testing.assert_close(
-        correlation(query, reference, radius=6), torch.from_numpy(golden["correlation_fine"]), atol=1e-5, rtol=0
-    )
+    fine = torch.from_numpy(golden["correlation_fine"])
+    torch.testing.assert_close(correlation(query, reference, radius=6), fine, atol=1e-5, rtol=0)
+    banded = banded_correlation(query, reference, radius=6) @ torch.eye(fine.shape[2])
+    torch.testing.assert_close(banded, fine, atol=1e-5, rtol=0)

@@ -1,4 +1,4 @@
-"""Settings and machines that can't do: the same promise as in test_bad_input.py, one clear sentence and exit code 2."""
+"""Settings and machines that can't do: the same promise as in test_bad_benchmarks.py, one clear sentence and exit code 2."""
 
 import os
 import subprocess
@@ -57,6 +57,7 @@ OPTIONS = {
     "preset's stride": (("--preset", "davis_s4", "--stride", 8), "davis_s4 is for stride 4, not 8"),
     "year of another task": (("--davis", "x"), "--davis belongs to badja"),
     "no CUDA": (("--device", "cuda"), "PyTorch finds no GPU here; choose cpu, or install"),
+    "no neighbours of a circle": (("--window", "circle", "--radius", 0), "radius is 0"),
     "no split": (("--split", "tets"), "tets.txt is missing"),
 }
 
@@ -81,15 +82,6 @@ def test_settings_of_a_profile(shell: Shell, settings: dict, words: str, tmp_pat
 def test_options(shell: Shell, options: tuple, words: str, tmp_path: Path, data_folder: Path) -> None:
     davis = ("evaluate", "davis", "--data", data_folder / "davis", "--out", tmp_path / "out")
     assert_refused(shell(*davis, *(() if "--weights" in options else ("--weights", "lab")), *options), words)
-
-
-def test_profile_that_is_none(shell: Shell, tmp_path: Path) -> None:
-    own, train = tmp_path / "own.yaml", ("train", "spatial", "--out", tmp_path, "--profile")
-    assert_refused(shell(*train, "smokey"), "smokey", "the profiles are", "laptop")
-    for text in ("profile: [", "- 1", "profile: x", "settings: {}\nprofile: x\nmore: 1"):
-        own.write_text(text)
-        answer = shell(*train, own)
-        assert (answer.code, answer.error.count("\n"), str(own) in answer.error) == (2, 1, True), answer
 
 
 # The machine

@@ -83,8 +83,8 @@ def picture(value: int = 90, size: tuple[int, ...] = (*SIZE, 3), kind: type = np
     return cv2.imencode(ending, np.full(size, value, kind))[1].tobytes()
 
 
-def mask(value: int = 1, size: tuple[int, ...] = SIZE, kind: type = np.uint8) -> Spoil:
-    return spoiled("first.png", picture(value, size, kind))
+def mask(value: int = 1, size: tuple[int, ...] = SIZE) -> Spoil:
+    return spoiled("first.png", picture(value, size))
 
 
 def points(lines: bytes) -> Spoil:
@@ -93,7 +93,7 @@ def points(lines: bytes) -> Spoil:
 
 def meta(*listed: object, named: str = "meta.json") -> Spoil:
     """A meta.json of YouTube-VOS beside one video with the frames 0 and 1."""
-    videos = {"a": {"objects": {"1": {"frames": listed} if listed else {}}}}
+    videos = {"a": {"objects": {"1": {"frames": listed}}}}
     frames = [spoiled(f"youtube-vos/train/JPEGImages/a/0000{t}.jpg", picture(ending=".jpg")) for t in range(2)]
     written = spoiled("youtube-vos/train/meta.json", json.dumps({"videos": videos}).encode())
     return both(*frames, written, named=f"youtube-vos/train/{named}")
@@ -108,8 +108,8 @@ def sound(path: Path) -> None:
 IMAGES, VIDEOS, META = "imagenet/train/*/*", "youtube-vos/*/*", "youtube-vos/train/meta.json"
 TRAIN, VIDEO, SECOND = "imagenet/train", "youtube-vos/video", "video0/00002.jpg"
 FILM = "youtube-vos/a.mp4"
-DECODE, NO_META = ("cannot be decoded as an image", "restore this frame"), ("not YouTube-VOS's", "restore it")
-DAMAGED, SMALL_JPG = picture()[:60] + b"?" + picture()[61:], picture(size=(24, 40, 3), ending=".jpg")
+DECODE = ("cannot be decoded as an image", "restore this frame")
+SMALL_JPG = picture(size=(24, 40, 3), ending=".jpg")
 LISTED_ONLY = both(
     spoiled("youtube-vos/JPEGImages/480p/bear/00000.jpg", b""),
     spoiled("youtube-vos/ImageSets/2017/train.txt", b"wolf\n"),
@@ -130,10 +130,8 @@ ROWS = [
         ("frames cut off", every(VIDEOS, content(half), VIDEO), *DECODE),
         ("two sizes", every("youtube-vos/*/*[13].jpg", content(SMALL_JPG), VIDEO), "differs in size", "must agree"),
         ("single frames", every("youtube-vos/*/*[123].jpg", Path.unlink, "youtube-vos"), "no video of two"),
-        ("no meta", spoiled(META, b"{broken"), "is not valid JSON", "restore it"),
-        ("meta is a list", spoiled(META, b"[]"), *NO_META),
-        ("meta without frames", meta(), *NO_META),
-        ("meta with a way out", meta("../../x", "1"), *NO_META),
+        ("broken meta", spoiled(META, b"{broken"), "is not valid JSON", "restore it"),
+        ("meta with a way out", meta("../../x", "1"), "not YouTube-VOS's", "restore it"),
         ("listed first frame", meta("00002", "00003"), "is listed in", "unpack JPEGImages beside it"),
         ("listed later frame", meta("00000", "00007", named="JPEGImages/a/00007.jpg"), "is missing", "restore"),
         ("listed video", LISTED_ONLY, "is listed but missing", "take it off the list"),
@@ -150,23 +148,12 @@ ROWS = [
         ("no video", removed("video0"), "does not exist", "give a video file or a folder of frames"),
         ("empty folder", instead("video0", Path.mkdir), "has no .jpg, .jpeg, .png frames", "give the folder"),
         ("frame cut off", spoiled(SECOND, half), *DECODE),
-        ("PNG cut off", spoiled(SECOND, picture()[:-9]), *DECODE),
-        ("PNG damaged", spoiled(SECOND, DAMAGED), *DECODE),
+        ("PNG damaged", spoiled(SECOND, picture()[:60] + b"?" + picture()[61:]), *DECODE),
         ("own frame of other size", spoiled(SECOND, SMALL_JPG), "is 40x24 px, not 80x48 px", "cut it"),
         ("no mask", removed("first.png"), "is missing", "restore this annotation"),
         ("mask cut off", spoiled("first.png", half), "cannot be decoded", "restore this annotation"),
-        ("mask in colour", mask(90, (*SIZE, 3)), "is a colour image", "palette or grey PNG"),
-        ("deep mask", mask(1, SIZE, np.uint16), "has 16 bits a pixel", "save it with 8"),
         ("small mask", mask(1, (24, 40)), "is 40x24 px but the video is 80x48", "draw"),
-        ("mask without objects", mask(0), "has no object to follow", "above 0"),
-        ("mask with a gap", mask(3), "an object 3 but no 1", "without a gap"),
-        ("no points", removed("points.csv"), "is missing", "give a CSV with name,x,y"),
-        ("points in Latin-1", points(b"\xf6,1,2\n"), "cannot be read as a table", "give a CSV"),
-        ("points without header", spoiled("points.csv", b"nose,1,2\n"), "begins with 'nose,1,2'", "name,x,y"),
-        ("points without points", points(b""), "has no point to follow", "add a line"),
         ("points outside", points(b"nose,80,2\n"), "line 2", "outside of 80x48 px"),
-        ("points of NaN", points(b"nose,nan,2\n"), "line 2", "two numbers"),
-        ("a point twice", points(b"a,1,2\na,3,4\n"), "line 3", "a point a before", "another name"),
     ),
     *rows(
         film,
@@ -184,22 +171,6 @@ def test_bad_training_data_and_bad_video(row: Row, tmp_path: Path, shell: Shell)
     check(row, tmp_path, shell)
 
 
-def test_film_cut_off(tmp_path: Path, shell: Shell) -> None:
-    """What can be decoded is followed and kept; the whole film is another one."""
-    path, out = tmp_path / "film.mp4", tmp_path / "out"
-    arguments = [*film(tmp_path), "--out", out]
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) * 85 // 100])
-    assert_refused(shell(*arguments), path, "cannot be decoded from frame", "restore it, or cut it there")
-    assert left_behind(out) == []
-    masks = sorted((out / "masks").iterdir())
-    assert 0 < len(masks) < 40
-    assert len((out / "masks.csv").read_text().splitlines()) == 1 + 2 * len(masks)
-    path.write_bytes(whole)
-    assert_refused(shell(*arguments), path, "has changed since", "give a new folder")
-    assert shell(*arguments[:-1], tmp_path / "new").code == 0
-
-
 # A folder of results that was begun
 
 
@@ -213,35 +184,13 @@ class Code:
         return open, (self.path, "w")
 
 
-def state(change: Callable[[dict, Path], object]) -> Spoil:
-    """What is put in the place of state.pt."""
-
-    def spoil(out: Path) -> Path:
-        torch.save(change(torch.load(out / "state.pt", weights_only=True), out), out / "state.pt")
-        return out / "state.pt"
-
-    return spoil
+def hostile(out: Path) -> Path:
+    torch.save({"frames": Code(out.parent / "ran")}, out / "state.pt")
+    return out / "state.pt"
 
 
-ANEW = ("is broken", "delete it to begin the video anew")
-LACKS = ("lacks rows of the 3 frames", "delete", "state.pt to begin the video anew")
-BEGUN = {
-    "cut off": (spoiled("state.pt", half), ANEW),
-    "of no bytes": (spoiled("state.pt", b""), ANEW),
-    "hostile": (state(lambda found, out: {"frames": Code(out.parent / "ran")}), ANEW),
-    "a part is missing": (state(lambda found, out: {"frames": 3}), ANEW),
-    "other count": (state(lambda found, out: found | {"frames": 99}), ANEW),
-    "small maps": (state(lambda found, out: found | {"maps": [m[:1] for m in found["maps"]]}), ANEW),
-    "NaN": (state(lambda found, out: found | {"maps": [m * torch.nan for m in found["maps"]]}), ANEW),
-    "no table": (removed("masks.csv"), LACKS),
-    "table cut off": (spoiled("masks.csv", half), LACKS),
-    "a row is missing": (spoiled("points.csv", lambda old: b"".join(old.splitlines(keepends=True)[:-1])), LACKS),
-    "a mask is missing": (removed("masks/00001.png"), ("is missing, but was done", "delete")),
-}
-
-
-@pytest.mark.parametrize(("spoil", "words"), BEGUN.values(), ids=BEGUN)
-def test_begun_and_damaged(spoil: Spoil, words: tuple[str, ...], tmp_path: Path, shell: Shell) -> None:
+@pytest.mark.parametrize("spoil", [spoiled("state.pt", half), spoiled("state.pt", b""), hostile])
+def test_begun_and_damaged(spoil: Spoil, tmp_path: Path, shell: Shell) -> None:
     """Refused; begun anew as the sentence says, it ends as a run that nothing happened to."""
     out = tmp_path / "out"
     arguments = [*frames(tmp_path), "--out"]
@@ -253,26 +202,10 @@ def test_begun_and_damaged(spoil: Spoil, words: tuple[str, ...], tmp_path: Path,
     assert (out / "state.pt").exists()
     last.write_bytes(good)
     named = spoil(out)
-    assert_refused(shell(*arguments, out), named, *words)
+    assert_refused(shell(*arguments, out), named, "is broken", "delete it to begin the video anew")
     assert left_behind(out) == []
     assert not (tmp_path / "ran").exists()
     (out / "state.pt").unlink()
     assert shell(*arguments, out).code == 0
     for name in ("masks.csv", "points.csv", "masks/00001.png", "masks/00003.png"):
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-
-
-def test_broken_settings_and_another_folder(tmp_path: Path, shell: Shell) -> None:
-    out, other = tmp_path / "out", tmp_path / "other"
-    arguments = [*frames(tmp_path), "--out"]
-    assert shell(*arguments, out).code == 0
-    for content, *words in (
-        (b"{broken", "is not valid JSON", "restore it"),
-        (b"[1]", "is not what a followed video leaves", "give a new folder"),
-        (b"{}", "was begun with another", "give a new folder"),
-    ):
-        (out / "settings.json").write_bytes(content)
-        assert_refused(shell(*arguments, out), out, *words)
-    spoiled("thesis.tex", b"years of work")(other)
-    assert_refused(shell(*arguments, other), other, "other things", "give a new folder")
-    assert [path.name for path in other.iterdir() if not path.name.startswith(".")] == ["thesis.tex"]

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from stt_core.features import FeatureSource
-from stt_core.pictures import read_image
-from stt_study.benchmarks.label_sources import Baseline, composed, copied, flowed, label_source, sampled
+from stt_study.benchmarks.label_sources import Baseline, composed, flowed, label_source, sampled
 
 HEIGHT, WIDTH, FRAMES, STEP = 96, 128, 8, (3, 2)  # px a frame to the right and down
 
@@ -35,11 +34,6 @@ def naive_bilinear(image, x, y):
     a, b = x - x0, y - y0
     top = image[y0, x0] * (1 - a) + image[y0, x0 + 1] * a
     return top * (1 - b) + (image[y0 + 1, x0] * (1 - a) + image[y0 + 1, x0 + 1] * a) * b
-
-
-def test_the_moving_texture_moves():
-    frames = list(moving())
-    np.testing.assert_array_equal(frames[3][STEP[1] :, STEP[0] :], frames[2][: -STEP[1], : -STEP[0]])
 
 
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
@@ -70,14 +64,6 @@ def test_flow_moves_a_keypoint_map():
     assert last.max() > 0.97  # sampled once: no frame blurs it further
 
 
-def test_flow_on_a_still_video_is_copy():
-    still = [texture()] * 3
-    first = torch.rand(2, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
-    for flow, copy in zip(flowed(still, first, "nearest"), copied(still, first, "nearest"), strict=True):
-        torch.testing.assert_close(flow, first)
-        torch.testing.assert_close(copy, first)
-
-
 def test_composition_equals_a_loop():
     """Two steps: pixel p of frame 2 lies in frame 1 at p + back(p), which lies in frame 0 where `places` says."""
     height, width = 7, 9
@@ -100,13 +86,6 @@ def test_sampling_by_hand():
     np.testing.assert_allclose(found, [[0, 10.6, 6.5], [2, 10, 6]], atol=1e-4)  # beyond the picture: its border
     nearest = sampled(maps, places[:, :, :2], "nearest")[0]
     assert nearest.tolist() == [[0, 11], [2, 10]]
-
-
-def test_copy_reads_every_frame(tmp_path):
-    """A frame that cannot be read stops a baseline, too."""
-    first = torch.ones(1, 4, 4)
-    with pytest.raises(ValueError, match="is missing"):
-        list(copied(map(read_image, [tmp_path / "gone.jpg"]), first, "nearest"))
 
 
 def test_label_source():

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 
 from stt_core.affinity import affinity, apply_affinity
 from stt_study.benchmarks.metrics import boundary_f, jaccard
-from stt_study.results.tables import slopes, speed_table
-from stt_study.speed.bench import BenchSettings, interleaved, peak_memory, run_bench
+from stt_study.speed.bench import BenchSettings, interleaved, peak_memory, run_bench, slopes, speed_table
 from stt_study.speed.plain import TEMPERATURE, TOPK, official_scheme, released_scheme
 
 SIZES = {"height": 64, "width": 96, "channels": 32, "context": 3, "radius": 2, "radius_fine": 3}
@@ -25,8 +24,7 @@ def clip() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_released_scheme_equals_a_loop_over_queries() -> None:
     cells, labels = clip()
-    found, gap, done, chunks = released_scheme(cells[3], cells[:3], labels, radius=2)
-    assert chunks == math.ceil(77 / 32)
+    found, gap, done = released_scheme(cells[3], cells[:3], labels, radius=2)
     assert done.tolist() == list(range(77))
     for y, x in ((0, 0), (3, 5), (6, 10), (2, 9)):
         pairs = [
@@ -45,8 +43,8 @@ def test_the_released_scheme_equals_a_loop_over_queries() -> None:
 
 def test_a_part_of_the_released_scheme_is_that_part_of_the_whole() -> None:
     cells, labels = clip()
-    whole, _, _, _ = released_scheme(cells[3], cells[:3], labels, radius=2)
-    part, _, done, _ = released_scheme(cells[3], cells[:3], labels, radius=2, chunks=2)
+    whole, _, _ = released_scheme(cells[3], cells[:3], labels, radius=2)
+    part, _, done = released_scheme(cells[3], cells[:3], labels, radius=2, chunks=2)
     assert len(done) == 32 + 13  # the first chunk and the last, shorter one
     torch.testing.assert_close(part, whole[done])
     indices, weights = affinity(cells[3], cells[:3], radius=2, topk=TOPK, temperature=TEMPERATURE)
@@ -70,15 +68,20 @@ def test_ways_take_turns_and_the_first_round_is_not_counted() -> None:
 
 def test_a_small_bench(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stt_study.speed.bench.memory", lambda *sizes: [])  # has a test of its own
-    results = run_bench(SMALL, lambda text: None)
+    results = run_bench(SMALL)
     table = speed_table(results)
     errors = table["error"].drop(["released scheme", "official scheme", "the same in bfloat16"], level="way")
     assert (errors < 1e-5).all()
     assert table.loc["J and F of one object", "error"].iloc[1] == 0
-    assert set(table[table.timed == "in part"].index) == {("propagation, stride 4, photograph", "released scheme")}
+    assert set(table[table.timed == "in part"].index) == {("propagation, stride 4", "released scheme")}
     # Cells: 8 x 12, within 2 of each other in y and x; 3 frames of 32 channels, a multiplication and an addition each.
     rows, columns = (sum(abs(a - b) <= 2 for a in range(extent) for b in range(extent)) for extent in (8, 12))
     assert results["cases"][0]["work"] == 2 * 3 * 32 * rows * columns
+    sizes = [(6 * 9, 2), (8 * 12, 2), (10 * 15, 2), (8 * 12, 3)]
+    ways = ["released scheme", "tiles"]
+    assert [(r["cells"], r["radius"], r["way"]) for r in results["growth"]] == [
+        (*s, way) for s in sizes for way in ways
+    ]
 
 
 def test_exponents_of_growth() -> None:

@@ -7,11 +7,14 @@ import pytest
 
 from stt_core.errors import InputError
 from stt_core.files import write_json
+from stt_core.provenance import versions
 from stt_study.analysis import against_teacher
 from stt_study.results import claims, comparison, reference, report
-from stt_study.results.comparison import AFTER, CLEAR, Outcome, condensed, differences, of_one_origin
+from stt_study.results.comparison import AFTER, CLEAR, Outcome, condensed, differences
 
 TASK = "davis"
+MACHINE = {"processor": "Xeon", "cores": 2, "instructions": ["amx_bf16", "avx512_f"]}
+ANOTHER = MACHINE | {"instructions": ["avx512_f"]}
 
 
 def run(name, seed=0, origin=comparison.OWN, scores=(0.5, 0.6, 0.7), occlusion=None, nearness=None):
@@ -47,13 +50,12 @@ def test_condensed_compares_at_the_same_frames():
     assert condensed(results)["occlusion"] == {}
 
 
-def test_the_mean_counts_objects(monkeypatch):
+def test_the_mean_counts_objects():
     """Two sequences of one and of three objects: what DAVIS's own mean over objects says."""
     weights = {"s0": 1, "s1": 3, "s2": 1}
-    scores = {"x": (0.5, 0.7, 0.5), "y": (0.4, 0.8, 0.4)}
-    runs = {n: [Outcome(n, 0, "", {}, dict(zip(weights, s, strict=True)), {}, weights)] for n, s in scores.items()}
-    monkeypatch.setattr(comparison, "of_one_origin", lambda *_: runs)
-    assert comparison.compared(None, TASK, "x", "y")["difference"] == pytest.approx(100 * (0.1 - 3 * 0.1 + 0.1) / 5)
+    scores = (0.5, 0.7, 0.5), (0.4, 0.8, 0.4)
+    runs = [[Outcome("x", 0, "", {}, dict(zip(weights, some, strict=True)), {}, weights)] for some in scores]
+    assert comparison.summarised(*runs)["difference"] == pytest.approx(100 * (0.1 - 3 * 0.1 + 0.1) / 5)
 
 
 def test_differences_pair_by_name_and_seed():
@@ -64,11 +66,6 @@ def test_differences_pair_by_name_and_seed():
     np.testing.assert_allclose(differences(first, second), [[0, 10, -10], [10, 30, 0]], atol=1e-9)
 
 
-def test_different_sequences_are_refused():
-    with pytest.raises(ValueError, match="s2"):
-        differences([run("a")], [run("b", scores=(0.1, 0.2))])
-
-
 def test_this_run_or_the_reference_never_mixed(monkeypatch):
     kept = {("own", "full"), ("own", "no_local"), ("stored", "full"), ("stored", "share_1")}
     for source in ("own", "stored"):
@@ -77,9 +74,9 @@ def test_this_run_or_the_reference_never_mixed(monkeypatch):
             source,
             lambda study, task, name, source=source: [run(name, origin=source)] * ((source, name) in kept),
         )
-    assert {r.origin for rs in of_one_origin(None, TASK, ("full", "no_local")).values() for r in rs} == {"own"}
-    assert {r.origin for rs in of_one_origin(None, TASK, ("full", "share_1")).values() for r in rs} == {"stored"}
-    assert of_one_origin(None, TASK, ("no_local", "share_1")) == {}
+    for names, origin in ((("full", "no_local"), comparison.OWN), (("full", "share_1"), comparison.STORED)):
+        assert comparison.compared(None, TASK, *names)["origin"] == origin
+    assert comparison.compared(None, TASK, "no_local", "share_1") is None
 
 
 def test_a_claim_about_where(monkeypatch):
@@ -153,19 +150,22 @@ def test_the_papers_figures_are_of_the_tasks_own_benchmark():
 
 @pytest.fixture
 def study(monkeypatch, tmp_path):
-    """A study of a profile that has reference results of three seeds, and whose own are `found`."""
-    fake = SimpleNamespace(profile=SimpleNamespace(profile="tiny"), found={}, here=False)
+    """A study of a profile that has reference results of three seeds, and whose own are `found`, made with `threads`."""
+    fake = SimpleNamespace(profile=SimpleNamespace(profile="tiny"), found={}, threads=1)
     fake.has, fake.data_name = lambda task: task == TASK, lambda task: "some data"
+    fake.with_seed, fake.source = lambda seed: fake, lambda name: name
+    fake.measure = lambda task, source: {"machine": {"threads": fake.threads}}
     monkeypatch.setattr(comparison, "REFERENCE", tmp_path)
     monkeypatch.setattr(reference, "REFERENCE", tmp_path)
     monkeypatch.setattr(comparison, "settings_hash", lambda study, name: "hash")
     monkeypatch.setattr(reference, "own", lambda study, task, name: study.found.get(name, []) if task == TASK else [])
-    monkeypatch.setattr(reference, "_same_machine", lambda study, name, seed, task: study.here)
+    monkeypatch.setattr(reference, "machine", lambda: ANOTHER)
     for name, scores in {"full": (0.60, 0.62, 0.64), "step_one": (0.40, 0.40, 0.46), "copy": (0.3, 0.3, 0.3)}.items():
         rest = {"occlusion": {}, "weights": {"s0": 1}}
         tasks = [{TASK: {"metrics": {"J&F-Mean": s}, "sequences": {"s0": s}, **rest}} for s in scores]
-        seeds = {str(seed): {"tasks": found} for seed, found in enumerate(tasks)}
+        seeds = {str(seed): {"tasks": found, "threads": [1]} for seed, found in enumerate(tasks)}
         content = {"settings": "hash", "data": {TASK: "some data"}, "seeds": seeds}
+        content |= {"versions": versions(), "machine": MACHINE}
         write_json(tmp_path / "tiny" / f"{name}.json", content)
     return fake
 
@@ -185,14 +185,25 @@ def test_verify_by_hand(study, monkeypatch):
     assert row[["same seed", "within"]].tolist() == ["differs", False]
 
 
-def test_verify_asks_for_the_same_where_nothing_differs(study):
-    study.found = {"full": [run("full", 1, scores=(0.63,))], "copy": [run("copy", 0, scores=(0.3002,))]}
+@pytest.mark.parametrize(
+    ("machine", "threads", "seed", "within"),
+    [
+        (MACHINE, 1, 1, False),  # nothing differs: the same to a hundredth of a point
+        (ANOTHER, 1, 1, True),  # of the same name, but with other instructions
+        (MACHINE, 2, 1, True),
+        (MACHINE, 1, 5, True),  # a seed that the reference hasn't
+    ],
+)
+def test_verify_asks_for_the_same_where_nothing_differs(study, monkeypatch, machine, threads, seed, within):
+    monkeypatch.setattr(reference, "machine", lambda: machine)
+    study.threads = threads
+    study.found = {"full": [run("full", seed, scores=(0.63,))], "copy": [run("copy", 0, scores=(0.3002,))]}
     table = reference.verify(study).set_index("variant")
-    assert table.within.tolist() == [False, True]  # 0.02 points off is off, for what nothing random enters
-    study.here = True  # the same machine, versions and threads
-    table = reference.verify(study).set_index("variant")
-    assert table.within.tolist() == [False, False]
-    assert table.loc["full method", "reference"] == pytest.approx(62)  # the same seed's, not the mean
+    assert table.within.to_dict() == {
+        "full method": within,
+        "first label copied": False,  # 0.02 points off is off everywhere, for what nothing random enters
+    }
+    assert table.loc["full method", "reference"] == pytest.approx(62)  # the same seed's, or the mean of all
 
 
 def test_other_settings_and_data_are_not_compared(study, monkeypatch):

@@ -1,19 +1,15 @@
 """The check of data: a whole set has no problems, and each kind of damage is named, all in one run."""
 
-import io
 import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from data_server import imagenette_files, jpeg, mat, png, youtube_meta
-from scipy.io import savemat
+from data_server import jpeg, png, youtube_meta
 from writers import write_davis, write_images, write_videos
 
 from stt_core.errors import InputError
-from stt_study.benchmarks.davis import davis_sequences
-from stt_study.benchmarks.labelled_videos import read_sequence_mask
 from stt_study.data import check as data_check
 from stt_study.data.check import check
 from stt_study.video.frames import write_video
@@ -73,18 +69,6 @@ def test_every_fault_of_davis_is_named_at_once(davis: Path) -> None:
         "three/00003.jpg is 60x48 px but",
         "three/00000.png is a colour image",
     )
-    (davis / "ImageSets" / "2017" / "val.txt").unlink()
-    named(check("davis", davis).problems, "val.txt is missing")
-
-
-@pytest.mark.parametrize("damage", [b"not a png", png((10, 10)), png((48, 64), mode="RGB")])
-def test_damage_that_an_evaluation_finds_is_found(davis: Path, damage: bytes) -> None:
-    path = davis / "Annotations" / "480p" / "one" / "00001.png"
-    path.write_bytes(damage)
-    with pytest.raises(InputError) as caught:
-        read_sequence_mask(davis_sequences(davis)[0], 1)
-    assert str(path) in str(caught.value)
-    named(check("davis", davis).problems, str(path))
 
 
 def test_the_sample_is_the_same_every_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,65 +91,6 @@ def test_images(tmp_path: Path) -> None:
     assert checked.counts == {"images": 90, "classes": 3, "decoded": 1}
     assert checked.notes == ["3 of the official 1,000 classes.", "90 of the official 1,281,167 images."]
     named(check("imagenet", root / "train" / "class0").problems, "no images in class folders")
-    root = write(tmp_path, imagenette_files()) / "imagenette2-160"
-    whole("imagenette", root, images=4, classes=2, decoded=4)
-    cut = root / "train" / "n01440764" / "1.JPEG"
-    cut.write_bytes(cut.read_bytes()[:-30])
-    named(check("imagenette", root).problems, "train/n01440764/1.JPEG cannot be decoded")
-
-
-def stored(**variables: object) -> bytes:
-    stream = io.BytesIO()
-    savemat(stream, variables, do_compression=True)
-    return stream.getvalue()
-
-
-def test_jhmdb(tmp_path: Path) -> None:
-    files = {"train_list.txt": b"", "val_list.txt": b""}
-    for clip in "abcdefgh":
-        files[f"joint_positions/catch/{clip}/joint_positions.mat"] = mat(3)
-        files |= {f"Rename_Images/catch/{clip}/{t:05d}.png": png(mode="RGB") for t in (1, 2, 3)}
-        line = f"joint_positions/catch/{clip}/joint_positions.mat Rename_Images/catch/{clip}\n"
-        files["train_list.txt" if clip == "a" else "val_list.txt"] += line.encode()
-    root = write(tmp_path / "JHMDB", files)
-    whole("jhmdb", root, frames=24, clips=8, decoded=24)
-    joints = root / "joint_positions" / "catch"
-    (joints / "b" / "joint_positions.mat").unlink()
-    for clip, content in (
-        ("a", mat(3, joints=14)),
-        ("c", mat(3)[:300]),
-        ("d", b"MATLAB 7.3".ljust(124) + b"\0\2IM"),  # HDF5
-        ("e", stored(pos_world=np.ones((2, 15, 3)))),
-        ("f", stored(pos_img=np.ones((2, 15, 3)) * 1j)),
-        ("g", stored(pos_img="text")),
-    ):
-        (joints / clip / "joint_positions.mat").write_bytes(content)
-    (root / "Rename_Images" / "catch" / "h" / "00001.png").unlink()
-    with (root / "val_list.txt").open("a") as file:
-        file.write("\nonly-one-part\n")
-    named(
-        check("jhmdb", root).problems,
-        "a/joint_positions.mat: pos_img is (2, 14, 3), not (2, 15, frames)",
-        "b/joint_positions.mat is missing",
-        *(f"{clip}/joint_positions.mat has no readable pos_img" for clip in "cde"),
-        *(f"{clip}/joint_positions.mat: pos_img is" for clip in "fg"),
-        "h has 2 frames but",
-        "'only-one-part' is not",
-    )
-    (root / "val_list.txt").unlink()
-    assert any("val_list.txt is missing" in problem for problem in check("jhmdb", root).problems)
-
-
-@pytest.mark.parametrize("inner", ["", "Category_ids/"])
-def test_vip(tmp_path: Path, inner: str) -> None:
-    files = {f"Images/v/{t:012d}.jpg": jpeg() for t in (1, 26)}
-    files |= {f"Annotations/{inner}v/{t:012d}.png": png() for t in (1, 26)} | {"lists/val_videos.txt": b"v\n"}
-    root = write(tmp_path / "VIP_Fine", files)
-    whole("vip", root, frames=2, annotations=2, videos=1, decoded=4)
-    (root / f"Annotations/{inner}v/{26:012d}.png").unlink()
-    named(check("vip", root).problems, "000000000026.png is missing")
-    (root / "lists" / "val_videos.txt").unlink()
-    named(check("vip", root).problems, "val_videos.txt is missing")
 
 
 def test_youtube_vos(tmp_path: Path) -> None:
@@ -178,11 +103,8 @@ def test_youtube_vos(tmp_path: Path) -> None:
     (frames / "003234408d" / "00005.jpg").unlink()
     (frames / "0043f083b5" / "00010.jpg").write_bytes(jpeg((9, 9)))
     named(check("youtube-vos", root).problems, "003234408d/00005.jpg is missing", "0043f083b5/00010.jpg is 9x9 px")
-    (frames / "003234408d" / "00000.jpg").unlink()
-    named(check("youtube-vos", root).problems, "003234408d/00000.jpg is listed in")
-    for content, word in (("{", "not valid JSON"), ('{"videos": {"a": {}}}', "not YouTube-VOS's"), ("[]", "YouTube")):
-        (root / "train" / "meta.json").write_text(content)
-        named(check("youtube-vos", root).problems, word)
+    (root / "train" / "meta.json").write_text("{")
+    named(check("youtube-vos", root).problems, "not valid JSON")
 
 
 def test_badja(tmp_path: Path) -> None:

@@ -58,7 +58,9 @@ def study(tmp_path: Path) -> Path:
         shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "Snakefile", tmp_path)
     (tmp_path / "notebooks" / "profiles").mkdir(parents=True)
-    (tmp_path / "notebooks" / "profiles" / "tiny.yaml").write_text("profile: tiny\ndata: ''\nsettings: {}\nseed: 0\n")
+    (tmp_path / "notebooks" / "profiles" / "tiny.yaml").write_text("profile: tiny\nsettings: {}\n")
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "published.csv").touch()
     order(tmp_path, "alone: [02_second]")
     write(tmp_path, "01_first", "print('seed', seed)")
     write(tmp_path, "02_second", "print(6 * 7)")
@@ -120,7 +122,7 @@ def test_run_then_nothing_to_do_then_failure_that_keeps_the_last_good_page(study
     assert (outputs(study), outputs(study, "02_second")) == ("seed 0\n", "42\n")
     record = json.loads((folder / "01_first.json").read_text())
     assert (record["notebook"], record["profile"]) == ("01_first", "tiny")
-    assert record["parameters"] == {"profile": "tiny", "data": "", "settings": {}, "seed": 0}
+    assert record["parameters"] == {"profile": "tiny", "settings": {}}
     assert set(record) == {"notebook", "profile", "key", "parameters", "seconds", "versions", "finished", "cores"}
 
     begun = time.monotonic()
@@ -198,7 +200,7 @@ print(json.dumps([sys.executable, os.environ["PYTHONHASHSEED"], os.environ["OMP_
 
 
 def test_a_dead_kernel_and_an_independent_page(study: Path) -> None:
-    order(study, "")
+    order(study, "{}")
     write(study, "01_first", "import os\nos._exit(9)")
     code, _, errors = run(study)
     assert code == 1
@@ -257,7 +259,6 @@ def test_a_killed_launcher_takes_all_along_and_the_next_one_runs(study: Path) ->
 
 BAD = {
     "seed": ({"overrides": [("seed", "x")]}, "seed is 'x'"),
-    "mapping": ({"overrides": [("seed.x", 1)]}, "seed isn't a mapping"),
     "profile": ({"profile": "huge"}, r"the profiles are tiny\."),
     "page": ({"only": ["07"]}, "no notebook starts with 07; there are 01_first, 02_second"),
     "order": ({}, "names 00_none, but there is no such notebook"),
@@ -316,9 +317,9 @@ def test_what_makes_a_page_stale(study: Path) -> None:
 
 
 def test_parameters(study: Path) -> None:
-    (study / "notebooks" / "profiles" / "tiny.yaml").write_text("spatial: {lr: 0.03, steps: 10}\nseed: 0\n")
-    parameters = read_parameters(study, "tiny", [("spatial.steps", 20), ("temporal.lr", 1.0), ("seed", 1)])
-    assert parameters == {"spatial": {"lr": 0.03, "steps": 20}, "temporal": {"lr": 1.0}, "seed": 1}
+    (study / "notebooks" / "profiles" / "tiny.yaml").write_text("settings: {spatial: {lr: 0.03, steps: 10}}\n")
+    parameters = read_parameters(study, "tiny", [("settings.spatial.steps", 20), ("x.lr", 1.0), ("seed", 1)])
+    assert parameters == {"settings": {"spatial": {"lr": 0.03, "steps": 20}}, "x": {"lr": 1.0}, "seed": 1}
     path = study / "01_x.py"
     path.write_text('# %% tags=["parameters"]\na: int = 1\nb = c = None\nd.e = 3\n\n# %%\nf = 1\n')
     assert declared_parameters(path) == {"a", "b", "c"}

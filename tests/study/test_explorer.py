@@ -20,7 +20,6 @@ from stt_core.features import feature_source, resized
 from stt_core.labels import decode_keypoints, keypoints_to_maps, to_grid
 from stt_core.pictures import read_image
 from stt_core.propagation import propagate
-from stt_study.evenly import evenly
 from stt_study.figures import explorer
 from stt_study.figures.explorer import Points, points_of, reduced, restored, write_explorer
 from stt_study.study import Study
@@ -78,10 +77,9 @@ def unpacked(text: str, kind: str, *shape: int) -> np.ndarray:
 
 
 def best_cell(maps: torch.Tensor, cell: int, t: int) -> tuple[int, float]:
-    """The most similar cell of frame `t` and its share, by loops over (T, C, h, w)."""
-    query = maps[0].flatten(1)[:, cell].double().numpy()
-    products = [sum(a * b for a, b in zip(query, key, strict=True)) for key in maps[t].flatten(1).T.double().numpy()]
-    weights = np.exp(np.array(products) / DAVIS["temperature"])
+    """The most similar cell of frame `t` and its share, of features (T, C, h, w)."""
+    products = maps[t].flatten(1).T.double().numpy() @ maps[0].flatten(1)[:, cell].double().numpy()
+    weights = np.exp(products / DAVIS["temperature"])
     return int(np.argmax(products)), float(weights.max() / weights.sum())
 
 
@@ -167,9 +165,7 @@ def test_most_similar_cells(written: tuple[Path, list[dict]], features: dict) ->
     share = unpacked(content["share"], "<u2", 5, 12 * 16) / 65535
     for cell in (0, 50, 84, 191):
         for t in range(5):
-            where, weight = best_cell(features["step_two"], cell, t)
-            assert best[t, cell] == where
-            assert share[t, cell] == pytest.approx(weight, abs=2e-5)
+            assert (best[t, cell], share[t, cell]) == pytest.approx(best_cell(features["step_two"], cell, t), abs=2e-5)
     assert (best[0] == np.arange(12 * 16)).all()  # in its own frame it is itself
 
 
@@ -206,8 +202,6 @@ def test_few_points_of_a_large_grid() -> None:
     places = large.places((480, 854))
     for cell, (x, y) in list(zip(large.cells, places, strict=True))[:: len(places) // 7]:
         assert (x, y) == pytest.approx(((cell % 107 + 0.5) / 107 * 854 - 0.5, (cell // 107 + 0.5) / 60 * 480 - 0.5))
-    assert evenly(range(12), 3) == [0, 6, 11]
-    assert evenly(range(5), 8) == [0, 1, 2, 3, 4]
 
 
 def test_more_cells_leave_room_for_fewer_frames(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,26 +324,16 @@ def test_heat(opened: Callable, tmp_path: Path, features: dict) -> None:
     assert pixels[heat.argmax()].min() > 100  # inside its mark
 
 
-def test_mouse_holds_a_point(opened: Callable) -> None:
-    page = opened()
+def test_mouse_and_keys(opened: Callable) -> None:
+    page = opened(viewport={"width": 800, "height": 300})
     page.mouse.click(*place_on_page(page, 40))
     told(page, point=rounded(centre(40)))
-    before = picture(page, "first")
-    page.mouse.move(*place_on_page(page, 150))
+    page.mouse.move(*place_on_page(page, 60))  # the point is held
     page.get_by_role("button", name="Next").click()
     told(page, point=rounded(centre(40)), frame=3)
-    assert picture(page, "first") == before
-    page.mouse.click(*place_on_page(page, 150))
-    told(page, point=rounded(centre(150)))
-    page.mouse.move(*place_on_page(page, 41))
-    told(page, point=rounded(centre(41)))
-
-
-def test_keys(opened: Callable) -> None:
-    page = opened(viewport={"width": 800, "height": 300})
     page.locator("#explorer-first").focus()
     scrolled = page.evaluate("scrollY")
-    x, y = told(page)["point"]
+    x, y = rounded(centre(40))
     for key, step in (("ArrowRight", (4, 0)), ("ArrowDown", (0, 4)), ("ArrowLeft", (-4, 0)), ("ArrowUp", (0, -4))):
         page.keyboard.press(key)
         x, y = x + step[0], y + step[1]
@@ -365,8 +349,8 @@ def test_keys(opened: Callable) -> None:
     assert reached >= {"explorer-previous", "explorer-play", "explorer-next", "explorer-frame"}
     page.locator("#explorer-frame").focus()
     page.keyboard.press("ArrowRight")
-    told(page, frame=3)
-    assert page.get_attribute("#explorer-frame", "aria-valuetext") == "frame 3"
+    told(page, frame=4)
+    assert page.get_attribute("#explorer-frame", "aria-valuetext") == "frame 4"
 
 
 def test_steps_and_play(opened: Callable) -> None:
@@ -375,13 +359,11 @@ def test_steps_and_play(opened: Callable) -> None:
         for frame in frames:
             page.get_by_role("button", name=name).click()
             told(page, frame=frame)
-            assert page.input_value("#explorer-frame") == str(frame)
     page.get_by_role("button", name="Play").click()
     assert page.get_attribute("#explorer-status", "aria-live") == "off"
     for frame in (0, 1):
         told(page, frame=frame)
     page.get_by_role("button", name="Pause").click()
-    assert page.get_by_role("button", name="Play").count() == 1
     assert page.get_attribute("#explorer-status", "aria-live") == "polite"
 
 
@@ -399,12 +381,9 @@ def test_touch_on_a_phone(opened: Callable) -> None:
 def test_a_missing_file_is_one_sentence(opened: Callable, tmp_path: Path) -> None:
     data = tmp_path / "data of a run"
     (data / "square--random.js").rename(tmp_path / "aside.js")
-    (data / "square--step_one.js").write_text("// cut off")
     page = opened()
-    for name in ("random", "step_one"):
-        page.get_by_label(title(name)).check()
-        page.get_by_text(f"The file square--{name}.js is missing or broken in data of a run/; run this page").wait_for()
-        page.get_by_role("button", name="Next").click()  # of nothing
+    page.get_by_label(title("random")).check()
+    page.get_by_text("The file square--random.js is missing or broken in data of a run/; run this page").wait_for()
     page.get_by_label(title("step_two")).check()
     told(page, variant=title("step_two"))
     (tmp_path / "aside.js").rename(data / "square--random.js")

@@ -12,7 +12,7 @@ from stt_study.study import Study
 
 FILES = sorted(REFERENCE.glob("*/*.json"))
 # Of the notebooks' extra, and what the study alone needs.
-BLOCKED = (
+BLOCKED = [
     "pandas",
     "scipy",
     "skimage",
@@ -23,7 +23,7 @@ BLOCKED = (
     "seaborn",
     "tyro",
     "stt_study",
-)
+]
 TRAINING = """
 import sys
 sys.modules.update(dict.fromkeys({blocked!r}))  # importing one fails

@@ -167,5 +167,5 @@ def test_differences_are_found(tmp_path: Path) -> None:
 @pytest.mark.skipif("STT_RUN" not in os.environ, reason="STT_RUN names a run of profile smoke to compare with")
 def test_smoke_again_and_killed_on_the_way(tmp_path: Path) -> None:
     """The same bytes from a second run in another folder, which is killed three times."""
-    done = kills.kill_notebooks(tmp_path / "again", Path(os.environ["STT_RUN"]), 3, apart=60, seed=0, strict=False)
+    done = kills.kill_notebooks(tmp_path / "again", Path(os.environ["STT_RUN"]), 3, seed=0, strict=False)
     assert done["files compared"] > 300

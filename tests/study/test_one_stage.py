@@ -1,7 +1,6 @@
 """Both steps at once: one set of weights, the sum of the two steps' own losses, and resuming bit by bit."""
 
 import csv
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from torch import Tensor
 
 from stt_core.checkpoints import load_encoder
 from stt_core.encoder import STANDARD
-from stt_core.errors import InputError
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.training.images import Images
@@ -59,17 +57,10 @@ def test_losses_are_those_of_the_two_steps() -> None:
     sum(found.values()).backward()
     for part in (expected["contrastive"], expected["fine"] + expected["coarse"] + expected["local"]):
         part.backward()
-    of, other, another = (
-        m.layer1[0].conv1.weight.grad for m in (model.temporal.student, alone.encoder_q, temporal.student)
-    )
+    models = (model.temporal.student, alone.encoder_q, temporal.student)
+    of, other, another = (m.layer1[0].conv1.weight.grad for m in models)
     assert min(other.abs().max(), another.abs().max()) > 0
     torch.testing.assert_close(of, other + another)
-
-
-def test_there_is_nothing_to_keep() -> None:
-    for change in ({"weight_global": 50.0}, {"weight_forget": 1.0}):
-        with pytest.raises(InputError, match="no step one"):
-            OneStage(replace(SETTINGS, temporal=replace(TEMPORAL, **change)))
 
 
 @pytest.fixture

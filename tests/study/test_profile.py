@@ -1,6 +1,5 @@
 """Profiles: what a YAML file may say, and the sentence for what it may not."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -36,22 +35,6 @@ def test_shipped_profiles_load(name: str) -> None:
     profile = load_profile(name)
     assert profile.profile == name
     assert profile.description
-    content = yaml.safe_load((PROFILES / f"{name}.yaml").read_text(encoding="utf-8"))["settings"]
-    loaded = asdict(profile)
-
-    def compare(said: dict, found: dict) -> None:
-        """Everything that the file says is in the profile."""
-        for field, value in said.items():
-            if isinstance(value, dict):
-                compare(value, found[field])
-            elif isinstance(value, list):
-                assert list(found[field]) == value
-            elif isinstance(found[field], float):
-                assert found[field] == float(value)
-            else:
-                assert found[field] == value
-
-    compare(content, loaded)
 
 
 def test_there_are_the_profiles_that_the_text_names() -> None:
@@ -84,19 +67,14 @@ def test_nested_overrides_change_only_what_they_name(tmp_path: Path) -> None:
 
 
 def test_yaml_1e_3_is_a_number(tmp_path: Path) -> None:
-    text = "profile: own\nsettings:\n  scratch_lr: 1e-3\n  rates: [1e-4, 3e-4, 1]\n  temporal: {lr: 5e-5, batch: 4}\n"
+    text = "profile: own\nsettings: {scratch_lr: 1e-3, rates: [1e-4, 3e-4, 1], temporal: {lr: 5e-5, steps: 10.0}}\n"
     assert yaml.safe_load("1e-3") == "1e-3"  # what YAML 1.1 makes of it
     profile = load_profile(written(tmp_path, text))
     assert profile.scratch_lr == 0.001
     assert profile.temporal.lr == 5e-5
     assert profile.rates == (1e-4, 3e-4, 1.0)
     assert all(isinstance(rate, float) for rate in (profile.scratch_lr, profile.temporal.lr, *profile.rates))
-
-
-def test_an_integer_where_a_float_is_meant(tmp_path: Path) -> None:
-    profile = load_profile(with_settings(tmp_path, {"spatial": {"width": 1, "steps": 10.0}}))
-    assert isinstance(profile.spatial.width, float)
-    assert isinstance(profile.spatial.steps, int)
+    assert isinstance(profile.temporal.steps, int)
 
 
 def test_sizes_and_lists(tmp_path: Path) -> None:
@@ -112,75 +90,42 @@ def test_sizes_and_lists(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"lr": 1}, "lr"),
-        ({"temporal": {"learning_rate": 1}}, "temporal.learning_rate"),
-        ({"temporal": {"local": {"T": 0.7}}}, "temporal.local.T"),
-        ({"evaluation": {"davis": {"neighbour": 1}}}, "evaluation.davis.neighbour"),
-        ({"world": {"colour": 1}}, "world.colour"),
-    ],
-)
-def test_unknown_field(tmp_path: Path, settings: dict, named: str) -> None:
-    message = refusal(with_settings(tmp_path, settings))
-    assert f"unknown field {named};" in message
-    assert "own.yaml" in message
-    assert f"unknown field {named};" in refusal("laptop", settings)
-
-
-@pytest.mark.parametrize(
-    ("settings", "named"),
-    [
-        ({"temporal": {"steps": 3.5}}, "steps"),
-        ({"temporal": {"steps": "many"}}, "steps"),
-        ({"temporal": {"steps": float("inf")}}, "steps"),
-        ({"temporal": {"steps": None}}, "steps"),
-        ({"temporal": {"lr": "fast"}}, "lr"),
-        ({"temporal": {"lr": [1e-3]}}, "lr"),
-        ({"temporal": 3}, "temporal"),
+        ({"lr": 1}, "unknown field lr;"),
+        ({"temporal": {"local": {"T": 0.7}}}, "unknown field temporal.local.T;"),
+        ({"evaluation": {"davis": {"neighbour": 1}}}, "unknown field evaluation.davis.neighbour;"),
+        ({"temporal": {"steps": 3.5}}, "temporal.steps"),
         ({"temporal": None}, "temporal"),
         ({"carry_weights": "perhaps"}, "carry_weights"),
-        ({"data": 3}, "data"),
-        ({"folders": {"images": "imagenet"}}, "images"),
+        ({"folders": {"images": "imagenet"}}, "folders.images"),
         ({"rates": ["fast"]}, "rates"),
-        ({"rates": 0.1}, "rates"),
-        ({"evaluation": {"davis": {"resize": "big"}}}, "resize"),
-        ({"evaluation": {"davis": {"resize": [320]}}}, "resize"),
-        ({"evaluation": {"davis": {"resize": [320, "x"]}}}, "resize"),
-        ({"evaluation": {"davis": {"resize": [96, 96, 96]}}}, "resize"),
+        ({"evaluation": {"davis": {"resize": [320]}}}, "evaluation.davis.resize"),
         ({"aspect": [1.5]}, "aspect"),
-        ({"aspect": [1.5, "wide"]}, "aspect"),
-        ({"teacher": "hsv"}, "teacher"),
-        ({"spatial": {"input": "grey"}}, "input"),
-        ({"temporal": {"local": {"share": 2.0}}}, "share"),
-        ({"temporal": {"local": {"score": "x"}}}, "score"),
     ],
 )
-def test_wrong_type_or_value(tmp_path: Path, settings: dict, named: str) -> None:
-    assert named in refusal(with_settings(tmp_path, settings))
+def test_unknown_field_or_wrong_value(tmp_path: Path, settings: dict, named: str) -> None:
+    message = refusal(with_settings(tmp_path, settings))
+    assert named in message
+    assert "own.yaml" in message
+    assert named in refusal("laptop", settings)
 
 
 @pytest.mark.parametrize(
-    "text",
+    "content",
     [
-        "",
-        "- a\n- b\n",
-        "profile: own\n",
-        "settings: {}\n",
-        "profile: own\nsettings: {}\nlr: 3\n",
-        "profile: own\nsettings: [1, 2]\n",
-        "profile: own\nsettings: text\n",
-        "profile: [own]\nsettings: {}\n",
-        "profile: {own: [\n",
-        "profile: own\nsettings: {1: 2}\n",
+        b"",
+        b"- a\n- b\n",
+        b"profile: own\n",
+        b"profile: own\nsettings: {}\nlr: 3\n",
+        b"profile: own\nsettings: [1, 2]\n",
+        b"profile: [own]\nsettings: {}\n",
+        b"profile: {own: [\n",
+        b"profile: own\nsettings: {1: 2}\n",
+        b"profile: \xff\xfe\x00",
     ],
 )
-def test_files_that_are_no_profile(tmp_path: Path, text: str) -> None:
-    assert "own.yaml" in refusal(written(tmp_path, text))
-
-
-def test_bytes_that_are_no_text(tmp_path: Path) -> None:
-    path = tmp_path / "own.yaml"
-    path.write_bytes(b"profile: \xff\xfe\x00")
-    assert "own.yaml" in refusal(str(path))
+def test_files_that_are_no_profile(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "own.yaml").write_bytes(content)
+    assert "own.yaml" in refusal(str(tmp_path / "own.yaml"))
 
 
 def test_unknown_profile_names_the_known(tmp_path: Path) -> None:

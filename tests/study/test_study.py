@@ -18,7 +18,7 @@ from stt_core.training.train_spatial import train_spatial
 from stt_study import store, trainings
 from stt_study.balance import carried_weights
 from stt_study.benchmarks.registry import PRESETS
-from stt_study.one_stage import train_one_stage
+from stt_study.parameters import merged
 from stt_study.profile import load_profile
 from stt_study.results import report
 from stt_study.study import Study
@@ -39,8 +39,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     calls = []
 
     def stub(step: str):
-        @wraps(getattr(trainings, f"train_{step.replace(' ', '_')}"))
-        def train(settings, items, out: Path, **how) -> Path:
+        @wraps(getattr(trainings, f"train_{step}"))
+        def train(settings, *data_and_out, **how) -> Path:
+            out = data_and_out[-1]
             calls.append((step, settings, how))
             out.mkdir(parents=True, exist_ok=True)
             (out / "weights.pth").write_text(f"{step} {settings} {sorted(how.items())}")
@@ -48,26 +49,18 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 
         return train
 
-    monkeypatch.setattr(trainings, "train_spatial", stub("spatial"))
-    monkeypatch.setattr(trainings, "train_temporal", stub("temporal"))
+    for step in ("spatial", "temporal", "one_stage"):
+        monkeypatch.setattr(trainings, f"train_{step}", stub(step))
     monkeypatch.setattr(trainings, "forget_weight", lambda settings, pairs, initial, weight_global: weight_global / 5)
-
-    @wraps(train_one_stage)
-    def one_stage(settings, images, pairs, out: Path, **how) -> Path:
-        return stub("one stage")(settings, (images, pairs), out, **how)
-
-    monkeypatch.setattr(trainings, "train_one_stage", one_stage)
     return calls
 
 
 @pytest.fixture
 def make(data_folder: Path, tmp_path: Path):
     def make(seed: int = 0, data: Path = data_folder, **settings) -> Study:
-        changes = {
-            **SETTINGS,
-            **{k: {**SETTINGS.get(k, {}), **v} if isinstance(v, dict) else v for k, v in settings.items()},
-        }
-        return Study("tiny", seed=seed, data=str(data), runs=str(tmp_path / "runs"), settings=changes)
+        return Study(
+            "tiny", seed=seed, data=str(data), runs=str(tmp_path / "runs"), settings=merged(SETTINGS, settings)
+        )
 
     return make
 
@@ -98,11 +91,8 @@ def test_what_the_trainers_are_given(make, trained: list) -> None:
 def test_teacher_of_other_colours_is_trained(make, trained: list) -> None:
     it = make(teacher="rgb")
     it.weights("full")
-    assert [(step, s.input if step == "spatial" else None) for step, s, _ in trained] == [
-        ("spatial", "lab"),
-        ("spatial", "rgb"),
-        ("temporal", None),
-    ]
+    assert [call[0] for call in trained] == ["spatial", "spatial", "temporal"]
+    assert [settings.input for _, settings, _ in trained[:2]] == ["lab", "rgb"]
     how = trained[-1][2]
     assert (how["initial"], how["teacher"]) == (it.spatial("lab"), it.spatial("rgb"))
     assert it.spatial("lab") != it.spatial("rgb")
@@ -190,7 +180,7 @@ def test_both_steps_at_once(make, trained: list) -> None:
     it = make(seed=4, spatial={"steps": 9})
     it.weights("one_stage")
     ((step, settings, _),) = trained  # no step one before it
-    assert (step, settings.steps, settings.lr, settings.seed) == ("one stage", 9, 0.5, 4)
+    assert (step, settings.steps, settings.lr, settings.seed) == ("one_stage", 9, 0.5, 4)
     assert (settings.spatial.seed, settings.temporal.seed, settings.spatial.input) == (4, 4, "lab")
     assert (settings.temporal.weight_local, settings.temporal.weight_global) == (1000, 0)
 
@@ -396,22 +386,7 @@ def test_backbones_of_the_rows(make) -> None:
     assert found == {"first label copied": [""], "Lab image": [""], "random weights": ["ResNet-18 x0.125"]}
 
 
-def test_measure_for_real(make) -> None:
-    """A tiny DAVIS and the Lab image: J&F between 0 and 1, first frames as given."""
-    it = make(evaluation={"davis": {"resize": None, "radius": 3}})
-    result = it.measure("davis", "lab")
-    assert 0.5 < result["metrics"]["J&F-Mean"] <= 1  # an orange square on blue
-    assert result["frames"] == 5
-    assert it.relative(result["path"]) == "results.json"
-    assert [sequence.name for sequence in it.sequences("davis")] == ["square"]
-
-
-def test_a_mistyped_profile_is_not_taken_for_the_papers(data_folder: Path) -> None:
-    with pytest.raises(InputError, match="laptpo"):
-        Study("laptpo", data=str(data_folder))
-
-
-def test_real_weights_can_be_measured(make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_real_weights_can_be_measured(make) -> None:
     """Both trainings and a measurement, nothing stubbed, two steps each."""
     it = make(
         spatial={"momentum": 0.9, "dim": 8},
@@ -422,6 +397,9 @@ def test_real_weights_can_be_measured(make, monkeypatch: pytest.MonkeyPatch) -> 
     assert torch.load(path, weights_only=True)["input"] == "lab"
     result = it.measure("davis", it.source("full"))
     assert 0 <= result["metrics"]["J&F-Mean"] <= 1
+    assert result["frames"] == 5
+    assert it.relative(result["path"]) == "results.json"
+    assert [sequence.name for sequence in it.sequences("davis")] == ["square"]
     assert Path(result["path"]).parent.name.startswith("davis-val-full-seed0-")
 
 

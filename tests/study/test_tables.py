@@ -1,9 +1,13 @@
-"""Tables of results files made by hand."""
+"""Tables of results files made by hand, and README's of the reference results."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from stt_core.files import write_json
 from stt_study.benchmarks.registry import BENCHMARKS
+from stt_study.figures import glance
 from stt_study.results.tables import over_time, per_sequence, totals
 
 
@@ -16,11 +20,6 @@ def davis(*sequences):
     objects = [o for record in records for o in record["objects"]]
     mean = np.mean([(o["J-Mean"] + o["F-Mean"]) / 2 for o in objects])
     return {"task": "davis", "metrics": {"J&F-Mean": mean, "J-Mean": 0.25}, "sequences": records}
-
-
-def vip(*scores):
-    records = [{"name": f"v{i}", "metrics": {"mIoU": score}} for i, score in enumerate(scores)]
-    return {"task": "vip", "metrics": {"mIoU": 0.5}, "sequences": records}
 
 
 def test_totals_are_in_percent():
@@ -54,3 +53,24 @@ def test_over_time_starts_at_frame_one():
     assert list(table.columns) == ["variant", "sequence", "frame", "J&F"]
     assert table.frame.tolist() == [1, 2, 3]
     np.testing.assert_allclose(table["J&F"], [0.5, 0.6, 0.55])
+
+
+def test_glance_by_hand(tmp_path: Path) -> None:
+    for name, title, scores in (("full", "full method", (0.5, 0.54)), ("copy", "first label copied", (0.3, 0.3))):
+        seeds = {str(i): {"tasks": {"davis": {"metrics": {"J&F-Mean": s}}}} for i, s in enumerate(scores)}
+        write_json(tmp_path / f"{name}.json", {"title": title, "data": {"davis": "three clips"}, "seeds": seeds})
+    text = f"before\n{glance.BEGIN}\nold\n{glance.END}\nafter\n"
+    new = glance.written(text, [tmp_path])
+    assert "| full method | 52.0 ± 2.8 |" in new  # 4 / sqrt(2)
+    assert "| first label copied | 30.0 |" in new
+    assert "davis: J&F-Mean, three clips." in new
+    assert new.startswith("before\n")
+    assert new.endswith("\nafter\n")
+    assert "old" not in new
+    assert glance.written(new, [tmp_path]) == new
+
+
+def test_readme_shows_the_reference() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert glance.BEGIN in text
+    assert glance.written(text, glance.profiles()) == text

@@ -7,9 +7,6 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stt_core.correlation import correlation
-from stt_core.encoder import STANDARD, Encoder
-from stt_core.errors import InputError
 from stt_core.spatial import SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_study.one_stage import OneStage, OneStageSettings
@@ -31,35 +28,6 @@ def test_a_convolution_by_hand() -> None:
     assert operations(lambda: layer(torch.empty(2, 3, 20, 30)).sum()) == 2 * forward
     assert isinstance(layer.weight.data, torch.Tensor)
     assert layer.weight.isfinite().all()  # the module is as it was
-
-
-def test_a_matrix_product_and_a_correlation_by_hand() -> None:
-    def product() -> torch.Tensor:
-        return (torch.empty(5, 7, requires_grad=True) @ torch.empty(7, 3, requires_grad=True)).sum()
-
-    assert operations(product) == 3 * 2 * 5 * 7 * 3  # forward, and the gradients of both
-
-    def correlated() -> torch.Tensor:
-        query, reference = (
-            torch.ones(2, 16, 8, 8, requires_grad=True) for _ in range(2)
-        )  # every cell with every other
-        return correlation(query, reference, radius=2).sum()
-
-    assert operations(correlated) == 3 * 2 * (2 * 64 * 64 * 16)
-
-
-def test_a_small_encoder_by_hand() -> None:
-    encoder, c, cells = Encoder(18, 0.125, *STANDARD), 8, 32**2  # 64 px: 32 x 32 after the stem
-    stem = cells * c * 3 * 7 * 7
-    rest = 0
-    cells //= 4  # max pooling
-    for stage, channels in enumerate((c, 2 * c, 4 * c, 8 * c)):
-        before = channels // 2 if stage else channels
-        cells //= 4 if stage else 1
-        rest += cells * channels * 9 * (before + 3 * channels)  # four convolutions of 3 x 3
-        rest += cells * channels * before * bool(stage)  # the shortcut
-    found = operations(lambda: encoder(torch.empty(2, 3, 64, 64), ("res5",))["res5"].sum())
-    assert found == 2 * 2 * (3 * rest + 2 * stem)  # of the images, no gradient
 
 
 def test_the_count_is_that_of_real_tensors() -> None:
@@ -92,8 +60,9 @@ def test_operations_are_in_proportion_to_the_batch_however_it_is_divided() -> No
 
 
 @pytest.mark.parametrize("settings", [SPATIAL, TEMPORAL, BOTH], ids=["one", "two", "both"])
-def test_measured_steps(settings) -> None:
-    found = training_cost(settings, steps=2)
+def test_measured_steps(settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STEPS", 2)
+    found = training_cost(settings)
     assert found["measured"] == 1
     assert 0 < found["fastest"] <= found["seconds a step"] <= found["slowest"]
     assert found["TFLOP a step"] == step_operations(settings) / 1e12
@@ -106,13 +75,12 @@ def test_a_large_step_is_measured_in_part(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(module, "_times", lambda run, scale: asked.append(run) or [9.0, 3.0, 1.0, 2.0])
     monkeypatch.setattr(module, "MOST", step_operations(replace(SPATIAL, batch=16)))
     monkeypatch.setattr(module, "chosen_device", lambda device: "cpu")
-    found = training_cost(replace(SPATIAL, batch=64, queue=64, shards=8), steps=3)
+    monkeypatch.setattr(module, "STEPS", 3)
+    found = training_cost(replace(SPATIAL, batch=64, queue=64, shards=8))
     assert (asked[0].batch, asked[0].shards, asked[0].steps) == (16, 2, 5)
     assert found["measured"] == pytest.approx(0.25, rel=0.05)  # but for the queue, which is longer
     scaled = [found[name] * found["measured"] for name in ("seconds a step", "fastest", "slowest")]
     assert scaled == pytest.approx([2.0, 1.0, 3.0])  # the first one warms up
-    with pytest.raises(InputError, match="0 steps"):
-        training_cost(SPATIAL, steps=0)
 
 
 def test_a_profile_has_every_training_once() -> None:

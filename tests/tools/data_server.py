@@ -1,6 +1,7 @@
 """A file server on the loopback for tests: ranges, cut connections, wrong answers; small archives in the real layout."""
 
 import io
+import itertools
 import tarfile
 import threading
 import zipfile
@@ -79,11 +80,8 @@ def png(size: tuple[int, int] = (24, 32), *, mode: str = "P") -> bytes:
     """A PNG of (height, width) px: an annotation of one object, or ("RGB") a frame."""
     ids = np.zeros(size, np.uint8)
     ids[4:12, 6:20] = 1
-    image = Image.fromarray(ids, mode="L").convert(mode) if mode != "P" else Image.fromarray(ids, mode="P")
-    if mode == "P":
-        image.putpalette([0, 0, 0, 128, 0, 0])
     file = io.BytesIO()
-    image.save(file, "PNG")
+    Image.fromarray(ids).convert(mode).save(file, "PNG")
     return file.getvalue()
 
 
@@ -144,12 +142,8 @@ def jhmdb_archives(frames: int = 3) -> dict[str, bytes]:
 
 
 def imagenette_files() -> dict[str, bytes]:
-    return {
-        f"imagenette2-160/{split}/{wnid}/{i}.JPEG": jpeg()
-        for split in ("train", "val")
-        for wnid in ("n01440764", "n02102040")
-        for i in range(2)
-    }
+    names = itertools.product(("train", "val"), ("n01440764", "n02102040"), range(2))
+    return {f"imagenette2-160/{split}/{wnid}/{i}.JPEG": jpeg() for split, wnid, i in names}
 
 
 def youtube_meta(frames: tuple[str, ...] = ("00000", "00005", "00010")) -> dict:

@@ -19,7 +19,6 @@ from stt_core.pictures import image_size, read_frame, read_image, video_frames
 from stt_core.training.pairs import training_videos
 from stt_study import profile
 from stt_study.benchmarks import badja, davis, jhmdb
-from stt_study.video import files as own_files
 from stt_study.video import frames as video
 from stt_study.video import given
 
@@ -140,26 +139,6 @@ def _profiles(folder: Path) -> list[Path]:
     return [Path(shutil.copy(path, folder)) for path in sorted(profile.PROFILES.glob("*.yaml"))]
 
 
-def _state(folder: Path) -> list[Path]:
-    files.write_tensors(folder / "state.pt", {"frames": 3, "maps": [torch.rand(3, 6, 8)] * 2, "files": "0123"})
-    return [folder / "state.pt"]
-
-
-def _read_state(root: Path, path: Path) -> None:
-    assert all(torch.isfinite(maps).all() for maps in own_files.read_state(path, 20)[1])
-
-
-def _tables(folder: Path) -> list[Path]:
-    own_files.begin(folder / "points.csv", own_files.POINT_COLUMNS, 0, 1)
-    own_files.append(folder / "points.csv", [(t, 0.04 * t, "nose", 3.25, 4.5, 0.9) for t in range(4)])
-    return [folder / "points.csv"]
-
-
-def _read_table(root: Path, path: Path) -> None:
-    own_files.begin(path, own_files.POINT_COLUMNS, 3, 1)
-    assert [int(row["frame"]) for frame in own_files.by_frame(path) for row in frame] == [0, 1, 2]
-
-
 READERS = (
     Reader("read_mask", _masks, _read_mask),
     Reader("read_objects", _masks, lambda root, path: given.read_objects(path, SIZE)),
@@ -175,6 +154,4 @@ READERS = (
     Reader("read_points", _points, _read_points),
     Reader("open_weights", _weights, _read_weights),
     Reader("load_profile", _profiles, lambda root, path: profile.load_profile(str(path))),
-    Reader("state.pt", _state, _read_state),
-    Reader("points.csv", _tables, _read_table),
 )

@@ -43,6 +43,7 @@ SPATIAL = SpatialSettings(
     width=0.125, size=32, load_size=40, batch=4, warmup=2, queue=12, dim=8, lr=1e-3, precision="bf16-mixed", seed=3
 )
 TEMPORAL = TemporalSettings(width=0.125, size=64, batch=2, warmup=2, radius_fine=3, radius_coarse=2, seed=3)
+APART = 60  # s between two kills of a run of notebooks, at most
 KEPT = {"weights.pth", "metrics.csv"}  # what must be the same to the bit; run.json has times
 
 
@@ -92,7 +93,7 @@ class Training:
         assert ended(self.start(out)) == 0, f"the training in {out} failed"
         assert not [path for path in out.iterdir() if path.name.startswith(".")], "half-written files stay"
         assert {path.name for path in out.iterdir()} == {*KEPT, "run.json"}
-        return {name: (out / name).read_bytes() for name in KEPT}
+        return left(out)
 
 
 def ended(child: int) -> int:
@@ -139,7 +140,7 @@ def kill_training(step: str, folder: Path, kills: int, *, steps: int, save_every
             done["kills"] += 1
             done["resumed"] += check_whole(out) > 0
         done["runs"] += 1
-        assert training.whole(out) == expected if not (out / "weights.pth").exists() else left(out) == expected, out
+        assert (left(out) if (out / "weights.pth").exists() else training.whole(out)) == expected, out
     return done
 
 
@@ -216,14 +217,11 @@ def run_notebooks(root: Path) -> subprocess.Popen:
         return subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log, start_new_session=True)
 
 
-def kill_notebooks(
-    folder: Path, undisturbed: Path, kills: int, *, apart: float, seed: int, strict: bool = True
-) -> dict[str, int]:
+def kill_notebooks(folder: Path, undisturbed: Path, kills: int, *, seed: int, strict: bool = True) -> dict[str, int]:
     """SIGKILL a run so many times, by turns the launcher alone and all its processes, then let it end and compare.
 
     Args:
         undisturbed: `runs/smoke` of another checkout.
-        apart: seconds between two kills, at most.
         strict: False: it may hold more, of earlier runs.
 
     Returns:
@@ -233,7 +231,7 @@ def kill_notebooks(
     number = 0
     while number < kills:
         runner = run_notebooks(root)
-        time.sleep(rng.uniform(2, apart))
+        time.sleep(rng.uniform(2, APART))
         if runner.poll() == 0:  # it was quicker: from the beginning
             shutil.rmtree(root / "runs")
             continue
@@ -258,22 +256,17 @@ def main() -> int:
     parser.add_argument("what", choices=["training", "writing", "notebooks"])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=int(np.random.SeedSequence().entropy % 10**6))
-    parser.add_argument("--undisturbed", type=Path, help="runs/smoke of an undisturbed run; made if not given")
     parser.add_argument("--steps", type=int, help="of a training; 60, or 9 for writing")
     parser.add_argument("--every", type=int, help="steps between two checkpoints; 5, or 3 for writing")
-    parser.add_argument("--apart", type=float, default=60, help="notebooks: seconds between two kills, at most")
     given = parser.parse_args()
     torch.set_num_threads(1)
     print(f"seed {given.seed}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if given.what == "notebooks":
-            undisturbed = given.undisturbed
-            if undisturbed is None:
-                other = copied_repository(folder / "undisturbed")
-                assert run_notebooks(other).wait() == 0, (other / "log.txt").read_text()
-                undisturbed = other / "runs" / "smoke"
-            print(kill_notebooks(folder / "killed", undisturbed, given.kills, apart=given.apart, seed=given.seed))
+            other = copied_repository(folder / "undisturbed")
+            assert run_notebooks(other).wait() == 0, (other / "log.txt").read_text()
+            print(kill_notebooks(folder / "killed", other / "runs" / "smoke", given.kills, seed=given.seed))
         for step in ("spatial", "temporal") if given.what != "notebooks" else ():
             if given.what == "training":
                 how = {"steps": given.steps or 60, "save_every": given.every or 5, "seed": given.seed}

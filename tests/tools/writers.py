@@ -9,6 +9,17 @@ from PIL import Image
 from scipy.io import savemat
 
 
+def write_picture(path: Path, pixels: np.ndarray) -> None:
+    """(H, W, 3) RGB, or ids (H, W), uint8."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **({"quality": 95} if path.suffix == ".jpg" else {}))
+
+
+def write_lines(path: Path, *lines: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+
+
 def write_images(root: Path, *, classes: int = 2, each: int = 4, size: int = 40) -> Path:
     """ImageNet's layout: `train/<class>/*.JPEG` of smooth noise."""
     rng = np.random.default_rng(0)

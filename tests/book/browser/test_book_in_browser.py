@@ -1,8 +1,6 @@
 """The rendered book in a headless Chromium, from the disk and from a server: `STT_BOOK=runs/smoke/book/html pytest tests/book/browser`."""
 
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -10,7 +8,6 @@ import nbformat
 import pytest
 
 LARGEST = 2_000_000  # bytes that a page loads
-NOTEBOOKS = sorted(path.stem for path in (Path(__file__).parents[2] / "notebooks").glob("[0-9][0-9]_*.py"))
 UNLINKED = ("genindex.html", "search.html")  # made by Sphinx: one is not used, a form leads to the other
 DARK = ["color-contrast", "link-in-text-block"]  # axe's rules whose verdict depends on the colours
 
@@ -46,16 +43,6 @@ def targets(path: Path, links: list[str]) -> Iterator[tuple[str, Path, str]]:
         parts = urlsplit(link)
         if not parts.scheme and not parts.netloc:
             yield link, (path.parent / unquote(parts.path)).resolve() if parts.path else path, unquote(parts.fragment)
-
-
-def test_every_notebook_has_its_page_source_and_command(book: Path, pages: dict) -> None:
-    for name in NOTEBOOKS:
-        path = book / "notebooks" / f"{name}.html"
-        assert path in pages
-        text = re.sub(r"<[^>]+>", "", path.read_text(encoding="utf-8"))
-        assert f"make notebook NB={name} " in " ".join(text.split())
-        (source,) = [link for link in pages[path].links if link.endswith(f"/{name}.py")]
-        assert (path.parent / source).is_file()
 
 
 def test_links_and_anchors_exist(pages: dict) -> None:
@@ -101,11 +88,6 @@ def test_every_figure_and_table_of_the_run_is_on_its_page(book: Path, pages: dic
     assert found == expected
 
 
-def test_every_page_names_its_run(pages: dict) -> None:
-    run = re.compile(r"Profile “\w+”, run of \d{4}-\d\d-\d\d")
-    assert [path.name for path in pages if not run.search(path.read_text(encoding="utf-8"))] == []
-
-
 def watched(page, site: str, book: Path) -> tuple[list[str], set[Path]]:
     """What goes wrong in a page from now on, and the book's files that it loads."""
     problems, files = [], set()
@@ -128,16 +110,6 @@ def watched(page, site: str, book: Path) -> tuple[list[str], set[Path]]:
     return problems, files
 
 
-@dataclass(frozen=True)
-class Visit:
-    """What is wrong with a page as a browser shows it, a line each, and its size."""
-
-    problems: list[str]
-    size: int  # bytes
-    cut: list[str]  # at a phone's width
-    barriers: list[str]
-
-
 def all_barriers(page, axe: str) -> list[str]:
     """Of a page that was loaded at a phone's size: there, then at a desk's, light and dark, with the code unfolded."""
     page.evaluate(axe)
@@ -152,12 +124,12 @@ def all_barriers(page, axe: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def visits(browser, site: str, book: Path, pages: dict) -> dict[str, Visit]:
-    """Every page, opened once."""
+def visits(browser, site: str, book: Path, pages: dict) -> dict[str, list[str]]:
+    """Every page, opened once: what is wrong with it, by kind, a line each."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe().axe_script
     page = browser.new_page(reduced_motion="reduce")  # or axe would see colours while they change
     problems, files = watched(page, site, book)
-    found = {}
+    found = {"loading": [], "size": [], "at a phone's width": [], "barriers": []}
     for path in pages:
         problems.clear(), files.clear()
         page.set_viewport_size({"width": 360, "height": 740})
@@ -166,38 +138,22 @@ def visits(browser, site: str, book: Path, pages: dict) -> dict[str, Visit]:
         page.evaluate(SETTLED)
         width, cut = page.evaluate("document.scrollingElement.scrollWidth"), page.evaluate(CUT_OFF)
         blank = [f"not shown: {what}" for what in [*page.evaluate(NO_PICTURE), *page.evaluate(NO_EQUATION)]]
-        found[path.name] = Visit(
-            problems=[*problems, *blank],
-            size=sum(file.stat().st_size for file in files if file.is_file()),
-            cut=[*([f"the page is {width} px wide"] if width > 361 else []), *cut],
-            barriers=[] if site.startswith("file:") else all_barriers(page, axe),  # the same pages both times
-        )
+        size = sum(file.stat().st_size for file in files if file.is_file())
+        wrong = {
+            "loading": [*problems, *blank],
+            "size": [f"loads {size} bytes"] if size > LARGEST else [],
+            "at a phone's width": [*([f"the page is {width} px wide"] if width > 361 else []), *cut],
+            "barriers": [] if site.startswith("file:") else all_barriers(page, axe),  # the same pages both times
+        }
+        for kind, lines in wrong.items():
+            found[kind] += [f"{path.name}: {line}" for line in lines]
     page.close()
     return found
 
 
-def none(found: dict[str, list[str]]) -> None:
-    """Fail with all that was found, a line each; pytest would shorten it."""
-    lines = [f"{name}: {line}" for name, lines in found.items() for line in lines]
-    assert not lines, "\n".join(lines)
-
-
-def test_every_page_loads_alone(visits: dict[str, Visit]) -> None:
-    none({name: visit.problems for name, visit in visits.items()})
-
-
-def test_every_page_is_light(visits: dict[str, Visit]) -> None:
-    none({name: [f"loads {visit.size} bytes"] for name, visit in visits.items() if visit.size > LARGEST})
-
-
-def test_phone(visits: dict[str, Visit]) -> None:
-    none({name: visit.cut for name, visit in visits.items()})
-
-
-def test_no_serious_barrier(visits: dict[str, Visit], site: str) -> None:
-    if site.startswith("file:"):
-        pytest.skip("axe reads the pages as they come from the server")
-    none({name: visit.barriers for name, visit in visits.items()})
+@pytest.mark.parametrize("kind", ["loading", "size", "at a phone's width", "barriers"])
+def test_every_page(visits: dict[str, list[str]], kind: str) -> None:
+    assert not visits[kind], "\n".join(visits[kind])  # all of it: pytest would shorten the list
 
 
 def test_search(browser, site: str, book: Path) -> None:
