@@ -113,11 +113,11 @@ def _shared(work: Callable[[Iterator[int]], None], starts: range, device: torch.
     Many small operations, one after the other, scale badly over threads that wait for each other at the end of each, and
     crawl where another process runs on one of the cores. Whole strips side by side need not wait.
     """
-    threads = min(torch.get_num_threads(), len(starts))
+    everyone, shared = torch.get_num_threads(), iter(starts)
+    threads = min(everyone, len(starts))
     if device.type != "cpu" or threads < 2:
-        work(iter(starts))
+        work(shared)
         return
-    shared, everyone = iter(starts), torch.get_num_threads()
     inference = torch.is_inference_mode_enabled()  # which each thread has to be told
 
     def alone(starts: Iterator[int]) -> None:
@@ -142,8 +142,8 @@ def _outside(qy: Tensor, qx: Tensor, y: Tensor, x: Tensor, radius: int, window: 
 def _top_pairs(similarity: Tensor, outside: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """The `count` best (cell, frame) pairs of similarity (L, S, M).
 
-    Maximum over frames, the best cells by it, the best pairs of these cells: were a top pair's cell not among the `count`
-    best, each of these would hold a pair at least as good.
+    Maximum over frames, the best cells by it, the best pairs of these cells: were a top pair's cell not among the
+    `count` best, each of these would hold a pair at least as good.
 
     Returns:
         value, best first, -inf where there are too few; cell and frame: each (M, n).

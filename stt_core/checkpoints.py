@@ -162,7 +162,7 @@ def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
         >>> encoder = weights.encoder(*STANDARD)
 
     Raises:
-        InputError: the file is missing, is not a checkpoint, or holds no ResNet that an `Encoder` matches, part by part,
+        InputError: the file is missing, is not a checkpoint, or holds no ResNet that an `Encoder` matches part by part,
             or one whose values are no numbers.
     """
     path = Path(path)

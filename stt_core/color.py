@@ -10,7 +10,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def rgb_to_lab(rgb: Tensor) -> Tensor:
-    """sRGB (..., 3, H, W) float in [0, 1] to CIE Lab (D65) of about -1 to 1: (L - 50) / 50, a / 127, b / 127 (section 2).
+    """sRGB (..., 3, H, W) float in [0, 1] to CIE Lab (D65), about -1 to 1: (L - 50) / 50, a / 127, b / 127 (section 2).
 
     Raises:
         ValueError: not three channels, or integers (0-255 would be taken for 0-1).
@@ -30,7 +30,7 @@ def normalize_rgb(rgb: Tensor) -> Tensor:
 
 
 def drop_channel(lab: Tensor, channel: int) -> Tensor:
-    """Normalised Lab (..., 3, H, W), channel 1 (a) or 2 (b) set 0 and the others scaled by 3/2, as dropout would (section 2).
+    """Normalised Lab (..., 3, H, W), channel 1 (a) or 2 (b) set 0, the others scaled by 3/2 as by dropout (section 2).
 
     Raises:
         ValueError: another channel; lightness is never dropped.

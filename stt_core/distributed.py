@@ -1,7 +1,7 @@
-"""One process or many: what code needs to know of its fellows under `torchrun`, and batch statistics of a batch that is cut.
+"""One process or many: what code needs to know of its fellows under `torchrun`, and batch statistics of a cut batch.
 
-Normalising by a batch's own statistics makes a result depend on how the batch is cut, over processes or into parts. So what
-is cut, and what is put together again, is said here.
+Normalising by a batch's own statistics makes a result depend on how the batch is cut, over processes or into parts. So
+what is cut, and what is put together again, is said here.
 """
 
 import os
@@ -240,7 +240,7 @@ def split_norms(module: nn.Module, parts: int) -> None:
 
 
 class SyncedNorm(nn.BatchNorm2d):
-    """Batch normalisation by the batch of all processes, equal parts, put together in each; PyTorch's own needs a GPU."""
+    """Batch normalisation by the batch of all processes, gathered in each of them; PyTorch's own needs a GPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same."""
@@ -251,7 +251,7 @@ class SyncedNorm(nn.BatchNorm2d):
 
 
 def synchronise(module: nn.Module, device: torch.device) -> None:
-    """Let every batch normalisation below a module take its statistics from all processes; one process: nothing to do."""
+    """Let every batch normalisation below a module take its statistics from all processes."""
     if count() > 1 and device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(module)
     elif count() > 1:

@@ -25,8 +25,7 @@ def read_mask(path: str | Path, *, not_black: bool = False) -> np.ndarray:
         not_black: of any kind of PNG, id 1 where the picture isn't black; DAVIS-2016 is white on black.
 
     Raises:
-        InputError: the file is missing, cannot be decoded, or is a colour image, one of more than 8 bits or a JPEG, where
-            ids are wanted.
+        InputError: it cannot be read, or is in colours, of more than 8 bits or a JPEG, where ids are wanted.
     """
     with opened(path, "annotation") as image:
         bits = 16 if image.mode.startswith("I;16") else 32 if image.mode in ("I", "F") else 8

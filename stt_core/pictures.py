@@ -1,4 +1,4 @@
-"""Pictures and frames of videos on the disk: where they lie, what they hold, and one sentence for each that can't be read."""
+"""Pictures and frames of videos on the disk: where they lie, what they hold, one sentence for each that can't be read."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ REDUCED = {
 
 
 def picture_files(folder: Path, endings: Collection[str] = IMAGE_ENDINGS) -> list[Path]:
-    """The files of a folder with these endings (in lower case; the files' may be of any), by name; [] if there is no folder."""
+    """The files of a folder with these endings (in lower case; the files' may be of any), by name; [] without a folder."""
     if not folder.is_dir():
         return []
     # Hidden ones don't count: a Mac leaves a ._00000.jpg beside every 00000.jpg.

@@ -57,13 +57,8 @@ class Inference:
 class Context:
     """Frame 0 and the preceding frames of a video, with their labels: what the next frame takes its labels from.
 
-    A video whose propagation was stopped goes on by `put` of frame 0 and of the `num_preceding` latest frames.
-
-    Args:
-        settings: fields of `Inference`, but for `resize`.
-
-    Raises:
-        InputError: a setting out of its range.
+    A video whose propagation was stopped goes on by `put` of frame 0 and of the `num_preceding` latest frames. Settings
+    are the fields of `Inference`, but for `resize`; InputError for one out of its range.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -76,7 +71,7 @@ class Context:
         """Take frame `t`, features (C, H, W) and labels (K, H, W), in place of the frame that is no longer looked at.
 
         Raises:
-            ValueError: shapes that don't fit together, or (on a CPU) a feature or label that is NaN or infinite.
+            ValueError: shapes that don't fit together or frame 0's, or (on a CPU) a value that is NaN or infinite.
         """
         if features.ndim != 3 or labels.ndim != 3 or features.shape[1:] != labels.shape[1:]:
             raise ValueError(
@@ -89,11 +84,7 @@ class Context:
 
     @torch.no_grad()
     def propagate(self, t: int, features: Tensor) -> Tensor:
-        """Labels (K, H, W) float32 of frame `t` >= 1, features (C, H, W), which then joins the context.
-
-        Raises:
-            ValueError: features of another shape than frame 0's, or (on a CPU) one that is NaN or infinite.
-        """
+        """Labels (K, H, W) float32 of frame `t` >= 1, features (C, H, W), which joins the context; errors as of `put`."""
         query, chosen = self._cells(t, features), self.settings
         context, labels, first_again = self.context(t)
         indices, weights = affinity(
@@ -111,9 +102,9 @@ class Context:
         return propagated.permute(2, 0, 1).clone(memory_format=torch.contiguous_format)  # (H, W, K) -> (K, H, W)
 
     def context(self, t: int) -> tuple[Tensor, Tensor, bool]:
-        """Features (S, H, W, C) and labels (S, H, W, K) that frame `t` looks at, and whether frame 0 is there twice over.
+        """Features (S, H, W, C) and labels (S, H, W, K) that frame `t` looks at, and whether frame 0 is among them twice:
 
-        It is where it is in the context for good, and one of the preceding frames as well.
+        in the context for good, and as one of the preceding frames.
         """
         preceding, with_first = self.settings.num_preceding, self.settings.with_first
         first_precedes = t <= preceding
@@ -140,10 +131,8 @@ class Context:
 
 
 def _check_finite(values: Tensor, what: str) -> None:
-    """A NaN would be taken for the most similar cell of all, and spread.
-
-    On a GPU, which would have to be waited for, it does; its labels are NaN then, which the decoders in `labels` refuse.
-    """
+    # A NaN would be taken for the most similar cell of all, and spread. On a GPU, which would have to be waited for, it
+    # does; its labels are NaN then, which the decoders in `labels` refuse.
     if values.device.type == "cpu" and not torch.isfinite(values).all():
         raise ValueError(f"{what} that are NaN, infinite or too large.")
 
@@ -151,8 +140,7 @@ def _check_finite(values: Tensor, what: str) -> None:
 def propagate_frames(features: Iterable[Tensor], first_labels: Tensor, **settings: Any) -> Iterator[Tensor]:
     """`propagate` for a stream: features (C, H, W) one frame at a time -> labels (K, H, W) one frame at a time.
 
-    Keeps frame 0 and the `num_preceding` preceding frames only, so memory doesn't grow with the video. Arguments and
-    errors as for `propagate`, raised when the first frame (or the frame of another shape) is asked for.
+    Memory doesn't grow with the video. Arguments and errors as for `propagate`, raised when a frame is asked for.
 
     Example:
         >>> features = (torch.rand(16, 30, 54) for _ in range(100))
@@ -187,9 +175,8 @@ def propagate(features: Tensor, first_labels: Tensor, **settings: Any) -> Tensor
 
     Raises:
         InputError: a setting out of its range.
-        ValueError: shapes that don't fit together, or a feature or label that is NaN, infinite or too large (features of
-            1e19, whose squares float32 cannot hold). On a GPU, which isn't waited for, it spreads as NaN, from that frame
-            on.
+        ValueError: shapes that don't fit together, or a value that is NaN, infinite or too large (features of 1e19,
+            whose squares float32 cannot hold). On a GPU, which isn't waited for, it spreads as NaN, from that frame on.
     """
     if features.ndim != 4 or not len(features):
         raise ValueError(f"Features must be (T, C, H, W) with at least one frame, not {tuple(features.shape)}.")

@@ -32,9 +32,8 @@ WANTED: dict[str, Callable[[dict], str]] = {
 def checked(kind: type[Kind]) -> type[Kind]:
     """Make a class of annotated fields a frozen dataclass that checks them, out of nested dicts, too.
 
-    Numbers may be given as text, which is what YAML makes of 1e-3, and tuples as lists. Limits are given by pydantic's
-    `Field`, checks of several fields in `__post_init__`. Making one raises InputError for a bad value, or a field that
-    doesn't exist.
+    Numbers may be text, which is what YAML makes of 1e-3, and tuples lists. Limits are given by pydantic's `Field`,
+    checks of several fields in `__post_init__`. Making one raises InputError for a bad value or an unknown field.
 
     Example:
         >>> @checked

@@ -69,10 +69,8 @@ class FramePairs(Dataset):
         factor = reduction(min(crop[2:]), self.size)
         views = []
         for frame in pair:
-            image = self.kept(read_frame, frame, factor)
-            # The crop's place in the image as decoded; as it is where nothing was reduced.
-            top, left, height, width = (round(extent / factor) for extent in crop)
-            part = image[top : top + height, left : left + width]
+            top, left, height, width = (round(extent / factor) for extent in crop)  # in the image as decoded
+            part = self.kept(read_frame, frame, factor)[top : top + height, left : left + width]
             mode = cv2.INTER_AREA if min(height, width) > self.size else cv2.INTER_LINEAR
             view = cv2.resize(part, (self.size, self.size), interpolation=mode)
             views.append(view[:, ::-1] if flip else view)

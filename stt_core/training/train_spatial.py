@@ -23,8 +23,9 @@ def train_spatial(
     save_every: int = 100,
     origin: dict | None = None,
 ) -> Path:
-    """Step one: train MoCo on `images`; write `weights.pth`, `metrics.csv`, `run.json` and, while running, `checkpoint.pt`.
+    """Step one: train MoCo on `images`; the path of `weights.pth`, which is the query encoder in torchvision's names.
 
+    Beside it are `metrics.csv`, `run.json` and, while running, `checkpoint.pt`.
     A run that was stopped goes on from its last checkpoint and, on as many processes, ends with the same weights.
 
     Args:
@@ -32,15 +33,12 @@ def train_spatial(
         scale: how it is spread; under `torchrun` over the processes that were started.
         origin: what the data are, for `run.json`.
 
-    Returns:
-        The path of `weights.pth`: the query encoder, torchvision's names.
-
     Example:
         >>> train_spatial(SpatialSettings(batch=64, steps=1000, queue=4096), Images("imagenet", 256), "runs/step-one")
 
     Raises:
-        InputError: the queue is longer than an epoch (at the border of two, some of an image's own keys remain in it), the
-            batch can't be divided, a checkpoint is broken or of other settings, or the loss is not finite.
+        InputError: the queue is longer than an epoch, the batch can't be divided, a checkpoint is broken or of other
+            settings, or the loss is not finite.
     """
     if settings.queue + settings.batch > len(images):
         raise InputError(

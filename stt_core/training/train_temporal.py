@@ -23,8 +23,8 @@ def temporal_model(
 
     Args:
         initial: what the student starts from; None = random weights.
-        teacher: the frozen encoder, of Lab input unless its file says otherwise; None where the settings need none. A file
-            that they don't need isn't opened.
+        teacher: the frozen encoder, of Lab input unless its file says otherwise; None where the settings need none. A
+            file that they don't need isn't opened.
 
     Raises:
         InputError: weights that are missing, do not fit, or are needed and not given.
@@ -60,16 +60,13 @@ def train_temporal(
     save_every: int = 50,
     origin: dict | None = None,
 ) -> Path:
-    """Step two: train on frame pairs; files as in `train_spatial`.
+    """Step two: train on frame pairs; the path of `weights.pth`, which is the student. Files are those of step one.
 
     Batch statistics are those of all processes together (SyncBN, paper section 2), so that their number changes nothing but
     rounding. With `accumulate`, each part of the batch has its own, as on a device that holds no more.
 
     Args:
         initial, teacher: as for `temporal_model`.
-
-    Returns:
-        The path of `weights.pth`: the student, torchvision's names.
 
     Example:
         >>> one = "runs/step-one/weights.pth"
