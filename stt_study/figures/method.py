@@ -17,7 +17,7 @@ from stt_core.correlation import correlation, pool_correlation
 from stt_core.encoder import STANDARD, STUDENT
 from stt_core.losses import selection_mask
 from stt_core.pictures import read_image
-from stt_core.propagation import Context
+from stt_core.propagation import propagate_frames
 from stt_core.spatial import two_views
 from stt_core.temporal import LEVELS
 from stt_core.training.images import Images
@@ -114,9 +114,11 @@ def propagation_figure(study: Study, weights: str) -> Figure:
     features = [look(path)["res4"] for path in sequence.frames[: last + 1]]
     first = object_ids(sequence, 0)
     grid = features[0].shape[1:]
-    context = Context(**inference.propagation())
-    context.put(0, features[0], labels.to_grid(labels.one_hot(first, int(first.max())), grid, "nearest"))
-    found = [first, *(labels.decode_masks(context.propagate(t, features[t]), first.shape) for t in range(1, last + 1))]
+    given = labels.to_grid(labels.one_hot(first, int(first.max())), grid, "nearest")
+    found = [
+        labels.decode_masks(maps, first.shape) for maps in propagate_frames(features, given, **inference.propagation())
+    ]
+    found[0] = first
 
     frames = [0, *range(max(last - inference.num_preceding, 1), last)]
     seen = [F.normalize(features[t].float(), dim=0) for t in (*frames, last)]
@@ -124,8 +126,8 @@ def propagation_figure(study: Study, weights: str) -> Figure:
     how = {name: getattr(inference, name) for name in ("radius", "topk", "temperature", "window", "first_windowed")}
     twice = inference.first_twice and last <= inference.num_preceding
     indices, votes = affinity(cells[-1], cells[:-1], first_twice=twice, **how)
-    given = found[last]
-    inside = given == np.bincount(given[given > 0], minlength=2).argmax() if (given > 0).any() else given == 0
+    asked = found[last]
+    inside = asked == np.bincount(asked[asked > 0], minlength=2).argmax() if asked.any() else asked == 0
     row, column = cell_of(central_pixel(inside), first.shape, grid)
     index, vote = (values[:, row * grid[1] + column] for values in (indices, votes))
     # (frames, h, w); a cell of a frame that counts twice has two votes.
