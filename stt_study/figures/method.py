@@ -1,7 +1,5 @@
 """Pictures of what each loss compares and of how a label is propagated, from this run's own data and networks."""
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -21,7 +19,7 @@ from stt_core.propagation import propagate_frames
 from stt_core.spatial import two_views
 from stt_core.temporal import LEVELS
 from stt_core.training.images import Images
-from stt_study.analysis.held_out_pairs import HeldOut, batches
+from stt_study.analysis.held_out_pairs import HeldOut
 from stt_study.analysis.retention import cell_of, central_pixel, looks, pair_times
 from stt_study.evenly import evenly
 from stt_study.figures.selection import uncertain, veiled
@@ -43,13 +41,12 @@ def views_figure(study: Study) -> Figure:
     return image_grid(drawn, ("image", "query's view", "key's view"), width=1.7 * len(batch))
 
 
-def held_out_pair(study: Study, weights: Path) -> tuple[HeldOut, dict[str, Tensor]]:
-    """The first held-out pair of frames, and what the losses see of it (`held_out_pairs.levels`)."""
-    return next(batches(study, weights, study.profile.temporal.batch))
-
-
 def reconstruction_figure(study: Study, pair: HeldOut, level: dict[str, Tensor]) -> Figure:
-    """The hidden colour of the earlier frame, carried to the later one by the fine and by the coarse correlation."""
+    """The hidden colour of the earlier frame, carried to the later one by the fine and by the coarse correlation.
+
+    Args:
+        pair, level: one of `held_out_pairs.batches`.
+    """
     views = pair.views(study.profile.temporal.size)
     lab = LAB_SCALE[1] * rgb_to_lab(views.float() / 255)[:, 1]  # (2, H, W), channel a of both frames
     carried = []
