@@ -7,6 +7,11 @@ from stt_core.files import read_json
 KEPT = Path(__file__).resolve().parents[1] / "results" / "times.json"  # profile -> `times`
 
 
+def kept() -> dict[str, dict]:
+    """Profile -> the times that are kept of it."""
+    return read_json(KEPT) if KEPT.exists() else {}
+
+
 def times(out: Path, since: float = 0) -> dict[str, dict[str, float]]:
     """Of a run's folder, such as runs/laptop: "jobs", seconds of each that is done; "steps", seconds a step of each training.
 
