@@ -20,13 +20,14 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
+from stt_study.analysis.held_out_pairs import batches
 from stt_study.figures import method
 from stt_study.figures.page import Page
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 full, no_global = study.weights("full"), study.weights("no_global")
-pair, level = method.held_out_pair(study, full)
+pair, level = next(batches(study, full, study.profile.temporal.batch))
 
 # %% [markdown]
 # (step-one)=

@@ -7,7 +7,7 @@ scripts, but may not fetch data.
 import base64
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from stt_core import labels
 from stt_core.features import FeatureSource, feature_source, features_of, resized
 from stt_core.files import write_text
 from stt_core.pictures import read_image
-from stt_core.propagation import Inference, propagate_frames
+from stt_core.propagation import Context, Inference
 from stt_study.analysis.retention import central_pixel
 from stt_study.benchmarks import labelled_videos
 from stt_study.evenly import evenly
@@ -92,18 +92,17 @@ def followed(
     places, kept, tracks = points.places(size), [], []
     given = (labels.keypoints_to_maps(some, size) for some in np.array_split(places, len(places) // 64 + 1))
     first = torch.cat([labels.to_grid(maps, points.grid, "bilinear") for maps in given])  # in parts, for memory
-
-    def seen() -> Iterator[Tensor]:
-        for t, features in enumerate(features_of(source, map(read_image, frames), inference.resize)):
-            if t in shown:
-                kept.append(F.normalize(features, dim=0).cpu())
-            yield features
-
-    for t, maps in enumerate(propagate_frames(seen(), first, **inference.propagation())):
+    context = Context(**inference.propagation())
+    for t, features in enumerate(features_of(source, map(read_image, frames), inference.resize)):
         if t == 0:
+            context.put(0, features, first)
             tracks.append(places)
-        elif t in shown:
-            tracks.append(np.concatenate([labels.decode_keypoints(some, size) for some in maps.split(64)]))
+        else:
+            maps = context.propagate(t, features)
+            if t in shown:
+                tracks.append(np.concatenate([labels.decode_keypoints(some, size) for some in maps.split(64)]))
+        if t in shown:
+            kept.append(F.normalize(features, dim=0).cpu())
     return torch.stack(kept), np.stack(tracks)
 
 

@@ -1,7 +1,5 @@
 """Pictures of what each loss compares and of how a label is propagated, from this run's own data and networks."""
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -17,11 +15,11 @@ from stt_core.correlation import correlation, pool_correlation
 from stt_core.encoder import STANDARD, STUDENT
 from stt_core.losses import selection_mask
 from stt_core.pictures import read_image
-from stt_core.propagation import Context
+from stt_core.propagation import propagate_frames
 from stt_core.spatial import two_views
 from stt_core.temporal import LEVELS
 from stt_core.training.images import Images
-from stt_study.analysis.held_out_pairs import HeldOut, batches
+from stt_study.analysis.held_out_pairs import HeldOut
 from stt_study.analysis.retention import cell_of, central_pixel, looks, pair_times
 from stt_study.evenly import evenly
 from stt_study.figures.selection import uncertain, veiled
@@ -43,13 +41,12 @@ def views_figure(study: Study) -> Figure:
     return image_grid(drawn, ("image", "query's view", "key's view"), width=1.7 * len(batch))
 
 
-def held_out_pair(study: Study, weights: Path) -> tuple[HeldOut, dict[str, Tensor]]:
-    """The first held-out pair of frames, and what the losses see of it (`held_out_pairs.levels`)."""
-    return next(batches(study, weights, study.profile.temporal.batch))
-
-
 def reconstruction_figure(study: Study, pair: HeldOut, level: dict[str, Tensor]) -> Figure:
-    """The hidden colour of the earlier frame, carried to the later one by the fine and by the coarse correlation."""
+    """The hidden colour of the earlier frame, carried to the later one by the fine and by the coarse correlation.
+
+    Args:
+        pair, level: one of `held_out_pairs.batches`.
+    """
     views = pair.views(study.profile.temporal.size)
     lab = LAB_SCALE[1] * rgb_to_lab(views.float() / 255)[:, 1]  # (2, H, W), channel a of both frames
     carried = []
@@ -114,9 +111,11 @@ def propagation_figure(study: Study, weights: str) -> Figure:
     features = [look(path)["res4"] for path in sequence.frames[: last + 1]]
     first = object_ids(sequence, 0)
     grid = features[0].shape[1:]
-    context = Context(**inference.propagation())
-    context.put(0, features[0], labels.to_grid(labels.one_hot(first, int(first.max())), grid, "nearest"))
-    found = [first, *(labels.decode_masks(context.propagate(t, features[t]), first.shape) for t in range(1, last + 1))]
+    given = labels.to_grid(labels.one_hot(first, int(first.max())), grid, "nearest")
+    found = [
+        labels.decode_masks(maps, first.shape) for maps in propagate_frames(features, given, **inference.propagation())
+    ]
+    found[0] = first
 
     frames = [0, *range(max(last - inference.num_preceding, 1), last)]
     seen = [F.normalize(features[t].float(), dim=0) for t in (*frames, last)]
@@ -124,8 +123,8 @@ def propagation_figure(study: Study, weights: str) -> Figure:
     how = {name: getattr(inference, name) for name in ("radius", "topk", "temperature", "window", "first_windowed")}
     twice = inference.first_twice and last <= inference.num_preceding
     indices, votes = affinity(cells[-1], cells[:-1], first_twice=twice, **how)
-    given = found[last]
-    inside = given == np.bincount(given[given > 0], minlength=2).argmax() if (given > 0).any() else given == 0
+    asked = found[last]
+    inside = asked == np.bincount(asked[asked > 0], minlength=2).argmax() if asked.any() else asked == 0
     row, column = cell_of(central_pixel(inside), first.shape, grid)
     index, vote = (values[:, row * grid[1] + column] for values in (indices, votes))
     # (frames, h, w); a cell of a frame that counts twice has two votes.

@@ -138,9 +138,10 @@ class Page:
 
     def data(self) -> None:
         """What each task is measured on."""
-        self.show(report.data_names(self.study), "What each task is measured on.")
+        names = {task: self.study.data_name(task) for task in TASKS if self.study.has(task)}
+        self.show(pd.Series(names, name="data").to_frame(), "What each task is measured on.")
 
-    def grid(self, names: Iterable[str], caption: str) -> None:
+    def grid(self, names: list[str], caption: str) -> None:
         """Headline figures of variants on every task."""
         self.show(report.grid_table(self.study, names), caption)
 

@@ -20,11 +20,6 @@ def published() -> pd.DataFrame:
     return pd.read_csv(ROOT / "book" / "published.csv", dtype={"stride": str})
 
 
-def data_names(study: Study) -> pd.DataFrame:
-    """What each task at hand is measured on."""
-    return pd.Series({task: study.data_name(task) for task in TASKS if study.has(task)}, name="data").to_frame()
-
-
 def differences(study: Study, first: str, others: Iterable[str]) -> pd.DataFrame:
     """`first` minus each of `others` on every task, in points of the task's headline figure; see `comparison.compared`."""
     rows = []

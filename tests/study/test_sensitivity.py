@@ -15,13 +15,11 @@ from stt_core.encoder import INFERENCE, random_encoder
 from stt_core.errors import InputError
 from stt_core.features import feature_source
 from stt_core.files import read_json
-from stt_core.labels import decode_masks
 from stt_core.propagation import Inference, propagate
 from stt_study.analysis import sensitivity as sensitivity_module
 from stt_study.analysis.sensitivity import (
     SEARCHLESS,
     Setting,
-    decode_plain,
     largest_changes,
     layer_source,
     means,
@@ -116,13 +114,6 @@ def test_layers(tmp_path: Path) -> None:
     assert res3.shape[1:] == (11, 17)
     found = layer_source("random", "res3", stride=8, depth=18, width=0.125, seed=3)(image)
     torch.testing.assert_close(found, res3[:, ::2, ::2], rtol=0, atol=1e-5)
-
-
-def test_decoding_without_normalisation() -> None:
-    """A weak map of an object wins only once each map is stretched to 0 .. 1."""
-    maps = torch.tensor([[[0.9, 0.9], [0.9, 0.6]], [[0.1, 0.1], [0.1, 0.4]]])
-    assert decode_plain(maps, (2, 2)).tolist() == [[0, 0], [0, 0]]
-    assert decode_masks(maps, (2, 2)).tolist() == [[0, 0], [0, 1]]
 
 
 @pytest.fixture
