@@ -159,7 +159,8 @@ class Run:
             writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
             writer.writeheader()
             writer.writerows(self.rows)
-        record = {"settings": asdict(self.settings), "seconds": self.seconds, "sessions": self.sessions}
+        record = {"settings": asdict(self.settings), "step": len(self.rows), "seconds": self.seconds}
+        record["sessions"] = self.sessions
         write_json(self.out / "run.json", record)
         if self.events:
             self.events.flush()

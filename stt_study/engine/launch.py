@@ -20,11 +20,12 @@ from pathlib import Path
 import yaml
 
 from stt_core.errors import InputError
-from stt_core.files import only_writer, write_json
+from stt_core.files import only_writer, read_json, write_json
 from stt_study.engine.plan import Job, plan
 from stt_study.engine.progress import Progress, clock
 from stt_study.exit_codes import DEBUG, OURS, THEIRS, one_sentence
 from stt_study.store import ROOT
+from stt_study.times import KEPT
 
 BLAME = f"{InputError.__name__}: "  # how the last line of a traceback begins where the input is at fault
 PATIENCE = 30  # s, for a step of a training and its checkpoint
@@ -137,7 +138,8 @@ def _run_stale(given: argparse.Namespace, jobs: Mapping[str, Job], out: Path, la
     command = [sys.executable, "-m", "snakemake", "--configfile", str(config), *SNAKEMAKE, *given.options]
     if not any(option.startswith(("--executor", "-e")) for option in given.options):  # a cluster has its own
         command += ["--cores", str(lanes * max(1, CORES // lanes))]
-    code = run(command, log, Progress(stale, lanes))
+    kept = read_json(KEPT).get(given.profile, {"jobs": {}, "steps": {}})
+    code = run(command, log, Progress(stale, lanes, out, kept))
     return report(stale, log) or (OURS if code else 0)
 
 

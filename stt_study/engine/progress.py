@@ -4,9 +4,11 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TextIO
 
 from stt_study.engine.plan import Job
+from stt_study.times import times
 
 
 def clock(seconds: float) -> str:
@@ -22,10 +24,15 @@ class Progress:
     Args:
         jobs: those to run.
         lanes: how many run at a time.
+        out: folder of the run.
+        kept: `times` of a run that ended, perhaps on another machine, for jobs that never ran here.
         stream: where to write; a line that changes if that is a terminal.
     """
 
-    def __init__(self, jobs: Mapping[str, Job], lanes: int, stream: TextIO | None = None) -> None:
+    def __init__(
+        self, jobs: Mapping[str, Job], lanes: int, out: Path, kept: Mapping[str, dict], stream: TextIO | None = None
+    ) -> None:
+        self.out, self.kept, self.since = out, kept, time.time()
         self.waiting, self.lanes, self.stream = dict(jobs), lanes, stream or sys.stdout
         self.expected = {name: job.seconds for name, job in jobs.items() if job.seconds}  # s that it took last time
         self.running: dict[str, float] = {}  # since when
@@ -55,11 +62,25 @@ class Progress:
             self.stream.flush()
 
     def left(self) -> float:
-        """Seconds to go, by the last run's times; one that never ran counts as the mean of the others. 0 if none ever ran."""
-        mean, now = sum(self.expected.values()) / max(1, len(self.expected)), time.monotonic()
-        each = [self.expected.get(name, mean) - now + self.running.get(name, now) for name in self.waiting]
+        """Seconds to go, by the last run's times or, at this machine's pace, those that are kept; else by the others' mean.
+
+        0 if nothing is known.
+        """
+        known, now = {}, time.monotonic()
+        if len(self.expected) < self.total:
+            pace = self.pace()
+            known = {name: pace * self.kept["jobs"].get(name.partition("-seed")[0], 0) for name in self.waiting}
+        known = {name: seconds for name, seconds in known.items() if seconds} | self.expected
+        mean = sum(known.values()) / max(1, len(known))
+        each = [known.get(name, mean) - now + self.running.get(name, now) for name in self.waiting]
         each = [max(0.0, seconds) for seconds in each]
         return max(sum(each) / self.lanes, *each, 0.0)
+
+    def pace(self) -> float:
+        """How long a step of this run's trainings takes, by what it took where the times were kept; 1 until one is saved."""
+        here, there = times(self.out, self.since)["steps"], self.kept["steps"]
+        ratios = [here[name] / there[name] for name in here if name in there]
+        return sum(ratios) / len(ratios) if ratios else 1.0
 
     def line(self, text: str = "") -> None:
         """Write a line in place of the one that changes, or just wipe that."""

@@ -22,6 +22,7 @@ from stt_study.exit_codes import one_sentence
 from stt_study.results import claims
 from stt_study.results.comparison import OWN, REFERENCE, STORED, condensed, own, settings_hash, stored
 from stt_study.study import Study
+from stt_study.times import KEPT, times
 from stt_study.variants import BASELINES, HEADLINE, NO_ENCODER, VARIANTS, title
 
 CONFIDENCE = 0.999  # that a figure of an unchanged library lies within its tolerance
@@ -167,6 +168,9 @@ def main(
     if what == "write":
         for path in write(study, list(only) or [n for n in (*BASELINES, *VARIANTS) if n != "supervised"]):
             print(study.relative(path))
+        own = times(study.out)
+        own["jobs"] = {name.partition("-seed")[0]: seconds for name, seconds in own["jobs"].items()}
+        write_json(KEPT, (read_json(KEPT) if KEPT.exists() else {}) | {profile: own})
         return 0
     table, claimed = verify(study), verdicts(study)
     print(table.to_string(index=False, float_format="{:.2f}".format))

@@ -345,7 +345,8 @@ def test_progress_line(tmp_path: Path) -> None:
     jobs = {name: Job(name, str(tmp_path / "notebooks" / name), {}, (), "key", 1) for name in ("01", "02", "03")}
     for name, seconds in {"01": 100.0, "02": 60.0}.items():
         write_json(jobs[name].path(".json"), {"seconds": seconds})
-    progress = Progress(jobs, 2, Terminal())
+    kept = {"jobs": {}, "steps": {}}
+    progress = Progress(jobs, 2, tmp_path, kept, Terminal())
     assert progress.left() == 120  # 03 counts as the mean, 80, in two lanes
     jobs["01"].path(".progress").write_text("3/9")
     progress.look()
@@ -360,5 +361,11 @@ def test_progress_line(tmp_path: Path) -> None:
     progress.look()
     assert "01: done in 1:40 (2 of 3)" in progress.stream.getvalue()
     assert progress.left() == 80
-    assert Progress({"03": jobs["03"]}, 2, Terminal()).left() == 0
+    never = Progress({"03": jobs["03"]}, 2, tmp_path, kept, Terminal())
+    assert never.left() == 0
+    kept |= {"jobs": {"03": 50.0}, "steps": {"full": 0.2}}
+    assert never.left() == 50
+    write_json(tmp_path / "weights" / "full-seed0-ab" / "run.json", {"step": 10, "seconds": 4.0})
+    never.since -= 10  # time stamps may be coarse
+    assert never.left() == 100  # this machine takes twice as long
     assert [clock(s) for s in (59.6, 3661)] == ["1:00", "1:01:01"]
