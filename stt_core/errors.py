@@ -51,15 +51,11 @@ def out_of_memory(fix: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _ran_out(error):
-            raise
-        raise InputError(f"memory ran out; {fix}.") from None
+        import cv2  # both take seconds, and not every program that refuses an input needs them
+        import torch
 
-
-def _ran_out(error: Exception) -> bool:
-    import cv2  # both take seconds, and not every program that refuses an input needs them
-    import torch
-
-    # On a processor PyTorch's is a RuntimeError like any other, and OpenCV's has a number.
-    kinds = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return kinds or "can't allocate memory" in str(error) or getattr(error, "code", 0) == cv2.Error.StsNoMem
+        # On a processor PyTorch's is a RuntimeError like any other, and OpenCV's has a number.
+        ran_out = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        if ran_out or getattr(error, "code", 0) == cv2.Error.StsNoMem:
+            raise InputError(f"memory ran out; {fix}.") from None
+        raise

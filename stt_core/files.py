@@ -109,14 +109,14 @@ def read_json(path: str | Path) -> dict:
 
 def listed(path: Path) -> list[str]:
     """Lines of a list file, blank ones left out; InputError if it is missing, empty or no text."""
-    wanted = "it should list the sequences, one a line"
+    problem, lines = "lists nothing", []
     try:
-        text = path.read_text(encoding="utf-8-sig")  # a mark that some editors put at the start isn't part of a name
+        # -sig: a mark that some editors put at the start isn't part of a name.
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except FileNotFoundError:
-        raise InputError(f"{path} is missing; {wanted}.") from None
+        problem = "is missing"
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not text in UTF-8; {wanted}.") from None
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+        problem = "is not text in UTF-8"
     if not lines:
-        raise InputError(f"{path} lists nothing; {wanted}.")
+        raise InputError(f"{path} {problem}; it should list the sequences, one a line.")
     return lines

@@ -104,23 +104,21 @@ def training_videos(root: str | Path) -> Sequence[Sequence[Path | VideoFrame]]:
         InputError: a missing folder, a broken list, a listed video that is missing, a video that can't be read.
     """
     root = Path(root)
-    meta = root / "train" / "meta.json"
+    meta, names = root / "train" / "meta.json", root / "ImageSets" / "2017" / "train.txt"
     if meta.is_file():
         return _youtube_vos(meta)
     if not root.is_dir():
-        state = "is a file" if root.exists() else "does not exist"
-        raise InputError(f"{root} {state}; give the folder of the training videos.")
-    frames = root / "JPEGImages" / "480p"
-    names = root / "ImageSets" / "2017" / "train.txt"
-    if frames.is_dir() and names.is_file():
-        videos = [frames / name for name in listed(names)]
+        raise InputError(f"{root} does not exist or is a file; give the folder of the training videos.")
+    folder = root / "JPEGImages" / "480p"
+    folder = folder if folder.is_dir() else root
+    if folder != root and names.is_file():
+        videos = [folder / name for name in listed(names)]
     else:
-        found = sorted((frames if frames.is_dir() else root).iterdir())
-        found = [path for path in found if not path.name.startswith(".")]
+        found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
         videos = [path for path in found if path.is_dir() or path.suffix.lower() in VIDEO_ENDINGS]
-    for folder in videos:
-        if not folder.exists():
-            raise InputError(f"{folder} is listed but missing; unpack it or take it off the list.")
+    for video in videos:
+        if not video.exists():
+            raise InputError(f"{video} is listed but missing; unpack it or take it off the list.")
     return [video_frames(video, EVERY) if video.is_file() else picture_files(video) for video in videos]
 
 

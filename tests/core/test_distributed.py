@@ -12,17 +12,6 @@ from writers import write_davis
 
 from stt_core import distributed as processes
 from stt_core.checkpoints import save_weights
-from stt_core.distributed import (
-    SplitNorm,
-    SyncedNorm,
-    average_statistics,
-    averaged,
-    gathered,
-    part_of_batch,
-    split_norms,
-    spread,
-    synchronise,
-)
 from stt_core.encoder import random_encoder
 from stt_core.errors import InputError
 from stt_core.features import feature_source
@@ -39,31 +28,13 @@ from stt_study.benchmarks.run import evaluate
 
 # In float64: in float32 these tiny networks blow up any rounding, as they do a change of a weight by 1e-7, tenfold a step.
 SPATIAL = SpatialSettings(
-    width=0.125,
-    size=64,
-    load_size=72,
-    batch=8,
-    steps=20,
-    warmup=2,
-    lr=0.01,
+    width=0.125, size=64, load_size=72, batch=8, steps=20, warmup=2, lr=0.01, queue=16, momentum=0.9, dim=8, shards=2,
     precision="64-true",
-    queue=16,
-    momentum=0.9,
-    dim=8,
-    shards=2,
-)
+)  # fmt: skip
 TEMPORAL = TemporalSettings(
-    width=0.125,
-    size=64,
-    batch=4,
-    steps=20,
-    warmup=2,
-    lr=1e-4,
+    width=0.125, size=64, batch=4, steps=20, warmup=2, lr=1e-4, radius_fine=3, radius_coarse=2, seed=3,
     precision="64-true",
-    radius_fine=3,
-    radius_coarse=2,
-    seed=3,
-)
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +73,7 @@ def test_two_processes_train_step_two_as_one(data_folder: Path, initial: Path, t
     """20 steps with the same global batch."""
     train, arguments, keywords = training("temporal", data_folder, initial)
     one = train(*arguments, tmp_path / "one", **keywords)
-    two = spread(2, train, *arguments, tmp_path / "two", **keywords)
+    two = processes.spread(2, train, *arguments, tmp_path / "two", **keywords)
     assert_equal_runs(one, two)
     record = json.loads((tmp_path / "two/run.json").read_text())
     assert [session["processes"] for session in record["sessions"]] == [2]
@@ -111,7 +82,7 @@ def test_two_processes_train_step_two_as_one(data_folder: Path, initial: Path, t
 def test_two_processes_train_step_one(data_folder: Path, initial: Path, tmp_path: Path) -> None:
     """Each draws its own views, so that the result isn't one process's; it is the same when it is trained again."""
     train, arguments, _ = training("spatial", data_folder, initial, steps=3)
-    once, again = (spread(2, train, *arguments, tmp_path / name) for name in ("once", "again"))
+    once, again = (processes.spread(2, train, *arguments, tmp_path / name) for name in ("once", "again"))
     assert_equal_runs(once, again)
     assert json.loads((tmp_path / "once/run.json").read_text())["sessions"][0]["processes"] == 2
 
@@ -136,10 +107,10 @@ def test_two_processes_go_on_where_they_were_stopped_and_so_does_one(
 ) -> None:
     train, arguments, keywords = training("temporal", data_folder, initial, steps=9, accumulate=2)
     keywords["save_every"] = 4
-    whole = spread(2, train, *arguments, tmp_path / "whole", **keywords)
+    whole = processes.spread(2, train, *arguments, tmp_path / "whole", **keywords)
     out = tmp_path / "stopped"
     with pytest.raises(InputError, match="stopped"):
-        spread(2, _stopped, train, arguments, keywords, out, 6)
+        processes.spread(2, _stopped, train, arguments, keywords, out, 6)
     assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 4
     resumed = train(*arguments, out, **keywords)
     assert_equal_runs(whole, resumed)
@@ -163,15 +134,21 @@ def _normalised(x: Tensor, gradient: Tensor) -> list[Tensor]:
     """Output, input gradient, weight gradient, running mean and variance of this process's half of x."""
     layer = nn.Sequential(nn.BatchNorm2d(3))
     layer[0].weight.data.copy_(torch.tensor([1.0, 2.0, -0.5]))
-    synchronise(layer, torch.device("cpu"))
-    assert isinstance(layer[0], SyncedNorm) == (processes.count() > 1)
+    processes.synchronise(layer, torch.device("cpu"))
+    assert isinstance(layer[0], processes.SyncedNorm) == (processes.count() > 1)
     rank = processes.rank()
     mine = x.chunk(processes.count())[rank].clone().requires_grad_()
     out = layer(mine)
     (out * gradient.chunk(processes.count())[rank]).sum().backward()
     norm = layer[0]
-    summed = averaged(norm.weight.grad) * processes.count()
-    results = [gathered(out.detach()), gathered(mine.grad), summed, norm.running_mean, norm.running_var]
+    summed = processes.averaged(norm.weight.grad) * processes.count()
+    results = [
+        processes.gathered(out.detach()),
+        processes.gathered(mine.grad),
+        summed,
+        norm.running_mean,
+        norm.running_var,
+    ]
     return [result.clone() for result in results] + [norm.num_batches_tracked]
 
 
@@ -181,7 +158,7 @@ def test_synchronised_statistics_are_those_of_the_whole_batch() -> None:
     x = 5 + 3 * torch.randn(6, 3, 4, 5, generator=generator)
     gradient = torch.randn(6, 3, 4, 5, generator=generator)
     alone = _normalised(x, gradient)
-    shared = spread(2, _joined, _normalised, x, gradient)
+    shared = processes.spread(2, _joined, _normalised, x, gradient)
     for a, b in zip(alone, shared, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
@@ -191,7 +168,7 @@ def test_parts_leave_the_mean_of_their_statistics() -> None:
     layer[0].running_mean.copy_(torch.tensor([1.0, -2.0]))
     before, parts = layer[0].running_mean.clone(), [torch.randn(3, 2, 4, 4) + k for k in range(3)]
     for index, part in enumerate(parts):
-        with part_of_batch(layer, index, 3):
+        with processes.part_of_batch(layer, index, 3):
             layer(part)
     means = torch.stack([part.mean(dim=(0, 2, 3)) for part in parts])
     torch.testing.assert_close(layer[0].running_mean, 0.7 * before + 0.3 * means.mean(dim=0))
@@ -201,8 +178,8 @@ def test_parts_leave_the_mean_of_their_statistics() -> None:
 def test_split_normalisation_is_that_of_each_part() -> None:
     """Against PyTorch's own, part by part."""
     split, alone = nn.Sequential(nn.BatchNorm2d(2)), nn.BatchNorm2d(2)
-    split_norms(split, 3)
-    assert isinstance(split[0], SplitNorm)
+    processes.split_norms(split, 3)
+    assert isinstance(split[0], processes.SplitNorm)
     x = 5 + torch.randn(6, 2, 4, 4)
     expected = torch.cat([alone(part) for part in x.chunk(3)])
     torch.testing.assert_close(split(x), expected)
@@ -234,13 +211,13 @@ def _keys(views: Tensor) -> list[Tensor]:
     torch.manual_seed(0)
     model = MoCo(SPATIAL).double()
     keys = model.shuffled_keys(views.chunk(processes.count())[processes.rank()], seed=5)
-    average_statistics(model)
+    processes.average_statistics(model)
     return [keys, model.encoder_k.layer4[1].bn2.running_mean]
 
 
 def test_two_processes_embed_keys_as_one_that_splits_its_batch() -> None:
     views = torch.rand(8, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    for alone, shared in zip(_keys(views), spread(2, _joined, _keys, views), strict=True):
+    for alone, shared in zip(_keys(views), processes.spread(2, _joined, _keys, views), strict=True):
         torch.testing.assert_close(alone, shared)
 
 
@@ -265,7 +242,7 @@ def _evaluated(root: Path, out: Path) -> dict:
 def test_two_processes_measure_as_one(tmp_path: Path) -> None:
     root = write_davis(tmp_path / "davis", names=("a", "b", "c"))
     alone = _evaluated(root, tmp_path / "one")
-    shared = spread(2, _joined, _evaluated, root, tmp_path / "two")
+    shared = processes.spread(2, _joined, _evaluated, root, tmp_path / "two")
     for results in (alone, shared):
         assert [record["name"] for record in results["sequences"]] == ["a", "b", "c"]
     assert shared["metrics"] == alone["metrics"]

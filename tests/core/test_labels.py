@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from stt_core.errors import InputError
 from stt_core.labels import (
     PALETTE,
     decode_keypoints,
@@ -21,9 +20,7 @@ from stt_core.labels import (
 )
 from stt_core.propagation import propagate
 
-SHARED = Path(__file__).resolve().parents[2] / ".." / "shared"
-DAVIS = SHARED / "data" / "davis" / "Annotations" / "480p"
-GOLDEN = SHARED / "golden" / "masks.npz"
+GOLDEN = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden" / "masks.npz"
 
 
 def naive_bilinear(image, size):
@@ -51,13 +48,6 @@ def test_palette_has_the_known_colours():
     assert len(np.unique(PALETTE, axis=0)) == 256
 
 
-@pytest.mark.skipif(not DAVIS.is_dir(), reason="no ../shared/data/davis")
-def test_palette_is_that_of_davis():
-    with Image.open(DAVIS / "blackswan" / "00000.png") as image:
-        colours = np.array(image.getpalette(), np.uint8).reshape(-1, 3)
-    np.testing.assert_array_equal(PALETTE[: len(colours)], colours)
-
-
 def test_masks_are_written_as_palette_and_read_back(tmp_path):
     ids = np.arange(256, dtype=np.uint8).reshape(8, 32)
     path = tmp_path / "new" / "00000.png"
@@ -69,16 +59,11 @@ def test_masks_are_written_as_palette_and_read_back(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["00000.png"]  # nothing temporary stays
 
 
-def test_ids_of_a_grey_png(tmp_path):
-    ids = np.random.default_rng(0).integers(0, 256, (5, 7), dtype=np.uint8)
-    cv2.imwrite(str(tmp_path / "grey.png"), ids)
-    np.testing.assert_array_equal(read_mask(tmp_path / "grey.png"), ids)
-
-
-def test_ids_of_one_bit(tmp_path):
-    bits = np.random.default_rng(0).integers(0, 2, (5, 7), dtype=np.uint8)
-    Image.fromarray(bits == 1).save(tmp_path / "bits.png")
-    np.testing.assert_array_equal(read_mask(tmp_path / "bits.png"), bits)
+@pytest.mark.parametrize(("mode", "largest"), [("L", 255), ("1", 1)])
+def test_ids_of_a_grey_png_and_of_one_bit(tmp_path, mode, largest):
+    ids = np.random.default_rng(0).integers(0, largest + 1, (5, 7), dtype=np.uint8)
+    Image.fromarray(ids if mode == "L" else ids == 1).save(tmp_path / "ids.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "ids.png"), ids)
 
 
 def test_not_black_is_the_object_in_any_kind_of_png(tmp_path):
@@ -90,24 +75,6 @@ def test_not_black_is_the_object_in_any_kind_of_png(tmp_path):
     for name in ("palette", "grey", "colour", "deep"):
         found = read_mask(tmp_path / f"{name}.png", not_black=True)
         np.testing.assert_array_equal(found, [[0, 1], [1, 1]])
-
-
-def test_bad_masks_are_named(tmp_path):
-    colour = tmp_path / "colour.png"
-    cv2.imwrite(str(colour), np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(InputError, match=r"colour\.png is a colour image.*palette"):
-        read_mask(colour)
-    with pytest.raises(InputError, match=r"gone\.png is missing"):
-        read_mask(tmp_path / "gone.png")
-    text = tmp_path / "text.png"
-    text.write_text("no picture")
-    with pytest.raises(InputError, match=r"text\.png cannot be decoded"):
-        read_mask(text)
-    whole, cut = tmp_path / "whole.png", tmp_path / "cut.png"
-    write_mask(whole, np.random.default_rng(0).integers(0, 4, (90, 90), dtype=np.uint8))
-    cut.write_bytes(whole.read_bytes()[:-400])
-    with pytest.raises(InputError, match=r"cut\.png cannot be decoded"):
-        read_mask(cut)
 
 
 def test_one_hot_has_background_first_and_leaves_void_out():
@@ -193,15 +160,6 @@ def test_a_lost_object_takes_no_pixel():
         [torch.tensor([[1.0, 0.8], [0.9, 0.1]]), torch.zeros(2, 2), torch.tensor([[0.0, 0.2], [0.1, 0.9]])]
     )
     assert set(np.unique(decode_masks(maps, (8, 8)))) == {0, 2}
-
-
-def test_masks_survive_the_grid():
-    ids = np.zeros((64, 96), np.uint8)
-    ids[8:40, 16:48] = 1
-    ids[24:56, 56:88] = 2
-    decoded = decode_masks(to_grid(one_hot(ids, 2), (8, 12), "nearest"), ids.shape)
-    for k in range(3):
-        assert ((decoded == k) & (ids == k)).sum() / ((decoded == k) | (ids == k)).sum() > 0.9
 
 
 def test_keypoint_maps_are_gaussians():

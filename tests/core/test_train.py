@@ -97,13 +97,8 @@ def test_rate_warms_up_and_falls_to_a_thousandth() -> None:
     assert rate[29] == pytest.approx(0.2 * (1e-3 + (1 - 1e-3) * (2 + math.sqrt(2)) / 4))  # a quarter
     assert cosine_rate(104, lr=0.2, steps=104, warmup=4) == pytest.approx(0.2 * 1e-3)  # the end
     assert all(later < earlier for earlier, later in pairwise(rate[4:]))
-
-
-def test_rate_without_warmup() -> None:
-    assert cosine_rate(0, lr=3e-2, steps=10) == pytest.approx(3e-2)
-    assert cosine_rate(0, lr=1.0, steps=1, warmup=1) == 1.0
+    assert cosine_rate(0, lr=3e-2, steps=10) == pytest.approx(3e-2)  # no warm-up
     assert cosine_rate(3, lr=1.0, steps=3, warmup=3) == 1.0  # nothing but warm-up: no division by zero
-    assert cosine_rate(5, lr=1.0, steps=10, floor=0.5) == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize("step", STEPS)

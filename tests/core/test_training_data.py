@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
 
 from stt_core.errors import InputError
 from stt_core.training.images import Images
@@ -62,11 +61,6 @@ def test_resuming_yields_what_was_left(start):
     rest = EpochBatches(11, 3, 20, start=start, seed=2)
     assert list(rest) == whole[start:]
     assert len(rest) == max(0, 20 - start)
-
-
-def test_seeds_give_other_orders():
-    first, second = (list(EpochBatches(40, 40, 1, seed=seed)) for seed in (0, 1))
-    assert first != second
 
 
 def test_a_batch_larger_than_the_data_wraps():
@@ -125,33 +119,16 @@ def test_the_short_side_is_resized(tmp_path):
 
 
 def test_images_depend_on_the_address_only(images):
-    first, second = Images(images, 24, seed=3), Images(images, 24, seed=3)
+    first, second = Images(images, 24, seed=3), Images(images, 24, seed=3, cache=True)
     order = [(0, 1), (7, 2), (0, 2), (7, 1)]
     expected = {address: first[address] for address in order}
     for address in reversed(order):
         assert torch.equal(second[address], expected[address])
     assert not torch.equal(expected[0, 1], expected[7, 1])
     assert not torch.equal(Images(images, 24, seed=4)[0, 1], expected[0, 1])
-
-
-def test_cached_images_are_the_same(images):
-    fresh, cached = Images(images, 24), Images(images, 24, cache=True)
-    for epoch in range(3):
-        for index in range(4):
-            assert torch.equal(cached[epoch, index], fresh[epoch, index])
-    for path in fresh.paths:
+    for path in first.paths:
         path.unlink()
-    assert cached[9, 2].shape == (3, 24, 24)  # from memory
-
-
-def test_workers_change_nothing(images):
-    def batches(workers):
-        sampler = EpochBatches(4, 2, 3, start=1, seed=1)
-        return list(DataLoader(Images(images, 24), batch_sampler=sampler, num_workers=workers))
-
-    alone, with_workers = batches(0), batches(2)
-    assert len(alone) == len(with_workers) == 2
-    assert all(torch.equal(a, b) for a, b in zip(alone, with_workers, strict=True))
+    assert torch.equal(second[0, 1], expected[0, 1])  # from memory
 
 
 def test_bad_images_are_named(images, tmp_path):
