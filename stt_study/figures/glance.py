@@ -44,7 +44,7 @@ def written(readme: str, folders: list[Path]) -> str:
     head, _, rest = readme.partition(BEGIN)
     _, _, tail = rest.partition(END)
     parts = [f"Profile `{folder.name}`:\n\n{glance(folder)}" for folder in folders]
-    return head + BEGIN + "\n\n" + "\n\n".join(parts) + "\n\n" + END + tail
+    return "\n\n".join([head + BEGIN, *parts, END + tail])
 
 
 def profiles() -> list[Path]:

@@ -101,7 +101,9 @@ def global_figure(study: Study, pair: HeldOut, students: dict[str, str]) -> Figu
         teacher = matrix if teacher is None else teacher
         error = f"error {(matrix - teacher).square().mean():.1g}" if name in students else ""
         shown[f"{name}\n{error}"] = matrix
-    return picture_row(shown, bar="probability", norm=PowerNorm(0.35, 0, 1))[0]
+    figure, axes = picture_row(shown, bar="probability", norm=PowerNorm(0.35, 0, 1))
+    axes[-1].images[0].colorbar.set_ticks((0, 0.01, 0.1, 0.5, 1))
+    return figure
 
 
 def propagation_figure(study: Study, weights: str) -> Figure:

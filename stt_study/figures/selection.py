@@ -27,17 +27,14 @@ VEIL = np.array([20, 30, 60])  # RGB, over what is left out
 
 @dataclass(frozen=True)
 class Example:
-    """One pair to look at: views (S, S, 3) and ids (S, S) uint8; by title, maps (h, w) and one query's `rows` (h, w).
+    """One pair to look at, by title: `pictures` (S, S, 3) uint8, `maps` (h, w), and one query's `rows` (h, w).
 
-    `weights`: variant -> what it gives to the queries (h, w).
+    `chosen`: variant -> the later frame (S, S, 3), dark where the variant's selection is not.
     """
 
-    name: str
-    earlier: np.ndarray
-    later: np.ndarray
-    ids: np.ndarray
+    pictures: dict[str, np.ndarray]
     maps: dict[str, Tensor]
-    weights: dict[str, Tensor]
+    chosen: dict[str, np.ndarray]
     rows: dict[str, Tensor]
 
 
@@ -55,15 +52,21 @@ def examples(study: Study, weights: Path) -> list[Example]:
         earlier, later = pair.views(settings.size).permute(0, 2, 3, 1).contiguous().numpy()
         ids = object_ids(pair.sequence, pair.t)
         ids = cv2.resize(ids, later.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        query = uncertain(level["entropy"])
+        pictures = {f"{pair.name}\nearlier frame": earlier, "later frame (query)": later}
+        maps = {"entropy": level["entropy"][0], "score without p": level["neg_log"][0], "colour error": level["colour"]}
+        # The variant of quarter rows alone selects what the text's does.
+        kept = {name: selection_weights(level, own)[0] for name, own in variants(settings).items() if name != "quarter"}
         one, quarter = (pool_correlation(level["fine"], 2 * height, 2 * width, rows=r) for r in ("one", "quarter"))
         rows = {"coarse correlation": level["coarse"], "target of the text": one, "target as released": quarter}
         rows["nearest reachable row"] = reachable(quarter, window_mask(height, width, settings.radius_coarse))
-        rows = {title: row[0, query].view(height, width) for title, row in rows.items()}
-        maps = {"entropy": level["entropy"][0], "score without p": level["neg_log"][0], "colour error": level["colour"]}
-        chosen = {name: selection_weights(level, local)[0] for name, local in variants(settings).items()}
+        query = uncertain(level["entropy"])
+        example = Example(
+            pictures | {"objects": blended(later, ids)},
+            maps,
+            {name: veiled(later, kept[name]) for name in kept},
+            {title: row[0, query].view(height, width) for title, row in rows.items()},
+        )
         uncovered = regions(*pair.labels(width), pair.hidden)["uncovered background"].float().mean()
-        example = Example(pair.name, earlier, later, ids, maps, chosen, rows)
         found.append((float(uncovered), pair.sequence.name, example))
     best: dict[str, Example] = {}
     for _, clip, example in sorted(found, key=lambda entry: -entry[0]):
@@ -86,23 +89,19 @@ def veiled(image: np.ndarray, weights: Tensor) -> np.ndarray:
 def maps_figure(examples: list[Example]) -> Figure:
     """Two rows an example: frames, objects, both scores and the colour error; below, what every variant selects.
 
-    The variant whose selection is the text's is left out. Bright cells are selected; for soft weights, the brighter the
-    more weight.
+    Bright cells are selected; for soft weights, the brighter the more weight.
     """
-    chosen = [name for name in examples[0].weights if name != "quarter"]
-    columns = max(6, len(chosen))
+    columns = max(6, len(examples[0].chosen))
     figure, axes = panels(2 * len(examples), columns, (2.05 * columns, 4.75 * len(examples)))
     for axis in axes.flat:
         axis.set_axis_off()
     for example, (top, bottom) in zip(examples, axes.reshape(-1, 2, columns), strict=True):
-        objects = blended(example.later, example.ids)
-        pictures = {f"{example.name}\nearlier frame": example.earlier, "later frame (query)": example.later}
-        for axis, (title, shown) in zip(top, (pictures | {"objects": objects} | example.maps).items(), strict=False):
+        for axis, (title, shown) in zip(top, (example.pictures | example.maps).items(), strict=False):
             drawn = picture(axis, shown, title)
             if title in example.maps:
                 figure.colorbar(drawn, ax=axis, shrink=0.7, location="bottom", format="{x:g}", ticks=MaxNLocator(3))
-        for axis, name in zip(bottom, chosen, strict=False):
-            picture(axis, veiled(example.later, example.weights[name]), label(name))
+        for axis, (name, shown) in zip(bottom, example.chosen.items(), strict=False):
+            picture(axis, shown, label(name))
     return figure
 
 

@@ -56,7 +56,7 @@ def picture(axis: Axes, shown: Any, title: str = "", **imshow: Any) -> AxesImage
     axis.grid(False)
     sns.despine(ax=axis, left=True, bottom=True)
     axis.set_title(title, fontsize=9)
-    return axis.imshow(shown, **imshow)
+    return axis.imshow(np.asarray(shown), **imshow)
 
 
 def picture_row(
@@ -296,6 +296,7 @@ def sensitivity_figure(table: pd.DataFrame) -> Figure:
         panel.axvline(at, color="0.5", linewidth=1, linestyle=":")
         shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
         panel.set_xticks(range(len(values)), shown, fontsize=9)
+        panel.set_xlim(-0.4, len(values) - 0.6)
         panel.set_title(axis, fontsize=10)
         panel.grid(False, axis="x")
     for panel in axes[::4]:
