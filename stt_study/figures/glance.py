@@ -1,4 +1,4 @@
-"""The results at a glance in README.md, out of the reference results: `python -m stt_study.figures.glance` writes them there."""
+"""The reference results at a glance in README.md: `python -m stt_study.figures.glance` writes them there."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ BEGIN, END = "<!-- results: made by python -m stt_study.figures.glance -->", "<!
 
 
 def glance(folder: Path) -> str:
-    """A profile's reference results as a Markdown table: headline variants and baselines, mean over seeds and their spread.
+    """A profile's reference results as a Markdown table: headline variants and baselines, mean over seeds, spread.
 
     Args:
         folder: of `<name>.json` files, see `reference.write`.
@@ -53,7 +53,7 @@ def profiles() -> list[Path]:
 
 
 def picture(study: Study, out: Path) -> None:
-    """README's picture: a test clip of the run over time, annotated and as three kinds of features carry its first mask.
+    """README's picture: a test clip over time, annotated and as three kinds of features carry its first mask.
 
     It is the clip on which they lie nearest to their own means.
     """

@@ -29,7 +29,7 @@ SMOOTH = 25  # steps
 
 
 def style() -> None:
-    """One look for every figure: colour-blind-safe, on white so that it reads in a dark theme too; tables show texts whole."""
+    """One look for every figure: colour-blind-safe, on white, to be read in a dark theme too; tables show texts whole."""
     sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE_NAME)
     plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight"})
     plt.rcParams.update({"image.interpolation": "nearest", "image.cmap": "viridis"})
@@ -274,7 +274,7 @@ def growth_figure(growth: pd.DataFrame) -> Figure:
 
 
 def sensitivity_figure(table: pd.DataFrame) -> Figure:
-    """J&F-Mean over the values of each setting of propagation, a line a variant; grey: the first one's single sequences.
+    """J&F-Mean over the values of each setting of propagation, a line a variant; grey: the first one's sequences.
 
     Values stand at even distances, numbers in their order. The ring and the dotted line mark the profile's own value.
 
