@@ -29,7 +29,7 @@ SMOOTH = 25  # steps
 
 
 def style() -> None:
-    """One look for every figure: colour-blind-safe, on white, to be read in a dark theme too; tables show texts whole."""
+    """One look for every figure: colour-blind-safe, on white for a dark theme too; tables show texts whole."""
     sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE_NAME)
     plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight"})
     plt.rcParams.update({"image.interpolation": "nearest", "image.cmap": "viridis"})

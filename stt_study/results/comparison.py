@@ -44,7 +44,7 @@ class Outcome:
 def condensed(results: dict, events: dict | None = None) -> dict:
     """What comparisons need of a `results.json`: "metrics", "sequences", "weights" and "occlusion" of `Outcome`.
 
-    "occlusion" has J&F of a sequence's objects from their first occlusion on (AFTER), and that of all sequences' objects
+    "occlusion" has J&F of a sequence's objects from their first occlusion on (AFTER), and of all sequences' objects
     which weren't hidden so far, at the same frame numbers (CLEAR): labels are worse late in a clip anyhow.
 
     Args:
