@@ -77,7 +77,7 @@ def held_out(study: Study, most: int) -> list[HeldOut]:
 
 
 def split_of(study: Study) -> str:
-    """The list that pairs come from: "train" (the shipped world's validation clips); if missing or trained on, "val"."""
+    """The list that pairs come from: "train", the shipped world's validation clips; "val" if missing or trained on."""
     videos = study.pairs(study.profile.temporal.size, cache=False).videos
     first = [frames[0] for frames in videos if frames]
     trained = {frame.path.stem if isinstance(frame, VideoFrame) else frame.parent.name for frame in first}

@@ -83,6 +83,12 @@ def mark(axis: Axes, xy: tuple[float, float], marker: str = "o", size: float = 8
     axis.plot(*xy, marker=marker, markersize=size, color=color, markeredgecolor="black", linestyle="")
 
 
+def name_rows(axis: Axes, names: Sequence[str]) -> None:
+    """Names along the y axis, from top to bottom at 0, 1, 2, …; other panels may share it."""
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+
+
 def object_ids(sequence: Video, t: int) -> np.ndarray:
     """Annotated ids (H, W) uint8 of a frame, void as background."""
     ids = read_sequence_mask(sequence, t)
@@ -221,8 +227,8 @@ def interval_figure(table: pd.DataFrame) -> Figure:
     for task, colour in colours.items():
         axes.plot([], [], "o-", color=colour, label=task)
     axes.axvline(0, color="grey", linewidth=1)
-    axes.set(yticks=range(len(comparisons)), yticklabels=comparisons, xlabel="difference, points")
-    axes.set(ylim=(len(comparisons) - 0.5, -0.5))
+    axes.set(xlabel="difference, points")
+    name_rows(axes, comparisons)
     axes.grid(False, axis="y")
     figure.legend(loc="outside upper right", ncols=len(tasks), frameon=False)
     return figure
