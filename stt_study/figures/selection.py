@@ -195,6 +195,8 @@ def loss_figure(measured: Measured) -> Figure:
         row[1].barh(y, means.softmax / means.softmax.iloc[0], color=viz.BLUE, alpha=0.55)
         row[1].axvline(1, color="0.4", linewidth=1, linestyle=":")
         row[2].barh(y, means.cosine, color=viz.GREEN, alpha=0.55)
+        for axis in row:
+            axis.set_axisbelow(True)
         viz.name_rows(row[0], list(map(label, means.index)))
         row[0].set(title=f"{encoder}: 1000 x local loss")
         row[1].set(title="norm of the gradient over the text's")
