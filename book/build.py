@@ -117,7 +117,7 @@ def page(path: Path, record: dict) -> nbformat.NotebookNode:
 
 
 def numbered(cells: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Cells with every captioned output (see `figures.page.Page.show`) taken out into a cell of its own, which Sphinx numbers."""
+    """Cells with every captioned output (see `Page.show`) taken out into a cell of its own, which Sphinx numbers."""
     result = []
     for cell in cells:
         captioned = [o for o in cell.get("outputs", []) if KEY in o.get("metadata", {})]

@@ -13,7 +13,6 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-
 from stt_study.analysis import teacher_targets
 from stt_study.figures.page import Page
 from stt_study.variants import title

@@ -39,9 +39,6 @@ def clip_record(
 ) -> dict[str, float]:
     """All measures of one student on one clip, means over its pairs; nan where the clip has no such thing.
 
-    Args:
-        teacher, student: see `looks`.
-
     Returns:
         Of the teacher's structure: "overlap", "CKA" and "chance" of "res5" and "res4", "loss" (that of global
         distillation, weight 1), "flat loss" (of a student that sees no difference between cells). Of `point_map` from
@@ -97,13 +94,10 @@ def _entropies(pair: HeldOut, student: Look, training: TemporalSettings) -> dict
 
 
 def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") -> pd.DataFrame:
-    """`clip_record` of encoders on the test clips of "davis" or "real"; measured where missing.
+    """`clip_record` on the test clips of "davis" or "real", one row a variant and clip; measured where missing.
 
     Args:
         sources: names of variants or "random" -> what `Study.source` gives for them.
-
-    Returns:
-        One row a variant and clip: "variant" (its title), "sequence", and the measures.
     """
     training, inference = study.profile.temporal, getattr(study.profile.evaluation, task)
     seen = [training.size, training.radius_coarse, training.teacher_temperature, file_hash(study.teacher)]
@@ -122,10 +116,13 @@ def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") 
 def clip_rows(
     study: Study, sources: dict[str, str], task: str, key: list, measure: Callable[[str], dict[str, dict]]
 ) -> pd.DataFrame:
-    """What `measure` makes of each source's weights, clip -> measures, taken where missing: one row a variant and clip.
+    """What `measure` makes of each source's weights, clip -> measures, taken where missing.
 
     Args:
         key: what the measures depend on beside the weights, the task's settings and its data.
+
+    Returns:
+        One row a variant and clip: "variant" (its title), "sequence", and the measures.
     """
     inference, rows = getattr(study.profile.evaluation, task), []
     common = [study.opening, asdict(inference), folder_fingerprint(study.folder(task)), *key]
@@ -138,10 +135,7 @@ def clip_rows(
 
 
 def summaries(table: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
-    """Mean over clips and its 95 % bootstrap interval (see `bootstrap`); clips without the measure are left out.
-
-    Args:
-        table: one row a variant and clip.
+    """Mean over clips of `clip_rows`, and its 95 % bootstrap interval; clips without the measure are left out.
 
     Returns:
         One row a variant and measure, order kept: "variant", "measure", "mean", "low", "high", "chance" (mean of its

@@ -69,21 +69,14 @@ def pairs_of(sequence: Sequence, times: Iterable[int], events: dict) -> list[Hel
 
 
 def held_out(study: Study, most: int) -> list[HeldOut]:
-    """Pairs of neighbouring frames of the DAVIS task's "train" list, or of "val" where that is missing or trained on.
-
-    Returns:
-        At most `most` spread over the clips and mixed, so that a batch has many clips in it.
-
-    Raises:
-        InputError: neither list is there.
-    """
+    """At most so many pairs of neighbouring frames of `split_of`, spread over the clips and mixed."""
     sequences, events = study.sequences("davis", split_of(study)), study.events("davis")
     pairs = [pair for s in sequences for pair in pairs_of(s, range(1, len(s.frames)), events)]
     return [pairs[i] for i in np.random.default_rng(0).permutation(evenly(range(len(pairs)), most))]
 
 
 def split_of(study: Study) -> str:
-    """The list that the pairs come from: "train", the validation clips of the shipped world, or "val"."""
+    """The list that pairs come from: "train", the shipped world's validation clips; "val" if missing or trained on."""
     videos = study.pairs(study.profile.temporal.size).videos
     first = [frames[0] for frames in videos if frames]
     trained = {frame.path.stem if isinstance(frame, VideoFrame) else frame.parent.name for frame in first}
@@ -95,14 +88,11 @@ def split_of(study: Study) -> str:
 
 
 def regions(earlier: Tensor, later: Tensor, hidden: tuple[int, ...] | None) -> dict[str, Tensor]:
-    """Where a query lies, from the labels of both frames; the first three share out the map, the others are part of it.
+    """Some of `REGIONS` -> (H, W) bool; the first three share out the map, the others are part of it.
 
     Args:
         earlier, later: (K + 1, H, W), see `HeldOut.labels`.
         hidden: ids of partly occluded objects; None leaves that region out.
-
-    Returns:
-        Some of `REGIONS` -> (H, W) bool.
     """
     share, owner = later.max(dim=0)
     border = share < PURE
@@ -113,17 +103,20 @@ def regions(earlier: Tensor, later: Tensor, hidden: tuple[int, ...] | None) -> d
 
 
 def label_error(coarse: Tensor, earlier: Tensor, later: Tensor) -> Tensor:
-    """The share of each query's pixels that gets a wrong id if ids are copied by the coarse correlation.
+    """(H, W): the share of a query's pixels that gets a wrong id if ids are copied by the coarse correlation (1, N, N).
 
     Args:
-        coarse: (1, N, N) with N = H W.
         earlier, later: (K + 1, H, W), see `HeldOut.labels`.
-
-    Returns:
-        (H, W) in [0, 1].
     """
     copied = (coarse[0] @ earlier.flatten(1).T).T.view_as(later)  # (N, K + 1) -> (K + 1, H, W)
     return 0.5 * (copied - later).abs().sum(dim=0)
+
+
+def carried(matches: Tensor, channel: Tensor, stride: int) -> Tensor:
+    """A channel (H, W) of the earlier frame, sampled at cells and carried by their correlation (N, N): (H, W)."""
+    sampled = channel[::stride, ::stride]
+    rebuilt = (matches @ sampled.reshape(-1, 1)).view(1, 1, *sampled.shape)  # (N, N) (N, 1) -> (h, w)
+    return F.interpolate(rebuilt, size=channel.shape, mode="bilinear")[0, 0]
 
 
 def levels(encoder: Encoder, views: Tensor, channel: int, settings: TemporalSettings) -> Iterator[dict[str, Tensor]]:
@@ -150,11 +143,9 @@ def levels(encoder: Encoder, views: Tensor, channel: int, settings: TemporalSett
         found["fine"] = correlation(*pair["res3"][::-1], radius=settings.radius_fine)
         found["coarse"] = correlation(query, reference, radius=settings.radius_coarse)
         found |= {score: entropy_map(query, reference, settings.radius_coarse, score) for score in SCORES}
-        hidden, true = lab[b, channel], lab[len(views) + b, channel]
-        rebuilt = found["coarse"][0] @ hidden[::stride, ::stride].reshape(-1, 1)  # (N, 1)
-        rebuilt = F.interpolate(rebuilt.view(1, 1, *query.shape[2:]), size=true.shape, mode="bilinear")[0]
-        error = LAB_SCALE[channel] * (rebuilt - true).abs()
-        yield found | {"colour": F.avg_pool2d(error, stride)[0]}
+        rebuilt = carried(found["coarse"][0], lab[b, channel], stride)
+        error = LAB_SCALE[channel] * (rebuilt - lab[len(views) + b, channel]).abs()
+        yield found | {"colour": F.avg_pool2d(error[None], stride)[0]}
 
 
 def batches(study: Study, weights: Path, most: int) -> Iterator[tuple[HeldOut, dict[str, Tensor]]]:

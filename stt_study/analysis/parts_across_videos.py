@@ -82,14 +82,7 @@ def part_record(i: int, cells: list[Cells]) -> dict[str, float]:
 
 
 def across_videos(study: Study, sources: dict[str, str]) -> pd.DataFrame:
-    """`part_record` on the VIP task's clips; measured where missing.
-
-    Args:
-        sources: names of variants or baselines -> what `Study.source` gives for them.
-
-    Returns:
-        One row a variant and clip: "variant", "sequence", and the shares.
-    """
+    """`part_record` on the VIP task's clips; see `against_teacher.clip_rows`."""
 
     def measure(weights: str) -> dict[str, dict]:
         cells = part_cells(study, weights)

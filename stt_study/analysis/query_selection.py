@@ -52,14 +52,11 @@ def overlap(a: Tensor, b: Tensor) -> float:
 
 
 def reachable(target: Tensor, window: Tensor) -> Tensor:
-    """Of all rows that a windowed softmax can give, those nearest to the target: what the row lacks is spread evenly.
+    """(B, N, N): rows that a windowed softmax can give, nearest to the target: what a row lacks is spread evenly.
 
     Args:
         target: (B, N, N) with rows that sum to at most 1.
         window: (N, N) bool, where a row may be above 0.
-
-    Returns:
-        (B, N, N) with rows that sum to 1.
     """
     inside = target * window
     return inside + window * ((1 - inside.sum(dim=2)) / window.sum(dim=1))[:, :, None]
@@ -114,9 +111,6 @@ def measure(study: Study, weights: Path) -> dict[str, pd.DataFrame]:
         "label left" (0 to 1), "in REGION" (share of the selection), "with NAME" (`overlap`), and `loss_figures`, with
         `cosine` of the gradient past the softmax with the text's. "profiles": `variant`, `axis` ("row" or "column"),
         `place` (cell) and `kept`, the mean weight there.
-
-    Raises:
-        InputError: there are no such data, or a frame or mask is broken.
     """
     settings = study.profile.temporal
     data = [split_of(study), folder_fingerprint(study.folder("davis"))]

@@ -140,14 +140,11 @@ def propagate_many(cells: list[Tensor], first: Tensor, settings: Sequence[Infere
 def scores(
     sequence: labelled_videos.Sequence, sources: dict[tuple[int, str], FeatureSource], settings: list[Setting]
 ) -> list[dict[str, float]]:
-    """J&F-Mean of a sequence under each setting, all its objects averaged.
+    """J&F-Mean of a sequence under each setting, in their order: "objects" (their number), "J&F" (0 to 1).
 
     Args:
         sources: stride and layer -> the settings' features.
         settings: with the same `resize`.
-
-    Returns:
-        One dict a setting: "objects" (their number), "J&F" (0 to 1).
 
     Raises:
         InputError: fewer than three frames, or a first mask without an object.
@@ -232,9 +229,9 @@ def largest_changes(table: pd.DataFrame) -> pd.DataFrame:
     """How far each axis moves J&F-Mean from the profile's own value: one row a variant and axis, in points.
 
     Returns:
-        "own" (value), "J&F-Mean" (in percent), "best of" (how many values), "best" (value), "gain", "worst" (value), "loss";
-        gain and loss as text with their 95 % bootstrap intervals over clips, "" where the own value is the best or the worst. The
-        best of several values gains something by chance alone. Sorted by the larger of gain and loss, largest first.
+        "own" (value), "J&F-Mean" (in percent), "best of" (how many values), "best" (value), "gain", "worst" (value),
+        "loss"; gain and loss as text with their 95 % bootstrap intervals over clips, "" where the own value is the best
+        or the worst. Sorted by the larger of gain and loss, largest first.
     """
     rows = []
     for (variant, axis), values in means(table).groupby(["variant", "axis"], sort=False):

@@ -107,12 +107,9 @@ def followed(
 
 
 def reduced(features: Tensor, dimensions: int = DIMENSIONS) -> tuple[np.ndarray, float]:
-    """Features (T, C, h, w) on their first right singular vectors, in 8 bits.
+    """Features (T, C, h, w) on their first right singular vectors: (D, T, h, w) int8, D <= `dimensions`, and the scale.
 
     Nothing is centred, so that products of the result, times the scale squared, are nearly those of the features.
-
-    Returns:
-        (D, T, h, w) int8 with D <= `dimensions`, and the scale.
     """
     cells = features.movedim(1, -1).flatten(0, 2).double()  # (T h w, C)
     _, vectors = torch.linalg.eigh(cells.T @ cells)  # largest last
@@ -135,10 +132,9 @@ def similar(
         features, drawn: (T, C, h, w), L2-normalised, and (T, D, h, w), `restored`.
 
     Returns:
-        Numbers (T, P) of the cells, and their part (T, P) of the softmax over the frame. Means over points and all frames
-        but the first: "cosine": absolute difference of cosines. "heat": share of a map's heat that falls on other cells,
-        0 to 1. "best cell": share of points whose most similar cell, were it not stored, would be found within one cell of
-        its place.
+        Numbers (T, P) of the cells, and their part (T, P) of the softmax over the frame. Means over points and all
+        frames but the first: "cosine": absolute difference of cosines. "heat": share of a map's heat that falls on
+        other cells. "best cell": share of points whose most similar cell would be found within one cell of its place.
     """
     found, costs, width = [], [], points.grid[1]
     queries = [maps[0].flatten(1).T[points.cells] for maps in (features, drawn)]  # (C, h, w) -> (P, C)
@@ -194,8 +190,7 @@ def write_script(path: Path, content: dict) -> None:
 def write_explorer(study: Study, folder: Path) -> pd.DataFrame:
     """Compute and write all that the explorer shows, for `CLIPS` clips evenly chosen from the test list.
 
-    `index.js`, a `<clip>.js` with frames and a `<clip>--<variant>.js` for each of `VARIANTS`. Other scripts in the
-    folder, left from an earlier run, are deleted.
+    `index.js`, a `<clip>.js` with frames and a `<clip>--<variant>.js` for each of `VARIANTS`, and no other scripts.
 
     Returns:
         One row a clip and variant: "clip", "variant" (its title), and what packing cost (see `similar`).

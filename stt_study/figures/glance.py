@@ -1,4 +1,4 @@
-"""The results at a glance in README.md, out of the reference results: `python -m stt_study.figures.glance` writes them there."""
+"""The reference results at a glance in README.md: `python -m stt_study.figures.glance` writes them there."""
 
 import argparse
 import sys
@@ -11,19 +11,19 @@ from stt_study.results import tables
 from stt_study.results.comparison import REFERENCE
 from stt_study.study import Study
 from stt_study.trainings import ROOT
-from stt_study.variants import BASELINES, HEADLINE
+from stt_study.variants import BASELINES, VARIANTS
 
 BEGIN, END = "<!-- results: made by python -m stt_study.figures.glance -->", "<!-- end of results -->"
 
 
 def glance(folder: Path) -> str:
-    """A profile's reference results as a Markdown table: variants that have masks and baselines, mean over seeds and their spread.
+    """A profile's reference results as a Markdown table: variants that have masks, and baselines; mean over seeds, spread.
 
     Args:
         folder: of `<name>.json` files, see `reference.write`.
     """
     rows, data = {}, {}
-    for name in (*HEADLINE, *BASELINES):
+    for name in (*VARIANTS, *BASELINES):
         path = folder / f"{name}.json"
         if not path.is_file():
             continue
@@ -44,7 +44,7 @@ def written(readme: str, folders: list[Path]) -> str:
     head, _, rest = readme.partition(BEGIN)
     _, _, tail = rest.partition(END)
     parts = [f"Profile `{folder.name}`:\n\n{glance(folder)}" for folder in folders]
-    return head + BEGIN + "\n\n" + "\n\n".join(parts) + "\n\n" + END + tail
+    return "\n\n".join([head + BEGIN, *parts, END + tail])
 
 
 def profiles() -> list[Path]:
@@ -53,7 +53,7 @@ def profiles() -> list[Path]:
 
 
 def picture(study: Study, out: Path) -> None:
-    """README's picture: a test clip of the run over time, annotated and as three kinds of features carry its first mask.
+    """README's picture: a test clip over time, annotated and as three kinds of features carry its first mask.
 
     It is the clip on which they lie nearest to their own means.
     """

@@ -21,7 +21,7 @@ from stt_study.analysis.parts_across_videos import KINDS, Cells, nearest_cells, 
 from stt_study.analysis.retention import Look, chosen_clips, pair_times
 from stt_study.benchmarks import labelled_videos
 from stt_study.evenly import evenly
-from stt_study.figures.viz import BLUE, ORANGE, mark, object_ids, panels, picture
+from stt_study.figures.viz import BLUE, ORANGE, mark, name_rows, object_ids, panels, picture
 from stt_study.study import Study
 from stt_study.variants import title
 from stt_study.video.given import inner_points
@@ -172,8 +172,8 @@ def measures_figure(summaries: pd.DataFrame, titles: dict[str, str]) -> Figure:
         chance = rows.chance.mean()
         if np.isfinite(chance):
             axis.axvline(chance, color=ORANGE, linestyle="--", linewidth=1.3)
-        axis.set_yticks(range(len(variants)), variants)
-        axis.set(xlabel=label, ylim=(len(variants) - 0.5, -0.5))
+        axis.set(xlabel=label)
+        name_rows(axis, variants)
         axis.grid(False, axis="y")
         axis.locator_params(axis="x", nbins=5)
     return figure

@@ -19,7 +19,7 @@ from stt_core.propagation import propagate_frames
 from stt_core.spatial import two_views
 from stt_core.temporal import LEVELS
 from stt_core.training.images import Images
-from stt_study.analysis.held_out_pairs import HeldOut
+from stt_study.analysis.held_out_pairs import HeldOut, carried
 from stt_study.analysis.retention import cell_of, central_pixel, looks, pair_times
 from stt_study.evenly import evenly
 from stt_study.figures.selection import uncertain, veiled
@@ -49,14 +49,11 @@ def reconstruction_figure(study: Study, pair: HeldOut, level: dict[str, Tensor])
     """
     views = pair.views(study.profile.temporal.size)
     lab = LAB_SCALE[1] * rgb_to_lab(views.float() / 255)[:, 1]  # (2, H, W), channel a of both frames
-    carried = []
-    for name, stride in (("fine", LEVELS["res3"]), ("coarse", LEVELS["res4"])):
-        sampled = lab[0, ::stride, ::stride]
-        rebuilt = (level[name][0] @ sampled.reshape(-1, 1)).view(1, 1, *sampled.shape)  # (N, N) (N, 1) -> (h, w)
-        carried.append(F.interpolate(rebuilt, size=lab.shape[1:], mode="bilinear")[0, 0])
     reference, query = views.permute(0, 2, 3, 1)
     shown = {"reference": reference, "its hidden channel": lab[0], "query": query}
-    shown |= {"carried by the fine level": carried[0], "by the coarse level": carried[1], "the truth": lab[1]}
+    shown["carried by the fine level"] = carried(level["fine"][0], lab[0], LEVELS["res3"])
+    shown["by the coarse level"] = carried(level["coarse"][0], lab[0], LEVELS["res4"])
+    shown["the truth"] = lab[1]
     most = float(lab.abs().max())
     return picture_row(shown, bar="a of Lab", cmap="PRGn_r", vmin=-most, vmax=most)[0]
 
@@ -101,7 +98,9 @@ def global_figure(study: Study, pair: HeldOut, students: dict[str, str]) -> Figu
         teacher = matrix if teacher is None else teacher
         error = f"error {(matrix - teacher).square().mean():.1g}" if name in students else ""
         shown[f"{name}\n{error}"] = matrix
-    return picture_row(shown, bar="probability", norm=PowerNorm(0.35, 0, 1))[0]
+    figure, axes = picture_row(shown, bar="probability", norm=PowerNorm(0.35, 0, 1))
+    axes[-1].images[0].colorbar.set_ticks((0, 0.01, 0.1, 0.5, 1))
+    return figure
 
 
 def propagation_figure(study: Study, weights: str) -> Figure:

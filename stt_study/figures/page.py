@@ -165,7 +165,8 @@ class Page:
         names, score = [title(name) for name in others], TASKS["davis"].headline
         self.show(
             viz.paired_differences(tables.per_sequence(davis), score, title("full"), names),
-            f"{score} of the full method minus the other, sequence by sequence. Blue: the full method is better; dashed: the mean.",
+            f"{score} of the full method minus the other, sequence by sequence. "
+            "Blue: the full method is better; dashed: the mean.",
             "Horizontal bars to the right and left of zero, one a sequence.",
             davis,
         )

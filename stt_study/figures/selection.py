@@ -8,7 +8,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
@@ -16,7 +15,7 @@ from torch import Tensor
 from stt_core.correlation import pool_correlation, window_mask
 from stt_study.analysis.held_out_pairs import REGIONS, batches, regions
 from stt_study.analysis.query_selection import INNER, reachable, selection_weights, variants
-from stt_study.figures.viz import BLUE, GREEN, ORANGE, PALETTE, dots, object_ids, panels, picture, picture_row
+from stt_study.figures import viz
 from stt_study.study import Study
 from stt_study.variants import title as variant_title
 from stt_study.video.drawing import blended
@@ -27,17 +26,14 @@ VEIL = np.array([20, 30, 60])  # RGB, over what is left out
 
 @dataclass(frozen=True)
 class Example:
-    """One pair to look at: views (S, S, 3) and ids (S, S) uint8; by title, maps (h, w) and one query's `rows` (h, w).
+    """One pair to look at, by title: `pictures` (S, S, 3) uint8, `maps` (h, w), and one query's `rows` (h, w).
 
-    `weights`: variant -> what it gives to the queries (h, w).
+    `chosen`: variant -> the later frame (S, S, 3), dark where the variant's selection is not.
     """
 
-    name: str
-    earlier: np.ndarray
-    later: np.ndarray
-    ids: np.ndarray
+    pictures: dict[str, np.ndarray]
     maps: dict[str, Tensor]
-    weights: dict[str, Tensor]
+    chosen: dict[str, np.ndarray]
     rows: dict[str, Tensor]
 
 
@@ -53,17 +49,23 @@ def examples(study: Study, weights: Path) -> list[Example]:
         height, width = level["query"].shape[2:]
         # (2, 3, S, S) -> (S, S, 3) twice
         earlier, later = pair.views(settings.size).permute(0, 2, 3, 1).contiguous().numpy()
-        ids = object_ids(pair.sequence, pair.t)
+        ids = viz.object_ids(pair.sequence, pair.t)
         ids = cv2.resize(ids, later.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        query = uncertain(level["entropy"])
+        pictures = {f"{pair.name}\nearlier frame": earlier, "later frame (query)": later}
+        maps = {"entropy": level["entropy"][0], "score without p": level["neg_log"][0], "colour error": level["colour"]}
+        # The variant of quarter rows alone selects what the text's does.
+        kept = {name: selection_weights(level, own)[0] for name, own in variants(settings).items() if name != "quarter"}
         one, quarter = (pool_correlation(level["fine"], 2 * height, 2 * width, rows=r) for r in ("one", "quarter"))
         rows = {"coarse correlation": level["coarse"], "target of the text": one, "target as released": quarter}
         rows["nearest reachable row"] = reachable(quarter, window_mask(height, width, settings.radius_coarse))
-        rows = {title: row[0, query].view(height, width) for title, row in rows.items()}
-        maps = {"entropy": level["entropy"][0], "score without p": level["neg_log"][0], "colour error": level["colour"]}
-        chosen = {name: selection_weights(level, local)[0] for name, local in variants(settings).items()}
+        query = uncertain(level["entropy"])
+        example = Example(
+            pictures | {"objects": blended(later, ids)},
+            maps,
+            {name: veiled(later, kept[name]) for name in kept},
+            {title: row[0, query].view(height, width) for title, row in rows.items()},
+        )
         uncovered = regions(*pair.labels(width), pair.hidden)["uncovered background"].float().mean()
-        example = Example(pair.name, earlier, later, ids, maps, chosen, rows)
         found.append((float(uncovered), pair.sequence.name, example))
     best: dict[str, Example] = {}
     for _, clip, example in sorted(found, key=lambda entry: -entry[0]):
@@ -86,23 +88,19 @@ def veiled(image: np.ndarray, weights: Tensor) -> np.ndarray:
 def maps_figure(examples: list[Example]) -> Figure:
     """Two rows an example: frames, objects, both scores and the colour error; below, what every variant selects.
 
-    The variant whose selection is the text's is left out. Bright cells are selected; for soft weights, the brighter the
-    more weight.
+    Bright cells are selected; for soft weights, the brighter the more weight.
     """
-    chosen = [name for name in examples[0].weights if name != "quarter"]
-    columns = max(6, len(chosen))
-    figure, axes = panels(2 * len(examples), columns, (2.05 * columns, 4.75 * len(examples)))
+    columns = max(6, len(examples[0].chosen))
+    figure, axes = viz.panels(2 * len(examples), columns, (2.05 * columns, 4.75 * len(examples)))
     for axis in axes.flat:
         axis.set_axis_off()
     for example, (top, bottom) in zip(examples, axes.reshape(-1, 2, columns), strict=True):
-        objects = blended(example.later, example.ids)
-        pictures = {f"{example.name}\nearlier frame": example.earlier, "later frame (query)": example.later}
-        for axis, (title, shown) in zip(top, (pictures | {"objects": objects} | example.maps).items(), strict=False):
-            drawn = picture(axis, shown, title)
+        for axis, (title, shown) in zip(top, (example.pictures | example.maps).items(), strict=False):
+            drawn = viz.picture(axis, shown, title)
             if title in example.maps:
                 figure.colorbar(drawn, ax=axis, shrink=0.7, location="bottom", format="{x:g}", ticks=MaxNLocator(3))
-        for axis, name in zip(bottom, chosen, strict=False):
-            picture(axis, veiled(example.later, example.weights[name]), label(name))
+        for axis, (name, shown) in zip(bottom, example.chosen.items(), strict=False):
+            viz.picture(axis, shown, label(name))
     return figure
 
 
@@ -116,22 +114,16 @@ def _means(table: pd.DataFrame) -> pd.DataFrame:
     return table.groupby("variant", sort=False).mean(numeric_only=True)
 
 
-def _name_rows(axis: Axes, variants: pd.Index) -> None:
-    """Variants from top to bottom along an axis, which other panels may share."""
-    axis.set_yticks(range(len(variants)), list(map(label, variants)))
-    axis.set_ylim(len(variants) - 0.5, -0.5)
-
-
 def kept_figure(measured: Measured, share: float) -> Figure:
     """One row an encoder: the share that each variant keeps of every pair (dots), of each row, and of each column."""
-    figure, axes = panels(len(measured), 3, (12, 3.3 * len(measured)), sharey="col")
+    figure, axes = viz.panels(len(measured), 3, (12, 3.3 * len(measured)), sharey="col")
     for (start, middle, end), (encoder, tables) in zip(axes, measured.items(), strict=True):
         table, profiles = _shown(tables), _shown(tables, "profiles")
         means = _means(table).kept
-        of = {"hue": "variant", "palette": dict(zip(means.index, PALETTE, strict=False)) | {INNER: (0.5, 0.5, 0.5)}}
-        dots(table, x="kept", y="variant", ax=start, size=3, jitter=0.25, alpha=0.6, legend=False, **of)
+        of = {"hue": "variant", "palette": dict(zip(means.index, viz.PALETTE, strict=False)) | {INNER: (0.5, 0.5, 0.5)}}
+        viz.dots(table, x="kept", y="variant", ax=start, size=3, jitter=0.25, alpha=0.6, legend=False, **of)
         start.plot(means, means.index, "|", color="0.1", markersize=22)
-        _name_rows(start, means.index)
+        viz.name_rows(start, list(map(label, means.index)))
         start.set(xlim=(0, 1), ylabel="", xlabel="share of the map kept (dot: a pair, line: mean)", title=encoder)
         for axis, along, first in ((middle, "row", "top"), (end, "column", "left")):
             lines = profiles[profiles.axis == along]
@@ -145,7 +137,7 @@ def kept_figure(measured: Measured, share: float) -> Figure:
 
 def agreement_figure(measured: Measured) -> Figure:
     """Mean overlap of every two selections, one panel an encoder."""
-    figure, (axes,) = panels(1, len(measured), (5.2 * len(measured), 4.6), sharey=True)
+    figure, (axes,) = viz.panels(1, len(measured), (5.2 * len(measured), 4.6), sharey=True)
     for axis, (encoder, tables) in zip(axes, measured.items(), strict=True):
         means = _means(_shown(tables))
         table = means[[f"with {name}" for name in means.index]].rename(index=label).rename_axis("")
@@ -158,11 +150,11 @@ def agreement_figure(measured: Measured) -> Figure:
 
 def regions_figure(measured: Measured) -> Figure:
     """A region's share of the selection over its share of the map: 1 = as chance would have it."""
-    figure, (axes,) = panels(1, len(measured), (6 * len(measured), 4), sharey=True, sharex=True)
+    figure, (axes,) = viz.panels(1, len(measured), (6 * len(measured), 4), sharey=True, sharex=True)
     for axis, (encoder, tables) in zip(axes, measured.items(), strict=True):
         means, pairs = _means(_shown(tables)), tables["pairs"].mean(numeric_only=True)
         there = [region for region in REGIONS if pairs.get(region, 0) > 0]
-        for i, (name, colour, marker) in enumerate(zip(means.index, PALETTE, "oXsPD^v", strict=False)):
+        for i, (name, colour, marker) in enumerate(zip(means.index, viz.PALETTE, "oXsPD^v", strict=False)):
             ratio = [means.loc[name, f"in {region}"] / pairs[region] for region in there]
             y = np.arange(len(there)) + 0.11 * (i - (len(means) - 1) / 2)
             axis.plot(ratio, y, marker, color="0.5" if name == INNER else colour, label=label(name), markersize=6)
@@ -177,33 +169,35 @@ def regions_figure(measured: Measured) -> Figure:
 def errors_figure(measured: Measured) -> Figure:
     """Mean error of what the coarse correlation copies, at selected (filled) and at left-out queries (hollow)."""
     kinds = {"colour": "error of the copied colour (Lab units)", "label": "share copied with a wrong object id"}
-    figure, axes = panels(len(measured), 2, (11, 2.7 * len(measured) + 0.4), sharey=True)
+    figure, axes = viz.panels(len(measured), 2, (11, 2.7 * len(measured) + 0.4), sharey=True)
     for row, (encoder, tables) in zip(axes, measured.items(), strict=True):
         means = _means(_shown(tables))
         for axis, (kind, title) in zip(row, kinds.items(), strict=True):
             kept, left, y = means[f"{kind} kept"], means[f"{kind} left"], np.arange(len(means))
             axis.hlines(y, kept, left, color="0.7", linewidth=2, zorder=1)
-            axis.scatter(kept, y, color=ORANGE, s=55, label="selected", zorder=2)
-            axis.scatter(left, y, facecolor="white", edgecolor=BLUE, s=55, linewidth=2, label="left out", zorder=2)
+            axis.scatter(kept, y, color=viz.ORANGE, s=55, label="selected", zorder=2)
+            axis.scatter(left, y, facecolor="white", edgecolor=viz.BLUE, s=55, linewidth=2, label="left out", zorder=2)
             axis.set(title=encoder, xlabel=title)
-        _name_rows(row[0], means.index)
+        viz.name_rows(row[0], list(map(label, means.index)))
     axes[0, 0].legend(fontsize=8)
     return figure
 
 
 def loss_figure(measured: Measured) -> Figure:
     """The loss with what no coarse correlation can go below, its gradient, and whether that points as the text's."""
-    figure, axes = panels(len(measured), 3, (12.5, 2.9 * len(measured) + 0.3), sharey=True)
+    figure, axes = viz.panels(len(measured), 3, (12.5, 2.9 * len(measured) + 0.3), sharey=True)
     for row, (encoder, tables) in zip(axes, measured.items(), strict=True):
         means = _means(tables["variants"].query("variant != @INNER"))
         y = np.arange(len(means))
-        row[0].barh(y, 1000 * means.loss, color=BLUE, alpha=0.55, label="loss")
+        row[0].barh(y, 1000 * means.loss, color=viz.BLUE, alpha=0.55, label="loss")
         row[0].barh(y, 1000 * means.floor, color="0.15", label="least possible")
-        row[0].plot(1000 * means.matched, y, "D", color=ORANGE, label="if the coarse map were the pooled fine one")
-        row[1].barh(y, means.softmax / means.softmax.iloc[0], color=BLUE, alpha=0.55)
+        row[0].plot(1000 * means.matched, y, "D", color=viz.ORANGE, label="if the coarse map were the pooled fine one")
+        row[1].barh(y, means.softmax / means.softmax.iloc[0], color=viz.BLUE, alpha=0.55)
         row[1].axvline(1, color="0.4", linewidth=1, linestyle=":")
-        row[2].barh(y, means.cosine, color=GREEN, alpha=0.55)
-        _name_rows(row[0], means.index)
+        row[2].barh(y, means.cosine, color=viz.GREEN, alpha=0.55)
+        for axis in row:
+            axis.set_axisbelow(True)
+        viz.name_rows(row[0], list(map(label, means.index)))
         row[0].set(title=f"{encoder}: 1000 x local loss")
         row[1].set(title="norm of the gradient over the text's")
         row[2].set(title="cosine of the gradient with the text's", xlim=(min(0, means.cosine.min()), 1))
@@ -216,4 +210,4 @@ def target_figure(example: Example) -> Figure:
     """One query's row as a map over the earlier frame: the coarse correlation, both targets, the nearest reachable."""
     shown = {f"{title}\nsums to {float(row.sum()):.2f}": row for title, row in example.rows.items()}
     top = max(float(row.max()) for row in example.rows.values())
-    return picture_row(shown, (3, 3.4), "weight of a reference cell", vmin=0, vmax=top)[0]
+    return viz.picture_row(shown, (3, 3.4), "weight of a reference cell", vmin=0, vmax=top)[0]

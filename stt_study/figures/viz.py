@@ -29,7 +29,7 @@ SMOOTH = 25  # steps
 
 
 def style() -> None:
-    """One look for every figure: colour-blind-safe, on white so that it reads in a dark theme too; tables show texts whole."""
+    """One look for every figure: colour-blind-safe, on white for a dark theme too; tables show texts whole."""
     sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE_NAME)
     plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight"})
     plt.rcParams.update({"image.interpolation": "nearest", "image.cmap": "viridis"})
@@ -56,7 +56,7 @@ def picture(axis: Axes, shown: Any, title: str = "", **imshow: Any) -> AxesImage
     axis.grid(False)
     sns.despine(ax=axis, left=True, bottom=True)
     axis.set_title(title, fontsize=9)
-    return axis.imshow(shown, **imshow)
+    return axis.imshow(np.asarray(shown), **imshow)
 
 
 def picture_row(
@@ -81,6 +81,12 @@ def picture_row(
 def mark(axis: Axes, xy: tuple[float, float], marker: str = "o", size: float = 8, color: Any = ORANGE) -> None:
     """A point of a picture, with a dark rim."""
     axis.plot(*xy, marker=marker, markersize=size, color=color, markeredgecolor="black", linestyle="")
+
+
+def name_rows(axis: Axes, names: Sequence[str]) -> None:
+    """Names along the y axis, from top to bottom at 0, 1, 2, …; other panels may share it."""
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(len(names) - 0.5, -0.5)
 
 
 def object_ids(sequence: Video, t: int) -> np.ndarray:
@@ -221,8 +227,8 @@ def interval_figure(table: pd.DataFrame) -> Figure:
     for task, colour in colours.items():
         axes.plot([], [], "o-", color=colour, label=task)
     axes.axvline(0, color="grey", linewidth=1)
-    axes.set(yticks=range(len(comparisons)), yticklabels=comparisons, xlabel="difference, points")
-    axes.set(ylim=(len(comparisons) - 0.5, -0.5))
+    axes.set(xlabel="difference, points")
+    name_rows(axes, comparisons)
     axes.grid(False, axis="y")
     figure.legend(loc="outside upper right", ncols=len(tasks), frameon=False)
     return figure
@@ -274,7 +280,7 @@ def growth_figure(growth: pd.DataFrame) -> Figure:
 
 
 def sensitivity_figure(table: pd.DataFrame) -> Figure:
-    """J&F-Mean over the values of each setting of propagation, a line a variant; grey: the first one's single sequences.
+    """J&F-Mean over the values of each setting of propagation, a line a variant; grey: the first one's sequences.
 
     Values stand at even distances, numbers in their order. The ring and the dotted line mark the profile's own value.
 
@@ -296,6 +302,7 @@ def sensitivity_figure(table: pd.DataFrame) -> Figure:
         panel.axvline(at, color="0.5", linewidth=1, linestyle=":")
         shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
         panel.set_xticks(range(len(values)), shown, fontsize=9)
+        panel.set_xlim(-0.4, len(values) - 0.6)
         panel.set_title(axis, fontsize=10)
         panel.grid(False, axis="x")
     for panel in axes[::4]:

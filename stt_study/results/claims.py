@@ -1,4 +1,4 @@
-"""The paper's claims, one row each and task: its figures, this study's with intervals, and the verdict by a stated rule."""
+"""The paper's claims, one row each and task: its figures, this study's with intervals, and the verdict."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class Claim:
     `published`: the methods of `book/published.csv` whose figures are the paper's, "" where it has none.
     `ours`: not the paper's claim but a comparison that this study adds.
     `measure`: it isn't about a task's figure but about one of `against_teacher.AGAINST_TEACHER`, times 100.
-    `where`: it isn't about the mean difference but that it is larger after an occlusion than in the clear, and above zero there.
+    `where`: it isn't about the mean difference but that it is larger after an occlusion than in the clear, and a gain.
     """
 
     text: str
@@ -94,7 +94,7 @@ def _paper(published: pd.DataFrame, claim: Claim, task: str) -> str:
 
 
 def beside(table: pd.DataFrame) -> pd.DataFrame:
-    """`claims` as text, one row a claim and task: the paper's figures, then what this run says and what the reference says."""
+    """`claims` as text, one row a claim and task: the paper's figures, what this run says, what the reference says."""
     index, shown = ["claim", "task"], ["difference", "single seeds", "verdict"]
     text = with_intervals(table)
     columns = {("paper", ""): table.groupby(index, sort=False).paper.first()}

@@ -44,12 +44,11 @@ class Outcome:
 def condensed(results: dict, events: dict | None = None) -> dict:
     """What comparisons need of a `results.json`: "metrics", "sequences", "weights" and "occlusion" of `Outcome`.
 
-    "occlusion" has J&F of a sequence's objects from their first occlusion on (AFTER), and that of objects of all sequences
+    "occlusion" has J&F of a sequence's objects from their first occlusion on (AFTER), and of all sequences' objects
     which weren't hidden so far, at the same frame numbers (CLEAR): labels are worse late in a clip anyhow.
 
     Args:
-        results: of any task.
-        events: the world's `events.json`, which says where objects are occluded; None = unknown.
+        events: of `Study.events`, which say where objects are occluded; None = unknown.
     """
     table = tables.per_sequence({"one": results})
     sequences = dict(zip(table.sequence, table.iloc[:, -1].astype(float), strict=True))
@@ -83,7 +82,7 @@ def _by_occlusion(records: list[dict], events: dict) -> dict[str, dict[str, floa
 
 
 def settings_hash(study: Study, name: str) -> str:
-    """Hash of the settings that a variant is trained and measured with, but for the seed and for what a run derives itself."""
+    """Hash of what a variant is trained and measured with, but for the seed and for what a run derives itself."""
     profile = study.profile
     variant = VARIANTS.get(name)
     parts = [profile.teacher, profile.spatial, profile.temporal, profile.scratch_lr, profile.max_gap, profile.aspect]
@@ -107,7 +106,7 @@ def stored(study: Study, task: str, name: str) -> list[Outcome]:
 
 
 def reference_runs(study: Study) -> pd.DataFrame:
-    """One row a variant that has reference results for this run's settings: on what, with what and when they were made."""
+    """One row a variant that has reference results for this run's settings: how they were made."""
     rows = {}
     for path in sorted((REFERENCE / study.profile.profile).glob("*.json")):
         content = read_json(path)
@@ -165,7 +164,7 @@ def summarised(first: list[Outcome], second: list[Outcome], where: str = "") -> 
 
 
 def compared(study: Study, task: str, first: str, second: str) -> dict | None:
-    """`summarised` on a task, with "origin" and "files": of this run or, where it lacks one of both, of the reference."""
+    """`summarised` on a task, with "origin" and "files": of this run or, where it lacks one, of the reference."""
     for origin, found in by_origin(study, task, (first, second)).items():
         row, files = summarised(found[first], found[second]), [run.path for run in (*found[first], *found[second])]
         return row and {**row, "origin": origin, "files": files}

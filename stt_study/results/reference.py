@@ -67,7 +67,7 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
 
 
 def spreads(study: Study) -> dict[tuple[str, str], tuple[float, int]]:
-    """(Task, metric) -> standard deviation over seeds, in points, pooled over the variants, and its degrees of freedom."""
+    """(Task, metric) -> standard deviation over seeds, in points, pooled over variants, and its degrees of freedom."""
     found = {}
     for task in TASKS:
         several = [runs for name in VARIANTS if len(runs := stored(study, task, name)) > 1]
@@ -81,16 +81,15 @@ def spreads(study: Study) -> dict[tuple[str, str], tuple[float, int]]:
 def verify(study: Study) -> pd.DataFrame:
     """A fresh run's figures beside the reference's, one row a variant, task, metric and seed.
 
-    A figure may differ from the mean of the reference's n seeds by t sd sqrt(1 + 1/n): sd is the spread over seeds, pooled
-    over the variants that were trained with several, and t Student's quantile within which a figure of an unchanged library
-    lies with a probability of `CONFIDENCE`. Baselines that nothing random enters, and everything that was computed with the
-    same seed and versions on the same machine (`provenance.machine`: its instructions count, not its name alone), must be
-    the same to a hundredth of a point. Where the reference has one seed alone, there is no spread: figures of other seeds
-    or machines aren't judged.
+    A figure may differ from the mean of the reference's n seeds by t sd sqrt(1 + 1/n): sd is of `spreads`, and t
+    Student's quantile within which a figure of an unchanged library lies with a probability of `CONFIDENCE`. Baselines
+    that nothing random enters, and what was computed with the same seed and versions on the same machine (its
+    instructions count, not its name alone), must be the same to a hundredth of a point. Where the reference has one seed
+    alone, other seeds or machines aren't judged.
 
     Returns:
-        Columns: variant, task, metric, seed, here, reference, seeds, tolerance (nan where there is none), "same seed" ("identical",
-        "differs" or ""), within.
+        Columns: variant, task, metric, seed, here, reference, seeds, tolerance (nan where there is none), "same seed"
+        ("identical", "differs" or ""), within.
 
     Raises:
         InputError: there are no reference results for the profile, its settings and its data.

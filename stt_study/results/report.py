@@ -21,7 +21,7 @@ def published() -> pd.DataFrame:
 
 
 def differences(study: Study, first: str, others: Iterable[str]) -> pd.DataFrame:
-    """`first` minus each of `others` on every task, in points of the task's headline figure; see `comparison.compared`."""
+    """`first` minus each of `others` on every task, in points of its headline figure; see `comparison.compared`."""
     rows = []
     for other in others:
         for task in TASKS:

@@ -9,16 +9,12 @@ SUMMARY = ("difference", "low", "high", "seeds", "sequences", "lowest seed", "hi
 
 
 def totals(results: dict[str, dict]) -> pd.DataFrame:
-    """One row a method, one column a metric, in percent.
-
-    Args:
-        results: method -> content of its `results.json`, all of one task.
-    """
+    """Results of a task, method -> content of `results.json`, as one row a method, one column a metric, in percent."""
     return pd.DataFrame({name: result["metrics"] for name, result in results.items()}).T.mul(100)
 
 
 def offsets(results: dict[str, dict]) -> pd.DataFrame:
-    """One row a method: how far to the right and below its masks or joints lie of the truth on average, in px, and of how many."""
+    """One row a method: how far right and below of the truth its masks or joints lie on average, in px; of how many."""
     rows = {name: result["offset"] for name, result in results.items()}
     return pd.DataFrame(rows).T.set_axis(["right, px", "below, px", "of"], axis=1).astype({"of": int})
 
@@ -34,10 +30,7 @@ def mean_text(values: list[float]) -> str:
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `bootstrap.summary` for a page: "difference" with its interval in brackets, and the range of single seeds.
-
-    Args:
-        table: columns difference, low, high, seeds, lowest seed, highest seed, and others, which stay as they are.
+    """Rows of `bootstrap.summary` for a page; other columns stay as they are.
 
     Returns:
         "difference" such as "+1.2 [-0.3, 2.7]" ("no interval" where it is infinite) and "single seeds" such as

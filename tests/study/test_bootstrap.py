@@ -1,4 +1,4 @@
-"""The bootstrap over sequences and seeds: against a plain loop, against known populations, and what it refuses to say."""
+"""The bootstrap over sequences and seeds: against a plain loop and known populations, and what it refuses to say."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from stt_study.bootstrap import bootstrap_interval, summary, verdict
 
 @pytest.mark.parametrize("weights", [np.ones(9, int), np.array([1, 1, 2, 3, 1, 1, 4, 1, 2])])
 def test_against_a_plain_loop(weights):
-    """Resampling by hand, a sequence of weight 2 counting twice; the tail of nine sequences by a table of Student's t."""
+    """Resampling by hand, a sequence of weight 2 counting twice; the tail by a table of Student's t."""
     table = np.random.default_rng(4).normal(1, 2, (2, 9))
     row, whole = summary(table, weights), np.repeat(table, weights, axis=1)
     assert row["difference"] == pytest.approx(whole.mean())
@@ -26,7 +26,7 @@ def test_against_a_plain_loop(weights):
 
 @pytest.mark.parametrize(("seeds", "sequences", "of_seed"), [(1, 12, 0), (3, 12, 1), (3, 8, 1)])
 def test_it_holds_the_truth_as_often_as_it_says(seeds, sequences, of_seed):
-    """Known effects of seed, sequence and both: the interval holds the true mean, 0, in 95 % of 300 studies, more or less."""
+    """Known effects of seed, sequence and both: the interval holds the true mean, 0, in 95 % of 300 studies or so."""
     rng, hits = np.random.default_rng(0), 0
     for study in range(300):
         table = of_seed * rng.normal(size=(seeds, 1)) + 3 * rng.normal(size=(1, sequences))

@@ -25,10 +25,12 @@ def run(name, seed=0, origin=comparison.OWN, scores=(0.5, 0.6, 0.7), occlusion=N
 
 def davis(**objects):
     """Results of DAVIS: sequence -> list of objects, each a list of (J, F), one a frame from frame 1 on."""
-    records = [
-        {"name": name, "objects": [{"J": [j for j, _ in o], "F": [f for _, f in o], "J-Mean": np.mean([j for j, _ in o]), "F-Mean": np.mean([f for _, f in o])} for o in many]}
-        for name, many in objects.items()
-    ]  # fmt: skip
+
+    def scores(pairs):
+        j, f = (list(values) for values in zip(*pairs, strict=True))
+        return {"J": j, "F": f, "J-Mean": np.mean(j), "F-Mean": np.mean(f)}
+
+    records = [{"name": name, "objects": list(map(scores, many))} for name, many in objects.items()]
     return {"task": "davis", "metrics": {"J&F-Mean": 0.5}, "sequences": records}
 
 
