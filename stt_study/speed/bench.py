@@ -165,10 +165,12 @@ def measure_case(settings: BenchSettings) -> list[dict]:
     ellipse = ((width / 2, height / 2), (0.4 * width, 0.27 * height), 30)  # centre, both axes, degrees
     mask = cv2.ellipse(np.zeros((height, width), np.uint8), ellipse, 1, thickness=-1) > 0
     moved = np.roll(mask, (3, 5), (0, 1))
-    ways = {
-        "official scheme": lambda: torch.tensor(official_scheme(mask, moved)),
-        "in the box around the masks": lambda: torch.tensor(frame_scores(mask, moved)),
-    }
+
+    def scores(scheme: Callable) -> Tensor:
+        return torch.tensor(scheme(mask, moved), dtype=torch.float64)
+
+    schemes = {"official scheme": official_scheme, "in the box around the masks": frame_scores}
+    ways = {way: partial(scores, scheme) for way, scheme in schemes.items()}
     return _compared("J and F of one object", ways, settings.repeats)
 
 
