@@ -17,7 +17,7 @@ BEGIN, END = "<!-- results: made by python -m stt_study.figures.glance -->", "<!
 
 
 def glance(folder: Path) -> str:
-    """A profile's reference results as a Markdown table: variants that have masks, and baselines; mean over seeds, spread.
+    """A profile's reference results as a Markdown table: variants that were measured on all tasks, and baselines; mean and spread.
 
     Args:
         folder: of `<name>.json` files, see `reference.write`.
@@ -32,7 +32,10 @@ def glance(folder: Path) -> str:
             metric, seeds = TASKS[task].headline, [seed["tasks"] for seed in content["seeds"].values()]
             if values := [100 * tasks[task]["metrics"][metric] for tasks in seeds if task in tasks]:
                 cells[task], data[task] = tables.mean_text(values), f"{metric}, {content['data'][task]}"
-        rows[content["title"]] = cells
+        if (
+            cells.keys() >= next(iter(rows.values()), cells).keys()
+        ):  # what the full method was measured on, which is first
+            rows[content["title"]] = cells
     tasks = [task for task in TASKS if task in data]
     lines = ["| | " + " | ".join(tasks) + " |", "|---" * (len(tasks) + 1) + "|"]
     lines += [f"| {name} | " + " | ".join(cells.get(task, "") for task in tasks) + " |" for name, cells in rows.items()]
