@@ -32,7 +32,7 @@ PROFILES = {
     "colours": ({"spatial": {"input": "bgr"}}, "spatial.input is 'bgr'; choose lab or rgb"),
     "16 bits without a GPU": ({"spatial": {"precision": "16-mixed"}}, "16-mixed needs a GPU; set it to bf16-mixed"),
     "shards that don't divide": ({"spatial": {"shards": 3}}, "a batch of 2 can't be divided by 3 (spatial.shards)"),
-    "seed": ({"world": {"seed": -1}}, "give seed >= 0"),
+    "seed": ({"world": {"seed": -1}}, "world.seed is -1; give 0 or more"),
     "size that strides don't divide": ({"temporal": {"size": 60}}, "temporal.size is 60; give a multiple of 8"),
     "nothing to learn": (
         {"temporal": dict.fromkeys(("weight_fine", "weight_coarse", "weight_local", "weight_global"), 0)},
