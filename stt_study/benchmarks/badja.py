@@ -28,8 +28,8 @@ def badja_clips(root: str | Path, davis: str | Path | None = None, split: str = 
 
     A clip goes from its first annotated frame to its last. Frames and masks are those named there; for DAVIS's, 480p or
     Full-Resolution below any of `badja_davis`. Joints are scaled to the frames at hand. A joint at (0, 0) is not visible,
-    whatever else is said. BADJA has no splits: any is the whole. InputError names a missing or broken list or frame, joints
-    that nobody could follow, and masks for some of the annotated frames only.
+    whatever else is said. BADJA has no splits: any is the whole. InputError names a missing or broken list or frame,
+    joints that nobody could follow, and masks for some of the annotated frames only.
     """
     root = labelled_videos.official_folder(root, BADJA.official)
     lists = sorted((root / "joint_annotations").glob("*.json"))

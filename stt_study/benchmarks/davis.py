@@ -21,8 +21,8 @@ def davis_sequences(
     """Sequences of `ImageSets/<year>/<split>.txt` (or `names` of them), frames and annotations at 480p in order.
 
     Year 2016 asks for one object a sequence: a DAVIS-2017 folder's objects are merged into one. The layout of 2016
-    itself, `ImageSets/480p/<split>.txt` with a line a frame and masks in white on black, will do as well. InputError names
-    what is missing: a list, a sequence, a frame, an annotation, or a number between the frames'.
+    itself, `ImageSets/480p/<split>.txt` with a line a frame and masks in white on black, will do as well.
+    InputError names what is missing: a list, a sequence, a frame, an annotation, or a number between the frames'.
     """
     root = labelled_videos.official_folder(root, DAVIS.official)
     path, annotation = root / "ImageSets" / year / f"{split}.txt", "ids" if year == "2017" else "merged"

@@ -20,7 +20,7 @@ class Baseline:
 
     weights: str
     identity: str
-    # Images (H, W, 3) uint8 RGB, the first one's maps (K, H, W), "nearest" (masks) or "bilinear" (keypoints) -> all maps.
+    # Images (H, W, 3) uint8 RGB, the first's maps (K, H, W), "nearest" (masks) or "bilinear" (joints) -> all maps.
     carry: Callable[[Iterable[np.ndarray], Tensor, str], Iterator[Tensor]]
     stride: int = 1
     device: str = "cpu"

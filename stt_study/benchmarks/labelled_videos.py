@@ -106,7 +106,7 @@ def read_frames(paths: Iterable[Path]) -> Iterator[np.ndarray]:
 
 
 def read_sequence_mask(sequence: Sequence, t: int) -> np.ndarray:
-    """Ids (H, W) uint8 of frame `t`; InputError for an annotation that is missing, broken, or not of its frame's size."""
+    """Ids (H, W) uint8 of frame `t`; InputError for an annotation that is broken or not of its frame's size."""
     mask = read_mask(sequence.masks[t], not_black=sequence.annotation == "white")
     (height, width), size = mask.shape, image_size(sequence.frames[t])
     if (width, height) != size:

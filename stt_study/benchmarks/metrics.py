@@ -205,7 +205,7 @@ def pck_per_joint(clips: Sequence[np.ndarray], threshold: float, absent: float =
 
 
 def pck_of_area(predictions: np.ndarray, truth: np.ndarray, scored: np.ndarray, areas: np.ndarray) -> float:
-    """BADJA's PCK of one sequence: share of scored joints found, all frames but the given first pooled; nan if there are none.
+    """BADJA's PCK of a sequence: share of scored joints found, all frames but the first pooled; nan of none.
 
     Args:
         predictions, truth: (A, J, 2) xy px; a prediction with x < 0 is missing, which is wrong.

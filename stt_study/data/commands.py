@@ -47,7 +47,7 @@ def data(
 
         checked = get(name, root or Path("data"), mirror=mirror)
     elif folder is None:
-        raise InputError("stt data check takes a set and its folder, as in: stt data check davis data/DAVIS")
+        raise InputError("stt data check takes a set and its folder, as in: stt data check davis data/DAVIS.")
     else:
         from stt_study.data.check import check
 

@@ -210,8 +210,8 @@ def _gather(path: Path, holds: str, part: Path, place: Path) -> None:
 def extract(archive: Path, folder: Path) -> None:
     """Unpack a zip or a tar as `folder`, and nothing beside it; after an error, a part may be there.
 
-    InputError names an archive that is broken or encrypted, has a path or link that leads out of the folder, or files of
-    more than 20 times its size (and 1 GB).
+    InputError names an archive that is broken or encrypted, has a path or link that leads out of the folder, or files
+    of more than 20 times its size (and 1 GB).
     """
     zipped = archive.suffix == ".zip"
     try:

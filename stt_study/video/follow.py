@@ -62,7 +62,7 @@ def propagate_video(
         The content of `settings.json`; `frames` is how many there are.
 
     Raises:
-        InputError: an input that cannot be read or does not fit, or an `out` with other things in it or a broken `state.pt`.
+        InputError: an input that cannot be read or does not fit, an `out` with other things in it or a broken state.
             Where the video breaks off, everything up to there stays, with its overlay.
     """
     out, video = Path(out), open_video(path, rate)

@@ -88,8 +88,8 @@ def open_video(path: str | Path, rate: float = 24.0) -> Video:
 def write_video(path: str | Path, frames: Iterable[tuple[float, np.ndarray]], rate: float) -> None:
     """Encode (time in s, image (H, W, 3) uint8 RGB) as an H.264 mp4 (MPEG-4 where H.264 is missing), whole or not at all.
 
-    Each frame keeps its time; `rate`, frames a second, says how long the last is shown. H.264 in the form that every player
-    takes has even sides: an odd one is padded by a px.
+    Each frame keeps its time; `rate`, frames a second, says how long the last is shown. H.264 in the form that every
+    player takes has even sides: an odd one is padded by a px.
     """
     with written_whole(path) as temporary, av.open(str(temporary), "w", options={"movflags": "faststart"}) as container:
         stream = None

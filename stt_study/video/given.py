@@ -68,8 +68,8 @@ def read_objects(path: str | Path, size: tuple[int, int]) -> np.ndarray:
 def read_points(path: str | Path, size: tuple[int, int]) -> tuple[tuple[str, ...], np.ndarray]:
     """Points of frame 0 out of a CSV with the columns name, x, y: names, and places (J, 2) float32 in px.
 
-    The centre of the first pixel is 0, 0; that of the last is width - 1, height - 1. InputError names the line of a point
-    that can't be read, is outside the picture or there twice.
+    The centre of the first pixel is 0, 0; that of the last is width - 1, height - 1. InputError names the line of a
+    point that can't be read, is outside the picture or there twice.
     """
     places = {}
     try:

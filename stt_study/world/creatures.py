@@ -57,7 +57,7 @@ def extent(bones: Sequence[Bone]) -> float:
 def make_creature(
     rng: np.random.Generator, bones: Sequence[Bone], skins: Sequence[np.ndarray], resolution: float
 ) -> Creature:
-    """Cut the sprites of a body plan out of its `skins`, textures (S, S, 3) uint8; `Bone.skin` counts them, round and round."""
+    """Cut the sprites of a body plan out of its `skins`, textures (S, S, 3) uint8 that `Bone.skin` counts modulo."""
     sprites = tuple(sprite(rng, bone, skins[bone.skin % len(skins)], resolution) for bone in bones)
     return Creature(tuple(bones), sprites, resolution, rng.uniform(26, 52))
 
@@ -98,7 +98,7 @@ def origin(bone: Bone) -> tuple[float, float]:
 def draw(
     creature: Creature, matrices: np.ndarray, canvas: np.ndarray, labels: np.ndarray | None = None, code: int = 0
 ) -> np.ndarray | None:
-    """Draw a creature in place; return its whole silhouette (H, W) bool, whatever hides it later, or None without `labels`.
+    """Draw a creature in place; return its whole silhouette (H, W) bool, or None without `labels`.
 
     Args:
         matrices: (N, 2, 3) from bone coordinates to canvas px.

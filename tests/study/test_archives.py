@@ -1,4 +1,4 @@
-"""Archives: what comes out is what went in, nothing lands beside it, and what is broken is refused with one sentence."""
+"""Archives: what comes out is what went in, nothing lands beside it, and what is broken is refused."""
 
 import errno
 import shutil

@@ -1,4 +1,4 @@
-"""Settings and machines that can't do: the same promise as in test_bad_benchmarks.py, one clear sentence and exit code 2."""
+"""Settings and machines that can't do: the same promise as in test_bad_benchmarks.py, one sentence and exit code 2."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Readers of the official layouts, on tiny layouts written by hand and on real folders; bad ones: `test_bad_benchmarks`."""
+"""Readers of the official layouts, on tiny layouts written by hand and on real folders."""
 
 import shutil
 from pathlib import Path

@@ -27,7 +27,7 @@ SMALL = Inference(resize=96, num_preceding=4, radius=3, topk=5)
 def propagations(
     times: int, davis: Path | None = None, weights: str = "random", inference: Inference = SMALL
 ) -> list[float]:
-    """Resident memory, in MB, after each of many propagations of a DAVIS folder's masks (of a tiny one) in this process."""
+    """Resident memory, in MB, after each of many propagations of a DAVIS folder (of a tiny one) in this process."""
     held, process = [], psutil.Process()
     with tempfile.TemporaryDirectory() as folder:
         davis = davis or write_davis(Path(folder) / "davis", frames=8)
