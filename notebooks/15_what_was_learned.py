@@ -2,9 +2,8 @@
 # # What was learned
 #
 # Scores say how well labels are carried; they don't say what a loss did to the features. Here the networks themselves are
-# compared, on the labelled test clips: how much of the step-one encoder's structure is left, where a point is found again, how
-# sure a match is, and whether the same part is found in another video. The networks run as they are used, in evaluation mode and on
-# whole frames with no colour channel dropped. A 95 % interval is a bootstrap over clips, for the weights of this run.
+# compared, on the labelled test clips: how much of the step-one encoder's structure is left, where a point is found again, and how
+# sure a match is. The networks run as they are used, in evaluation mode and on whole frames with no colour channel dropped. A 95 % interval is a bootstrap over clips, for the weights of this run.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -14,7 +13,7 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from stt_study.analysis import against_teacher, parts_across_videos
+from stt_study.analysis import against_teacher
 from stt_study.figures import maps as viz_maps
 from stt_study.figures.page import Page
 
@@ -44,29 +43,12 @@ sources = {name: study.source(name) for name in against_teacher.NAMES}
 
 # %% tags=["hide-input"]
 measured = against_teacher.against_teacher(study, sources)
-summaries = against_teacher.summaries(measured, list(against_teacher.AGAINST_TEACHER))
 print(f"{measured.sequence.nunique()} clips")
 page.show(
-    against_teacher.as_table(summaries),
-    "How much of the step-one encoder is left in each network, and what chance gives: means, with 95 % intervals over clips in brackets.",
+    against_teacher.summary_table(measured, against_teacher.AGAINST_TEACHER),
+    "How near each network is to the step-one encoder, and what chance gives: means, with 95 % intervals over clips in brackets; a lower loss is nearer. Compare the full method with the one without global distillation, and both with random weights.",
     files=(w for w in sources.values() if w != "random"),
     name="tab-retained",
-)
-
-# %% tags=["hide-input"]
-titles = {
-    "overlap res5": "neighbour overlap, res5",
-    "overlap res4": "neighbour overlap, res4",
-    "CKA res5": "CKA, res5",
-    "CKA res4": "CKA, res4",
-    "loss": "global loss (less is nearer)",
-}
-page.show(
-    viz_maps.measures_figure(summaries, titles),
-    "How near each network is to the step-one encoder. Dot: mean over clips, line: 95 % interval, dashed: by chance. Compare the full method with the one without global distillation, and both with random weights.",
-    alt="Panels of dots with intervals, one panel a measure, one dot a network.",
-    files=(w for w in sources.values() if w != "random"),
-    name="fig-retained",
 )
 
 # %% [markdown]
@@ -91,7 +73,7 @@ if page.at_hand("real"):
     real = against_teacher.against_teacher(study, few, "real")
     print(f"{real.sequence.nunique()} clips of real video")
     page.show(
-        against_teacher.as_table(against_teacher.summaries(real, list(against_teacher.AGAINST_TEACHER))),
+        against_teacher.summary_table(real, against_teacher.AGAINST_TEACHER),
         "How much of the step-one encoder is left on real video, read in the same way.",
         files=(w for w in few.values() if w != "random"),
     )
@@ -130,7 +112,7 @@ else:
 
 # %% tags=["hide-input"]
 page.show(
-    against_teacher.as_table(against_teacher.summaries(measured, ["mass", "top-k mass"])),
+    against_teacher.summary_table(measured, ["mass", "top-k mass"]),
     "Share of the heat inside the right object, of all of it (*mass*) and of the most similar cells' (*top-k mass*), over all clips and objects, with 95 % intervals over clips.",
 )
 
@@ -157,41 +139,6 @@ page.show(
 # %% tags=["hide-input"]
 entropies = [column for column in measured if column.startswith("entropy")]
 page.show(
-    against_teacher.as_table(against_teacher.summaries(measured, entropies)).drop(index="by chance"),
+    against_teacher.summary_table(measured, entropies).drop(index="by chance"),
     "Mean entropy of a match in nats, by place, with 95 % intervals over clips. Compare the columns of a row, not the rows.",
 )
-
-# %% [markdown]
-# ## Is the same part found in another video?
-#
-# Nothing was trained to match cells of different videos; contrast between images in step one may have made parts alike across creatures.
-# The query is a cell of one clip of the parts task, where one of the parts that most clips have is widest; every other clip gives its most
-# similar cell (cosine of res4, as label propagation sees it), most similar first. A blue frame: the same part; dashed orange: another, or
-# background. Look whether patches share a part or only a colour. Left and right limbs are different parts.
-
-# %% tags=["hide-input"]
-if page.at_hand("vip"):
-    for figure in viz_maps.parts_figures(study, sources):
-        page.show(
-            figure,
-            "One cell, and the most similar cell of every other clip, most similar first. Blue: the same part; dashed orange: another.",
-            alt="Rows of small patches, one row a network: the query's, then those of the cells most similar to it.",
-        )
-
-# %% [markdown]
-# Over all cells of all parts, against every other clip that has the part. By chance: a cell drawn by lot.
-
-# %% tags=["hide-input"]
-if study.has("vip"):
-    parts = parts_across_videos.across_videos(study, sources)
-    shares = against_teacher.summaries(parts, parts_across_videos.KINDS)
-    page.show(
-        against_teacher.as_table(shares),
-        "Share of cells whose most similar cell of another clip has the same part, among all its cells and among those of parts alone, with 95 % intervals over clips.",
-    )
-    page.show(
-        viz_maps.measures_figure(shares, {kind: f"same part, among {kind}" for kind in parts_across_videos.KINDS}),
-        "How often the nearest cell in another video is of the same part; dashed: by chance.",
-        alt="Panels of dots with intervals: the share of nearest cells that are of the same part, one dot a network.",
-        name="fig-across",
-    )

@@ -1,6 +1,6 @@
 """How near students are to the teacher: `retention`'s measures over the labelled test clips, stored and as tables."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import cache, partial
 
@@ -29,8 +29,8 @@ from stt_study.variants import title
 NAMES = ("random", "step_one", "step_two", "neither", "no_global", "no_local", "full")
 NEAREST = {"res5": 5, "res4": 10}  # k; at most a third of the map
 AGAINST_TEACHER = {"overlap res5": 1, "overlap res4": 1, "CKA res5": 1, "CKA res4": 1, "loss": -1}  # -1: less is nearer
-CHANCE = {"overlap res5": "chance res5", "overlap res4": "chance res4", "loss": "flat loss", "mass": "area"}
-CHANCE |= {"top-k mass": "area", "all cells": "chance, all cells", "part cells": "chance, part cells"}
+CHANCE = {"overlap res5": "chance res5", "overlap res4": "chance res4", "loss": "flat loss"}
+CHANCE |= {"mass": "area", "top-k mass": "area"}
 """Measure -> the column that says what it is by chance."""
 
 
@@ -39,11 +39,10 @@ def clip_record(
 ) -> dict[str, float]:
     """All measures of one student on one clip, means over its pairs; nan where the clip has no such thing.
 
-    Returns:
-        Of the teacher's structure: "overlap", "CKA" and "chance" of "res5" and "res4", "loss" (that of global
-        distillation, weight 1), "flat loss" (of a student that sees no difference between cells). Of `point_map` from
-        frame 0: "mass" and "top-k mass" in the right object, "area" of it (all in shares of 1). Entropy in nats:
-        "entropy background" and of the other `held_out_pairs.REGIONS` that one frame tells.
+    Of the teacher's structure: "overlap", "CKA" and "chance" of "res5" and "res4", "loss" (that of global distillation,
+    weight 1), "flat loss" (of a student that sees no difference between cells). Of `point_map` from frame 0, shares of
+    1: "mass" and "top-k mass" in the right object, "area" of it. Entropy in nats: "entropy background" and of the other
+    `held_out_pairs.REGIONS` that one frame tells.
     """
     found: dict[str, list[float]] = {}
     for pair in pairs:
@@ -98,9 +97,13 @@ def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") 
 
     Args:
         sources: names of variants or "random" -> what `Study.source` gives for them.
+
+    Returns:
+        "variant" (its title), "sequence", and the measures.
     """
-    training, inference = study.profile.temporal, getattr(study.profile.evaluation, task)
+    training, inference, rows = study.profile.temporal, getattr(study.profile.evaluation, task), []
     seen = [training.size, training.radius_coarse, training.teacher_temperature, file_hash(study.teacher)]
+    data = folder_fingerprint(study.folder(task))
     teacher = cache(lambda: looks(study, str(study.teacher), task, STANDARD))  # opened once, if anything is missing
 
     def measure(weights: str) -> dict[str, dict]:
@@ -110,64 +113,35 @@ def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") 
             found[clip.name] = clip_record(pairs, teacher(), student, training, inference)
         return found
 
-    return clip_rows(study, sources, task, [*seen, code_key(__name__)], measure)
-
-
-def clip_rows(
-    study: Study, sources: dict[str, str], task: str, key: list, measure: Callable[[str], dict[str, dict]]
-) -> pd.DataFrame:
-    """What `measure` makes of each source's weights, clip -> measures, taken where missing.
-
-    Args:
-        key: what the measures depend on beside the weights, the task's settings and its data.
-
-    Returns:
-        One row a variant and clip: "variant" (its title), "sequence", and the measures.
-    """
-    inference, rows = getattr(study.profile.evaluation, task), []
-    common = [study.opening, asdict(inference), folder_fingerprint(study.folder(task)), *key]
     for name, weights in sources.items():
         identity = feature_source(weights, **study.opening).identity
+        key = [identity, study.opening, asdict(inference), data, *seen, code_key(__name__)]
         place = study.out / "retention" / f"{task}-{name}-seed{study.seed}"
-        stored = computed(place, [identity, *common], partial(measure, weights))
+        stored = computed(place, key, partial(measure, weights))
         rows += [{"variant": title(name), "sequence": clip, **record} for clip, record in stored.items()]
     return pd.DataFrame(rows)
 
 
-def summaries(table: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
-    """Mean over clips of `clip_rows`, and its 95 % bootstrap interval; clips without the measure are left out.
+def summary_table(table: pd.DataFrame, measures: Iterable[str]) -> pd.DataFrame:
+    """Means over clips as text, "mean [low, high]" (95 % bootstrap), one row a variant, one column a measure.
 
-    Returns:
-        One row a variant and measure, order kept: "variant", "measure", "mean", "low", "high", "chance" (mean of its
-        column of `CHANCE`; 0 for CKA; nan where there is none). Bounds are nan where there is no interval: with fewer
-        than three clips, or where all clips agree.
+    Clips without the measure are left out. There is no interval with fewer than three clips, or where all agree. The
+    last row is chance: 0 for CKA, else the mean over variants of the column that `CHANCE` names.
     """
-    rows = []
-    for variant, some in table.groupby("variant", sort=False):
-        for measure in measures:
-            bounds = bootstrap_interval(some[measure].dropna().to_numpy()[None])
-            low, high = (bound if np.isfinite(bound) else np.nan for bound in bounds)
-            chance = 0.0 if measure.startswith("CKA") else some[CHANCE[measure]].mean() if measure in CHANCE else np.nan
-            row = {"variant": variant, "measure": measure, "mean": some[measure].mean(), "low": low, "high": high}
-            rows.append(row | {"chance": chance})
-    return pd.DataFrame(rows)
-
-
-def as_table(summary_rows: pd.DataFrame) -> pd.DataFrame:
-    """`summaries` as one row a variant, one column a measure, in the form "mean [low, high]"; chance as the last row.
-
-    Chance is the mean over the variants where it depends on them.
-    """
-
-    def text(measure: str, value: float) -> str:
-        return "" if np.isnan(value) else f"{value:.{4 if measure == 'loss' else 2}f}"
-
     columns: dict[str, dict[str, str]] = {}
-    for row in summary_rows.itertuples():
-        mean, low, high = (text(row.measure, value) for value in (row.mean, row.low, row.high))
-        columns.setdefault(row.measure, {})[row.variant] = f"{mean} [{low}, {high}]" if low else mean
-    for measure, chance in summary_rows.groupby("measure").chance.mean().items():
-        columns[measure]["by chance"] = text(measure, chance)
+    for measure in measures:
+        number = "{:.4f}" if measure == "loss" else "{:.2f}"
+        column = columns[measure] = {}
+        for variant, values in table.groupby("variant", sort=False)[measure]:
+            bounds = bootstrap_interval(values.dropna().to_numpy()[None])
+            interval = f" [{number}, {number}]".format(*bounds) if np.isfinite(bounds).all() else ""
+            column[variant] = number.format(values.mean()) + interval if values.notna().any() else ""
+        if measure.startswith("CKA"):
+            column["by chance"] = number.format(0)
+        elif measure in CHANCE:
+            column["by chance"] = number.format(table.groupby("variant")[CHANCE[measure]].mean().mean())
+        else:
+            column["by chance"] = ""
     return pd.DataFrame(columns)
 
 
@@ -183,10 +157,8 @@ def nearer(study: Study, task: str, better: str, worse: str) -> dict[str, np.nda
 def retained(study: Study, task: str = "davis") -> pd.DataFrame:
     """Is the full method nearer to the teacher than the one without global distillation: paired by clip, over seeds.
 
-    Returns:
-        One row a measure of `AGAINST_TEACHER`: "difference" (first minus second), "low", "high" (95 %), "seeds", "first
-        is nearer on" (clips out of all, by the mean over seeds), "nearer to the teacher" (a title, or "undecided" where
-        the interval holds zero).
+    One row a measure of `AGAINST_TEACHER`; "first is nearer on": clips out of all, by the mean over seeds; "nearer to
+    the teacher": a title, or "undecided" where the interval holds zero.
     """
     rows, won = {}, {"supported": title("full"), "contradicted": title("no_global")}
     for measure, differences in nearer(study, task, "full", "no_global").items():

@@ -1,4 +1,4 @@
-"""Figures of what was learned: measures, where a point is found, how sure a match is, parts in other videos."""
+"""Figures of what was learned: where a point is found, how sure a match is."""
 
 import textwrap
 from collections.abc import Sequence
@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import pandas as pd
-import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
@@ -17,18 +15,14 @@ from torch import Tensor
 from stt_core.losses import entropy_map
 from stt_core.pictures import read_image
 from stt_study.analysis import retention
-from stt_study.analysis.parts_across_videos import KINDS, Cells, nearest_cells, part_cells
 from stt_study.analysis.retention import Look, chosen_clips, pair_times
-from stt_study.benchmarks import labelled_videos
 from stt_study.evenly import evenly
-from stt_study.figures.viz import BLUE, ORANGE, mark, name_rows, object_ids, panels, picture
+from stt_study.figures.viz import mark, object_ids, panels, picture
 from stt_study.study import Study
 from stt_study.variants import title
-from stt_study.video.given import inner_points
 
 EXAMPLES = 3  # clips
 WIDTH = 14.0  # inches, of a grid of maps
-PATCH = 0.11  # half the width of a patch, of the frame's short side
 
 
 @dataclass(frozen=True)
@@ -153,92 +147,3 @@ def entropy_figure(examples: Sequence[MapExample], radius: int) -> Figure:
     of = {"location": "bottom", "shrink": 0.4, "aspect": 40, "ticks": [0, 0.01, 0.1, 0.5, 1, 2, float(scale.vmax)]}
     figure.colorbar(drawn, ax=axes, label="entropy (nats)", format="{x:.3g}", **of)
     return figure
-
-
-def measures_figure(summaries: pd.DataFrame, titles: dict[str, str]) -> Figure:
-    """One panel a measure: mean of every variant and its 95 % interval over clips; dashed: by chance.
-
-    Args:
-        summaries: as `against_teacher.summaries` gives them.
-        titles: measure -> what the axis is called.
-    """
-    variants = list(summaries.variant.unique())
-    size = (2.9 * len(titles) + 1.6, 0.3 * len(variants) + 1.1)
-    figure, (axes,) = panels(1, len(titles), size, sharey=True)
-    for axis, (measure, label) in zip(axes, titles.items(), strict=True):
-        rows = summaries[summaries.measure == measure].set_index("variant").loc[variants]
-        axis.hlines(range(len(rows)), rows.low, rows.high, color=BLUE, linewidth=2)
-        axis.plot(rows["mean"], range(len(rows)), "o", color=BLUE, markersize=6)
-        chance = rows.chance.mean()
-        if np.isfinite(chance):
-            axis.axvline(chance, color=ORANGE, linestyle="--", linewidth=1.3)
-        axis.set(xlabel=label)
-        name_rows(axis, variants)
-        axis.grid(False, axis="y")
-        axis.locator_params(axis="x", nbins=5)
-    return figure
-
-
-def parts_figures(study: Study, sources: dict[str, str]) -> list[Figure]:
-    """For each of two query cells, a row a variant: the most similar cell of every other clip that has the part.
-
-    Queries are of the parts that most clips have, one part and clip a figure, and lie where the part is widest in the
-    clip with most of its cells. Blue frames: the same part; dashed orange: another. No figure for a part of one clip.
-    """
-    cells = {title(name): part_cells(study, weights, frames=1) for name, weights in sources.items()}
-    clips = next(iter(cells.values()))
-    counts = np.array([np.bincount(clip.parts, minlength=256) for clip in clips])  # (clips, 256)
-    order = sorted(range(1, 256), key=lambda part: (-(counts[:, part] > 0).sum(), -counts[:, part].sum()))
-    figures = []
-    for part in [part for part in order if (counts[:, part] > 0).sum() > 1][:2]:
-        i = int(counts[:, part].argmax())
-        index = (clips[i].parts == part).nonzero()[:, 0]
-        if not len(index):
-            continue
-        counts[i] = 0  # the next query is of another clip
-        ids = labelled_videos.read_sequence_mask(clips[i].sequence, int(clips[i].places[0, 0]))
-        ((_, x, y),) = inner_points((ids == part).astype(np.uint8))
-        middle = torch.tensor(retention.cell_of((x, y), ids.shape, clips[i].grid))
-        query = int(index[(clips[i].places[index, 1:] - middle).square().sum(dim=1).argmin()])
-        figures.append(_parts_figure(cells, i, query))
-    return figures
-
-
-def _parts_figure(cells: dict[str, list[Cells]], i: int, query: int) -> Figure:
-    found, part = {}, int(next(iter(cells.values()))[i].parts[query])  # the same for every variant
-    for name, clips in cells.items():
-        features, others = clips[i].features[query], [*clips[:i], *clips[i + 1 :]]
-        others = [clip for clip in others if (clip.parts == part).any()]
-        best = [(clip, int(nearest_cells(features[None], clip)[KINDS[0]])) for clip in others]
-        best.sort(key=lambda found, own=features: -float(found[0].features[found[1]] @ own))
-        found[name] = [(clips[i], query), *best[:6]]
-    columns = max(map(len, found.values()))
-    figure, axes = panels(len(found), columns, (1.15 * (columns + 1), 1.25 * len(found)))
-    for row, (name, best) in zip(axes, found.items(), strict=True):
-        row[0].set_ylabel(textwrap.fill(name, 13), fontsize=9, rotation=0, ha="right", va="center")
-        for axis, (clip, cell) in zip(row, best, strict=True):
-            same = int(clip.parts[cell]) == part
-            axis.imshow(_patch(clip, cell))
-            axis.set(xticks=[], yticks=[])
-            for spine in axis.spines.values():
-                spine.set(color="0.2" if axis is row[0] else BLUE if same else ORANGE, linewidth=3, visible=True)
-                spine.set(linestyle="-" if same else (0, (2, 1.2)), capstyle="butt")
-            axis.set_xlabel(f"part {clip.parts[cell]}" if clip.parts[cell] else "background", fontsize=8, labelpad=2)
-    titles = f"query\n{clips[i].sequence.name}", "most similar in other clips"
-    for axis, text in zip(axes[0], titles, strict=False):
-        axis.set_title(text, fontsize=9, loc="left")
-    return figure
-
-
-def _patch(clip: Cells, cell: int) -> np.ndarray:
-    """The surroundings of a cell, cut out of its frame, with a mark on the cell."""
-    t, row, column = clip.places[cell].tolist()
-    image = read_image(clip.sequence.frames[t])
-    half = max(4, round(PATCH * min(image.shape[:2])))
-    places = (np.array([row, column]) + 0.5) * image.shape[:2] / clip.grid - 0.5
-    y, x = places.round().astype(int)
-    patch = cv2.copyMakeBorder(image, half, half, half, half, cv2.BORDER_REPLICATE)[y : y + 2 * half, x : x + 2 * half]
-    patch = cv2.resize(patch, (96, 96), interpolation=cv2.INTER_CUBIC)
-    for width, shade in ((3, 0), (1, 255)):
-        cv2.rectangle(patch, (40, 40), (56, 56), (shade,) * 3, width)
-    return patch

@@ -1,6 +1,7 @@
 """Measures against loops and textbook formulas; the tables on tiny data."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +17,8 @@ from stt_core.losses import global_distillation_loss
 from stt_core.pictures import read_image
 from stt_core.propagation import Inference
 from stt_core.temporal import TemporalSettings
-from stt_study.analysis import against_teacher, parts_across_videos, retention
+from stt_study.analysis import against_teacher, retention
 from stt_study.analysis.held_out_pairs import pairs_of
-from stt_study.analysis.parts_across_videos import Cells, nearest_cells, part_record
 from stt_study.analysis.retention import (
     cell_of,
     central_pixel,
@@ -29,7 +29,6 @@ from stt_study.analysis.retention import (
     pair_times,
     point_map,
 )
-from stt_study.benchmarks.labelled_videos import Sequence
 from stt_study.figures import maps as viz_maps
 from stt_study.study import Study
 from stt_study.variants import title
@@ -196,40 +195,18 @@ def test_a_better_feature_has_more_mass_in_its_object(study: Study) -> None:
     assert math.isnan(flat["entropy partly hidden objects"])
 
 
-def cells(parts: list[int], features: torch.Tensor, name: str = "") -> Cells:
-    places = torch.zeros(len(parts), 3, dtype=torch.int64)
-    return Cells(Sequence(name, (), ()), features, torch.tensor(parts), places, (1, len(parts)))
-
-
-def test_parts_across_videos() -> None:
-    axes = torch.eye(4)
-    one = cells([0, 1, 2, 3], axes)
-    two = cells([0, 1, 2, 2], axes[[0, 1, 3, 2]])  # it has no part 3
-    three = cells([1, 0, 0, 0], axes[[3, 1, 2, 0]])  # background looks like parts 1 and 2
-    assert nearest_cells(axes[1:3], three)["all cells"].tolist() == [1, 2]
-    record = part_record(0, [one, two, three])
-    # Queries 1 and 2 in `two`: both right; in `three` only part 1 occurs: background, or the one part cell.
-    assert record["all cells"] == pytest.approx(2 / 3)
-    assert record["part cells"] == 1
-    assert record["chance, all cells"] == pytest.approx((1 / 4 + 2 / 4 + 1 / 4) / 3)
-    assert record["chance, part cells"] == pytest.approx((1 / 3 + 2 / 3 + 1) / 3)
-    assert math.isnan(part_record(0, [one])["all cells"])
-
-
 def test_tables() -> None:
     rows = [
         {"variant": v, "sequence": s, "loss": base + i / 10, "flat loss": 0.5, "CKA res4": 1.0, "other": math.nan}
         for v, base in (("b", 0.2), ("a", 0.4))
         for i, s in enumerate("pqrs")
     ]
-    found = against_teacher.summaries(pd.DataFrame(rows), ["loss", "CKA res4", "other"])
-    loss = found.query("variant == 'b' and measure == 'loss'").iloc[0]
-    assert loss["mean"] == pytest.approx(0.35)
-    assert loss.low < 0.35 < loss.high
-    assert loss.chance == 0.5
-    text = against_teacher.as_table(found)
+    text = against_teacher.summary_table(pd.DataFrame(rows), ["loss", "CKA res4", "other"])
     assert list(text.index) == ["b", "a", "by chance"]
-    assert text.loc["b", "loss"] == f"{loss['mean']:.4f} [{loss.low:.4f}, {loss.high:.4f}]"
+    mean, low, high = map(
+        float, re.fullmatch(r"(\d\.\d{4}) \[(\d\.\d{4}), (\d\.\d{4})\]", text.loc["b", "loss"]).groups()
+    )
+    assert low < mean == 0.35 < high
     assert text.loc["b"].tolist()[1:] == ["1.00", ""]
     assert text.loc["by chance"].tolist() == ["0.5000", "0.00", ""]
 
@@ -250,7 +227,7 @@ def test_the_verdict_knows_that_less_loss_is_nearer(study: Study, monkeypatch: p
     assert found.loc["CKA res4", "first is nearer on"] == "4 of 4"
 
 
-def test_figures(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures(study: Study, tmp_path: Path) -> None:
     sources = {"full": str(tmp_path / "student.pth"), "random": "random"}
     students = viz_maps.networks(study, sources)
     (point,) = viz_maps.point_examples(study, students)
@@ -259,8 +236,3 @@ def test_figures(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert all(values.sum().item() == pytest.approx(1, abs=1e-5) for values in point.maps.values())
     viz_maps.point_figure([point])
     viz_maps.entropy_figure(viz_maps.entropy_examples(study, students), 2)
-    table = against_teacher.against_teacher(study, {"random": "random"})
-    viz_maps.measures_figure(against_teacher.summaries(table, ["loss"]), {"loss": "loss"})
-    (clip,) = study.sequences("davis")
-    monkeypatch.setattr(parts_across_videos, "chosen_clips", lambda *_: [clip, replace(clip, name="again")])
-    assert len(viz_maps.parts_figures(study, sources)) == 1  # it has one part
