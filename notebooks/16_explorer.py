@@ -27,7 +27,7 @@ from stt_study.figures.page import Page
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 folder = study.out / "explorer"
-cost = explorer.write_explorer(study, folder)
+explorer.write_explorer(study, folder)
 HTML(explorer.HTML.format(folder="../_static/explorer/", script="../_static/explorer.js"))
 
 # %% [markdown]
@@ -48,23 +48,11 @@ HTML(explorer.HTML.format(folder="../_static/explorer/", script="../_static/expl
 #
 # Affinity maps of all points would take many times the room, so the explorer has the features of the shown frames, on the first
 # singular vectors of each clip and network and in 8 bits, and multiplies them in the browser. ◇, its share of the affinity and ○ are computed
-# here, from the features as they are; a point is carried as a joint is in pose tracking.
+# here, from the features as they are, since among cells that are nearly equally similar a small error makes another one the first; a point
+# is carried as a joint is in pose tracking.
 
 # %% tags=["hide-input"]
 files = [path.stat().st_size for path in folder.glob("*.js")]
 print(
     f"{len(files)} files in {study.relative(folder)}, {sum(files) / 1e6:.1f} MB, the largest {max(files) / 1e6:.2f} MB"
 )
-means = cost.groupby("variant", sort=False)[["cosine", "heat", "best cell"]].mean()
-means["cosine difference"] = means.pop("cosine").round(4)
-means["heat elsewhere, %"] = (100 * means.pop("heat")).round(1)
-means["best cell kept, %"] = (100 * means.pop("best cell")).round().astype(int)
-page.show(
-    means.rename_axis(None),
-    "What the packing costs, means over clips, points and later frames.",
-)
-
-# %% [markdown]
-# The columns say by how much cosines differ, which share of a map's heat is drawn on other cells than it should be, and how often the most
-# similar cell could be told from the packed features, to within one cell. Among cells that are nearly equally similar a small error makes
-# another one the first, which is why ◇ and its share are stored.

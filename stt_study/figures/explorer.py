@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -77,16 +76,10 @@ def points_of(grid: Sequence[int]) -> Points:
 def followed(
     source: FeatureSource, frames: Sequence[Path], shown: Sequence[int], points: Points, inference: Inference
 ) -> tuple[Tensor, np.ndarray]:
-    """What a network sees of the shown frames, and where label propagation carries the points.
+    """What a network sees of the shown frames (numbers, 0 first), and where label propagation carries the points.
 
-    A point is carried through all frames, given and decoded as a joint is in pose tracking (see `labels`).
-
-    Args:
-        frames: the whole clip; shown: numbers of some of its frames in order, 0 first.
-
-    Returns:
-        Features (T, C, h, w) of the shown frames, L2-normalised; tracks (T, P, 2) xy px of the frames' size, in frame 0
-        the points themselves, (-1, -1) where nothing is left of a point.
+    Features (T, C, h, w), L2-normalised, and tracks (T, P, 2) xy px, (-1, -1) where nothing is left of a point. A point
+    is carried through the whole clip, given and decoded as a joint is in pose tracking (see `labels`).
     """
     size = read_image(frames[0]).shape[:2]
     places, kept, tracks = points.places(size), [], []
@@ -118,46 +111,22 @@ def reduced(features: Tensor, dimensions: int = DIMENSIONS) -> tuple[np.ndarray,
     return (short / scale).round().to(torch.int8).numpy(), scale
 
 
-def restored(short: np.ndarray, scale: float) -> Tensor:
-    """`reduced` features as the browser takes them: (T, D, h, w) float32."""
-    return torch.from_numpy(short).float().mul(scale).movedim(0, 1)
+def similar(features: Tensor, points: Points, temperature: float) -> tuple[Tensor, Tensor]:
+    """The most similar cells (T, P) of the points in each frame, and their part (T, P) of the softmax over it.
 
-
-def similar(
-    features: Tensor, drawn: Tensor, points: Points, temperature: float
-) -> tuple[Tensor, Tensor, dict[str, float]]:
-    """The points' most similar cells, by their features in frame 0, and what it costs to draw maps from `drawn`.
-
-    Args:
-        features, drawn: (T, C, h, w), L2-normalised, and (T, D, h, w), `restored`.
-
-    Returns:
-        Numbers (T, P) of the cells, and their part (T, P) of the softmax over the frame. Means over points and all
-        frames but the first: "cosine": absolute difference of cosines. "heat": share of a map's heat that falls on
-        other cells. "best cell": share of points whose most similar cell would be found within one cell of its place.
+    Features (T, C, h, w), L2-normalised; the points' own are those of frame 0.
     """
-    found, costs, width = [], [], points.grid[1]
-    queries = [maps[0].flatten(1).T[points.cells] for maps in (features, drawn)]  # (C, h, w) -> (P, C)
-    for pair in zip(features, drawn, strict=True):
-        true, near = (own @ maps.flatten(1) for own, maps in zip(queries, pair, strict=True))  # cosines (P, h w)
-        weights, second = (true / temperature).softmax(1), near.argmax(1)
-        share, best = weights.max(1)
-        # The browser draws 1 at the best cell, which it is told: errors only move what is left between the others.
-        others = (near / temperature).softmax(1).scatter(1, best[:, None], 0)
-        left = others / others.sum(1, keepdim=True).clamp(min=1e-12) * ((1 - share) / share)[:, None]
-        heat = left.clamp(max=1).scatter(1, best[:, None], 1) * share[:, None]
-        elsewhere = (heat - weights).abs().sum(1) / 2
-        apart = torch.maximum((best // width - second // width).abs(), (best % width - second % width).abs())
-        found.append((best, share))
-        costs.append([values.float().mean().item() for values in ((true - near).abs(), elsewhere, apart <= 1)])
-    best, share = map(torch.stack, zip(*found, strict=True))
-    return best, share, dict(zip(("cosine", "heat", "best cell"), np.mean(costs[1:], axis=0).tolist(), strict=True))
+    queries = features[0].flatten(1).T[points.cells]  # (C, h, w) -> (P, C)
+    share, best = zip(
+        *(((queries @ maps.flatten(1)) / temperature).softmax(1).max(1) for maps in features), strict=True
+    )
+    return torch.stack(best), torch.stack(share)
 
 
 def seen_by(
     source: FeatureSource, frames: Sequence[Path], shown: Sequence[int], points: Points, inference: Inference
-) -> tuple[dict, dict[str, float]]:
-    """A file's content for one network and clip, and what packing cost (see `similar`).
+) -> dict:
+    """A file's content for one network and clip.
 
     "features" and "scale" are `reduced`. The most similar cells aren't safe in these, so "best" (T, P) uint16 has their
     numbers by the features themselves, and "share" (T, P) their part of the softmax over the frame, times `WHOLE`.
@@ -165,15 +134,14 @@ def seen_by(
     """
     features, tracks = followed(source, frames, shown, points, inference)
     short, scale = reduced(features)
-    best, share, costs = similar(features, restored(short, scale), points, inference.temperature)
-    content = {
+    best, share = similar(features, points, inference.temperature)
+    return {
         "scale": scale,
         "features": packed(short),
         "tracks": packed(np.where(tracks < 0, LOST, (tracks * TENTHS).round()).astype("<u2")),
         "best": packed(best.numpy().astype("<u2")),
         "share": packed((share.numpy() * WHOLE).round().astype("<u2")),
     }
-    return content, costs
 
 
 def packed(values: np.ndarray) -> str:
@@ -187,15 +155,12 @@ def write_script(path: Path, content: dict) -> None:
     write_text(path, f"sttExplorer.put({json.dumps(path.stem)}, {text});\n")
 
 
-def write_explorer(study: Study, folder: Path) -> pd.DataFrame:
+def write_explorer(study: Study, folder: Path) -> None:
     """Compute and write all that the explorer shows, for `CLIPS` clips evenly chosen from the test list.
 
     `index.js`, a `<clip>.js` with frames and a `<clip>--<variant>.js` for each of `VARIANTS`, and no other scripts.
-
-    Returns:
-        One row a clip and variant: "clip", "variant" (its title), and what packing cost (see `similar`).
     """
-    inference, entries, rows = study.profile.evaluation.davis, [], []
+    inference, entries = study.profile.evaluation.davis, []
     sources = {name: feature_source(study.source(name), **study.opening) for name in VARIANTS}
     for old in folder.glob("*.js"):
         old.unlink()
@@ -208,14 +173,11 @@ def write_explorer(study: Study, folder: Path) -> pd.DataFrame:
         entry = {"name": clip.name, "size": image.shape[1::-1], "length": len(clip.frames), "shown": shown}
         entries.append(entry | {"start": first_point(clip, points)} | asdict(points))
         for name, source in sources.items():
-            content, costs = seen_by(source, clip.frames, shown, points, inference)
-            write_script(folder / f"{clip.name}--{name}.js", content)
-            rows.append({"clip": clip.name, "variant": title(name), **costs})
+            write_script(folder / f"{clip.name}--{name}.js", seen_by(source, clip.frames, shown, points, inference))
     colours = (mpl.colormaps["inferno"].resampled(COLOURS)(range(COLOURS))[:, :3] * 255).round().astype(int).tolist()
     variants = [{"name": name, "title": title(name)} for name in sources]
     units = {"temperature": inference.temperature, "tenths": TENTHS, "lost": LOST, "whole": WHOLE}
     write_script(folder / "index.js", {"clips": entries, "variants": variants, "colours": colours} | units)
-    return pd.DataFrame(rows)
 
 
 def first_point(clip: labelled_videos.Sequence, points: Points) -> int:
