@@ -56,7 +56,6 @@ page.differences(
     "full",
     ["no_global", "forget", "neither"],
     "The full method minus each of the others, with 95 % intervals in brackets.",
-    "The differences of the table.",
 )
 
 # %% [markdown]

@@ -46,7 +46,6 @@ page.differences(
     "full",
     ["no_local", "neither"],
     "The full method minus each of the others, with 95 % intervals in brackets.",
-    "The differences of the table.",
 )
 
 # %% [markdown]

@@ -49,7 +49,6 @@ page.differences(
     "full",
     ["step_one", "step_two", "scratch", "one_stage"],
     "Both steps, one after the other, minus each of the others, with 95 % intervals in brackets.",
-    "The differences of the table.",
 )
 
 # %% [markdown]

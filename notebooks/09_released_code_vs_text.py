@@ -57,15 +57,6 @@ page.show(
     name="fig-kept",
 )
 
-# %% tags=["hide-input"]
-kept = pd.concat({name: tables["variants"] for name, tables in measured.items()}, names=["encoder"])
-kept["variant"] = kept.variant.map(viz_selection.label)
-page.show(
-    kept.groupby(["encoder", "variant"], sort=False).kept.agg(["mean", "std", "min", "max"]).round(3),
-    "The same shares in numbers: mean, standard deviation, least and most over pairs. Where least and most are apart, the selection depends on the pair.",
-    files=weights.values(),
-)
-
 # %% [markdown]
 # ## Which ones
 #
@@ -179,20 +170,10 @@ page.show(
 )
 
 # %% [markdown]
-# Left, the loss before its weight, on the same pairs with the same encoder. Black is the least that any coarse
-# correlation could reach. The diamond is the loss of a coarse correlation that has learnt all that the fine one can
-# teach: the pooled fine map itself. Under the text it is zero; with quarter rows it lies above the least, and what is
-# below the diamond pulls towards flat rows. Middle, the norm of the gradient where it leaves the softmax, which is
-# what reaches the features, over the text's. Right, whether it points where the text's does.
-
-# %% tags=["hide-input"]
-page.show(
-    viz_selection.loss_figure(measured),
-    "Left: the loss and the least that any coarse correlation could reach (black). Middle: how hard it pulls. Right: whether it pulls where the text's loss does.",
-    alt="Three panels of horizontal bars, one bar a variant: loss, gradient norm, cosine with the text's gradient.",
-    files=weights.values(),
-    name="fig-pull",
-)
+# The loss before its weight, on the same pairs with the same encoder; the least that any coarse correlation could reach; and the loss of one
+# that has learnt all that the fine one can teach, the pooled fine map itself. Under the text the last is zero; with quarter rows it lies
+# above the least, and what lies between them pulls towards flat rows. Then the norm of the gradient, at the coarse correlation and where it
+# leaves the softmax, which is what reaches the features, and whether it points where the text's does.
 
 # %% tags=["hide-input"]
 figures = {
@@ -203,11 +184,14 @@ figures = {
     "softmax": "gradient, past the softmax",
     "cosine": "cosine with the text's",
 }
-means = kept.groupby(["encoder", "variant"], sort=False)[list(figures)].mean().rename(columns=figures)
+losses = pd.concat({name: tables["variants"] for name, tables in measured.items()}, names=["encoder"])
+losses["variant"] = losses.variant.map(viz_selection.label)
+means = losses.groupby(["encoder", "variant"], sort=False)[list(figures)].mean().rename(columns=figures)
 page.show(
     means.dropna().round(12).map("{:.3g}".format),
-    "The loss in numbers, means over pairs: what it is, the least that is possible, and what is left of it once the coarse correlation is the pooled fine one; then norms of its gradient, and its direction.",
+    "The loss, means over pairs: what it is, the least that is possible, and what is left of it once the coarse correlation is the pooled fine one; then norms of its gradient, and its direction.",
     files=weights.values(),
+    name="tab-pull",
 )
 
 # %% [markdown]
@@ -232,6 +216,5 @@ page.differences(
     "full",
     names,
     "The text's loss minus each variant of it, in points with 95 % intervals.",
-    "The text's loss minus each variant of it.",
-    name="fig-released",
+    name="tab-released",
 )

@@ -17,7 +17,6 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_study.figures import viz
 from stt_study.figures.page import Page
 from stt_study.results import report, tables
 from stt_study.trainings import ROOT
@@ -82,22 +81,6 @@ page.show(
 if page.at_hand("badja"):
     words = "Joints of real animals, share found in percent, by each method of this run."
     page.show(table("BADJA"), words, files=files("BADJA")[1:])
-
-# %% [markdown]
-# ## Tasks side by side
-#
-# Do features that are good for objects serve parts and joints, too? Published figures are of the real benchmarks; this run's own stand on
-# the data that {numref}`tab-davis`, {numref}`tab-vip` and {numref}`tab-jhmdb` name. So compare the order within each colour, not one colour
-# with the other.
-
-# %% tags=["hide-input"]
-page.show(
-    viz.methods_figure(published, ours),
-    "Methods by their scores on two tasks at a time: parts over objects, joints over objects. A method above the others' trend is better on that task than its objects let expect.",
-    alt="Two scatter plots with a labelled point for each method: published ones as circles, this run's as diamonds.",
-    files=[ROOT / "book" / "published.csv", *ours.file],
-    name="fig-methods",
-)
 
 # %% [markdown]
 # ## One clip under every variant

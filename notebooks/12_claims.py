@@ -48,12 +48,12 @@ page.show(
 
 # %% tags=["hide-input"]
 shown = table.drop_duplicates(["claim", "task"]).rename(columns={"claim": "comparison"})  # this run's come first
-one_model = shown.comparison.str.startswith(ONE_MODEL)
+shown = shown[~shown.comparison.str.startswith(ONE_MODEL)]  # their scale is another
 page.show(
-    viz.interval_figure(shown[~one_model]),
-    "The claims, and this study's own comparisons, as differences in points with 95 % intervals. A claim holds where its interval lies right of zero. Filled: this run; hollow: the reference, for what this run doesn't train.",
+    viz.interval_figure(shown),
+    "The claims, and this study's own comparisons, as differences in points with 95 % intervals. A claim holds where its interval lies right of zero. Filled: this run; hollow: the reference, for what this run doesn't train. The comparisons of one model with what needs no training of this kind are in the tables alone: their scale is another.",
     alt="One line a claim and task: the mean difference with its interval, around a zero line.",
-    files=shown[~one_model].files.explode(),
+    files=shown.files.explode(),
     name="fig-claims",
 )
 
@@ -68,15 +68,6 @@ page.show(
     "Comparisons that this study adds, in the same columns; the paper has no figures for them.",
     files=table[table.ours].files.explode(),
     name="tab-own-comparisons",
-)
-
-# %% tags=["hide-input"]
-page.show(
-    viz.interval_figure(shown[one_model]),
-    "One model, the same for all tasks, against what needs no training of this kind. Mind the other scale.",
-    alt="One line a baseline and task: the full method's advantage in points with its interval.",
-    files=shown[one_model].files.explode(),
-    name="fig-one-model",
 )
 
 # %% [markdown]

@@ -120,16 +120,11 @@ def carried(matches: Tensor, channel: Tensor, stride: int) -> Tensor:
 
 
 def levels(encoder: Encoder, views: Tensor, channel: int, settings: TemporalSettings) -> Iterator[dict[str, Tensor]]:
-    """What the local distillation sees of each pair, a pair at a time.
+    """What the local distillation sees of each pair of views (B, 2, 3, H, W) uint8 RGB, a pair at a time.
 
-    Args:
-        encoder: in training mode, with the student's strides.
-        views: (B, 2, 3, H, W) uint8 RGB. channel: 1 or 2, the Lab channel dropped.
-
-    Yields:
-        "fine" (1, 4 N, 4 N) and "coarse" (1, N, N) correlations, "query" and "reference" (1, C, h, w), the scores' maps
-        "entropy" and "neg_log" (1, h, w), and "colour" (h, w): mean error of the dropped channel, in units of Lab,
-        where the coarse correlation rebuilds it.
+    "fine" (1, 4 N, 4 N) and "coarse" (1, N, N) correlations, "query" and "reference" (1, C, h, w), the scores "entropy"
+    and "neg_log" (1, h, w), and "colour" (h, w): mean error of the dropped channel (1 or 2), in units of Lab, where the
+    coarse correlation rebuilds it. The encoder is in training mode, with the student's strides.
     """
     lab = rgb_to_lab(views.transpose(0, 1).flatten(0, 1).float() / 255)  # (2 B, 3, H, W): references, then queries
     with torch.no_grad():

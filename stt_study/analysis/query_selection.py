@@ -53,10 +53,7 @@ def overlap(a: Tensor, b: Tensor) -> float:
 
 def reachable(target: Tensor, window: Tensor) -> Tensor:
     """(B, N, N): rows that a windowed softmax can give, nearest to the target: what a row lacks is spread evenly.
-
-    Args:
-        target: (B, N, N) with rows that sum to at most 1.
-        window: (N, N) bool, where a row may be above 0.
+    `target`: (B, N, N), rows sum to at most 1; `window`: (N, N) bool, where a row may be above 0.
     """
     inside = target * window
     return inside + window * ((1 - inside.sum(dim=2)) / window.sum(dim=1))[:, :, None]
@@ -70,17 +67,11 @@ def rank_correlation(a: Tensor, b: Tensor) -> float:
 
 
 def loss_figures(level: dict[str, Tensor], local: LocalDistillation, weights: Tensor, radius: int) -> dict:
-    """The loss of one pair, unweighted, and its gradient.
+    """The loss of one pair (`held_out_pairs.levels`), unweighted, and its gradient; weights (h, w) are `local`'s own.
 
-    Args:
-        level: of one pair, see `held_out_pairs.levels`.
-        weights: (h, w), what `local` gives to the queries.
-        radius: cells, of the coarse level's window.
-
-    Returns:
-        "loss"; "floor", the least that any coarse correlation can reach at these weights; "matched", the loss of one
-        whose rows are the fine correlation's, pooled; norms of the "gradient" with respect to the coarse correlation
-        and of what of it passes the "softmax"; "logits" (N, N), the latter.
+    "floor": the least that any coarse correlation can reach; "matched": the loss of one whose rows are the fine
+    correlation's, pooled; norms of the "gradient" with respect to the coarse correlation and of what of it passes the
+    "softmax"; "logits" (N, N), the latter.
     """
     coarse = level["coarse"].clone().requires_grad_()
     loss = local_distillation_loss(level["fine"], coarse, level["query"], level["reference"], local, radius=radius)

@@ -76,15 +76,8 @@ def _unbiased_hsic(x: Tensor, y: Tensor) -> Tensor:
 def point_map(
     features: Tensor, cell: tuple[int, int], later: Tensor, temperature: float, k: int | None = None
 ) -> Tensor:
-    """Where a cell of one frame is found in a later one: softmax of cosine similarity, as label propagation weighs it.
-
-    Args:
-        features, later: (C, H, W), of any scale.
-        cell: (row, column).
-        k: only the k most similar cells count, as in propagation; None: all.
-
-    Returns:
-        (H, W), sums to 1.
+    """(H, W): where a cell (row, column) of features (C, H, W) is found in a later frame's; sums to 1.
+    Softmax of cosine similarity, as label propagation weighs it; of the k most similar cells alone, or of all.
     """
     query, later = F.normalize(features[:, cell[0], cell[1]], dim=0), F.normalize(later, dim=0)
     similarity = torch.einsum("c,chw->hw", query, later)
@@ -106,11 +99,7 @@ def cell_of(xy: tuple[int, int], size: Sequence[int], grid: Sequence[int]) -> tu
 
 
 def coverage(ids: np.ndarray, grid: Sequence[int], count: int = 0) -> Tensor:
-    """(K + 1, h, w): what share of each cell every id of a mask (H, W) covers; void (255) counts as background.
-
-    Args:
-        count: K, where it isn't the mask's largest id.
-    """
+    """(K + 1, h, w): what share of each cell every id of a mask (H, W) covers; void (255) counts as background."""
     ids = np.where(ids == 255, 0, ids)
     return F.interpolate(one_hot(ids, count or int(ids.max()))[None], size=tuple(grid), mode="area")[0]
 
@@ -129,12 +118,8 @@ def opened(
 def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], str] = STUDENT) -> Look:
     """How a network sees a frame (its path): maps (C, h, w), kept for later calls.
 
-    "res5" and "coarse" (res4) are of the frame squeezed into a training crop, as the losses see it; "res4" is what
-    label propagation takes in `task`.
-
-    Args:
-        weights: as `Study.source` gives them, of an encoder.
-        layout: strides and pooling of the first two: `encoder.STUDENT`, or `STANDARD` for the teacher.
+    "res5" and "coarse" (res4) are of the frame squeezed into a training crop, as the losses see it, with strides and
+    pooling of `layout` (`encoder.STUDENT`, or `STANDARD` for the teacher); "res4" is what label propagation takes.
     """
     spatial, size = study.profile.spatial, study.profile.temporal.size
     encoder, prepare = opened(weights, layout, spatial.depth, spatial.width, study.seed)

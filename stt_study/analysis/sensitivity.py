@@ -56,11 +56,7 @@ class Setting:
 
 
 def settings_around(own: Setting, layers: Sequence[str] = LAYERS) -> dict[str, dict[float | str, Setting]]:
-    """Axis -> value -> `own` with that value, the own value among them. Axes with a single value are left out.
-
-    Args:
-        layers: of the encoder, where features have any.
-    """
+    """Axis -> value -> `own` with that value, the own value among them. Single values are left out."""
     base = own.inference
     radii = [max(1, round(base.radius * factor)) for factor in RADII]
     numbers = NUMBERS | {"radius": ("radius", radii)}
@@ -85,11 +81,7 @@ def settings_around(own: Setting, layers: Sequence[str] = LAYERS) -> dict[str, d
 
 def layer_source(weights: str, layer: str, **opening: Any) -> FeatureSource:
     """`features.feature_source` of any layer of an encoder, on the same grid; of what has no layers, "res4" is all.
-
     A layer that is finer than the stride gives every second of its cells, which are those that the next layer takes.
-
-    Args:
-        opening: stride, depth, width and seed, as `feature_source` takes them.
     """
     source = feature_source(weights, **opening)
     if layer == "res4":
@@ -184,13 +176,8 @@ def clips(study: Study) -> tuple[str, list[labelled_videos.Sequence]]:
 def sensitivity(study: Study, name: str, axes: Sequence[str] | None = None) -> pd.DataFrame:
     """J&F-Mean of a variant or baseline on `clips`, one setting at a time changed from the profile's; stored.
 
-    Args:
-        name: of what has features: not "copy" or "flow".
-        axes: some of those of `settings_around`; None: all. Those of `SEARCHLESS` take little longer than one setting.
-
-    Returns:
-        One row an axis, value and sequence: "variant" (its title), "axis", "value", "own" (whether the profile's),
-        "sequence", "objects" (their number), "J&F" (0 to 1).
+    `name`: of what has features; `axes`: some of those of `settings_around` (those of `SEARCHLESS` take little longer
+    than one setting), or all. One row an axis, value and sequence; "own": whether it is the profile's value.
     """
     weights, (split, sequences) = study.source(name), clips(study)
     own = Setting(study.profile.evaluation.davis, study.profile.evaluation.stride)

@@ -145,19 +145,13 @@ class Page:
         """Headline figures of variants on every task."""
         self.show(report.grid_table(self.study, names), caption)
 
-    def differences(self, first: str, others: Iterable[str], caption: str, figure: str = "", name: str = "") -> None:
-        """A variant minus each of others: a table, and a figure where its caption's first sentence is given."""
+    def differences(self, first: str, others: Iterable[str], caption: str, name: str = "") -> None:
+        """A table of a variant minus each of others."""
         rows = report.differences(self.study, first, others)
         if rows.empty:
             print("no results: make ablations")
-            return
-        self.show(report.differences_table(rows), caption, files=rows.files.explode())
-        if figure:
-            figure += (
-                " An interval that holds zero decides nothing; filled, this run's results, hollow, the reference's."
-            )
-            alt = "Differences in points with their intervals, one line a comparison and task, around a zero line."
-            self.show(viz.interval_figure(rows), figure, alt, rows.files.explode(), name)
+        else:
+            self.show(report.differences_table(rows), caption, files=rows.files.explode(), name=name)
 
     def sequences(self, others: Iterable[str]) -> None:
         """The full method minus each of other variants, sequence by sequence."""

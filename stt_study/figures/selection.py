@@ -27,8 +27,7 @@ VEIL = np.array([20, 30, 60])  # RGB, over what is left out
 @dataclass(frozen=True)
 class Example:
     """One pair to look at, by title: `pictures` (S, S, 3) uint8, `maps` (h, w), and one query's `rows` (h, w).
-
-    `chosen`: variant -> the later frame (S, S, 3), dark where the variant's selection is not.
+    `chosen`: variant -> the later frame, dark where the variant's selection is not.
     """
 
     pictures: dict[str, np.ndarray]
@@ -180,29 +179,6 @@ def errors_figure(measured: Measured) -> Figure:
             axis.set(title=encoder, xlabel=title)
         viz.name_rows(row[0], list(map(label, means.index)))
     axes[0, 0].legend(fontsize=8)
-    return figure
-
-
-def loss_figure(measured: Measured) -> Figure:
-    """The loss with what no coarse correlation can go below, its gradient, and whether that points as the text's."""
-    figure, axes = viz.panels(len(measured), 3, (12.5, 2.9 * len(measured) + 0.3), sharey=True)
-    for row, (encoder, tables) in zip(axes, measured.items(), strict=True):
-        means = _means(tables["variants"].query("variant != @INNER"))
-        y = np.arange(len(means))
-        row[0].barh(y, 1000 * means.loss, color=viz.BLUE, alpha=0.55, label="loss")
-        row[0].barh(y, 1000 * means.floor, color="0.15", label="least possible")
-        row[0].plot(1000 * means.matched, y, "D", color=viz.ORANGE, label="if the coarse map were the pooled fine one")
-        row[1].barh(y, means.softmax / means.softmax.iloc[0], color=viz.BLUE, alpha=0.55)
-        row[1].axvline(1, color="0.4", linewidth=1, linestyle=":")
-        row[2].barh(y, means.cosine, color=viz.GREEN, alpha=0.55)
-        for axis in row:
-            axis.set_axisbelow(True)
-        viz.name_rows(row[0], list(map(label, means.index)))
-        row[0].set(title=f"{encoder}: 1000 x local loss")
-        row[1].set(title="norm of the gradient over the text's")
-        row[2].set(title="cosine of the gradient with the text's", xlim=(min(0, means.cosine.min()), 1))
-    handles, titles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, titles, loc="outside lower left", ncols=3, fontsize=9)
     return figure
 
 

@@ -234,38 +234,6 @@ def interval_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def methods_figure(published: pd.DataFrame, ours: pd.DataFrame) -> Figure:
-    """Published methods and this run's as points: parts, and joints, over objects. Stride 8; those with both figures.
-
-    Args:
-        published, ours: as `report.published` and `report.benchmark_rows` give them.
-    """
-    names = {"J&F-Mean": "objects", "mIoU": "parts", "PCK@0.1": "joints"}
-    rows = pd.concat([published.assign(own=False), ours.assign(own=True)]).query("stride == '8'")
-    rows = rows[rows.metric.isin(names) & (rows.benchmark != "BADJA") & ~rows.method.str.endswith("rerun")]
-    # Real video and the shipped world are both DAVIS's layout: the first is the one of the other tasks' data.
-    wide = rows.drop_duplicates(["method", "backbone", "own", "metric"])
-    wide = wide.pivot(index=["own", "method", "backbone"], columns="metric", values="value").reset_index()
-    wide = wide.rename(columns=names)
-    styles = {False: {"marker": "o", "color": BLUE}, True: {"marker": "D", "color": ORANGE}}
-    figure, (axes,) = panels(1, 2, (11.5, 4.6))
-    for axis, (metric, name) in zip(axes, list(names.items())[1:], strict=True):
-        if name in wide:
-            for i, row in enumerate(wide.dropna(subset=["objects", name]).sort_values(name).itertuples()):
-                place = row.objects, getattr(row, name)
-                axis.plot(*place, linestyle="", markersize=6, **styles[row.own])
-                size = row.backbone.replace("ResNet-", " R") if "50" in str(row.backbone) else ""
-                # Every other one to the left, or they overlap.
-                side = {"xytext": (5, 2), "ha": "left"} if i % 2 else {"xytext": (-5, 2), "ha": "right"}
-                axis.annotate(f"{row.method}{size}", place, textcoords="offset points", fontsize=7, **side)
-        axis.set(xlabel="objects, J&F-Mean", ylabel=f"{name}, {metric}")
-        axis.margins(0.2, 0.1)
-    for own, name in ((False, "published, on the benchmarks"), (True, "this run, on its own data")):
-        axes[0].plot([], [], linestyle="", label=name, **styles[own])
-    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
-    return figure
-
-
 def growth_figure(growth: pd.DataFrame) -> Figure:
     """`bench.growth_table`: seconds a frame over the cells of the map, and of the window, on logarithmic axes."""
     figure, (axes,) = panels(1, 2, (8.5, 3.4), sharey=True)

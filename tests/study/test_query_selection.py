@@ -291,7 +291,7 @@ def test_figures(study: Study, weights: Path):
     viz_selection.maps_figure(examples).canvas.draw()
     viz_selection.target_figure(example)
     viz_selection.kept_figure(measured, 0.7)
-    for name in ("agreement", "regions", "errors", "loss"):
+    for name in ("agreement", "regions", "errors"):
         getattr(viz_selection, f"{name}_figure")(measured)
     plt.close("all")
 
