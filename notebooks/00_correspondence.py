@@ -58,7 +58,6 @@ results = study.results("davis", names)
 page.over_time(
     results,
     "How much of the objects is still right, frame by frame; shaded, 95 % of the mean over sequences.",
-    "One falling line for each kind of features: J&F over the frames since the given mask.",
     name="fig-two-ways",
 )
 
@@ -72,7 +71,6 @@ page.clip(
     typical,
     results,
     f"Clip `{typical}` over time: the annotation, then what each kind of features made of the first mask. Look at where a label first leaves its object, and whether it bleeds over the edge (drift) or turns up elsewhere (a jump).",
-    alt="Rows of six frames with coloured masks: the annotation, then one row for each kind of features.",
     name="fig-typical",
 )
 

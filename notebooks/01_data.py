@@ -106,7 +106,6 @@ page.clips(
     "davis",
     4,
     "Object masks of four test sequences over time, a colour an object. Only the first frame's are given to a method.",
-    alt="Four rows of video frames with coloured object masks, six frames a row.",
     name="fig-objects",
 )
 
@@ -115,7 +114,6 @@ page.clips(
     "real",
     4,
     "The same of real video, wherever a DAVIS folder is at hand.",
-    alt="Four rows of real video frames with coloured object masks, six frames a row.",
 )
 
 # %% [markdown]
@@ -126,7 +124,6 @@ page.clips(
     "vip",
     3,
     "Body parts of three test videos over time, a colour a class. Left and right are classes of their own.",
-    alt="Three rows of video frames with coloured body parts, six frames a row.",
     name="fig-parts",
 )
 
@@ -138,7 +135,6 @@ page.clips(
     "jhmdb",
     3,
     "Joints of three test clips over time. A joint keeps its colour.",
-    alt="Three rows of video frames with coloured dots at the joints, six frames a row.",
     name="fig-joints",
 )
 

@@ -41,7 +41,6 @@ page.training(
     ["step_one"],
     ["loss", "accuracy", "lr"],
     "Step one's training, running means: the loss, and the share of queries whose own partner ranks first. The keys it is told from get harder as they get better, so neither need move in one direction.",
-    alt="Three curves over training steps: loss, accuracy and learning rate of step one.",
     name="fig-spatial-training",
 )
 

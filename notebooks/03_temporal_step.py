@@ -61,7 +61,6 @@ page.training(
     ["full"],
     ["fine", "coarse", "local", "global"],
     "The four terms of step two, weights included, as running means. The distillations are added to the reconstruction, so look at how large each is beside it.",
-    alt="Four curves over training steps: fine and coarse reconstruction, local and global distillation.",
     name="fig-temporal-training",
 )
 
@@ -73,7 +72,6 @@ page.training(
     {"full method": "full", "from scratch": "step_two"},
     ["fine", "coarse", "local", "lr"],
     "Step two after step one, and from random weights. A lower reconstruction error is not yet a better match: the tasks decide.",
-    alt="Curves over training steps of the full method and of step two from scratch.",
 )
 
 # %% [markdown]

@@ -52,7 +52,6 @@ page.bars(
 page.over_time(
     results,
     "J&F against the time since the given mask; shaded, 95 % of the mean over sequences.",
-    "One falling line a method: J&F over the frame number.",
     name="fig-drift",
 )
 
@@ -124,5 +123,4 @@ if page.at_hand("real"):
         page.worst(real),
         real,
         f"Real video: sequence `{page.worst(real)}`, the full method's worst. Look for what the shipped world has nothing like.",
-        alt="Rows of six frames of real video with coloured masks: the annotation, then one row a method.",
     )

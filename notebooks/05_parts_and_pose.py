@@ -41,7 +41,6 @@ if page.at_hand("vip"):
         page.worst(parts),
         parts,
         f"Video `{page.worst(parts)}`, on which the full method does worst. Small parts go first: look for hands, feet and the borders between clothes.",
-        alt="Rows of six frames with coloured body parts: the annotation, then one row a method.",
         name="fig-parts-failure",
     )
 

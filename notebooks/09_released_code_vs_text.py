@@ -83,11 +83,10 @@ page.show(
 
 # %% tags=["hide-input"]
 page.show(
-    viz_selection.agreement_figure(measured),
+    pd.concat({name: viz_selection.agreement(tables) for name, tables in measured.items()}).round(2),
     "How far two selections are the same: intersection over union, mean over pairs. The first entry of a row tells how near a variant is to the text.",
-    alt="Two square tables of numbers with shaded cells: the overlap between each two variants.",
     files=weights.values(),
-    name="fig-agreement",
+    name="tab-agreement",
 )
 
 # %% [markdown]

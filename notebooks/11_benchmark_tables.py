@@ -95,7 +95,6 @@ page.clip(
     typical,
     trained,
     f"Sequence `{typical}` under every variant: the annotation above, one row a variant below. Look for outlines that melt and for labels that jump to a look-alike.",
-    alt="Rows of frames with coloured masks over time: the annotation, then one row a variant.",
     name="fig-every-variant",
 )
 

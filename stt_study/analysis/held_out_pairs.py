@@ -90,9 +90,7 @@ def split_of(study: Study) -> str:
 def regions(earlier: Tensor, later: Tensor, hidden: tuple[int, ...] | None) -> dict[str, Tensor]:
     """Some of `REGIONS` -> (H, W) bool; the first three share out the map, the others are part of it.
 
-    Args:
-        earlier, later: (K + 1, H, W), see `HeldOut.labels`.
-        hidden: ids of partly occluded objects; None leaves that region out.
+    earlier, later: (K + 1, H, W), see `HeldOut.labels`; without ids of partly occluded objects that region is left out.
     """
     share, owner = later.max(dim=0)
     border = share < PURE
@@ -103,11 +101,7 @@ def regions(earlier: Tensor, later: Tensor, hidden: tuple[int, ...] | None) -> d
 
 
 def label_error(coarse: Tensor, earlier: Tensor, later: Tensor) -> Tensor:
-    """(H, W): the share of a query's pixels that gets a wrong id if ids are copied by the coarse correlation (1, N, N).
-
-    Args:
-        earlier, later: (K + 1, H, W), see `HeldOut.labels`.
-    """
+    """(H, W): the share of a query's pixels that gets a wrong id if ids (K + 1, H, W) are copied by (1, N, N)."""
     copied = (coarse[0] @ earlier.flatten(1).T).T.view_as(later)  # (N, K + 1) -> (K + 1, H, W)
     return 0.5 * (copied - later).abs().sum(dim=0)
 

@@ -53,6 +53,7 @@ def overlap(a: Tensor, b: Tensor) -> float:
 
 def reachable(target: Tensor, window: Tensor) -> Tensor:
     """(B, N, N): rows that a windowed softmax can give, nearest to the target: what a row lacks is spread evenly.
+
     `target`: (B, N, N), rows sum to at most 1; `window`: (N, N) bool, where a row may be above 0.
     """
     inside = target * window
@@ -89,19 +90,14 @@ def loss_figures(level: dict[str, Tensor], local: LocalDistillation, weights: Te
 
 
 def measure(study: Study, weights: Path) -> dict[str, pd.DataFrame]:
-    """What every variant selects and what its loss is, for one encoder; measured once and kept.
+    """What every variant selects and what its loss is, for one Lab encoder; measured once and kept.
 
-    Args:
-        weights: of a Lab encoder of the profile's depth and width.
-
-    Returns:
-        "pairs": one row a pair: `pair`, the scores' rank correlations with each other and with both errors, quantiles
-        of the entropy in nats, the share of queries below `CERTAIN`, and the share of the map in each of `REGIONS`.
-        "variants": one row a pair and variant (or `INNER`, which has no loss): `variant`, `kept` (effective share),
-        "colour kept" and "colour left" (mean error over selected and left-out queries, units of Lab), "label kept" and
-        "label left" (0 to 1), "in REGION" (share of the selection), "with NAME" (`overlap`), and `loss_figures`, with
-        `cosine` of the gradient past the softmax with the text's. "profiles": `variant`, `axis` ("row" or "column"),
-        `place` (cell) and `kept`, the mean weight there.
+    "pairs", one row each: the scores' rank correlations with each other and with both errors, quantiles of the entropy
+    in nats, the share of queries below `CERTAIN`, and the share of the map in each of `REGIONS`. "variants", one row a
+    pair and variant (or `INNER`, which has no loss): `kept` (effective share), mean errors of selected and left-out
+    queries ("colour kept", "colour left" in units of Lab, "label kept", "label left" 0 to 1), "in REGION" (share of the
+    selection), "with NAME" (`overlap`), `loss_figures`, and `cosine` of the gradient past the softmax with the text's.
+    "profiles": the mean weight `kept` at a `place` (cell) of an `axis` ("row" or "column").
     """
     settings = study.profile.temporal
     data = [split_of(study), folder_fingerprint(study.folder("davis"))]

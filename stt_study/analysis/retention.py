@@ -31,12 +31,7 @@ Look = Callable[[Path], dict[str, Tensor]]
 
 
 def nearest(query: Tensor, reference: Tensor, k: int, chunk: int = 1024) -> Tensor:
-    """Indices (Hq Wq, k) of the reference cells with the largest dot products, for every query cell.
-
-    Args:
-        query, reference: (C, Hq, Wq) and (C, Hr, Wr); normalise them for cosine.
-        k: at most Hr Wr.
-    """
+    """(Hq Wq, k) reference cells of (C, Hr, Wr) with the largest products, for every query cell of (C, Hq, Wq)."""
     cells, others = query.flatten(1).T, reference.flatten(1)  # (Nq, C), (C, Nr)
     return torch.cat([(some @ others).topk(k, dim=1).indices for some in cells.split(chunk)])
 
@@ -47,16 +42,10 @@ def neighbour_overlap(one: Tensor, other: Tensor) -> float:
 
 
 def linear_cka(x: Tensor, y: Tensor) -> float:
-    """Linear centred kernel alignment of two representations of the same cells, without any (N, N) matrix.
+    """Linear centred kernel alignment of representations (N, C) and (N, D) of the same cells; nan if one is constant.
 
     With the unbiased estimate of HSIC (Song et al. 2012): unrelated features give 0 on average, whatever N, C and D,
-    where the plain measure comes near 1 once C and D exceed N.
-
-    Args:
-        x, y: (N, C) and (N, D) features of N >= 4 cells.
-
-    Returns:
-        At most 1, which means equal up to rotation and scale; nan if either is constant.
+    where the plain measure comes near 1 once C and D exceed N. 1: equal up to rotation and scale.
     """
     x, y = ((f - f.mean(dim=0)).double() for f in (x, y))
     scale = max(_unbiased_hsic(x, x), 0.0) * max(_unbiased_hsic(y, y), 0.0)
@@ -77,6 +66,7 @@ def point_map(
     features: Tensor, cell: tuple[int, int], later: Tensor, temperature: float, k: int | None = None
 ) -> Tensor:
     """(H, W): where a cell (row, column) of features (C, H, W) is found in a later frame's; sums to 1.
+
     Softmax of cosine similarity, as label propagation weighs it; of the k most similar cells alone, or of all.
     """
     query, later = F.normalize(features[:, cell[0], cell[1]], dim=0), F.normalize(later, dim=0)

@@ -81,6 +81,7 @@ def settings_around(own: Setting, layers: Sequence[str] = LAYERS) -> dict[str, d
 
 def layer_source(weights: str, layer: str, **opening: Any) -> FeatureSource:
     """`features.feature_source` of any layer of an encoder, on the same grid; of what has no layers, "res4" is all.
+
     A layer that is finer than the stride gives every second of its cells, which are those that the next layer takes.
     """
     source = feature_source(weights, **opening)
@@ -132,14 +133,10 @@ def propagate_many(cells: list[Tensor], first: Tensor, settings: Sequence[Infere
 def scores(
     sequence: labelled_videos.Sequence, sources: dict[tuple[int, str], FeatureSource], settings: list[Setting]
 ) -> list[dict[str, float]]:
-    """J&F-Mean of a sequence under each setting, in their order: "objects" (their number), "J&F" (0 to 1).
+    """J&F-Mean of a sequence under each setting: "objects" (their number), "J&F" (0 to 1).
 
-    Args:
-        sources: stride and layer -> the settings' features.
-        settings: with the same `resize`.
-
-    Raises:
-        InputError: fewer than three frames, or a first mask without an object.
+    `sources`: stride and layer -> the settings' features. An InputError for fewer than three frames, or no object in
+    the first mask.
     """
     length = len(sequence.frames)
     masks = [labelled_videos.read_sequence_mask(sequence, t) for t in range(length - 1)]  # the last isn't scored
@@ -213,12 +210,10 @@ def means(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def largest_changes(table: pd.DataFrame) -> pd.DataFrame:
-    """How far each axis moves J&F-Mean from the profile's own value: one row a variant and axis, in points.
+    """How far each axis moves J&F-Mean from the profile's own value, the farthest first: one row a variant and axis.
 
-    Returns:
-        "own" (value), "J&F-Mean" (in percent), "best of" (how many values), "best" (value), "gain", "worst" (value),
-        "loss"; gain and loss as text with their 95 % bootstrap intervals over clips, "" where the own value is the best
-        or the worst. Sorted by the larger of gain and loss, largest first.
+    "gain" and "loss", to the best and the worst of the values, are text: points with 95 % bootstrap intervals over
+    clips, "" where the own value is the best or the worst.
     """
     rows = []
     for (variant, axis), values in means(table).groupby(["variant", "axis"], sort=False):

@@ -18,17 +18,11 @@ PAIRS = 64  # at most
 
 
 def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:
-    """One row for the teacher and for each student, means over the cells of `PAIRS` held-out pairs.
+    """One row for the teacher and for each student (title -> weights), means over the cells of `PAIRS` held-out pairs.
 
-    The teacher runs as it does in training, and so do students: one channel dropped, statistics of the batch.
-
-    Args:
-        students: title -> weights.
-
-    Returns:
-        "peak": the largest probability of a row. "same place": the share of cells whose most probable cell of the
-        earlier frame is the one at the same place. "as the teacher": the share whose most probable cell is the
-        teacher's. "loss": mean squared difference to the teacher's correlation, that of global distillation.
+    "peak": the largest probability of a row. "same place", "as the teacher": the share of cells whose most probable
+    cell of the earlier frame is the one at the same place, or the teacher's. "loss": that of global distillation.
+    Networks run as in training: a student with one channel dropped and statistics of the batch.
     """
     settings, rows, taught = study.profile.temporal, {}, None
     views = torch.stack([pair.views(settings.size) for pair in held_out(study, PAIRS)])  # (P, 2, 3, H, W)

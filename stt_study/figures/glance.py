@@ -17,11 +17,7 @@ BEGIN, END = "<!-- results: made by python -m stt_study.figures.glance -->", "<!
 
 
 def glance(folder: Path) -> str:
-    """A profile's reference results as a Markdown table: variants that were measured on all tasks, and baselines; mean and spread.
-
-    Args:
-        folder: of `<name>.json` files, see `reference.write`.
-    """
+    """A profile's reference results (`<name>.json` of a folder) as a Markdown table: mean and spread over seeds."""
     rows, data = {}, {}
     for name in (*VARIANTS, *BASELINES):
         path = folder / f"{name}.json"

@@ -29,11 +29,9 @@ WIDTH = 14.0  # inches, of a grid of maps
 class MapExample:
     """Two frames of a clip and, of every network, a map over the later one.
 
-    Attributes:
-        name: such as "test-02, frame 16".
-        images, ids: of both frames, (H, W, 3) uint8 and the outlined objects (H, W).
-        places: (x, y) px, of a point in the earlier and of its object in the later frame, or none.
-        maps: title -> (h, w). notes: title -> one line for below.
+    `images`, `ids`: of both frames, (H, W, 3) uint8 and the outlined objects (H, W). `places`: (x, y) px of a point in
+    the earlier and of its object in the later frame, or none. `maps`: title -> (h, w). `notes`: title -> a line for
+    below.
     """
 
     name: str
@@ -52,9 +50,8 @@ def networks(study: Study, sources: dict[str, str]) -> dict[str, Look]:
 def point_examples(study: Study, students: dict[str, Look]) -> list[MapExample]:
     """`point_map` of a point of frame 0 over the frame after two thirds of the clip, for up to `EXAMPLES` clips.
 
-    The clips are evenly spread over the list, the object is the largest in frame 0 of those that both frames show, the
-    point and the star its `central_pixel` in either frame: nothing is chosen by how it comes out. Clips without such an
-    object are left out.
+    Nothing is chosen by how it comes out: clips are evenly spread over the list, the object is the largest of frame 0
+    that both frames show (clips without one are left out), the point and the star its `central_pixel` in either frame.
     """
     inference, found = study.profile.evaluation.davis, []
     for clip in evenly(chosen_clips(study, "davis"), EXAMPLES):

@@ -25,6 +25,8 @@ NO_DATA = {
     "real": "no DAVIS folder at hand; data/README.md says how to get one",
 }
 Results = dict[str, dict]  # of `Study.results`
+Shown = Figure | Image | pd.DataFrame
+Files = Iterable[str | Path] | Results
 Names = Iterable[str] | dict[str, str]  # of baselines and variants, called by their titles; or other titles -> names
 
 
@@ -36,31 +38,18 @@ def titled(names: Names) -> dict[str, str]:
 class Page:
     """What a page shows, with captions; whatever weights or results are missing is made first.
 
-    `alt` and `name` are those of `show`; see there.
-
-    Args:
-        profile, settings, seed, data, runs: the page's parameters, see `Study`.
+    The parameters are the page's, see `Study`; `alt` and `name` are those of `show`.
     """
 
     def __init__(self, profile: str, settings: dict[str, Any], seed: int, data: str, runs: str) -> None:
         viz.style()
         self.study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
 
-    def show(
-        self,
-        shown: Figure | Image | pd.DataFrame,
-        caption: str,
-        alt: str = "",
-        files: Iterable[str | Path] | Results = (),
-        name: str = "",
-    ) -> None:
-        """Show a figure, a picture or a table in a notebook; the book numbers it and shows the caption.
+    def show(self, shown: Shown, caption: str, alt: str = "", files: Files = (), name: str = "") -> None:
+        """Show a figure, a picture or a table in a notebook; the book numbers it and shows the caption (Markdown).
 
-        Args:
-            caption: what to see, in Markdown; true whatever a run's numbers are.
-            alt: what is drawn, for those who can't see it; a table needs none.
-            files: what it was made from, or results; the caption names the first.
-            name: a label that the book's pages may refer to, such as "fig-drift" or "tab-claims".
+        `alt`: what is drawn, for those who can't see it. `files`: what it was made from, or results; the caption names
+        the first. `name`: a label that the book's pages may refer to, such as "fig-drift" or "tab-claims".
         """
         files = [result["path"] for result in files.values()] if isinstance(files, dict) else files
         paths = list(dict.fromkeys(self.study.relative(path) for path in files))
@@ -76,17 +65,11 @@ class Page:
             print(NO_DATA[task].format(self.study.relative(self.study.data)))
         return self.study.has(task)
 
-    def training(
-        self,
-        names: Names,
-        columns: Sequence[str],
-        caption: str,
-        alt: str = "Curves of the losses over training steps, a line a variant.",
-        name: str = "",
-    ) -> None:
+    def training(self, names: Names, columns: Sequence[str], caption: str, name: str = "") -> None:
         """Curves of columns of `metrics.csv`."""
         files = {label: self.study.weights(variant).parent / "metrics.csv" for label, variant in titled(names).items()}
         curves = {label: pd.read_csv(path) for label, path in files.items()}
+        alt = f"Curves over training steps, a line a variant: {', '.join(columns)}."
         self.show(viz.training_curves(curves, columns), caption, alt, files.values(), name)
 
     def totals(self, results: Results, caption: str, name: str = "") -> None:
@@ -100,8 +83,9 @@ class Page:
         alt = f"One bar a method with its mean {score.removesuffix('-Mean')}, and a dot for each {per}."
         self.show(viz.score_bars(table, score, "variant", per), caption, alt, results, name)
 
-    def over_time(self, results: Results, caption: str, alt: str, name: str = "") -> None:
+    def over_time(self, results: Results, caption: str, name: str = "") -> None:
         """J&F frame by frame."""
+        alt = "One falling line a method: J&F over the frames since the given mask."
         figure = viz.score_over_time(tables.over_time(results), "J&F", by="variant")
         self.show(figure, caption + " A steep start is wrong matching, a steady fall is drift.", alt, results, name)
 
@@ -110,23 +94,17 @@ class Page:
         """The sequence on which the full method does worst."""
         return tables.per_sequence({"": results[title("full")]}).set_index("sequence").iloc[:, -1].idxmin()
 
-    def clip(
-        self,
-        task: str,
-        clip: str,
-        results: Results,
-        caption: str,
-        alt: str = "Rows of six frames with coloured masks: the annotation, then one row a method.",
-        name: str = "",
-    ) -> None:
+    def clip(self, task: str, clip: str, results: Results, caption: str, name: str = "") -> None:
         """A sequence over time: annotated, then as each of the results has it."""
         sequence = next(sequence for sequence in self.study.sequences(task) if sequence.name == clip)
+        alt = "Rows of six frames with coloured masks: the annotation, then one row a method."
         self.show(viz.strips(sequence, results), caption, alt, results, name)
 
-    def clips(self, task: str, count: int, caption: str, alt: str, name: str = "") -> None:
+    def clips(self, task: str, count: int, caption: str, name: str = "") -> None:
         """A task's first sequences over time, annotated."""
         if self.at_hand(task):
             figure = viz.clips_figure(self.study.sequences(task)[:count])
+            alt = f"{count} rows of six video frames with coloured annotations."
             self.show(figure, caption, alt, [self.study.folder(task)], name)
 
     def joints(self, results: Results) -> None:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -27,6 +26,7 @@ VEIL = np.array([20, 30, 60])  # RGB, over what is left out
 @dataclass(frozen=True)
 class Example:
     """One pair to look at, by title: `pictures` (S, S, 3) uint8, `maps` (h, w), and one query's `rows` (h, w).
+
     `chosen`: variant -> the later frame, dark where the variant's selection is not.
     """
 
@@ -85,10 +85,7 @@ def veiled(image: np.ndarray, weights: Tensor) -> np.ndarray:
 
 
 def maps_figure(examples: list[Example]) -> Figure:
-    """Two rows an example: frames, objects, both scores and the colour error; below, what every variant selects.
-
-    Bright cells are selected; for soft weights, the brighter the more weight.
-    """
+    """Two rows an example: frames, objects, scores, the colour error; below, what every variant selects is bright."""
     columns = max(6, len(examples[0].chosen))
     figure, axes = viz.panels(2 * len(examples), columns, (2.05 * columns, 4.75 * len(examples)))
     for axis in axes.flat:
@@ -120,7 +117,7 @@ def kept_figure(measured: Measured, share: float) -> Figure:
         table, profiles = _shown(tables), _shown(tables, "profiles")
         means = _means(table).kept
         of = {"hue": "variant", "palette": dict(zip(means.index, viz.PALETTE, strict=False)) | {INNER: (0.5, 0.5, 0.5)}}
-        viz.dots(table, x="kept", y="variant", ax=start, size=3, jitter=0.25, alpha=0.6, legend=False, **of)
+        sns.stripplot(table, x="kept", y="variant", ax=start, size=3, jitter=False, alpha=0.6, legend=False, **of)
         start.plot(means, means.index, "|", color="0.1", markersize=22)
         viz.name_rows(start, list(map(label, means.index)))
         start.set(xlim=(0, 1), ylabel="", xlabel="share of the map kept (dot: a pair, line: mean)", title=encoder)
@@ -134,17 +131,11 @@ def kept_figure(measured: Measured, share: float) -> Figure:
     return figure
 
 
-def agreement_figure(measured: Measured) -> Figure:
-    """Mean overlap of every two selections, one panel an encoder."""
-    figure, (axes,) = viz.panels(1, len(measured), (5.2 * len(measured), 4.6), sharey=True)
-    for axis, (encoder, tables) in zip(axes, measured.items(), strict=True):
-        means = _means(_shown(tables))
-        table = means[[f"with {name}" for name in means.index]].rename(index=label).rename_axis("")
-        table.columns = table.index
-        sns.heatmap(table, ax=axis, annot=True, fmt=".2f", vmin=0, vmax=1, cmap="cividis", square=True, cbar=False)
-        axis.set_title(encoder)
-        plt.setp(axis.get_xticklabels(), rotation=35, ha="right")
-    return figure
+def agreement(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Mean overlap of every two selections of one encoder."""
+    means = _means(_shown(tables))
+    table, names = means[[f"with {name}" for name in means.index]], list(map(label, means.index))
+    return table.set_axis(names, axis=0).set_axis(names, axis=1)
 
 
 def regions_figure(measured: Measured) -> Figure:

@@ -62,13 +62,9 @@ def picture(axis: Axes, shown: Any, title: str = "", **imshow: Any) -> AxesImage
 def picture_row(
     shown: dict[str, Any], cell: tuple[float, float] = (1.9, 2.3), bar: str = "", **imshow: Any
 ) -> tuple[Figure, np.ndarray]:
-    """Images and maps side by side, and their axes.
+    """Images and maps (title -> image or map (H, W)) side by side, in cells of so many inches, and their axes.
 
-    Args:
-        shown: title -> image or map (H, W).
-        cell: inches of each.
-        bar: what the maps' scale is called, drawn beside the last.
-        imshow: colours and scale of all maps.
+    `bar`: what the scale of the maps is called, drawn beside the last.
     """
     figure, axes = spread(len(shown), len(shown), cell)
     for axis, (title, image) in zip(axes, shown.items(), strict=True):
@@ -171,17 +167,9 @@ def score_bars(table: pd.DataFrame, score: str, by: str, per: str) -> Figure:
     """Mean `score` of every `by` as a bar, every `per` (sequence) as a dot, order kept."""
     figure, ((axis,),) = panels(1, 1, (7.5, 0.5 * table[by].nunique() + 1.1))
     sns.barplot(table, x=score, y=by, errorbar=None, color=BLUE, alpha=0.55, ax=axis)
-    dots(table, x=score, y=by, color="0.2", size=4, jitter=0.18, ax=axis)
+    sns.stripplot(table, x=score, y=by, color="0.2", size=4, alpha=0.6, jitter=False, ax=axis)
     axis.set(xlabel=f"{score} (bar: mean, dot: one {per})", ylabel="", xlim=(0, 1))
     return figure
-
-
-def dots(table: pd.DataFrame, **how: Any) -> None:
-    """seaborn's strip of dots, spread the same way each time: it draws the spread from NumPy's global generator."""
-    before = np.random.get_state()  # noqa: NPY002
-    np.random.seed(0)  # noqa: NPY002
-    sns.stripplot(table, **how)
-    np.random.set_state(before)  # noqa: NPY002
 
 
 def score_over_time(table: pd.DataFrame, score: str, by: str) -> Figure:
@@ -211,8 +199,7 @@ def paired_differences(table: pd.DataFrame, score: str, full: str, others: Seque
 def interval_figure(table: pd.DataFrame) -> Figure:
     """Differences with their intervals, one line a comparison and task; hollow where shown from reference results.
 
-    Args:
-        table: columns comparison, task, difference, low, high (points) and origin.
+    `table`: columns comparison, task, difference, low, high (points) and origin.
     """
     comparisons, tasks = list(dict.fromkeys(table.comparison)), list(dict.fromkeys(table.task))
     figure, ((axes,),) = panels(1, 1, (8, 1 + (0.16 * len(tasks) + 0.1) * len(comparisons)))
@@ -251,9 +238,6 @@ def sensitivity_figure(table: pd.DataFrame) -> Figure:
     """J&F-Mean over the values of each setting of propagation, a line a variant; grey: the first one's sequences.
 
     Values stand at even distances, numbers in their order. The ring and the dotted line mark the profile's own value.
-
-    Args:
-        table: as `sensitivity.sensitivity` gives it, or several of them one below the other.
     """
     names, variants, averages = list(table.axis.unique()), list(table.variant.unique()), means(table)
     figure, axes = spread(len(names), 4, (2.9, 2.65), sharey=True)

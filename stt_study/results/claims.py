@@ -17,10 +17,9 @@ from stt_study.study import Study
 class Claim:
     """`better` beats `worse` (names of variants or baselines).
 
-    `published`: the methods of `book/published.csv` whose figures are the paper's, "" where it has none.
-    `ours`: not the paper's claim but a comparison that this study adds.
-    `measure`: it isn't about a task's figure but about one of `against_teacher.AGAINST_TEACHER`, times 100.
-    `where`: it isn't about the mean difference but that it is larger after an occlusion than in the clear, and a gain.
+    `published`: the methods of `book/published.csv` whose figures are the paper's, "" where it has none. `ours`: a
+    comparison that this study adds. `measure`: about one of `against_teacher.AGAINST_TEACHER`, times 100, not about a
+    task's figure. `where`: that the mean difference is larger after an occlusion than in the clear, and a gain.
     """
 
     text: str
@@ -64,11 +63,9 @@ CLAIMS = (
 
 
 def claims(study: Study) -> pd.DataFrame:
-    """One row a claim, task and origin ("this run", "reference"), those that can't be judged left out.
+    """One row a claim, task and origin (this run's before the reference's), those that can't be judged left out.
 
-    Returns:
-        Columns: claim, ours, task, paper (its two figures and their difference as text, "" where it has none), those of
-        `bootstrap.summary`, origin, verdict, files (of the results). This run's row comes before the reference's.
+    "paper": its two figures and their difference as text, "" where it has none; "files": of the results.
     """
     published, rows = report.published().query("stride == '8'"), []
     for claim in CLAIMS:

@@ -44,11 +44,9 @@ class Outcome:
 def condensed(results: dict, events: dict | None = None) -> dict:
     """What comparisons need of a `results.json`: "metrics", "sequences", "weights" and "occlusion" of `Outcome`.
 
-    "occlusion" has J&F of a sequence's objects from their first occlusion on (AFTER), and of all sequences' objects
-    which weren't hidden so far, at the same frame numbers (CLEAR): labels are worse late in a clip anyhow.
-
-    Args:
-        events: of `Study.events`, which say where objects are occluded; None = unknown.
+    "occlusion" has J&F of a sequence's objects from their first occlusion on (AFTER; `events` say where), and of all
+    sequences' objects which weren't hidden so far, at the same frame numbers (CLEAR): labels are worse late in a clip
+    anyhow.
     """
     table = tables.per_sequence({"one": results})
     sequences = dict(zip(table.sequence, table.iloc[:, -1].astype(float), strict=True))
@@ -148,8 +146,7 @@ def by_origin(study: Study, task: str, names: Iterable[str]) -> dict[str, dict[s
 def differences(first: list[Outcome], second: list[Outcome], where: str = "") -> np.ndarray:
     """First minus second in points, (seeds, sequences), of the seeds of both.
 
-    Args:
-        where: AFTER or CLEAR, for the J&F of these frames alone, or a measure of `nearness`; "" = the headline figure.
+    `where`: AFTER or CLEAR, for the J&F of these frames alone, or a measure of `nearness`; "" = the headline figure.
     """
     others = {run.seed: run.scores(where) for run in second}
     pairs = [(run.scores(where), others[run.seed]) for run in first if run.seed in others]

@@ -84,12 +84,8 @@ def verify(study: Study) -> pd.DataFrame:
     A figure may differ from the mean of the reference's n seeds by t sd sqrt(1 + 1/n): sd is of `spreads`, and t
     Student's quantile within which a figure of an unchanged library lies with a probability of `CONFIDENCE`. Baselines
     that nothing random enters, and what was computed with the same seed and versions on the same machine (its
-    instructions count, not its name alone), must be the same to a hundredth of a point. Where the reference has one seed
-    alone, other seeds or machines aren't judged.
-
-    Returns:
-        Columns: variant, task, metric, seed, here, reference, seeds, tolerance (nan where there is none), "same seed"
-        ("identical", "differs" or ""), within.
+    instructions count, not its name alone), must be the same to a hundredth of a point. Where the reference has one
+    seed alone, other seeds or machines aren't judged ("tolerance" is nan). "same seed": "identical", "differs" or "".
 
     Raises:
         InputError: there are no reference results for the profile, its settings and its data.

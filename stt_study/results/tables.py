@@ -32,9 +32,8 @@ def mean_text(values: list[float]) -> str:
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `bootstrap.summary` for a page; other columns stay as they are.
 
-    Returns:
-        "difference" such as "+1.2 [-0.3, 2.7]" ("no interval" where it is infinite) and "single seeds" such as
-        "+0.8 to +1.9 (3)", "1 seed" where there is one, in place of those columns.
+    "difference" is text such as "+1.2 [-0.3, 2.7]" ("no interval" where it is infinite), "single seeds" such as "+0.8
+    to +1.9 (3)" or "1 seed".
     """
 
     def interval(row: pd.Series) -> str:

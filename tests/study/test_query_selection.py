@@ -291,8 +291,11 @@ def test_figures(study: Study, weights: Path):
     viz_selection.maps_figure(examples).canvas.draw()
     viz_selection.target_figure(example)
     viz_selection.kept_figure(measured, 0.7)
-    for name in ("agreement", "regions", "errors"):
-        getattr(viz_selection, f"{name}_figure")(measured)
+    viz_selection.regions_figure(measured)
+    viz_selection.errors_figure(measured)
+    overlaps = viz_selection.agreement(measured["full"])
+    assert list(overlaps.index) == list(overlaps.columns)
+    assert np.diag(overlaps).tolist() == pytest.approx([1] * len(overlaps))
     plt.close("all")
 
 
