@@ -13,7 +13,7 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from stt_study.analysis import teacher_targets
+from stt_study.analysis import against_teacher
 from stt_study.figures.page import Page
 from stt_study.variants import title
 
@@ -77,7 +77,7 @@ page.sequences(names[:-1])
 students = {"start of step two": study.spatial(), **{title(name): study.weights(name) for name in names}}
 print(f"{(study.profile.temporal.size // 32) ** 2} cells a map")
 page.show(
-    teacher_targets.targets(study, students).round(3),
+    against_teacher.targets(study, students).round(3),
     "The correlation of the teacher and of each student, means over cells; all but the loss lie between 0 and 1. Look first at how often the teacher itself says *same place*.",
     files=[study.teacher, *students.values()],
 )

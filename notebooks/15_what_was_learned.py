@@ -89,9 +89,8 @@ if page.at_hand("real"):
 # A point of frame 0 is compared with every cell of a later frame: softmax of the cosine of res4, at the temperature of label propagation.
 # The point is the object's pixel nearest to its centre of mass; the star is the same of the later frame, roughly where the point should
 # be found (an object that turns has its centre elsewhere). Clips are evenly spread over the list, the object is the largest: none was picked
-# for its looks. Heat is drawn to each map's own maximum. Below: the share of the heat inside the object (outlined in the second column),
-# and the same for the few most similar cells, which are all that propagation keeps. Look for one spot on the star; a copy of it on another
-# creature is a confusion, and heat all over says that cells can't be told apart.
+# for its looks. Heat is drawn to each map's own maximum. Below: the share of the heat inside the object (outlined in the second column).
+# Look for one spot on the star; a copy of it on another creature is a confusion, and heat all over says that cells can't be told apart.
 
 # %% tags=["hide-input"]
 students = viz_maps.networks(study, sources)
@@ -107,8 +106,8 @@ else:
     print("no object is seen in both frames")
 
 # %% [markdown]
-# One object of a clip shows where heat falls, all of them show how much of it falls right. By chance, that is the share of the frame that
-# an object covers.
+# One object of a clip shows where heat falls, all of them show how much of it falls right; *top-k* is of the most similar cells alone, which
+# are all that propagation keeps. By chance, that is the share of the frame that an object covers.
 
 # %% tags=["hide-input"]
 page.show(

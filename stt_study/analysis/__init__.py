@@ -1,1 +1,1 @@
-"""What pages 09, 10 and 15 compute."""
+"""What pages 06, 09, 10 and 15 compute."""

@@ -1,24 +1,27 @@
-"""How near students are to the teacher: `retention`'s measures over the labelled test clips, stored and as tables."""
+"""How near students are to the teacher: `retention`'s measures on labelled test clips; on held-out pairs, what it asks for."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
 from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from tqdm import tqdm
 
-from stt_core.checkpoints import file_hash
+from stt_core.checkpoints import file_hash, load_encoder
+from stt_core.color import drop_channel, normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation
-from stt_core.encoder import STANDARD
+from stt_core.encoder import STANDARD, STUDENT, Encoder
 from stt_core.features import feature_source
 from stt_core.losses import entropy_map, global_distillation_loss
 from stt_core.propagation import Inference
 from stt_core.temporal import TemporalSettings
 from stt_study.analysis import retention
-from stt_study.analysis.held_out_pairs import HeldOut, pairs_of, regions
+from stt_study.analysis.held_out_pairs import BATCH, HeldOut, held_out, pairs_of, regions
 from stt_study.analysis.retention import Look, chosen_clips, coverage, looks, pair_times
 from stt_study.benchmarks import labelled_videos
 from stt_study.bootstrap import bootstrap_interval, summary, verdict
@@ -27,6 +30,7 @@ from stt_study.study import Study
 from stt_study.variants import title
 
 NAMES = ("random", "step_one", "step_two", "neither", "no_global", "no_local", "full")
+TARGETS = 64  # pairs at most
 NEAREST = {"res5": 5, "res4": 10}  # k; at most a third of the map
 AGAINST_TEACHER = {"overlap res5": 1, "overlap res4": 1, "CKA res5": 1, "CKA res4": 1, "loss": -1}  # -1: less is nearer
 CHANCE = {"overlap res5": "chance res5", "overlap res4": "chance res4", "loss": "flat loss"}
@@ -39,10 +43,9 @@ def clip_record(
 ) -> dict[str, float]:
     """All measures of one student on one clip, means over its pairs; nan where the clip has no such thing.
 
-    Of the teacher's structure: "overlap", "CKA" and "chance" of "res5" and "res4", "loss" (that of global distillation,
-    weight 1), "flat loss" (of a student that sees no difference between cells). Of `point_map` from frame 0, shares of
-    1: "mass" and "top-k mass" in the right object, "area" of it. Entropy in nats: "entropy background" and of the other
-    `held_out_pairs.REGIONS` that one frame tells.
+    Of the teacher's structure: "overlap", "CKA" and "chance" of "res5" and "res4", "loss" (of global distillation),
+    "flat loss" (of a student that sees no difference between cells). Of `point_map` from frame 0, in shares of 1:
+    "mass" and "top-k mass" in the right object, "area" of it. Entropy in nats, by `held_out_pairs.REGIONS`.
     """
     found: dict[str, list[float]] = {}
     for pair in pairs:
@@ -93,13 +96,9 @@ def _entropies(pair: HeldOut, student: Look, training: TemporalSettings) -> dict
 
 
 def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") -> pd.DataFrame:
-    """`clip_record` on the test clips of "davis" or "real", one row a variant and clip; measured where missing.
+    """`clip_record` on test clips of "davis" or "real", one row a variant (by title) and clip; measured where missing.
 
-    Args:
-        sources: names of variants or "random" -> what `Study.source` gives for them.
-
-    Returns:
-        "variant" (its title), "sequence", and the measures.
+    `sources`: names of variants or "random" -> what `Study.source` gives for them.
     """
     training, inference, rows = study.profile.temporal, getattr(study.profile.evaluation, task), []
     seen = [training.size, training.radius_coarse, training.teacher_temperature, file_hash(study.teacher)]
@@ -157,8 +156,7 @@ def nearer(study: Study, task: str, better: str, worse: str) -> dict[str, np.nda
 def retained(study: Study, task: str = "davis") -> pd.DataFrame:
     """Is the full method nearer to the teacher than the one without global distillation: paired by clip, over seeds.
 
-    One row a measure of `AGAINST_TEACHER`; "first is nearer on": clips out of all, by the mean over seeds; "nearer to
-    the teacher": a title, or "undecided" where the interval holds zero.
+    One row a measure; "first is nearer on": clips, by the mean over seeds; "undecided": the interval holds zero.
     """
     rows, won = {}, {"supported": title("full"), "contradicted": title("no_global")}
     for measure, differences in nearer(study, task, "full", "no_global").items():
@@ -168,3 +166,41 @@ def retained(study: Study, task: str = "davis") -> pd.DataFrame:
         winner = won.get(verdict(summary(toward)), "undecided")
         rows[measure] |= {"first is nearer on": clips, "nearer to the teacher": winner}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("measure")
+
+
+def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:
+    """One row for the teacher and for each student (title -> weights), means over the cells of `TARGETS` held-out pairs.
+
+    "peak": the largest probability of a row. "same place", "as the teacher": the share of cells whose most probable
+    cell of the earlier frame is the one at the same place, or the teacher's. "loss": that of global distillation.
+    Networks run as in training: a student with one channel dropped and statistics of the batch.
+    """
+    settings, rows, taught = study.profile.temporal, {}, None
+    views = torch.stack([pair.views(settings.size) for pair in held_out(study, TARGETS)])  # (P, 2, 3, H, W)
+    # (B, 2, 3, H, W) -> (2 B, 3, H, W): all references, all queries
+    batches = [some.transpose(0, 1).flatten(0, 1).float() / 255 for some in views.split(BATCH)]
+    for name, path in {"teacher": study.teacher, **students}.items():
+        strides, pool = STANDARD if taught is None else STUDENT
+        encoder, colours = load_encoder(path, strides=strides, pool=pool)
+        if taught is None:
+            prepare, temperature = rgb_to_lab if colours == "lab" else normalize_rgb, settings.teacher_temperature
+            own = _coarsest(encoder, map(prepare, batches), temperature)
+            taught = own
+        else:
+            dropped = (drop_channel(rgb_to_lab(rgb), 1 + i % 2) for i, rgb in enumerate(batches))
+            own = _coarsest(encoder.train(), dropped)
+        best = own.argmax(dim=2)
+        rows[name] = {
+            "peak": own.amax(dim=2).mean().item(),
+            "same place": (best == torch.arange(own.shape[1])).float().mean().item(),
+            "as the teacher": (best == taught.argmax(dim=2)).float().mean().item(),
+            "loss": (own - taught).square().mean().item(),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+@torch.no_grad()
+def _coarsest(encoder: Encoder, batches: Iterable[Tensor], temperature: float | None = None) -> Tensor:
+    """(P, N, N) of the coarsest maps of P pairs; batches (2 B, 3, H, W), all references, then all queries."""
+    halves = (encoder(frames, ("res5",))["res5"].chunk(2) for frames in batches)
+    return torch.cat([correlation(query, reference, temperature=temperature) for reference, query in halves])

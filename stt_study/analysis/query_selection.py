@@ -92,12 +92,11 @@ def loss_figures(level: dict[str, Tensor], local: LocalDistillation, weights: Te
 def measure(study: Study, weights: Path) -> dict[str, pd.DataFrame]:
     """What every variant selects and what its loss is, for one Lab encoder; measured once and kept.
 
-    "pairs", one row each: the scores' rank correlations with each other and with both errors, quantiles of the entropy
-    in nats, the share of queries below `CERTAIN`, and the share of the map in each of `REGIONS`. "variants", one row a
-    pair and variant (or `INNER`, which has no loss): `kept` (effective share), mean errors of selected and left-out
-    queries ("colour kept", "colour left" in units of Lab, "label kept", "label left" 0 to 1), "in REGION" (share of the
-    selection), "with NAME" (`overlap`), `loss_figures`, and `cosine` of the gradient past the softmax with the text's.
-    "profiles": the mean weight `kept` at a `place` (cell) of an `axis` ("row" or "column").
+    "pairs": rank correlations of the scores with each other and with both errors, quantiles of the entropy, the share
+    of `CERTAIN` queries and of each of `REGIONS`. "variants", one row a pair and variant (or `INNER`, which has no
+    loss): `kept` (effective share), mean errors of selected and left-out queries (colours in units of Lab), "in REGION"
+    (share of the selection), "with NAME" (`overlap`), `loss_figures`, and `cosine` of the gradient past the softmax
+    with the text's. "profiles": the mean weight `kept` at a `place` (cell) of an `axis` ("row" or "column").
     """
     settings = study.profile.temporal
     data = [split_of(study), folder_fingerprint(study.folder("davis"))]

@@ -108,8 +108,8 @@ def opened(
 def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], str] = STUDENT) -> Look:
     """How a network sees a frame (its path): maps (C, h, w), kept for later calls.
 
-    "res5" and "coarse" (res4) are of the frame squeezed into a training crop, as the losses see it, with strides and
-    pooling of `layout` (`encoder.STUDENT`, or `STANDARD` for the teacher); "res4" is what label propagation takes.
+    "res5" and "coarse" (res4), with strides and pooling of `layout`, are of the frame squeezed into a training crop, as
+    the losses see it; "res4" is what label propagation takes.
     """
     spatial, size = study.profile.spatial, study.profile.temporal.size
     encoder, prepare = opened(weights, layout, spatial.depth, spatial.width, study.seed)

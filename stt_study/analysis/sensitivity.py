@@ -101,17 +101,10 @@ def layer_source(weights: str, layer: str, **opening: Any) -> FeatureSource:
 
 
 def propagate_many(cells: list[Tensor], first: Tensor, settings: Sequence[Inference]) -> Iterator[list[Tensor]]:
-    """Label propagation under settings that differ in top-k and temperature alone, with one search for all.
+    """Labels (K, h, w) of frame 1, 2, … by settings that differ in top-k and temperature alone: one search serves all.
 
-    An affinity depends on features, not on labels. Of what a search found, each setting takes its own share, at its own
-    temperature, and carries its own labels.
-
-    Args:
-        cells: of each frame, features (h, w, C) of length 1.
-        first: labels (K, h, w) of frame 0.
-
-    Yields:
-        For frame 1, 2, …, labels (K, h, w) by each setting.
+    An affinity depends on features, not on labels: of what a search found, each setting takes its own share. `cells`:
+    of each frame, features (h, w, C) of length 1; `first`: labels (K, h, w) of frame 0.
     """
     own, most = settings[0], max(setting.topk for setting in settings)
     how = {"radius": own.radius, "window": own.window, "first_windowed": own.first_windowed}
@@ -182,8 +175,8 @@ def sensitivity(study: Study, name: str, axes: Sequence[str] | None = None) -> p
     around = {axis: values for axis, values in around.items() if axes is None or axis in axes}
     settings = list(dict.fromkeys(setting for values in around.values() for setting in values.values()))
     names = [sequence.name for sequence in sequences]
-    prints = [folder_fingerprint(study.folder("davis")), code_key(__name__)]
-    identity = feature_source(weights, **study.opening).identity
+    key = [feature_source(weights, **study.opening).identity, study.opening, settings, split, names]
+    key += [folder_fingerprint(study.folder("davis")), code_key(__name__)]
 
     def measure() -> dict[str, list[dict]]:
         keys = dict.fromkeys((setting.stride, setting.layer) for setting in settings)
@@ -191,8 +184,7 @@ def sensitivity(study: Study, name: str, axes: Sequence[str] | None = None) -> p
         bar = tqdm(sequences, desc=f"sensitivity {name}", disable=None)
         return {sequence.name: scores(sequence, sources, settings) for sequence in bar}
 
-    key, rows = [identity, study.opening, settings, split, names, prints], []
-    stored = computed(study.out / "sensitivity" / name, key, measure)
+    rows, stored = [], computed(study.out / "sensitivity" / name, key, measure)
     for axis, values in around.items():
         # Strides are compared with fewer preceding frames, so there the profile's stride stands for the profile.
         for value, setting in values.items():

@@ -126,11 +126,11 @@ def similar(features: Tensor, points: Points, temperature: float) -> tuple[Tenso
 def seen_by(
     source: FeatureSource, frames: Sequence[Path], shown: Sequence[int], points: Points, inference: Inference
 ) -> dict:
-    """A file's content for one network and clip.
+    """A file's content for one network and clip; all numbers are `packed`.
 
     "features" and "scale" are `reduced`. The most similar cells aren't safe in these, so "best" (T, P) uint16 has their
-    numbers by the features themselves, and "share" (T, P) their part of the softmax over the frame, times `WHOLE`.
-    "tracks": (T, P, 2) uint16 xy, times `TENTHS`, `LOST` where nothing is left. All numbers are `packed`.
+    numbers by the features themselves, and "share" their part of the softmax over the frame, times `WHOLE`. "tracks":
+    (T, P, 2) uint16 xy, times `TENTHS`, `LOST` where nothing is left.
     """
     features, tracks = followed(source, frames, shown, points, inference)
     short, scale = reduced(features)

@@ -28,9 +28,8 @@ def glance(folder: Path) -> str:
             metric, seeds = TASKS[task].headline, [seed["tasks"] for seed in content["seeds"].values()]
             if values := [100 * tasks[task]["metrics"][metric] for tasks in seeds if task in tasks]:
                 cells[task], data[task] = tables.mean_text(values), f"{metric}, {content['data'][task]}"
-        if (
-            cells.keys() >= next(iter(rows.values()), cells).keys()
-        ):  # what the full method was measured on, which is first
+        # Only what was measured on all that the first, the full method, was.
+        if cells.keys() >= next(iter(rows.values()), cells).keys():
             rows[content["title"]] = cells
     tasks = [task for task in TASKS if task in data]
     lines = ["| | " + " | ".join(tasks) + " |", "|---" * (len(tasks) + 1) + "|"]
@@ -52,10 +51,7 @@ def profiles() -> list[Path]:
 
 
 def picture(study: Study, out: Path) -> None:
-    """README's picture: a test clip over time, annotated and as three kinds of features carry its first mask.
-
-    It is the clip on which they lie nearest to their own means.
-    """
+    """README's picture: a test clip near the means, annotated and as three kinds of features carry its first mask."""
     viz.style()
     results = study.results("davis", ("random", "step_one", "full"))
     sequence = next(s for s in study.sequences("davis") if s.name == tables.typical(results))

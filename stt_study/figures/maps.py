@@ -27,11 +27,10 @@ WIDTH = 14.0  # inches, of a grid of maps
 
 @dataclass(frozen=True)
 class MapExample:
-    """Two frames of a clip and, of every network, a map over the later one.
+    """Two frames of a clip and, of every network (title), a map (h, w) over the later one with a note for below.
 
-    `images`, `ids`: of both frames, (H, W, 3) uint8 and the outlined objects (H, W). `places`: (x, y) px of a point in
-    the earlier and of its object in the later frame, or none. `maps`: title -> (h, w). `notes`: title -> a line for
-    below.
+    `ids`: the outlined objects (H, W). `places`: (x, y) px of a point in the earlier and of its object in the later
+    frame.
     """
 
     name: str
@@ -53,7 +52,7 @@ def point_examples(study: Study, students: dict[str, Look]) -> list[MapExample]:
     Nothing is chosen by how it comes out: clips are evenly spread over the list, the object is the largest of frame 0
     that both frames show (clips without one are left out), the point and the star its `central_pixel` in either frame.
     """
-    inference, found = study.profile.evaluation.davis, []
+    found = []
     for clip in evenly(chosen_clips(study, "davis"), EXAMPLES):
         times = 0, pair_times(len(clip.frames))[-1]
         ids = [object_ids(clip, t) for t in times]
@@ -67,11 +66,8 @@ def point_examples(study: Study, students: dict[str, Look]) -> list[MapExample]:
             here, there = (see(clip.frames[t])["res4"] for t in times)
             cell = retention.cell_of(places[0], ids[0].shape, here.shape[1:])
             inside = retention.coverage(ids[1], there.shape[1:])[1]
-            every, kept = (
-                retention.point_map(here, cell, there, inference.temperature, k) for k in (None, inference.topk)
-            )
-            maps[name] = every
-            notes[name] = f"{(every * inside).sum():.0%}, top {inference.topk}: {(kept * inside).sum():.0%}"
+            maps[name] = retention.point_map(here, cell, there, study.profile.evaluation.davis.temperature)
+            notes[name] = f"{(maps[name] * inside).sum():.0%} inside"
         images = [read_image(clip.frames[t]) for t in times]
         found.append(MapExample(f"{clip.name}, frame {times[1]}", images, ids, places, maps, notes))
     return found

@@ -135,13 +135,10 @@ class Page:
         """The full method minus each of other variants, sequence by sequence."""
         davis = self.study.results("davis", [*others, "full"])
         names, score = [title(name) for name in others], TASKS["davis"].headline
-        self.show(
-            viz.paired_differences(tables.per_sequence(davis), score, title("full"), names),
-            f"{score} of the full method minus the other, sequence by sequence. "
-            "Blue: the full method is better; dashed: the mean.",
-            "Horizontal bars to the right and left of zero, one a sequence.",
-            davis,
-        )
+        figure = viz.paired_differences(tables.per_sequence(davis), score, title("full"), names)
+        words = f"{score} of the full method minus the other, sequence by sequence."
+        words += " Blue: the full method is better; dashed: the mean."
+        self.show(figure, words, "Horizontal bars to the right and left of zero, one a sequence.", davis)
 
     def stereo(self, names: Names, caption: str, figure: str = "", name: str = "") -> None:
         """Errors of the stereo pair's matches: a map where its caption is given, and a table."""

@@ -21,16 +21,15 @@ from stt_study.benchmarks.labelled_videos import Sequence as Video
 from stt_study.evenly import evenly
 from stt_study.video.drawing import blended
 
-PALETTE_NAME = "colorblind"
-PALETTE = sns.color_palette(PALETTE_NAME)
-BLUE, ORANGE, GREEN, RED = PALETTE[:4]
+PALETTE = sns.color_palette("colorblind")
+BLUE, ORANGE, _, RED = PALETTE[:4]
 TIMES = 6  # of a clip over time
 SMOOTH = 25  # steps
 
 
 def style() -> None:
     """One look for every figure: colour-blind-safe, on white for a dark theme too; tables show texts whole."""
-    sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE_NAME)
+    sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE)
     plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight"})
     plt.rcParams.update({"image.interpolation": "nearest", "image.cmap": "viridis"})
     pd.set_option("display.max_colwidth", None)

@@ -45,8 +45,7 @@ def condensed(results: dict, events: dict | None = None) -> dict:
     """What comparisons need of a `results.json`: "metrics", "sequences", "weights" and "occlusion" of `Outcome`.
 
     "occlusion" has J&F of a sequence's objects from their first occlusion on (AFTER; `events` say where), and of all
-    sequences' objects which weren't hidden so far, at the same frame numbers (CLEAR): labels are worse late in a clip
-    anyhow.
+    objects that weren't hidden so far, at the same frame numbers (CLEAR): labels are worse late in a clip anyhow.
     """
     table = tables.per_sequence({"one": results})
     sequences = dict(zip(table.sequence, table.iloc[:, -1].astype(float), strict=True))

@@ -85,10 +85,7 @@ def verify(study: Study) -> pd.DataFrame:
     Student's quantile within which a figure of an unchanged library lies with a probability of `CONFIDENCE`. Baselines
     that nothing random enters, and what was computed with the same seed and versions on the same machine (its
     instructions count, not its name alone), must be the same to a hundredth of a point. Where the reference has one
-    seed alone, other seeds or machines aren't judged ("tolerance" is nan). "same seed": "identical", "differs" or "".
-
-    Raises:
-        InputError: there are no reference results for the profile, its settings and its data.
+    seed alone, other seeds or machines aren't judged ("tolerance" is nan).
     """
     if not (REFERENCE / study.profile.profile).is_dir():
         known = ", ".join(sorted(path.name for path in REFERENCE.glob("*"))) or "none"

@@ -32,8 +32,7 @@ def mean_text(values: list[float]) -> str:
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `bootstrap.summary` for a page; other columns stay as they are.
 
-    "difference" is text such as "+1.2 [-0.3, 2.7]" ("no interval" where it is infinite), "single seeds" such as "+0.8
-    to +1.9 (3)" or "1 seed".
+    "difference" becomes text such as "+1.2 [-0.3, 2.7]", "single seeds" such as "+0.8 to +1.9 (3)".
     """
 
     def interval(row: pd.Series) -> str:
@@ -76,13 +75,9 @@ def over_time(results: dict[str, dict]) -> pd.DataFrame:
     rows = []
     for name, result in results.items():
         for record in result["sequences"]:
-            j = np.mean([o["J"] for o in record["objects"]], axis=0)
-            f = np.mean([o["F"] for o in record["objects"]], axis=0)
-            # the first frame is given and not scored
-            rows += [
-                {"variant": name, "sequence": record["name"], "frame": t, "J&F": value}
-                for t, value in enumerate((j + f) / 2, start=1)
-            ]
+            scores = np.mean([(o["J"], o["F"]) for o in record["objects"]], axis=0).mean(axis=0)
+            fixed = {"variant": name, "sequence": record["name"]}
+            rows += [{**fixed, "frame": t, "J&F": s} for t, s in enumerate(scores, start=1)]  # frame 0 is given
     return pd.DataFrame(rows)
 
 

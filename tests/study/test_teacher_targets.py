@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from stt_study.analysis import teacher_targets
+from stt_study.analysis import against_teacher
 
 
 class Constant(torch.nn.Module):
@@ -24,11 +24,11 @@ def test_targets_by_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(0)
     maps = {name: torch.randn(4, 6, 2, 2, generator=generator) for name in ("teacher", "student")}  # two pairs
     pair = SimpleNamespace(views=lambda size: torch.zeros(2, 3, size, size, dtype=torch.uint8))
-    monkeypatch.setattr(teacher_targets, "held_out", lambda study, most: [pair, pair])
-    monkeypatch.setattr(teacher_targets, "load_encoder", lambda path, strides, pool: (Constant(maps[path]), "lab"))
+    monkeypatch.setattr(against_teacher, "held_out", lambda study, most: [pair, pair])
+    monkeypatch.setattr(against_teacher, "load_encoder", lambda path, strides, pool: (Constant(maps[path]), "lab"))
     temporal = SimpleNamespace(teacher_temperature=0.5, size=64)
     study = SimpleNamespace(profile=SimpleNamespace(temporal=temporal), teacher="teacher")
-    table = teacher_targets.targets(study, {"one": "student"})
+    table = against_teacher.targets(study, {"one": "student"})
 
     peaks, same, agree, error = [], [], [], []
     for b in range(2):
