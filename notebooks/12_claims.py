@@ -51,7 +51,7 @@ shown = table.drop_duplicates(["claim", "task"]).rename(columns={"claim": "compa
 shown = shown[~shown.comparison.str.startswith(ONE_MODEL)]  # their scale is another
 page.show(
     viz.interval_figure(shown),
-    "The claims, and this study's own comparisons, as differences in points with 95 % intervals. A claim holds where its interval lies right of zero. Filled: this run; hollow: the reference, for what this run doesn't train. The comparisons of one model with what needs no training of this kind are in the tables alone: their scale is another.",
+    "The claims, and this study's own comparisons, as differences in points with 95 % intervals. A claim holds where its interval lies right of zero. Filled: this run; hollow: the reference, for what this run doesn't train. Those about one model for all tasks are in the tables alone: their scale is another.",
     alt="One line a claim and task: the mean difference with its interval, around a zero line.",
     files=shown.files.explode(),
     name="fig-claims",

@@ -3,7 +3,8 @@
 #
 # Scores say how well labels are carried; they don't say what a loss did to the features. Here the networks themselves are
 # compared, on the labelled test clips: how much of the step-one encoder's structure is left, where a point is found again, and how
-# sure a match is. The networks run as they are used, in evaluation mode and on whole frames with no colour channel dropped. A 95 % interval is a bootstrap over clips, for the weights of this run.
+# sure a match is. The networks run as they are used, in evaluation mode and on whole frames with no colour channel dropped. A 95 % interval
+# is a bootstrap over clips, for the weights of this run.
 
 # %% tags=["parameters"]
 profile = "laptop"
