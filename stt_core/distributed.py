@@ -5,10 +5,8 @@ what is cut, and what is put together again, is said here.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
@@ -18,16 +16,10 @@ from lightning_fabric.strategies import DDPStrategy
 from pydantic import Field
 from torch import Tensor, nn
 from torch.distributed._functional_collectives import all_gather_single_autograd
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stt_core.errors import InputError
 from stt_core.settings import Precision, checked
-from stt_core.signals import Stopped, stopped_by_signals
-
-PATIENCE = timedelta(hours=12)  # that one process waits for another: sequences of a benchmark differ in length
 
 
 def count() -> int:
@@ -64,21 +56,6 @@ def averaged(values: Tensor) -> Tensor:
     total = values.detach().clone()
     dist.all_reduce(total)
     return total / count()
-
-
-@contextmanager
-def together() -> Iterator[None]:
-    """Join the processes of `torchrun` for work that shares files, not gradients; nothing happens outside of it."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        yield
-        return
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-    dist.init_process_group("gloo", timeout=PATIENCE)
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
 
 
 @checked
@@ -126,46 +103,6 @@ def start(precision: Precision, scale: Scale = ALONE) -> Fabric:
     fabric = Fabric(accelerator=accelerator, devices=local, num_nodes=nodes, strategy=strategy, precision=own)
     fabric.launch()
     return fabric
-
-
-def spread(processes: int, function: Callable, *arguments: Any, **keywords: Any) -> Any:
-    """`function(*arguments, **keywords)` in so many new processes on this machine, as `torchrun` would start them.
-
-    One process is this one, and so is every process of a `torchrun` from outside.
-
-    Args:
-        processes: 0 = one for every GPU, or one where there is none.
-        function: of a module, so that other processes find it; its arguments must be picklable.
-
-    Returns:
-        What the first process's call returns.
-
-    Raises:
-        InputError: as the function raised it in any of the processes.
-    """
-    processes = processes or max(1, torch.cuda.device_count())
-    if processes == 1 or "WORLD_SIZE" in os.environ:
-        return function(*arguments, **keywords)
-    with TemporaryDirectory(prefix="stt-") as logs:
-        config = LaunchConfig(
-            min_nodes=1, max_nodes=1, nproc_per_node=processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
-            max_restarts=0, start_method="spawn", run_id="stt", logs_specs=DefaultLogsSpecs(log_dir=logs),
-        )  # fmt: skip
-        try:
-            with stopped_by_signals():  # which gives the handlers back that the launcher leaves in their place
-                return elastic_launch(config, _child)(function, arguments, keywords)[0]
-        except SignalException as error:  # by now the processes have saved and ended
-            raise Stopped(error.sigval) from None
-        except ChildFailedError as error:
-            said: Any = error.get_first_failure()[1].message  # of an exception, a dict with "kind: text"
-            kind, _, text = (said["message"] if isinstance(said, dict) else said).partition(": ")
-            if kind == InputError.__name__:
-                raise InputError(text) from None
-            raise
-
-
-def _child(function: Callable, arguments: tuple, keywords: dict) -> Any:
-    return function(*arguments, **keywords)
 
 
 def chosen_device(device: str = "auto") -> str:

@@ -73,6 +73,7 @@ def evaluate(
     from stt_study.benchmarks import run
     from stt_study.benchmarks.label_sources import label_source
     from stt_study.benchmarks.registry import BENCHMARKS, chosen
+    from stt_study.spread import together
 
     _check_least(width=(features.width, 1 / 64))
     if task not in BENCHMARKS:
@@ -85,7 +86,7 @@ def evaluate(
     inference, stride = chosen(task, preset, stride)
     inference = replace(inference, **{name: value for name, value in asdict(changes).items() if value is not None})
     inference.check()
-    with processes.together():
+    with together():
         source = label_source(weights, stride=stride, **asdict(features))
         results = run.evaluate(benchmark, source, data, out, inference, **options)
         if processes.rank():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from stt_core.checkpoints import file_hash, open_weights, save_weights
-from stt_core.distributed import chosen_precision, spread
+from stt_core.distributed import chosen_precision
 from stt_core.encoder import STANDARD
 from stt_core.errors import InputError
 from stt_core.files import write_json
@@ -22,6 +22,7 @@ from stt_study.balance import carried_weights, forget_weight
 from stt_study.benchmarks.labelled_videos import find_folder
 from stt_study.one_stage import OneStageSettings, train_one_stage
 from stt_study.profile import Profile, load_profile
+from stt_study.spread import spread
 from stt_study.store import ROOT, code_key, computed, folder_fingerprint, hash_of, made
 from stt_study.variants import VARIANTS, variant_settings
 from stt_study.world import synthetic
