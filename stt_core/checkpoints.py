@@ -80,11 +80,6 @@ NAMINGS = {
             r"\bdownsample\.bn\.": "downsample.1.",
         },
     ),
-    # The children of torchvision's model, in their order, as lightly has them; 2 and 3 are ReLU and pooling.
-    "nn.Sequential": (
-        ("0.weight", "4.0.conv1.weight"),
-        {r"^0\.": "conv1.", r"^1\.": "bn1."} | {rf"^{3 + stage}\.": f"layer{stage}." for stage in (1, 2, 3, 4)},
-    ),
 }
 
 PART = re.compile(r"(conv1|bn1|layer[1-4])\.")  # what belongs to an encoder, in torchvision's names
@@ -150,8 +145,8 @@ def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
     """Find a ResNet-18 or -50 of any width in a checkpoint, `.safetensors` or what torch.save wrote.
 
     It may lie at any level (`state_dict`, `teacher`, …) and after any prefix, in torchvision's names (MoCo, DetCo, DINO,
-    ours), in mmcv's (the released checkpoints) or as an nn.Sequential of its parts (lightly). Of several networks that
-    with the shortest prefix is taken, of equally short ones encoder_q, backbone, teacher first; all else is left.
+    ours) or in mmcv's (the released checkpoints). Of several networks that with the shortest prefix is taken, of equally
+    short ones encoder_q, backbone, teacher first; all else is left.
 
     Args:
         input: the colours to assume where the file does not say: ours do, and safetensors whose metadata has `input`.
@@ -214,7 +209,7 @@ def _place(path: Path, tensors: dict[str, Tensor]) -> tuple[str, str]:
         prefixes = [name.removesuffix(block) for name in tensors if f".{name}".endswith(f".{block}")]
         places += [(prefix, naming) for prefix in prefixes if prefix + stem in stems]
     if not places:
-        names = "names of torchvision (conv1.weight, layer1.0.conv1.weight, …), mmcv or nn.Sequential"
+        names = "names of torchvision (conv1.weight, layer1.0.conv1.weight, …) or mmcv"
         raise InputError(f"{path} holds no ResNet in {names}; give the weights of a ResNet-18 or ResNet-50.")
 
     def rank(place: tuple[str, str]) -> tuple:

@@ -16,12 +16,15 @@ from stt_core.signals import pass_over_signals
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision of every run
 
 
-def cosine_rate(step: int, *, lr: float, steps: int, warmup: int = 0, floor: float = 1e-3) -> float:
-    """Learning rate at `step`: linear warm-up, then a cosine from `lr` to `floor * lr` (paper section 2)."""
+FLOOR = 1e-3  # of the learning rate, at the end of the cosine
+
+
+def cosine_rate(step: int, *, lr: float, steps: int, warmup: int = 0) -> float:
+    """Learning rate at `step`: linear warm-up, then a cosine from `lr` to a thousandth of it (paper section 2)."""
     if step < warmup:
         return lr * (step + 1) / warmup
     progress = (step - warmup) / max(1, steps - warmup)
-    return lr * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress)))
+    return lr * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
 def set_rate(optimizer: torch.optim.Optimizer, step: int, settings: Any) -> float:

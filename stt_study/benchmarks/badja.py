@@ -12,7 +12,7 @@ import numpy as np
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
 from stt_core.labels import read_mask
-from stt_core.pictures import check_steps, frame_files, image_size
+from stt_core.pictures import image_size
 from stt_core.propagation import Inference
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.benchmarks.label_sources import Source
@@ -61,7 +61,7 @@ def read_clip(path: Path, root: Path, places: list[Path]) -> labelled_videos.Cli
     folder = _folder(images[0].parent, root, places)
     if folder is None:
         raise InputError(f"{root} has no {images[0].parent} for {path.name}; give a DAVIS that has {path.stem}.")
-    frames = frame_files(folder, images[0].suffix.lower())
+    frames = labelled_videos.frame_files(folder, images[0].suffix.lower())
     place = {frame.stem: t for t, frame in enumerate(frames)}
     for image in images:
         if image.stem not in place:
@@ -76,7 +76,7 @@ def read_clip(path: Path, root: Path, places: list[Path]) -> labelled_videos.Cli
     if images[0].parts[:1] == (
         "DAVIS",
     ):  # what comes with BADJA itself is in the pixels of its own frames, in any numbers
-        check_steps(frames)
+        labelled_videos.check_steps(frames)
         scale = np.divide(size, SIZE)
     xy = (joints[..., ::-1] * scale).astype(np.float32)
     if not labelled_videos.in_picture(xy[0, visible[0]], size).any():

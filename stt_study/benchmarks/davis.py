@@ -8,7 +8,6 @@ import pandas as pd
 
 from stt_core.errors import InputError
 from stt_core.files import listed, write_text
-from stt_core.pictures import check_steps, frame_files
 from stt_core.propagation import Inference
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.benchmarks.label_sources import Source
@@ -33,9 +32,9 @@ def davis_sequences(
         names = [Path(line.split()[0]).parent.name if annotation == "white" else line for line in listed(path)]
     sequences = []
     for name in labelled_videos.checked_names(path, dict.fromkeys(names)):
-        frames = frame_files(root / "JPEGImages" / "480p" / name, ".jpg")
+        frames = labelled_videos.frame_files(root / "JPEGImages" / "480p" / name, ".jpg")
         masks = labelled_videos.masks_of(frames, root / "Annotations" / "480p" / name)
-        check_steps(frames)
+        labelled_videos.check_steps(frames)
         sequences.append(labelled_videos.Sequence(name, frames, masks, annotation))
     return sequences
 

@@ -9,7 +9,7 @@ from scipy.io import loadmat
 
 from stt_core.errors import InputError
 from stt_core.files import listed, write_json
-from stt_core.pictures import check_steps, frame_files, image_size
+from stt_core.pictures import image_size
 from stt_core.propagation import Inference
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.benchmarks.label_sources import Source
@@ -27,8 +27,8 @@ def jhmdb_clips(root: str | Path, split: str = "val", names: Iterable[str] = ())
         if len(line.split()) != 2:
             raise InputError(f"{path}: '{line}' is not '<joint_positions.mat> <frame folder>'; mend the line.")
         positions, folder = (root / part for part in labelled_videos.checked_names(path, line.split()))
-        frames = frame_files(folder, ".png")
-        check_steps(frames)
+        frames = labelled_videos.frame_files(folder, ".png")
+        labelled_videos.check_steps(frames)
         joints = _joints(positions)
         if len(joints) > len(frames):
             counts = f"{folder} has {len(frames)} frames but {positions} has {len(joints)}"

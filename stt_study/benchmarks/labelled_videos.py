@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +78,30 @@ def checked_names(path: Path, names: Iterable[str], once: bool = False) -> list[
         if once and names.count(name) > 1:
             raise InputError(f"{path} lists {name} twice; take one of the lines out.")
     return names
+
+
+def frame_files(folder: Path, ending: str) -> tuple[Path, ...]:
+    """The frames of a listed video, by number if their names are numbers, else by name; InputError if there are none."""
+    files = picture_files(folder, [ending])
+    if not files:
+        raise InputError(f"{folder} has no *{ending} frames, but its sequence is listed; unpack it or fix the list.")
+    return tuple(sorted(files, key=lambda file: int(file.stem)) if _numbers(files) else files)  # 9 before 10
+
+
+def check_steps(frames: tuple[Path, ...]) -> None:
+    """InputError where frames whose names are numbers don't go on in equal steps: one that is left out was lost."""
+    numbers = _numbers(frames)
+    step = min((b - a for a, b in pairwise(numbers)), default=1)
+    for (earlier, frame), (a, b) in zip(pairwise(frames), pairwise(numbers), strict=False):
+        if b - a != step:
+            lost = earlier.with_stem(f"{a + step:0{len(earlier.stem)}d}")
+            raise InputError(f"{lost} is missing between {earlier.name} and {frame.name}; restore this frame.")
+
+
+def _numbers(files: Iterable[Path]) -> list[int]:
+    """What the files are called, if they all are called a number; else []."""
+    names = [file.stem for file in files]
+    return [int(name) for name in names] if all(name.isascii() and name.isdigit() for name in names) else []
 
 
 def masks_of(frames: Iterable[Path], folder: Path, every: bool = True) -> tuple[Path, ...]:
