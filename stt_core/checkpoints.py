@@ -30,8 +30,7 @@ for package in ("numpy._core", "numpy.core"):  # since NumPy 2, and before
 def read_checkpoint(path: str | Path) -> Any:
     """What torch.save wrote; of a `.safetensors` a dict of its tensors, with `input` out of its metadata.
 
-    Raises:
-        InputError: there is no such file, or it can't be read, or only by running what it holds.
+    InputError if there is no such file, or it can't be read, or only by running what it holds.
     """
     path = Path(path)
     if not path.is_file():
@@ -90,26 +89,17 @@ PREFERRED = ("encoder_q", "backbone", "teacher_backbone", "teacher")  # of sever
 
 @dataclass(frozen=True)
 class Weights:
-    """An encoder as it was found in a file.
-
-    Attributes:
-        path: the file.
-        state: name -> tensor, all that an `Encoder` of `depth` and `width` has (batch counts may lack), in torchvision's
-            names.
-        input: "lab" or "rgb", the colours it was trained on; `assumed` where the file does not say.
-        naming, prefix: how the file names it: one of `NAMINGS`, after a dotted prefix ("" for none).
-        left: names of the file's other tensors.
-    """
+    """An encoder as it was found in a file."""
 
     path: Path
-    state: dict[str, Tensor]
+    state: dict[str, Tensor]  # all that an `Encoder` has, in torchvision's names; batch counts may lack
     depth: int
     width: float
-    input: str
-    assumed: bool
-    naming: str
-    prefix: str
-    left: tuple[str, ...]
+    input: str  # "lab" or "rgb", the colours it was trained on
+    assumed: bool  # the colours, since the file does not say
+    naming: str  # one of `NAMINGS`
+    prefix: str  # dotted, before those names; "" for none
+    left: tuple[str, ...]  # names of the file's other tensors
 
     @property
     def note(self) -> str:
@@ -130,8 +120,7 @@ class Weights:
 def save_weights(path: str | Path, encoder: Encoder, *, input: str) -> None:
     """Write an encoder's weights, whole or not at all; as safetensors where the path ends in `.safetensors`.
 
-    Args:
-        input: "lab" or "rgb", the colours the encoder was trained on.
+    `input` is "lab" or "rgb", the colours the encoder was trained on.
     """
     state = {name: value.detach().cpu().clone() for name, value in encoder.state_dict().items()}
     if Path(path).suffix == ".safetensors":
@@ -144,9 +133,9 @@ def save_weights(path: str | Path, encoder: Encoder, *, input: str) -> None:
 def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
     """Find a ResNet-18 or -50 of any width in a checkpoint, `.safetensors` or what torch.save wrote.
 
-    It may lie at any level (`state_dict`, `teacher`, …) and after any prefix, in torchvision's names (MoCo, DetCo, DINO,
-    ours) or in mmcv's (the released checkpoints). Of several networks that with the shortest prefix is taken, of equally
-    short ones encoder_q, backbone, teacher first; all else is left.
+    It may lie at any level (`state_dict`, `teacher`, …), after any prefix, in torchvision's names (MoCo, DetCo, DINO, ours)
+    or in mmcv's (the released checkpoints). Of several networks that with the shortest prefix is taken, of equally short
+    ones encoder_q, backbone, teacher first; all else is left.
 
     Args:
         input: the colours to assume where the file does not say: ours do, and safetensors whose metadata has `input`.

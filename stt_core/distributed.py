@@ -1,8 +1,4 @@
-"""One process or many: what code needs to know of its fellows under `torchrun`, and batch statistics of a cut batch.
-
-Normalising by a batch's own statistics makes a result depend on how the batch is cut, over processes or into parts. So
-what is cut, and what is put together again, is said here.
-"""
+"""One process or many: what code needs to know of its fellows under `torchrun`, and batch statistics of a cut batch."""
 
 import os
 from collections.abc import Iterator
@@ -76,14 +72,7 @@ ALONE = Scale()
 def start(precision: Precision, scale: Scale = ALONE) -> Fabric:
     """Device, precision and, under `torchrun`, the group of processes, each with one device.
 
-    Args:
-        precision: as Lightning Fabric names it: "32-true", "bf16-mixed", "16-mixed" (with scaled losses, on CUDA); or
-            "auto", see `chosen_precision`.
-        scale: for `device` and `deterministic`.
-
-    Raises:
-        InputError: no such device here, 16-mixed without CUDA, or more processes than this machine has GPUs (where it has
-            any).
+    InputError for a device that isn't here, 16-mixed without CUDA, or more processes than GPUs where there are any.
     """
     on_gpu = chosen_device(scale.device) == "cuda"
     accelerator, own = scale.device, chosen_precision(precision, scale.device)  # "auto" may find others, too
@@ -117,10 +106,10 @@ def chosen_device(device: str = "auto") -> str:
 def chosen_precision(
     precision: Precision, device: str = "auto"
 ) -> Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]:
-    """What "auto" stands for: bf16-mixed on a device with units for its products, 32-true elsewhere; others as they are.
+    """What "auto" stands for: bf16-mixed on a device with units for its products, 32-true elsewhere; others unchanged.
 
-    Without AMX, processors take longer in bfloat16 than in float32, even those that have instructions for it. The device
-    is asked what it has, not timed: a result must not depend on what else ran in that second.
+    Without AMX, processors take longer in bfloat16 than in float32, even those with instructions for it. The device is
+    asked what it has, not timed: a result must not depend on what else ran in that second.
     """
     if precision != "auto":
         return precision
@@ -140,8 +129,8 @@ def norms(module: nn.Module) -> list[Any]:
 def part_of_batch(module: nn.Module, index: int, parts: int) -> Iterator[None]:
     """Within, running statistics take in part `index` of a batch so that after all parts they have taken in the mean.
 
-    With momentum m, a batch moves a running value r to (1 - m) r + m s. Parts with statistics s_0, s_1, … are to move
-    it to (1 - m) r + m mean(s_i). Taken one by one, part i has to come in with the weight (m / n) / (1 - m + m (i + 1) / n).
+    With momentum m, a batch moves a running value r to (1 - m) r + m s. Parts with statistics s_0, s_1, … are to move it
+    to (1 - m) r + m mean(s_i). Taken one by one, part i has to come in with weight (m / n) / (1 - m + m (i + 1) / n).
     """
     usual = [(norm, norm.momentum) for norm in norms(module)]
     for norm, m in usual:
@@ -197,10 +186,7 @@ def synchronise(module: nn.Module, device: torch.device) -> None:
 
 
 def average_statistics(module: nn.Module) -> None:
-    """Make every process's running statistics their mean over processes; a frozen teacher's are left.
-
-    They are running means of what each process saw, so this is the running mean of what all saw.
-    """
+    """Make every process's running statistics their mean over processes; a frozen teacher's are left."""
     for norm in norms(module):
         if norm.training:
             norm.running_mean.copy_(averaged(norm.running_mean))

@@ -21,7 +21,7 @@ PROPAGATION = "lower --resize or --num-preceding, or take --stride 8"
 
 
 class InputError(ValueError):
-    """A bad input: one sentence that names the file or field and the fix. The command line prints it and exits with 2."""
+    """A bad input: one sentence that names the file or field and the fix. A command prints it and exits with 2."""
 
     def __init__(self, sentence: str) -> None:
         # A process that decodes hands its error on with all of its traceback.
@@ -44,10 +44,7 @@ def in_words(error: OSError) -> str:
 
 @contextmanager
 def out_of_memory(fix: str) -> Iterator[None]:
-    """A block, or a decorated function, in which memory running out is an InputError with this fix.
-
-    It can't see the system's own end of a process that took too much (Linux's OOM killer).
-    """
+    """A block, or a decorated function, in which memory running out is an InputError with this fix."""
     try:
         yield
     except Exception as error:

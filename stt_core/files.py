@@ -48,14 +48,9 @@ def clear_unfinished(path: str | Path) -> None:
 
 @contextlib.contextmanager
 def only_writer(folder: str | Path, patience: float = 10.0) -> Iterator[None]:
-    """Make the folder, and be the only one to write there until the block ends.
+    """Make the folder, and be the only one to write there until the block ends; InputError if another is at work there.
 
-    Args:
-        patience: s to wait for another. The lock of a killed process is free as soon as its helpers, such as those that
-            decode, have noticed, which takes them up to 5 s.
-
-    Raises:
-        InputError: another process is at work in it.
+    It is waited for, `patience` s: the helpers of a killed process, such as those that decode, hold its lock up to 5 s.
     """
     folder = Path(folder)
     made = not folder.exists()

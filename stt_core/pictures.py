@@ -1,4 +1,4 @@
-"""Pictures and frames of videos on the disk: where they lie, what they hold, one sentence for each that can't be read."""
+"""Pictures and frames of videos on the disk: where they lie, what they hold, one sentence for each that is broken."""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ REDUCED = {
 
 
 def picture_files(folder: Path, endings: Collection[str] = IMAGE_ENDINGS) -> list[Path]:
-    """The files of a folder with these endings (in lower case; the files' may be of any), by name; [] without a folder."""
+    """The files of a folder with these endings (given in lower case, of any in names), by name; [] without a folder."""
     if not folder.is_dir():
         return []
     # Hidden ones don't count: a Mac leaves a ._00000.jpg beside every 00000.jpg.
@@ -34,14 +34,9 @@ def picture_files(folder: Path, endings: Collection[str] = IMAGE_ENDINGS) -> lis
 
 
 def read_image(path: str | Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
-    """(H, W, 3) uint8 RGB.
+    """(H, W, 3) uint8 RGB; InputError if the file is missing, cannot be decoded, or is a JPEG that was cut off.
 
-    Args:
-        flags: as `cv2.imdecode` takes them.
-
-    Raises:
-        InputError: the file is missing or cannot be decoded, or is a JPEG that was cut off.
-        OSError: the disk won't give it.
+    Flags are those of `cv2.imdecode`.
     """
     # Not cv2.imread: it fills the rest of a JPEG that was cut off with grey, where imdecode refuses it.
     try:
@@ -63,12 +58,7 @@ def read_image(path: str | Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
 def opened(path: str | Path, what: str = "frame") -> Iterator[Image.Image]:
     """A picture opened by Pillow, which reads its header now and its pixels when they are asked for.
 
-    Args:
-        what: it is, in the sentence for a bad one.
-
-    Raises:
-        InputError: it is missing or cannot be decoded; in the block, too.
-        OSError: the disk won't give it.
+    InputError, which calls it `what` it is, if it is missing or cannot be decoded; in the block, too.
     """
     try:
         with Image.open(path) as image:

@@ -81,7 +81,7 @@ def checked_names(path: Path, names: Iterable[str], once: bool = False) -> list[
 
 
 def frame_files(folder: Path, ending: str) -> tuple[Path, ...]:
-    """The frames of a listed video, by number if their names are numbers, else by name; InputError if there are none."""
+    """The frames of a listed video, by number if names are numbers, else by name; InputError if there are none."""
     files = picture_files(folder, [ending])
     if not files:
         raise InputError(f"{folder} has no *{ending} frames, but its sequence is listed; unpack it or fix the list.")
