@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 import tyro
 
 from stt_core.errors import InputError
-from stt_core.files import only_writer
 from stt_study.data.commands import data
 from stt_study.exit_codes import DEBUG, one_sentence
+from stt_study.store import only_writer
 from stt_study.train_command import train
 
 

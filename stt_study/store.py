@@ -4,14 +4,16 @@ import ast
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
@@ -45,6 +47,26 @@ def made(place: Path, key: Any, build: Callable[[Path], Any], ending: str = ".js
 def computed(place: Path, key: Any, compute: Callable[[], Any]) -> Any:
     """What `compute` returns, kept as JSON; see `made`."""
     return read_json(made(place, key, lambda path: write_json(path, compute())))
+
+
+@contextmanager
+def only_writer(folder: str | Path, patience: float = 10.0) -> Iterator[None]:
+    """Make the folder, and be the only one to write there until the block ends; InputError if another is at work there.
+
+    It is waited for, `patience` s: the helpers of a killed process, such as those that decode, hold its lock up to 5 s.
+    """
+    folder = Path(folder)
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=patience):
+            try:
+                yield
+            finally:
+                if new and [entry.name for entry in folder.iterdir()] == [".lock"]:  # an input was refused
+                    shutil.rmtree(folder, ignore_errors=True)
+    except Timeout:
+        raise InputError(f"{folder}: another process is at work there; wait for it to end or choose another.") from None
 
 
 def hash_of(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from stt_core.errors import InputError
-from stt_core.files import only_writer
+from stt_study.store import only_writer
 from stt_study.variants import VARIANTS, variant_settings
 
 if TYPE_CHECKING:  # seconds to import

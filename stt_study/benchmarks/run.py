@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from stt_core import distributed as processes
-from stt_core.errors import PROPAGATION, out_of_memory
+from stt_core.errors import out_of_memory
 from stt_core.features import FeatureSource
 from stt_core.files import read_json, write_json
 from stt_core.propagation import Inference
@@ -53,7 +53,7 @@ class Benchmark:
         return {name: default for name, default in options.items() if name not in ("root", "names")}
 
 
-@out_of_memory(PROPAGATION)
+@out_of_memory("lower --resize or --num-preceding, or take --stride 8")
 def evaluate(
     benchmark: Benchmark,
     source: Source,

@@ -13,8 +13,9 @@ import requests
 from tqdm import tqdm
 
 from stt_core.errors import InputError
-from stt_core.files import only_writer, write_text
+from stt_core.files import write_text
 from stt_study.data.check import Checked, check
+from stt_study.store import only_writer
 
 GB = 10**9  # bytes
 PAUSES = (1, 3, 10, 30, 60)  # seconds before the second, third … try

@@ -20,11 +20,11 @@ from pathlib import Path
 import yaml
 
 from stt_core.errors import InputError
-from stt_core.files import only_writer, write_json
+from stt_core.files import write_json
 from stt_study.engine.plan import Job, plan
 from stt_study.engine.progress import Progress, clock
 from stt_study.exit_codes import DEBUG, OURS, THEIRS, one_sentence
-from stt_study.store import ROOT
+from stt_study.store import ROOT, only_writer
 from stt_study.times import kept
 
 BLAME = f"{InputError.__name__}: "  # how the last line of a traceback begins where the input is at fault

@@ -12,10 +12,11 @@ import yaml
 from answers import Answer, Shell, assert_refused, left_behind, nobody, records
 from writers import write_davis
 
-from stt_core.errors import FULL, InputError, in_words, out_of_memory
+from stt_core.errors import InputError, out_of_memory
 from stt_core.files import written_whole
 from stt_study import cli
 from stt_study.benchmarks.registry import BENCHMARKS
+from stt_study.exit_codes import FULL, in_words
 
 SPATIAL = {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 2, "queue": 5, "dim": 8, "lr": 1e-3}
 TEMPORAL = {"width": 0.125, "size": 64, "batch": 2, "steps": 2, "radius_fine": 3, "radius_coarse": 2}

@@ -15,8 +15,9 @@ import yaml
 from same_results import differences
 from writers import write_images
 
-from stt_core.files import only_writer, write_json, written_whole
+from stt_core.files import write_json, written_whole
 from stt_core.signals import Stopped, asked_to_stop, stopped_by_signals
+from stt_study.store import only_writer
 
 SETTINGS = {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 330, "queue": 5, "dim": 8, "lr": 1e-3}
 
