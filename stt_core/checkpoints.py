@@ -19,7 +19,7 @@ from stt_core.encoder import LAYOUTS, Encoder
 from stt_core.errors import InputError
 from stt_core.files import write_bytes, write_tensors
 
-# What old tools leave beside the tensors (NumPy scalars, parsed arguments): plain values, which run nothing when loaded.
+# What old tools leave beside the tensors (NumPy scalars, parsed arguments): plain values, which run nothing if loaded.
 HARMLESS: list[Any] = [argparse.Namespace, np.ndarray, np.dtype]
 HARMLESS += {type(np.dtype(code)) for code in "?bBhHiIlLqQefdUS"}
 REBUILDERS: list[Any] = [np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0]]
@@ -48,12 +48,12 @@ def read_checkpoint(path: str | Path) -> Any:
     except Exception:  # broken bytes raise nearly every kind, with texts that are of no help to a user
         if objects := _objects(path):
             raise InputError(
-                f"{path} cannot be read safely, since it holds {objects} beside its tensors; where you trust it, load it "
-                "once with weights_only=False and save its state dict alone with torch.save."
+                f"{path} cannot be read safely, since it holds {objects} beside its tensors; where you trust it, load "
+                "it once with weights_only=False and save its state dict alone with torch.save."
             ) from None
         raise InputError(
-            f"{path} cannot be read as weights, since it is cut off, damaged or of another kind; save a state dict with "
-            "torch.save or as .safetensors."
+            f"{path} cannot be read as weights, since it is cut off, damaged or of another kind; save a state dict "
+            "with torch.save or as .safetensors."
         ) from None
 
 
@@ -133,9 +133,9 @@ def save_weights(path: str | Path, encoder: Encoder, *, input: str) -> None:
 def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
     """Find a ResNet-18 or -50 of any width in a checkpoint, `.safetensors` or what torch.save wrote.
 
-    It may lie at any level (`state_dict`, `teacher`, …), after any prefix, in torchvision's names (MoCo, DetCo, DINO, ours)
-    or in mmcv's (the released checkpoints). Of several networks that with the shortest prefix is taken, of equally short
-    ones encoder_q, backbone, teacher first; all else is left.
+    It may lie at any level (`state_dict`, `teacher`, …) and after any prefix, in torchvision's names (MoCo, DetCo,
+    DINO, ours) or in mmcv's (the released checkpoints). Of several networks that with the shortest prefix is taken, of
+    equally short ones encoder_q, backbone, teacher first; all else is left.
 
     Args:
         input: the colours to assume where the file does not say: ours do, and safetensors whose metadata has `input`.

@@ -98,7 +98,8 @@ def chosen_device(device: str = "auto") -> str:
     """Of "auto", "cuda" and "cpu": "cuda" or "cpu"; InputError for CUDA where PyTorch finds none."""
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError(
-            "device is cuda, but PyTorch finds no GPU here; choose cpu, or install a driver and a PyTorch built for CUDA."
+            "device is cuda, but PyTorch finds no GPU here; choose cpu, or install a driver and a PyTorch built "
+            "for CUDA."
         )
     return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -129,8 +130,8 @@ def norms(module: nn.Module) -> list[Any]:
 def part_of_batch(module: nn.Module, index: int, parts: int) -> Iterator[None]:
     """Within, running statistics take in part `index` of a batch so that after all parts they have taken in the mean.
 
-    With momentum m, a batch moves a running value r to (1 - m) r + m s. Parts with statistics s_0, s_1, … are to move it
-    to (1 - m) r + m mean(s_i). Taken one by one, part i has to come in with weight (m / n) / (1 - m + m (i + 1) / n).
+    With momentum m, a batch moves a running value r to (1 - m) r + m s. Parts with statistics s_0, s_1, … are to move
+    it to (1 - m) r + m mean(s_i). Taken one by one, part i has to come in with weight (m / n) / (1 - m + m (i + 1) / n).
     """
     usual = [(norm, norm.momentum) for norm in norms(module)]
     for norm, m in usual:

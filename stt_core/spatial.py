@@ -77,7 +77,7 @@ class MoCo(nn.Module):
         self.augment = two_views(settings.size)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """InfoNCE loss of images (B, 3, H, W) uint8 RGB, and the share, 0 to 1, of queries whose own key ranks first."""
+        """InfoNCE loss of images (B, 3, H, W) uint8 RGB, and the share (0 to 1) of queries whose own key is first."""
         seed = torch.initial_seed()
         if processes.rank():  # every process draws its own random numbers
             torch.manual_seed(seed + (processes.rank() << 40))

@@ -19,7 +19,7 @@ from stt_core.training.run import Run
 def temporal_model(
     settings: TemporalSettings, initial: str | Path | Encoder | None, teacher: str | Path | Encoder | None
 ) -> SpatialThenTemporal:
-    """The model of step two, out of weights files or of encoders; InputError for weights that lack or do not fit.
+    """The model of step two, out of weights files or of encoders; InputError for weights that are missing or misfit.
 
     The student starts from `initial`; None = random weights. The frozen teacher is of Lab input unless its file says
     otherwise; one that the settings don't need isn't opened.
