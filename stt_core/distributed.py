@@ -131,7 +131,7 @@ def part_of_batch(module: nn.Module, index: int, parts: int) -> Iterator[None]:
     """Within, running statistics take in part `index` of a batch so that after all parts they have taken in the mean.
 
     With momentum m, a batch moves a running value r to (1 - m) r + m s. Parts with statistics s_0, s_1, … are to move
-    it to (1 - m) r + m mean(s_i). Taken one by one, part i has to come in with weight (m / n) / (1 - m + m (i + 1) / n).
+    it to (1 - m) r + m mean(s_i). Taken one by one, part i has to come in with (m / n) / (1 - m + m (i + 1) / n).
     """
     usual = [(norm, norm.momentum) for norm in norms(module)]
     for norm, m in usual:

@@ -27,9 +27,9 @@ class Run:
     """One training: its steps, resumed where a checkpoint is found, and its files, which the first process writes.
 
     They are `metrics.csv` (a row a step), `run.json` (settings, and what each session ran with: commit, versions,
-    machine, processes, data), `weights.pth` at the end and, until then, `checkpoint.pt`. Model and optimizer are given before
-    they are wrapped for several processes, as they are saved. InputError for a checkpoint that is broken or of other
-    settings (a frozen dataclass), or without TensorBoard where events are wanted.
+    machine, processes, data), `weights.pth` at the end and, until then, `checkpoint.pt`. Model and optimizer are given
+    before they are wrapped for several processes, as they are saved. InputError for a checkpoint that is broken or of
+    other settings (a frozen dataclass), or without TensorBoard where events are wanted.
     """
 
     def __init__(
