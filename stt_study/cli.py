@@ -145,7 +145,7 @@ def propagate(
 
 
 def bench(*, out: Path, repeats: int = 5, fine: bool = True) -> None:
-    """Time propagation, encoder and measures beside plain references; minutes, on a machine that does nothing else.
+    """Time propagation and the encoder beside plain references; minutes, on a machine that does nothing else.
 
     Args:
         out: JSON file for all that was measured.

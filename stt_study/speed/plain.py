@@ -1,8 +1,5 @@
-"""The plain schemes that speed and results are compared with, written after the descriptions of the released code and of
-the official DAVIS-2017 evaluation: nothing else calls them."""
+"""The plain scheme that speed and results are compared with, after the released code's description; nothing else calls it."""
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,25 +37,3 @@ def released_scheme(
         best, index = best[:-1], index[:-1]
         found.append((values[index] * (best / TEMPERATURE).softmax(0)[..., None]).sum(0))
     return torch.cat(found), torch.cat(gaps), torch.cat(parts)
-
-
-def official_scheme(prediction: np.ndarray, annotation: np.ndarray) -> tuple[float, float]:
-    """J and F of whole masks (H, W) bool by the steps of the official evaluation, with its void pixels (none here)."""
-    void = np.zeros_like(annotation)
-    masks = [mask & np.logical_not(void) for mask in (prediction, annotation)]
-    inside, union = np.sum(masks[0] & masks[1]), np.sum(masks[0] | masks[1])
-    radius = int(np.ceil(0.008 * np.linalg.norm(annotation.shape)))
-    steps = np.arange(-radius, radius + 1)
-    disk = (steps[:, None] ** 2 + steps**2 <= radius**2).astype(np.uint8)
-    edges = []
-    for mask in masks:
-        padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
-        edges.append(mask ^ padded[:-1, 1:] | mask ^ padded[1:, :-1] | mask ^ padded[1:, 1:])
-    ours, theirs = edges
-    near_theirs, near_ours = (cv2.dilate(edge.astype(np.uint8), disk) for edge in (theirs, ours))
-    if not ours.any() or not theirs.any():
-        f = float(ours.any() == theirs.any())
-    else:
-        precision, recall = np.sum(ours * near_theirs) / np.sum(ours), np.sum(theirs * near_ours) / np.sum(theirs)
-        f = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-    return float(inside / union) if union else 1.0, float(f)

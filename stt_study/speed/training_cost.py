@@ -1,8 +1,7 @@
 """What a training costs on the device at hand: operations of a step, its time and memory, hours of all steps.
 
-Operations are counted on tensors without content, at the training's true size. Time and memory are those of some real
-steps that the training function takes on random data. Reading and decoding are not in them. A frozen encoder is taken to
-be of the student's depth and width.
+Time and memory are those of some real steps that the training function takes on random data: reading and decoding are not
+in them. A frozen encoder is taken to be of the student's depth and width.
 """
 
 import math
@@ -33,9 +32,9 @@ WARM_UP, STEPS = 1, 5  # steps that don't count, and that do
 
 
 def operations(loss: Callable[[], Tensor]) -> int:
-    """Floating-point operations of a loss and its gradients: tensors made within have no content, nothing is computed.
+    """Operations of a loss's and its gradients' convolutions and matrix products; a multiplication and an addition are two.
 
-    Those of convolutions and matrix products, by PyTorch's formulas; a multiplication and an addition are two.
+    Tensors made within have no content: nothing is computed.
     """
     with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
         loss().backward()
@@ -58,15 +57,10 @@ def step_operations(settings: Settings) -> int:
 
 
 def training_cost(settings: Settings, scale: Scale = ALONE) -> dict[str, float]:
-    """What a training costs in this process; of `STEPS` timed steps, after one that doesn't count.
+    """What a training costs; of several processes one is measured, on its share of the batch.
 
-    Args:
-        scale: as the training takes it; of several processes one is measured, on its share of the batch.
-
-    Returns:
-        "TFLOP a step"; "measured", the share of those in a measured step; "seconds a step", the median in proportion to the
-        operations, and its "fastest" and "slowest"; "GFLOP/s"; "peak, GB", 10^9 bytes of CUDA memory in a measured step, nan
-        on a processor; "steps" and "hours" of the whole training.
+    Times are in proportion to the operations, of which "measured" is the share that was timed; "peak, GB" is CUDA memory,
+    nan on a processor.
     """
     alone = isinstance(settings, OneStageSettings)  # it runs on one process
     processes = 1 if alone else scale.processes or max(1, torch.cuda.device_count())
@@ -97,10 +91,10 @@ class RandomItems(Dataset):
     """One random image or pair, as often as a step needs. It notes when it is asked for: a step asks for its batch first."""
 
     def __init__(self, settings: SpatialSettings | TemporalSettings) -> None:
-        shape, self.batch, self.length = (2, 3, settings.size, settings.size), settings.batch, settings.batch
-        if isinstance(settings, SpatialSettings):
-            shape, self.length = (3, settings.load_size, settings.load_size), settings.queue + settings.batch
+        one = isinstance(settings, SpatialSettings)
+        shape = (3, settings.load_size, settings.load_size) if one else (2, 3, settings.size, settings.size)
         self.item = torch.randint(256, shape, dtype=torch.uint8)
+        self.length = settings.batch + (settings.queue if one else 0)
         self.asked: list[float] = []  # s
 
     def __len__(self) -> int:
@@ -115,16 +109,16 @@ class RandomItems(Dataset):
 
 def _times(settings: Settings, scale: Scale) -> list[float]:
     """Seconds of all steps but the last, in the training function itself."""
+    first = settings.spatial if isinstance(settings, OneStageSettings) else settings
+    data = RandomItems(first)
     with TemporaryDirectory() as out:
         if isinstance(settings, OneStageSettings):
-            data = RandomItems(settings.spatial)
             train_one_stage(settings, data, RandomItems(settings.temporal), out, scale=scale)
         elif isinstance(settings, SpatialSettings):
-            train_spatial(settings, data := RandomItems(settings), out, scale=scale)
+            train_spatial(settings, data, out, scale=scale)
         else:
-            teacher, data = _random_teacher(settings), RandomItems(settings)
-            train_temporal(settings, data, out, initial=None, teacher=teacher, scale=scale)
-    return [after - before for before, after in pairwise(data.asked[:: data.batch])]
+            train_temporal(settings, data, out, initial=None, teacher=_random_teacher(settings), scale=scale)
+    return [after - before for before, after in pairwise(data.asked[:: first.batch])]
 
 
 def _random_teacher(settings: TemporalSettings) -> Encoder:
