@@ -68,11 +68,9 @@ NO_ENCODER = ("copy", "flow", "lab")  # of the baselines
 def variant_settings(
     profile: Profile, variant: str, seed: int, carried: dict[str, float] | None, **changes: Any
 ) -> TemporalSettings:
-    """A profile's step-two settings for a variant.
+    """A profile's step-two settings for a variant, with `changes` applied last.
 
-    Args:
-        carried: weights of "local" and "global" for the profile's geometry (see `balance`), None = as in the profile.
-        changes: fields of `TemporalSettings`, applied last.
+    `carried`: weights of "local" and "global" for the profile's geometry (see `balance`), None = as in the profile.
     """
     from stt_study.balance import PAPER_WEIGHTS
 

@@ -13,10 +13,7 @@ def released_scheme(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The released code's way: 32 queries at a time against all context cells, masked, top-k, softmax, weighted sum.
 
-    Args:
-        query: (H, W, C), L2-normalised.
-        context, labels: (S, H, W, C) and (S, H, W, K).
-        chunks: how many of all chunks to do, evenly spread; None does all.
+    L2-normalised query (H, W, C), context (S, H, W, C), labels (S, H, W, K); `chunks` of all, evenly spread, or None.
 
     Returns:
         Labels (n, K) of the queries done; by how much the last pair kept beats the first left out (n,), where rounding may
