@@ -24,9 +24,8 @@ from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.training.train_spatial import train_spatial
 from stt_core.training.train_temporal import train_temporal
-from stt_study.one_stage import OneStageSettings, train_one_stage
 
-Settings = SpatialSettings | TemporalSettings | OneStageSettings
+Settings = SpatialSettings | TemporalSettings
 MOST = 2e11  # operations of a measured step on a processor: seconds. Of a larger step, a part of the batch is measured.
 WARM_UP, STEPS = 1, 5  # steps that don't count, and that do
 
@@ -43,8 +42,6 @@ def operations(loss: Callable[[], Tensor]) -> int:
 
 def step_operations(settings: Settings) -> int:
     """Operations of one training step on the whole batch, without random crops and colours, and without the optimizer."""
-    if isinstance(settings, OneStageSettings):
-        return step_operations(settings.spatial) + step_operations(settings.temporal)
     size = (3, settings.size, settings.size)
     with torch.random.fork_rng(devices=[]):
         if isinstance(settings, SpatialSettings):
@@ -62,8 +59,7 @@ def training_cost(settings: Settings, scale: Scale = ALONE) -> dict[str, float]:
     Times are in proportion to the operations, of which "measured" is the share that was timed; "peak, GB" is CUDA memory,
     nan on a processor.
     """
-    alone = isinstance(settings, OneStageSettings)  # it runs on one process
-    processes = 1 if alone else scale.processes or max(1, torch.cuda.device_count())
+    processes = scale.processes or max(1, torch.cuda.device_count())
     on_gpu = chosen_device(scale.device) == "cuda"
     whole = step_operations(settings) / processes
     part = 1 / processes if on_gpu else min(1, MOST / whole) / processes
@@ -90,7 +86,7 @@ def training_cost(settings: Settings, scale: Scale = ALONE) -> dict[str, float]:
 class RandomItems(Dataset):
     """One random image or pair, as often as a step needs. It notes when it is asked for: a step asks for its batch first."""
 
-    def __init__(self, settings: SpatialSettings | TemporalSettings) -> None:
+    def __init__(self, settings: Settings) -> None:
         one = isinstance(settings, SpatialSettings)
         shape = (3, settings.load_size, settings.load_size) if one else (2, 3, settings.size, settings.size)
         self.item = torch.randint(256, shape, dtype=torch.uint8)
@@ -109,16 +105,13 @@ class RandomItems(Dataset):
 
 def _times(settings: Settings, scale: Scale) -> list[float]:
     """Seconds of all steps but the last, in the training function itself."""
-    first = settings.spatial if isinstance(settings, OneStageSettings) else settings
-    data = RandomItems(first)
+    data = RandomItems(settings)
     with TemporaryDirectory() as out:
-        if isinstance(settings, OneStageSettings):
-            train_one_stage(settings, data, RandomItems(settings.temporal), out, scale=scale)
-        elif isinstance(settings, SpatialSettings):
+        if isinstance(settings, SpatialSettings):
             train_spatial(settings, data, out, scale=scale)
         else:
             train_temporal(settings, data, out, initial=None, teacher=_random_teacher(settings), scale=scale)
-    return [after - before for before, after in pairwise(data.asked[:: first.batch])]
+    return [after - before for before, after in pairwise(data.asked[:: settings.batch])]
 
 
 def _random_teacher(settings: TemporalSettings) -> Encoder:
@@ -127,8 +120,6 @@ def _random_teacher(settings: TemporalSettings) -> Encoder:
 
 def _smaller(settings: Settings, part: float) -> Settings:
     """The same with a part of the batch, divided as far as it can be."""
-    if isinstance(settings, OneStageSettings):
-        return replace(settings, spatial=_smaller(settings.spatial, part), temporal=_smaller(settings.temporal, part))
     batch = max(2, round(part * settings.batch))
     if isinstance(settings, SpatialSettings):
         return replace(settings, batch=batch, shards=math.gcd(batch, max(1, round(part * settings.shards))))

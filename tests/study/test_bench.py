@@ -8,8 +8,17 @@ import torch.nn.functional as F
 
 from stt_core.affinity import affinity, apply_affinity
 from stt_core.propagation import Context
-from stt_study.speed.bench import BenchSettings, interleaved, memory_text, run_bench, slopes, speed_table
-from stt_study.speed.plain import TEMPERATURE, TOPK, released_scheme
+from stt_study.speed.bench import (
+    TEMPERATURE,
+    TOPK,
+    BenchSettings,
+    interleaved,
+    memory_text,
+    released_scheme,
+    run_bench,
+    slopes,
+    speed_table,
+)
 
 SIZES = {"height": 64, "width": 96, "channels": 32, "context": 3, "radius": 2, "radius_fine": 3}
 SMALL = BenchSettings(**SIZES, repeats=1, chunks=2, heights=(6, 8, 10), radii=(2, 3))
