@@ -64,7 +64,7 @@ def train(
     tensorboard: bool = False,
     device: Literal["auto", "cuda", "cpu"] | None = None,
 ) -> None:
-    """Train one step, under torchrun with all its processes; a stopped run goes on where it was when the same command is given again.
+    """Train one step, under torchrun with all its processes; the same command, given again, goes on with a stopped run.
 
     Args:
         step: which of the two.
@@ -75,8 +75,8 @@ def train(
         initial: step two: weights of step one to start from.
         teacher: step two: weights of the frozen encoder; those of --initial if not given.
         input: step one: colours; the profile's (Lab, the student's start) if not given, RGB for the paper's teacher.
-        workers: processes that decode, for each that trains; 0 = none, and decoded frames stay in memory. The profile's if
-            not given.
+        workers: processes that decode, for each that trains; 0 = none, and decoded frames stay in memory. The profile's
+            if not given.
         compile: let torch.compile make the encoder faster, which takes a minute at the start.
         tensorboard: write events for TensorBoard, too.
         device: cuda, cpu, or auto for what there is; the profile's if not given.

@@ -53,7 +53,7 @@ class OneStage(nn.Module):
             ours._parameters = theirs._parameters  # they differ in strides and pooling, not in weights
 
     def forward(self, images: Tensor, pairs: Tensor, channel: int) -> dict[str, Tensor]:
-        """Losses of a step, images (B, 3, H, W) and pairs (P, 2, 3, h, w) uint8: "contrastive" and the temporal ones."""
+        """Losses of images (B, 3, H, W) and pairs (P, 2, 3, h, w), uint8: "contrastive" and the temporal ones."""
         contrastive, _ = self.spatial(images)
         return {"contrastive": contrastive, **self.temporal(pairs, channel)}
 
@@ -69,7 +69,7 @@ def train_one_stage(
     save_every: int = 50,
     origin: dict | None = None,
 ) -> Path:
-    """Train on a batch of images and one of frame pairs a step, in one process; the path of the student's `weights.pth`.
+    """Train on a batch of images and one of frame pairs a step, in one process; path of the student's `weights.pth`.
 
     Files are as in `train_spatial`, Adam as in step two.
     """

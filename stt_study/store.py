@@ -60,9 +60,9 @@ def _plain(value: Any) -> Any:
 
 
 def code_fingerprint(*modules: str | Path, root: Path = ROOT) -> str:
-    """Hash of what modules do (dotted names, or the path of a page's text), and all that they import from us, followed through.
+    """Hash of what modules (dotted names, or a page's path) do, and all that they import from us, followed through.
 
-    Imports inside functions count; comments, docstrings and layout don't. InputError for what is no module, or no Python.
+    Imports inside functions count; comments, docstrings and layout don't. InputError for no module, or no Python.
     """
     found: dict[str, str] = {}
     waiting = list(modules)
@@ -110,8 +110,8 @@ def _tree(source: str) -> tuple[str, tuple[tuple[str, str], ...]]:
 def folder_fingerprint(path: str | Path) -> str:
     """Hash of a folder of data: every file's relative path and size, and the content of files below 64 KB.
 
-    A larger file counts with its time stamp instead, and so does every file of a folder of more than `MANY`: a data set of
-    any size takes seconds. Links are followed, hidden files don't count, a missing folder is like an empty one.
+    A larger file counts with its time stamp instead, and so does every file of a folder of more than `MANY`: a data set
+    of any size takes seconds. Links are followed, hidden files don't count, a missing folder is like an empty one.
     """
     digest, root, files = hashlib.sha256(), str(Path(path)), []
     for folder, below, names in os.walk(root, followlinks=True):

@@ -89,14 +89,14 @@ class Trainings:
 
     def spatial(self, input: str = "lab") -> Path:
         """Step-one weights for "lab" or "rgb" input."""
+        if self.profile.published.student and input == "lab":  # what the student starts from
+            return self._published("student")
         settings = self._precise(replace(self.profile.spatial, input=input, seed=self.seed))
         key = [asdict(settings), self.fingerprint("images"), code_key(train_spatial.__module__)]
 
         def train(out: Path) -> None:
             self._spread(train_spatial, settings, self.images(settings.load_size), out, "images")
 
-        if self.profile.published.student and input == "lab":  # what the student starts from
-            return self._published("student")
         return self.trained(f"step-one-{input}", key, train)
 
     @property

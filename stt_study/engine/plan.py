@@ -89,9 +89,9 @@ def plan(
     lanes: int = 1,
     gpus: int = 0,
 ) -> dict[str, Job]:
-    """The pages that begin with one of `only` (empty: all) and the trainings they need, by name, each after those it needs.
+    """Pages that begin with one of `only` (empty: all) and the trainings they need, by name, each after those it needs.
 
-    Paths of the jobs are relative to `root`, the repository; `lanes` jobs run at a time, each with `gpus` and 8 cores of each.
+    Paths of the jobs are relative to `root`, the repository. `lanes` jobs run at a time, each with `gpus`, 8 cores a GPU.
     """
     parameters = read_parameters(root, profile, overrides)
     settings = parameters.get("settings") or {}

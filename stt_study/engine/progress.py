@@ -19,7 +19,7 @@ def clock(seconds: float) -> str:
 class Progress:
     """Progress of a run, read from the files that its jobs write; so it is the same wherever they run.
 
-    `kept` has seconds of jobs (without seeds) of a run that ended, perhaps on another machine, for those that never ran here.
+    `kept` has seconds of jobs (without seeds) of a run that ended, perhaps elsewhere, for those that never ran here.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Progress:
             self.stream.flush()
 
     def left(self) -> float:
-        """Seconds to go, by the last run's times or, at this machine's pace, the kept ones; else by the others' mean, or 0."""
+        """Seconds to go, by the last run's times or, at this machine's pace, the kept ones; else the others' mean, or 0."""
         now, both = time.monotonic(), self.expected.keys() & self.kept.keys()
         pace = sum(self.expected[name] for name in both) / sum(self.kept[name] for name in both) if both else 1.0
         known = {name: pace * seconds for name, seconds in self.kept.items()} | self.expected

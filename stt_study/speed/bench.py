@@ -1,7 +1,7 @@
-"""How fast: propagation and the encoder beside plain references, on the same tensors in the same run (`stt bench`, notebook 13).
+"""How fast: propagation and the encoder beside a plain reference, on the same tensors in the same run (`stt bench`).
 
-The reference is the released code's scheme, written after its description: correctness and speed are compared with it in
-one go. Times are medians of interleaved repeats after one that isn't counted.
+The reference is the released code's scheme, written after its description: correctness and speed are compared with it
+in one go. Times are medians of interleaved repeats after one that isn't counted.
 """
 
 import math
@@ -98,8 +98,8 @@ def released_scheme(
     L2-normalised query (H, W, C), context (S, H, W, C), labels (S, H, W, K); `chunks` of all, evenly spread, or None.
 
     Returns:
-        Labels (n, K) of the queries done; by how much the last pair kept beats the first left out (n,), where rounding may
-        decide; and the queries' indices (n,).
+        Labels (n, K) of the queries done; by how much the last pair kept beats the first left out (n,), where rounding
+        may decide; and the queries' indices (n,).
     """
     height, width, channels = query.shape
     keys, values = context.reshape(-1, channels), labels.flatten(0, 2)  # (S H W, C), (S H W, K)

@@ -1,7 +1,7 @@
 """What a training costs on the device at hand: operations of a step, its time and memory, hours of all steps.
 
-Time and memory are those of some real steps that the training function takes on random data: reading and decoding are not
-in them. A frozen encoder is taken to be of the student's depth and width.
+Time and memory are those of some real steps that the training function takes on random data: reading and decoding are
+not in them. A frozen encoder is taken to be of the student's depth and width.
 """
 
 import math
@@ -31,7 +31,7 @@ WARM_UP, STEPS = 1, 5  # steps that don't count, and that do
 
 
 def operations(loss: Callable[[], Tensor]) -> int:
-    """Operations of a loss's and its gradients' convolutions and matrix products; a multiplication and an addition are two.
+    """Operations of convolutions and matrix products in a loss and its gradients; a multiplication and an addition are two.
 
     Tensors made within have no content: nothing is computed.
     """
@@ -56,8 +56,8 @@ def step_operations(settings: Settings) -> int:
 def training_cost(settings: Settings, scale: Scale = ALONE) -> dict[str, float]:
     """What a training costs; of several processes one is measured, on its share of the batch.
 
-    Times are in proportion to the operations, of which "measured" is the share that was timed; "peak, GB" is CUDA memory,
-    nan on a processor.
+    Times are in proportion to the operations, of which "measured" is the share that was timed; "peak, GB" is CUDA
+    memory, nan on a processor.
     """
     processes = scale.processes or max(1, torch.cuda.device_count())
     on_gpu = chosen_device(scale.device) == "cuda"
