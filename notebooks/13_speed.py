@@ -2,9 +2,9 @@
 # # Speed and memory
 #
 # Label propagation is what one runs most: on every checkpoint, in every sweep. This page times it and the encoder
-# beside the released code's scheme (of propagation: all context cells for 32 queries at a time, masked, top-k). All ways
-# run in turns on the same tensors, and each result is compared with the reference's, so a time without its error does not
-# exist here. Times are medians.
+# beside the released code's scheme (of propagation: all context cells for 32 queries at a time, masked, top-k). All
+# ways run in turns on the same tensors, and each result is compared with the reference's, so a time without its error
+# does not exist here. Times are medians.
 
 # %% tags=["parameters"]
 profile = "laptop"

@@ -91,7 +91,7 @@ def plan(
 ) -> dict[str, Job]:
     """Pages that begin with one of `only` (empty: all) and the trainings they need, by name, each after those it needs.
 
-    Paths of the jobs are relative to `root`, the repository. `lanes` jobs run at a time, each with `gpus`, 8 cores a GPU.
+    Paths of the jobs are relative to `root`, the repository. `lanes` jobs run at a time, each on `gpus`, 8 cores a GPU.
     """
     parameters = read_parameters(root, profile, overrides)
     settings = parameters.get("settings") or {}

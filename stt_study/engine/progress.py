@@ -55,7 +55,7 @@ class Progress:
             self.stream.flush()
 
     def left(self) -> float:
-        """Seconds to go, by the last run's times or, at this machine's pace, the kept ones; else the others' mean, or 0."""
+        """Seconds to go, by the last run's times or, at this machine's pace, kept ones; else the others' mean, or 0."""
         now, both = time.monotonic(), self.expected.keys() & self.kept.keys()
         pace = sum(self.expected[name] for name in both) / sum(self.kept[name] for name in both) if both else 1.0
         known = {name: pace * seconds for name, seconds in self.kept.items()} | self.expected

@@ -31,7 +31,7 @@ WARM_UP, STEPS = 1, 5  # steps that don't count, and that do
 
 
 def operations(loss: Callable[[], Tensor]) -> int:
-    """Operations of convolutions and matrix products in a loss and its gradients; a multiplication and an addition are two.
+    """Operations of convolutions and matrix products in a loss and its gradients; multiplying and adding are two.
 
     Tensors made within have no content: nothing is computed.
     """
