@@ -31,10 +31,7 @@ def one_sentence(name: str = "", *, debug: bool = False) -> Iterator[None]:
     """Run a command's block; whatever it raises becomes a sentence, beginning with the command's name, and an exit code.
 
     2: the input's (or the machine's) fault, which the sentence says how to fix. 1: a defect of this code. 128 and the
-    signal's number: stopped by SIGTERM or Ctrl-C, with everything that was computed kept.
-
-    Args:
-        debug: let the exception through, with its traceback.
+    signal's number: stopped by SIGTERM or Ctrl-C, all that was computed kept. `debug` lets exceptions through.
     """
     begin = f"{name}: " if name else ""
     try:

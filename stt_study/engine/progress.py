@@ -4,11 +4,9 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TextIO
 
 from stt_study.engine.plan import Job
-from stt_study.times import times
 
 
 def clock(seconds: float) -> str:
@@ -21,19 +19,14 @@ def clock(seconds: float) -> str:
 class Progress:
     """Progress of a run, read from the files that its jobs write; so it is the same wherever they run.
 
-    Args:
-        jobs: those to run.
-        lanes: how many run at a time.
-        out: folder of the run.
-        kept: `times` of a run that ended, perhaps on another machine, for jobs that never ran here.
-        stream: where to write; a line that changes if that is a terminal.
+    `kept` has seconds of jobs (without seeds) of a run that ended, perhaps elsewhere, for those that never ran here.
     """
 
     def __init__(
-        self, jobs: Mapping[str, Job], lanes: int, out: Path, kept: Mapping[str, dict], stream: TextIO | None = None
+        self, jobs: Mapping[str, Job], lanes: int, kept: Mapping[str, float], stream: TextIO | None = None
     ) -> None:
-        self.out, self.kept, self.since = out, kept, time.time()
         self.waiting, self.lanes, self.stream = dict(jobs), lanes, stream or sys.stdout
+        self.kept = {name: kept[name.partition("-seed")[0]] for name in jobs if name.partition("-seed")[0] in kept}
         self.expected = {name: job.seconds for name, job in jobs.items() if job.seconds}  # s that it took last time
         self.running: dict[str, float] = {}  # since when
         self.begun, self.total = time.monotonic(), len(jobs)
@@ -62,25 +55,14 @@ class Progress:
             self.stream.flush()
 
     def left(self) -> float:
-        """Seconds to go, by the last run's times or, at this machine's pace, those that are kept; else by the others' mean.
-
-        0 if nothing is known.
-        """
-        known, now = {}, time.monotonic()
-        if len(self.expected) < self.total:
-            pace = self.pace()
-            known = {name: pace * self.kept["jobs"].get(name.partition("-seed")[0], 0) for name in self.waiting}
-        known = {name: seconds for name, seconds in known.items() if seconds} | self.expected
+        """Seconds to go, by the last run's times or, at this machine's pace, kept ones; else the others' mean, or 0."""
+        now, both = time.monotonic(), self.expected.keys() & self.kept.keys()
+        pace = sum(self.expected[name] for name in both) / sum(self.kept[name] for name in both) if both else 1.0
+        known = {name: pace * seconds for name, seconds in self.kept.items()} | self.expected
         mean = sum(known.values()) / max(1, len(known))
         each = [known.get(name, mean) - now + self.running.get(name, now) for name in self.waiting]
         each = [max(0.0, seconds) for seconds in each]
         return max(sum(each) / self.lanes, *each, 0.0)
-
-    def pace(self) -> float:
-        """How long a step of this run's trainings takes, by what it took where the times were kept; 1 until one is saved."""
-        here, there = times(self.out, self.since)["steps"], self.kept["steps"]
-        ratios = [here[name] / there[name] for name in here if name in there]
-        return sum(ratios) / len(ratios) if ratios else 1.0
 
     def line(self, text: str = "") -> None:
         """Write a line in place of the one that changes, or just wipe that."""
