@@ -22,7 +22,7 @@ def read_mask(path: str | Path, *, not_black: bool = False) -> np.ndarray:
     """Ids (H, W) uint8 of a palette or grey PNG.
 
     Args:
-        not_black: of any kind of PNG, id 1 where the picture isn't black; DAVIS-2016 is white on black.
+        not_black: of any kind of PNG, id 1 where the picture isn't black; BADJA's masks are white on black.
 
     Raises:
         InputError: it cannot be read, or is in colours, of more than 8 bits or a JPEG, where ids are wanted.

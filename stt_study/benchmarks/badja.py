@@ -118,7 +118,7 @@ def _entries(path: Path) -> tuple[list[Path], list[Path], np.ndarray, np.ndarray
 
 def _score(clip: labelled_videos.Clip, source: Source, inference: Inference, out: Path) -> dict:
     sizes = areas(clip)  # here, since a mask may be broken
-    predictions, record = labelled_videos.carried_joints(clip, source, inference, out, **JHMDBS_RULE)
+    predictions, record = labelled_videos.carried_joints(clip, source, inference, **JHMDBS_RULE)
     names = [frame.name for frame in clip.frames]
     write_json(clip.outputs(out)[0], {"frames": names, "joints": predictions.round(2).tolist()})
     if clip.masks:

@@ -64,7 +64,7 @@ def _joints(path: Path) -> np.ndarray:
 
 def _score(clip: labelled_videos.Clip, source: Source, inference: Inference, out: Path) -> dict:
     """Distances of all joints in all frames, and the clip's own PCK."""
-    predictions, record = labelled_videos.carried_joints(clip, source, inference, out)
+    predictions, record = labelled_videos.carried_joints(clip, source, inference)
     write_json(clip.outputs(out)[0], predictions.round(2).tolist())
     return record
 

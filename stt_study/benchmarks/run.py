@@ -68,7 +68,7 @@ def evaluate(
         source: what labels are carried by, see `label_sources.label_source`.
         root: folder of the data set in its official layout.
         out: folder for `results.json`, the official evaluation's tables, and `masks/SEQ/00000.png` (DAVIS palette) or
-            `joints/CLIP.json` (xy px) and `overlays/CLIP.png`.
+            `joints/CLIP.json` (xy px).
         options: of `benchmark.read`, such as split="val".
 
     Returns:
