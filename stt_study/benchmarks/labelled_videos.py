@@ -53,10 +53,10 @@ class Clip:
 
 def find_folder(root: str | Path, names: tuple[str, ...], what: str) -> Path:
     """The first of `names` that is a folder below `root`; InputError if none is."""
-    found = [folder for folder in (Path(root) / name for name in names) if folder.is_dir()]
-    if not found:
-        raise InputError(f"{root} has no {what} folder; it should be called {' or '.join(names)}.")
-    return found[0]
+    for folder in (Path(root) / name for name in names):
+        if folder.is_dir():
+            return folder
+    raise InputError(f"{root} has no {what} folder; it should be called {' or '.join(names)}.")
 
 
 def official_folder(root: str | Path, what: str) -> Path:
@@ -146,13 +146,11 @@ def carried_masks(sequence: Sequence, source: Source, inference: Inference, out:
         yield ids
 
 
-def carried_joints(
-    clip: Clip, source: Source, inference: Inference, **how: object
-) -> tuple[np.ndarray, dict]:
+def carried_joints(clip: Clip, source: Source, inference: Inference, **how: object) -> tuple[np.ndarray, dict]:
     """Predicted joints (T, J, 2) xy px of every frame, -1 where not visible in the first, and the clip's record.
 
-    The record has `metrics.pck` (to which `how` goes) of the annotated frames' visible joints, the "offset" of the joints
-    that are not given, and "distances" (A, J), nan where a joint is not scored.
+    The record has `metrics.pck(…, **how)` of the annotated frames' visible joints, the "offset" of those that are not
+    given, and "distances" (A, J), nan where a joint is not scored.
     """
     size, followed = read_image(clip.frames[0]).shape[:2], clip.visible[0]
     given = clip.joints[0, followed]

@@ -80,8 +80,7 @@ def get(name: str, root: str | Path = "data", *, mirror: str = "") -> Checked:
     """Fetch a set below `root`, or take it out of the archive that lies in `root/archives`; then check it.
 
     What is there already is kept. A stopped call goes on where it was; the set appears whole or not at all. `mirror` is
-    the address of another folder that has the archives. InputError names an archive that is not there yet, can't be
-    fetched, has another hash or is broken.
+    the address of another folder that has the archives.
     """
     if name not in SETS:
         raise InputError(f"'{name}' can't be had with stt data get; choose from {', '.join(SETS)}.")
@@ -186,8 +185,7 @@ def _gather(path: Path, holds: str, part: Path, place: Path) -> None:
 def extract(archive: Path, folder: Path) -> None:
     """Unpack a zip or a tar as `folder`, and nothing beside it; after an error, a part may be there.
 
-    InputError names an archive that is broken or encrypted, has a path or link that leads out of the folder, or files
-    of more than 20 times its size (and 1 GB).
+    InputError: it is broken, encrypted or leads out of the folder, or its files have over 20 times its size (and 1 GB).
     """
     zipped = archive.suffix == ".zip"
     try:

@@ -107,9 +107,7 @@ def texture(
 ) -> np.ndarray:
     """One recoloured texture (size, size, 3) uint8 RGB, out of pixels that the split may use.
 
-    Args:
-        procedural: share of textures made of noise instead of a photograph.
-        chroma: factor on how colourful it is.
+    A share of `procedural` is made of noise instead of a photograph; `chroma` is a factor on how colourful it is.
     """
     if rng.random() < procedural:
         grey = (noise(rng, size) * 255).astype(np.uint8)
