@@ -1,8 +1,8 @@
 """BADJA: joints of real animals, most of them in DAVIS's videos (Biggs 2018, "Creatures great and SMAL").
 
-PCK at 0.1 and 0.2 by JHMDB's rule, and by the authors' where masks are at hand: the first annotated frame is given and not
-scored; in the others a visible joint counts as found closer than 0.2 sqrt(area of the mask); the share of a sequence, joints
-and frames pooled; the mean over sequences. Both rules score the joints that are visible in the given frame, too.
+PCK at 0.1 and 0.2 by JHMDB's rule, and by the authors' where masks are at hand: the first annotated frame is given and
+not scored; in the others a visible joint counts as found closer than 0.2 sqrt(area of the mask); joints and frames of a
+sequence are pooled; the mean over sequences. Both rules score only joints that are visible in the given frame, too.
 """
 
 from pathlib import Path
@@ -24,11 +24,11 @@ JHMDBS_RULE = {"thresholds": (0.1, 0.2), "absent": np.nan}
 
 
 def badja_clips(root: str | Path, davis: str | Path | None = None, split: str = "") -> list[labelled_videos.Clip]:
-    """Clips of `joint_annotations/*.json`, from the first annotated frame to the last; BADJA has no splits: any is the whole.
+    """Clips of `joint_annotations/*.json`, from the first annotated frame to the last; any split is the whole.
 
     Frames and masks are those named there; for DAVIS's, 480p or Full-Resolution below any of `badja_davis`. Joints are
-    scaled to the frames at hand; one at (0, 0) is not visible. InputError names a missing or broken list or frame, joints
-    that nobody could follow, and masks for some of the annotated frames only.
+    scaled to the frames at hand; one at (0, 0) is not visible. InputError names a missing or broken list or frame,
+    joints that nobody could follow, and masks for some of the annotated frames only.
     """
     root = labelled_videos.official_folder(root, BADJA.official)
     lists = sorted((root / "joint_annotations").glob("*.json"))

@@ -17,7 +17,7 @@ from stt_study.benchmarks.run import Benchmark
 
 
 def jhmdb_clips(root: str | Path, split: str = "val", names: Iterable[str] = ()) -> list[labelled_videos.Clip]:
-    """Clips of `<split>_list.txt`, whose lines (or `names` of them) are "<joint_positions.mat> <frame folder>", both below `root`.
+    """Clips of `<split>_list.txt`, whose lines (or `names` of them) are "<joint_positions.mat> <frame folder>".
 
     InputError names what is missing or broken: a list, a file, a folder, a frame, or joints that nobody could follow.
     """

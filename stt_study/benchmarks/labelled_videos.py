@@ -68,7 +68,7 @@ def official_folder(root: str | Path, what: str) -> Path:
 
 
 def checked_names(path: Path, names: Iterable[str], once: bool = False) -> list[str]:
-    """Names out of a list; InputError for one that leads out of the data's folder, or is there twice but may be `once`."""
+    """Names out of a list; InputError for one that leads out of the data's folder, or is there twice (`once`)."""
     names = list(names)
     for name in names:
         if not name or Path(name).is_absolute() or ".." in Path(name).parts:
@@ -136,7 +136,7 @@ def carried(
 
 
 def carried_masks(sequence: Sequence, source: Source, inference: Inference, out: Path) -> Iterator[np.ndarray]:
-    """Predicted ids (H, W) uint8, a frame at a time, also written as palette PNGs; the first are given, void left out."""
+    """Predicted ids (H, W) uint8, a frame at a time, also written as palette PNGs; the first are the given, no void."""
     ids = read_sequence_mask(sequence, 0)
     given = np.where(ids == 255, 0, ids).astype(np.uint8)
     maps = carried(sequence.frames, labels.one_hot(given, int(given.max())), "nearest", source, inference)

@@ -18,7 +18,7 @@ def jaccard(prediction: np.ndarray, annotation: np.ndarray) -> float:
 def boundary_f(prediction: np.ndarray, annotation: np.ndarray, radius: int | None = None) -> float:
     """F: agreement of the boundaries of two masks (H, W) bool, 0 to 1.
 
-    Precision and recall count boundary pixels within `radius` px of the other boundary, ceil(0.008 * diagonal) by default.
+    Precision and recall count boundary pixels within `radius` px of the other's, ceil(0.008 * diagonal) by default.
     """
     ours, theirs = boundary(prediction).view(np.uint8), boundary(annotation).view(np.uint8)
     count_ours, count_theirs = cv2.countNonZero(ours), cv2.countNonZero(theirs)
@@ -31,7 +31,7 @@ def boundary_f(prediction: np.ndarray, annotation: np.ndarray, radius: int | Non
 
 
 def boundary(mask: np.ndarray) -> np.ndarray:
-    """Boundary (H, W) bool of a mask: pixels that differ from their right, lower or lower-right neighbour, where it exists."""
+    """Boundary (H, W) bool of a mask: pixels that differ from their right, lower or lower-right neighbour."""
     edge = np.zeros_like(mask)
     edge[:, :-1] = mask[:, :-1] ^ mask[:, 1:]
     edge[:-1] |= mask[:-1] ^ mask[1:]
@@ -40,7 +40,7 @@ def boundary(mask: np.ndarray) -> np.ndarray:
 
 
 def frame_scores(prediction: np.ndarray, annotation: np.ndarray) -> tuple[float, float]:
-    """`jaccard` and `boundary_f` of two masks (H, W) bool, both from the box around the two: most of a frame is ground."""
+    """`jaccard` and `boundary_f` of two masks (H, W) bool, from the box around both: most of a frame is ground."""
     x, y, width, height = cv2.boundingRect((prediction | annotation).view(np.uint8))
     # A pixel to the left of or above a mask is boundary, too; outside the margin, nothing is.
     box = slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
@@ -56,9 +56,9 @@ def centre(mask: np.ndarray) -> tuple[float, float]:
 
 
 def mean_offset(predictions: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Mean of predictions minus truth, (..., 2) xy px: {"x", "y"} px, and "of" how many; a pair with a nan doesn't count.
+    """Mean of predictions minus truth, (..., 2) xy px: {"x", "y"} px, and "of" how many; those with a nan don't count.
 
-    What is lost or carried astray goes anywhere; an offset that all share is a defect of how places are read or written.
+    What is lost goes anywhere; an offset that all share is a defect of how places are read or written.
     """
     apart = (np.asarray(predictions, float) - np.asarray(truth, float)).reshape(-1, 2)
     apart = apart[np.isfinite(apart).all(axis=1)]
@@ -137,7 +137,7 @@ def confusion(predictions: np.ndarray, annotations: np.ndarray, classes: int) ->
 
 
 def mean_iou(counts: np.ndarray) -> float:
-    """Mean over classes of intersection over union, from pixel counts [annotation, prediction], 0 to 1; nan of no class.
+    """Mean over classes of intersection over union, from pixel counts [annotation, prediction], 0 to 1; nan of none.
 
     A class that is neither annotated nor predicted is skipped.
     """
@@ -148,9 +148,8 @@ def mean_iou(counts: np.ndarray) -> float:
 def pck_distances(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Distances (T, J) of joints (T, J, 2) xy px from the truth, as a share of the person's size.
 
-    That is 0.6 * the diagonal of the box around the true joints whose prediction is valid. A predicted joint with x <= 0
-    or NaN is missing: its distance is nan, it is not scored. inf where the box is a point, or the prediction at infinity
-    or at a y of NaN.
+    That is 0.6 * the diagonal of the box around the true joints whose prediction is valid. A prediction with x <= 0 or
+    NaN is missing: nan, not scored. inf where the box is a point, or the prediction at infinity or at a y of NaN.
     """
     valid = predictions[..., 0] > 0  # (T, J)
     inside = np.where(valid[..., None], truth, np.nan)
@@ -186,7 +185,7 @@ def pck_per_joint(clips: Sequence[np.ndarray], threshold: float, absent: float =
 
 
 def pck_of_area(predictions: np.ndarray, truth: np.ndarray, scored: np.ndarray, areas: np.ndarray) -> float:
-    """BADJA's PCK of a sequence: share of the `scored` (A, J) joints found, all frames but the first pooled; nan of none.
+    """BADJA's PCK of a sequence: share of the `scored` (A, J) joints found, frames but the first pooled; nan of none.
 
     A joint (A, J, 2) xy px is found closer than 0.2 times the root of the animal's area (A) px; x < 0: it is missing.
     """

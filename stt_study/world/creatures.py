@@ -100,8 +100,8 @@ def draw(
 ) -> np.ndarray | None:
     """Draw a creature into `canvas` (H, W, 3) uint8; its whole silhouette (H, W) bool, or None without `labels`.
 
-    `matrices` (N, 2, 3) lead from bone coordinates to canvas px. `labels` (H, W) int16 become `code + bone index` where a
-    bone covers at least half a pixel.
+    `matrices` (N, 2, 3) lead from bone coordinates to canvas px. `labels` (H, W) int16 become `code + bone index` where
+    a bone covers at least half a pixel.
     """
     silhouette = None if labels is None else np.zeros(labels.shape, bool)
     bounds = np.array(canvas.shape[1::-1])

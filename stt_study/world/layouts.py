@@ -71,7 +71,7 @@ def train_video(root: Path, seed: int, size: int, number: int, frames: int) -> t
 
 
 def davis_video(root: Path, seed: int, size: int, split: str, number: int, frames: int) -> tuple[str, dict]:
-    """`davis/JPEGImages/480p/SEQ/00000.jpg`, `davis/Annotations/480p/SEQ/00000.png` with 1 to 3 objects: name, events."""
+    """`davis/JPEGImages/480p/SEQ/00000.jpg`, `davis/Annotations/480p/SEQ/00000.png` with 1 to 3 objects."""
     rng = generator(seed, "davis", split, number)
     looks = [look(rng, split) for _ in range(1 + number % 3)]
     if len(looks) > 1 and rng.random() < 0.25:  # two of a kind: only their places tell them apart

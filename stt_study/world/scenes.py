@@ -21,7 +21,7 @@ CODES = 64  # actor i's bones are labelled i * CODES + 1, + 2, …
 
 @dataclass(frozen=True)
 class Track:
-    """A smooth bounded path (D,) over time: a sum of sines, some dashes, and a steady drift. It starts at `centre`."""
+    """A smooth bounded path (D,) over time from `centre` on: a sum of sines, some dashes, and a steady drift."""
 
     centre: np.ndarray
     reach: np.ndarray
