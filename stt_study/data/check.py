@@ -66,7 +66,7 @@ class Checked:
 
 
 def check(name: str, folder: str | Path, *, every: bool = False, sample: int = 200) -> Checked:
-    """Look through a data set (one of `CHECKS`) in its official layout, sequence by sequence, by the readers that use it.
+    """Look through a data set (one of `CHECKS`) in its official layout, by the readers that use it.
 
     The same random sample of the pictures, or every one, is decoded: whole, of their video's or frame's size.
     """

@@ -206,7 +206,7 @@ def extract(archive: Path, folder: Path) -> None:
 
 
 def _write_jhmdb_lists(root: Path) -> None:
-    """Write split 1 as our lists, out of `splits/<action>_test_split1.txt`: lines "<clip>.avi", 1 (train) or 2 (test)."""
+    """Write lists of split 1, out of `splits/<action>_test_split1.txt`: lines "<clip>.avi", 1 (train) or 2 (test)."""
     lists = {"1": "", "2": ""}
     for path in sorted((root / "splits").glob("*_test_split1.txt")):
         for line in path.read_text(encoding="utf-8").splitlines():

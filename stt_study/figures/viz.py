@@ -158,7 +158,7 @@ def joints_figure(clip: Clip, path: Path) -> Figure:
     found = read_json(path)
     found = np.array(found["joints"] if isinstance(found, dict) else found)  # (T, J, 2)
     true = np.where(clip.visible[..., None], clip.joints, -1)  # (A, J, 2)
-    rows = [[], []]
+    rows: list[list[np.ndarray]] = [[], []]
     for a in evenly(range(len(clip.times)), TIMES):
         image = read_image(clip.frames[clip.times[a]])
         for row, joints in zip(rows, (true[a], found[clip.times[a]]), strict=True):

@@ -188,14 +188,16 @@ def _follow(
             save()
             for name, table in rows.items():
                 if table:
-                    _write_table(out / f"{name}.csv", [COLUMNS[name], *table])
+                    text = io.StringIO(newline="")
+                    csv.writer(text, lineterminator="\n").writerows([COLUMNS[name], *table])
+                    write_text(out / f"{name}.csv", text.getvalue())
     return done, rows, problem
 
 
 def _propagated(
     features: Iterable[Tensor], first_maps: Tensor, start: int, known: list[Tensor], inference: Inference
 ) -> Iterator[Tensor]:
-    """Label maps (K, h, w) from frame `start` on; features are of frame 0, of the frames `known`, and from `start` on."""
+    """Label maps (K, h, w) from frame `start` on; features are of frame 0, the frames `known`, and `start` on."""
     context = Context(**inference.propagation())
     numbers = itertools.chain([0], itertools.count(max(start - len(known), 1)))
     for t, frame in zip(numbers, features, strict=False):
@@ -233,12 +235,6 @@ def write_overlay(video: Video, given: Given, points: list[tuple], out: Path, co
             yield time, image
 
     write_video(out / "overlay.mp4", drawn(), video.rate)
-
-
-def _write_table(path: Path, rows: list[tuple]) -> None:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_text(path, text.getvalue())
 
 
 def _mask(out: Path, number: int) -> Path:

@@ -83,7 +83,7 @@ def open_video(path: str | Path, rate: float = 24.0) -> Video:
 
 
 def write_video(path: str | Path, frames: Iterable[tuple[float, np.ndarray]], rate: float) -> None:
-    """Encode (time in s, image (H, W, 3) uint8 RGB) as an H.264 mp4 (or MPEG-4, where it is missing), whole or not.
+    """Encode (time in s, image (H, W, 3) uint8 RGB) as an H.264 mp4 (MPEG-4 where it is missing), whole or not at all.
 
     `rate`, frames a second, says how long the last is shown. Players take even sides: an odd one is padded by a px.
     """

@@ -28,7 +28,7 @@ class Given:
         return 0 if self.ids is None else int(self.ids.max()) + 1
 
     def maps(self, native: tuple[int, int], size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
-        """Label maps (classes + J, h, w); native, size, grid: (h, w) of the video, the features' frames, the features."""
+        """Label maps (classes + J, h, w); native, size, grid: (h, w) of the video, its resized frames, the features."""
         maps = []
         if self.ids is not None:
             ids = labels.to_grid(torch.from_numpy(self.ids)[None].float(), grid, "nearest")[0]
