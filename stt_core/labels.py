@@ -19,7 +19,7 @@ PALETTE = np.sum(_BITS, axis=0).astype(np.uint8)
 
 
 def read_mask(path: str | Path, *, not_black: bool = False) -> np.ndarray:
-    """Ids (H, W) uint8 of a palette or grey PNG; `not_black`: 1 where any kind of picture isn't black (DAVIS-2016).
+    """Ids (H, W) uint8 of a palette or grey PNG; `not_black`: 1 where any kind of picture isn't black (BADJA).
 
     InputError for one that cannot be read or, where ids are wanted, is in colours, of more than 8 bits or a JPEG.
     """

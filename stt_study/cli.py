@@ -143,7 +143,7 @@ def evaluate(
         data: folder of the data set in its official layout.
         weights: a weights file, "random" (untrained), "lab" (the Lab image as its own feature) or, without features,
             "copy" (the first label stays) or "flow" (optical flow moves it).
-        out: folder for results.json, and masks/ or joints/ and overlays/.
+        out: folder for results.json, and masks/ or joints/.
         preset: settings of propagation by name; the paper's for task and stride if not given, e.g. davis_s8. Others:
             davis_crw, davis_vfs, davis_dino.
         stride: pixels per cell of the features; the preset's, or 8, if not given.

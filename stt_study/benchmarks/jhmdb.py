@@ -17,7 +17,7 @@ from stt_study.benchmarks.run import Benchmark
 
 
 def jhmdb_clips(root: str | Path, split: str = "val", names: Iterable[str] = ()) -> list[labelled_videos.Clip]:
-    """Clips of `<split>_list.txt`, whose lines (or `names` of them) are "<joint_positions.mat> <frame folder>", both below `root`.
+    """Clips of `<split>_list.txt`, whose lines (or `names` of them) are "<joint_positions.mat> <frame folder>".
 
     InputError names what is missing or broken: a list, a file, a folder, a frame, or joints that nobody could follow.
     """
@@ -64,7 +64,7 @@ def _joints(path: Path) -> np.ndarray:
 
 def _score(clip: labelled_videos.Clip, source: Source, inference: Inference, out: Path) -> dict:
     """Distances of all joints in all frames, and the clip's own PCK."""
-    predictions, record = labelled_videos.carried_joints(clip, source, inference, out)
+    predictions, record = labelled_videos.carried_joints(clip, source, inference)
     write_json(clip.outputs(out)[0], predictions.round(2).tolist())
     return record
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import Image, display
+from IPython.display import display
 from matplotlib.figure import Figure
 from skimage.data import stereo_motorcycle
 
@@ -48,13 +48,13 @@ class Page:
 
     def show(
         self,
-        shown: Figure | Image | pd.DataFrame,
+        shown: Figure | pd.DataFrame,
         caption: str,
         alt: str = "",
         files: Iterable[str | Path] | Results = (),
         name: str = "",
     ) -> None:
-        """Show a figure, a picture or a table in a notebook; the book numbers it and shows the caption.
+        """Show a figure or a table in a notebook; the book numbers it and shows the caption.
 
         Args:
             caption: what to see, in Markdown; true whatever a run's numbers are.
@@ -132,9 +132,10 @@ class Page:
     def joints(self, results: Results) -> None:
         """The true joints of the first clip, and those that the full method found."""
         found = results[title("full")]
-        path = Path(found["path"]).parent / "overlays" / f"{found['sequences'][0]['name'].replace('/', '--')}.png"
-        words = "Rings: the true joints; dots: those that the full method found, joined by its error. The first clip."
-        self.show(Image(path), words, "Frames of one clip with rings and dots at the joints.", [path])
+        clip = self.study.sequences(found["task"])[0]
+        (path,) = clip.outputs(Path(found["path"]).parent)
+        words = "The first clip: the true joints, and below, those that the full method found."
+        self.show(viz.joints_figure(clip, path), words, "Two rows of frames with a dot at every joint.", [path])
 
     def data(self) -> None:
         """What each task is measured on."""

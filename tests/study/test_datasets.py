@@ -87,27 +87,6 @@ def test_davis_2016_merges_the_objects_of_2017(davis):
     assert read_sequence_mask(davis_sequences(davis)[0], 0)[0].tolist() == [1, 2, 3, 255, 0, 0, 0, 0]
 
 
-def test_davis_2016_in_its_own_layout(davis):
-    """A line a frame, masks in white on black, one of them in colour."""
-    (davis / "ImageSets/2017/val.txt").unlink()
-    lines = [
-        f"/JPEGImages/480p/{name}/{t:05d}.jpg /Annotations/480p/{name}/{t:05d}.png"
-        for name, frames in (("swan", 3), ("dog", 2))
-        for t in range(frames)
-    ]
-    write_lines(davis / "ImageSets/480p/val.txt", *lines)
-    white = np.zeros((6, 8), np.uint8)
-    white[2:4, 1:5] = 255
-    write_picture(davis / "Annotations/480p/swan/00000.png", white)
-    Image.fromarray(np.repeat(white[..., None], 3, axis=2)).save(davis / "Annotations/480p/swan/00001.png")
-    swan, dog = davis_sequences(davis, year="2016")
-    assert (swan.name, len(swan.frames), dog.name, len(dog.frames)) == ("swan", 3, "dog", 2)
-    for t in (0, 1):
-        np.testing.assert_array_equal(read_sequence_mask(swan, t), white // 255)
-    with pytest.raises(InputError, match=r"ImageSets/2017/val\.txt is missing"):
-        davis_sequences(davis)
-
-
 @pytest.mark.parametrize(
     ("names", "lost"),
     [

@@ -121,7 +121,7 @@ def test_a_failed_run_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("out of paint")
 
-    monkeypatch.setattr(synthetic, "vip_video", fail)
+    monkeypatch.setitem(synthetic.LABELLED, "vip", (fail, "{}.txt", "{0}"))
     with pytest.raises(RuntimeError, match="out of paint"):
         write_world(tmp_path / "world", replace(TINY, train_videos=1, images=1, classes=1))
     assert [path.name for path in tmp_path.iterdir()] == [".world.lock"]
