@@ -10,7 +10,7 @@ import torch
 
 from stt_core import affinity as affinity_module
 from stt_core.affinity import affinity
-from stt_core.propagation import Context, propagate, propagate_frames
+from stt_core.propagation import propagate, propagate_frames
 
 GOLDEN = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden" / "propagation.npz"
 
@@ -135,31 +135,6 @@ def test_contexts_of_other_methods_equal_a_double_loop(settings):
     np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("with_first", [True, False])
-def test_going_on_from_known_labels_equals_never_having_stopped(with_first):
-    features, first_labels = random_clip(12, 12, 5, 6, 9, 2)
-    settings = dict(num_preceding=3, radius=2, with_first=with_first)
-    expected = propagate(features, first_labels, **settings)
-    for stopped in (1, 2, 4, 5, 9):  # the next frame
-        context = Context(**settings)
-        for t in sorted({0, *range(max(stopped - 3, 0), stopped)}):
-            context.put(t, features[t], expected[t])
-        for t in range(stopped, 12):
-            assert context.propagate(t, features[t]).equal(expected[t])
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_equals_a_double_loop_on_random_settings(seed):
-    rng = np.random.default_rng(seed)
-    shape = rng.integers([2, 2, 1, 1, 1], [6, 7, 14, 20, 5]).tolist()  # T, C, H, W, K
-    settings = dict(zip(("num_preceding", "radius", "topk"), rng.integers([1, 0, 1], [5, 4, 14]).tolist(), strict=True))
-    settings |= dict(temperature=rng.uniform(0.05, 0.5), with_first=bool(rng.integers(2)))
-    features, first_labels = random_clip(seed, *shape)
-    expected, gap = naive(features, first_labels, **settings)
-    assert gap > 1e-6, "rounding may decide the top-k of this input: choose another seed"
-    np.testing.assert_allclose(propagate(features, first_labels, **settings).numpy(), expected, rtol=0, atol=1e-5)
-
-
 def test_two_cells_by_hand():
     """The left cell turns by 60 degrees: cosine 1/2 to itself of before, sqrt(3)/2 to its right neighbour."""
     features = torch.zeros(2, 2, 1, 2)
@@ -186,21 +161,6 @@ def test_labels_follow_a_moving_pattern():
     for t in range(4):
         expected = first_labels.roll((t, 2 * t), (1, 2))
         torch.testing.assert_close(result[t, :, t:, 2 * t :], expected[:, t:, 2 * t :], rtol=0, atol=1e-6)
-
-
-def test_affinity_stays_in_the_window_and_sums_to_one():
-    generator = torch.Generator().manual_seed(3)
-    query, context = torch.randn(18, 33, 4, generator=generator), torch.randn(3, 18, 33, 4, generator=generator)
-    indices, weights = affinity(query, context, radius=2, topk=30, temperature=0.5)
-    assert indices.shape == weights.shape == (30, 18 * 33)
-    torch.testing.assert_close(weights.sum(0), torch.ones(18 * 33))
-    query_cell = torch.arange(18 * 33)
-    y, x = indices % (18 * 33) // 33, indices % 33
-    inside = ((y - query_cell // 33).abs() <= 2) & ((x - query_cell % 33).abs() <= 2)
-    assert inside[weights > 0].all()
-    # The corner sees 3 frames of 3 x 3 cells: 27 weights, all different cells, and nothing more.
-    assert (weights[:, 0] > 0).sum() == 27
-    assert len(indices[:, 0][weights[:, 0] > 0].unique()) == 27
 
 
 def test_a_stream_is_lazy_and_what_it_yields_is_the_callers():

@@ -262,12 +262,6 @@ def test_loss_that_is_not_finite(run, step: str, value: float, tmp_path: Path, m
     assert all(value.isfinite().all() for value in kept["model"].values())
 
 
-def test_queue_larger_than_the_data(run, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="queue of 7"):
-        run("spatial", tmp_path, queue=7)  # 8 images, 2 a batch
-    assert names(tmp_path) == []
-
-
 def test_tensorboard_gets_every_step_once(data_folder: Path, tmp_path: Path) -> None:
     """Of a run that was stopped and went on, too."""
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")

@@ -14,6 +14,7 @@ import torch
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from loops import naive_bilinear
 
 from stt_core import labels
 from stt_core.affinity import affinity
@@ -341,21 +342,6 @@ def test_joints_distances_equal_a_loop(pair):
 # Labels in and out
 
 
-def bilinear(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(h, w) -> (H, W): the weights of rows times those of columns, pixel centres aligned, borders repeated."""
-
-    def weights(there: int, here: int) -> np.ndarray:
-        matrix = np.zeros((here, there))
-        for i in range(here):
-            place = min(max((i + 0.5) * there / here - 0.5, 0), there - 1)
-            low = math.floor(place)
-            matrix[i, low] += 1 - (place - low)
-            matrix[i, min(low + 1, there - 1)] += place - low
-        return matrix
-
-    return weights(image.shape[0], size[0]) @ image @ weights(image.shape[1], size[1]).T
-
-
 SIZES = st.tuples(st.integers(1, 14), st.integers(1, 14))
 GRIDS = st.tuples(st.integers(1, 7), st.integers(1, 7))
 
@@ -368,7 +354,7 @@ def test_decoded_joints_equal_a_loop(grid, size, seed, kind):
     maps *= {"sparse": maps > 0.9, "zero": False}.get(kind, True)
     found = labels.decode_keypoints(torch.from_numpy(maps), size)
     for image, (x, y) in zip(maps.astype(np.float64), found, strict=True):
-        full = bilinear(image, size)
+        full = naive_bilinear(image, size)
         pixels = sorted(((full[i, j], i, j) for i, j in itertools.product(*map(range, size))), reverse=True)
         if len(pixels) > 5 and pixels[4][0] > 0:
             assume(pixels[4][0] - pixels[5][0] > 1e-6)  # rounding may decide which is the fifth
