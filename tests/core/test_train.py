@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from stt_core.checkpoints import load_encoder, save_weights
+from stt_core.checkpoints import load_encoder
 from stt_core.distributed import Scale
-from stt_core.encoder import STANDARD, random_encoder
+from stt_core.encoder import STANDARD
 from stt_core.errors import InputError
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
@@ -32,13 +32,6 @@ TEMPORAL = TemporalSettings(
     width=0.125, size=64, batch=2, steps=7, warmup=2, lr=1e-3, radius_fine=3, radius_coarse=2, seed=3
 )
 STEPS = ["spatial", "temporal"]
-
-
-@pytest.fixture(scope="module")
-def initial(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "initial.pth"
-    save_weights(path, random_encoder(18, 0.125), input="lab")
-    return path
 
 
 @pytest.fixture

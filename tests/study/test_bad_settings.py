@@ -169,16 +169,6 @@ def test_memory_that_runs_out(shell: Shell, davis: tuple, monkeypatch: pytest.Mo
     kept_and_finished(shell, davis, before)
 
 
-def test_memory_that_really_runs_out(tmp_path: Path, data_folder: Path) -> None:
-    """A training that needs more than its process may have."""
-    path = tmp_path / "own.yaml"
-    large = SPATIAL | {"width": 1.0, "size": 2048, "load_size": 2048}
-    path.write_text(yaml.safe_dump({"profile": "own", "settings": {"spatial": large}}))
-    arguments = ["train", "spatial", "--profile", path, "--data", data_folder, "--out", tmp_path / "out"]
-    answer = limited("RLIMIT_AS", 5 << 30, *arguments)  # of addresses, of which PyTorch's libraries take some
-    assert_refused(answer, "memory ran out; lower spatial.batch or spatial.size in the profile")
-
-
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: …")])
 def test_only_memory_is_taken_for_memory(error: Exception) -> None:
     with pytest.raises(InputError, match=r"memory ran out; lower it\."), out_of_memory("lower it"):

@@ -106,14 +106,12 @@ def test_seed_and_colours_reach_the_training(
     ("variant", "columns"),
     [
         ("no_global", "step,loss,fine,coarse,local,lr"),
-        ("neither", "step,loss,fine,coarse,lr"),
-        ("step_two", "step,loss,fine,coarse,local,lr"),
         ("scratch", "step,loss,fine,coarse,lr"),
     ],
 )
 def test_variants(shell: Shell, tmp_path: Path, common: tuple, variant: str, columns: str) -> None:
     temporal = ("train", "temporal", *common, "--variant", variant, "--out", tmp_path / "two")
-    if variant in ("no_global", "neither"):
+    if variant == "no_global":
         assert_refused(shell(*temporal), "--initial")
         none = tmp_path / "none.pth"
         assert_refused(shell(*temporal, "--initial", none), none)

@@ -371,15 +371,10 @@ def test_points_that_are_taken(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("", "should begin with the line 'name,x,y'"),
-        ("a,1,2\n", "should begin with the line"),
         ("name,x,y\n", "has no point to follow"),
         ("name,x,y\na,1,2\nb,84,2\n", "line 3: b is at 84, 2, outside of 84x60 px"),
-        ("name,x,y\na,-0.1,2\n", "line 2: a is at -0.1, 2, outside"),
-        ("name,x,y\na,1,60\n", "line 2: a is at 1, 60, outside"),
         ("name,x,y\na,inf,6\n", "line 2: a is at inf, 6, outside"),
         ("name,x,y\na,1,2\n\nb,1,two\n", "line 4 isn't a name and two numbers"),
-        ("name,x,y\na,nan,2\n", "line 2 isn't"),
-        ("name,x,y\na,1\n", "line 2 isn't"),
         ("name,x,y\na,1,2,3\n", "line 2 isn't"),
         ("name,x,y\n,1,2\n", "line 2 isn't"),
         ("name,x,y\na,1,2\na,3,4\n", "line 3: there is a point a before"),
@@ -437,11 +432,8 @@ def test_command_line(
     assert (settings["stride"], settings["video"]["rate"]) == (4, 5)
     assert rows(out / "points.csv")[2]["time_s"] == "0.2"
     for arguments, words in (
-        ((folder, *both, "--out", out), "was begun with another"),
-        ((folder, "--weights", "lab", "--out", "new"), "nothing to follow"),
         ((folder, *both, "--out", "new", "--rate", 0), "--rate is 0"),
         ((folder, *both, "--out", "new", "--preset", "davis"), "there is no preset davis"),
-        ((folder, *both[:-1], "none.pth", "--out", "new"), "none.pth"),
     ):
         assert_refused(shell("propagate", *arguments), words)
     assert {path.name for path in Path("new").rglob("*")} <= {".lock"}
