@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from stt_core import losses
-from stt_core.checkpoints import open_weights, save_weights
+from stt_core.checkpoints import save_weights
 from stt_core.color import normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation
-from stt_core.encoder import STANDARD, STUDENT, Encoder, random_encoder
+from stt_core.encoder import STANDARD, Encoder, random_encoder
 from stt_core.errors import InputError
 from stt_core.losses import LocalDistillation
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
@@ -159,15 +159,6 @@ def test_initial_weights_that_do_not_fit(weights: dict[str, Path]) -> None:
     for changes in ({"width": 0.25}, {"depth": 50}):
         with pytest.raises(InputError, match=r"lab\.pth.*same depth and width"):
             model(weights, **changes)
-
-
-def test_encoders_in_place_of_files(weights: dict[str, Path]) -> None:
-    """The same losses, whether the encoders are opened here or there."""
-    student = open_weights(weights["lab"]).encoder(*STUDENT)
-    given = SpatialThenTemporal(SETTINGS, student, open_weights(weights["rgb"]).encoder(*STANDARD), "rgb").train()
-    found, expected = given(pairs(), 1), model(weights, "rgb")(pairs(), 1)
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
 def test_sizes_that_do_not_divide(weights: dict[str, Path]) -> None:

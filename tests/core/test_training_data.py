@@ -164,17 +164,6 @@ def test_davis_uses_the_training_list(tmp_path):
     assert [frames[0].parent.name for frames in FramePairs(tmp_path).videos] == ["dog", "bear"]
 
 
-def test_any_folder_of_frame_folders(tmp_path):
-    for name, count in (("b", 3), ("a", 4), ("single", 1)):
-        for t in range(count):
-            write_picture(tmp_path / f"{name}/frame{t}.png", plain(t))
-    (tmp_path / "a/notes.txt").write_text("not a frame")
-    (tmp_path / "readme.txt").write_text("not a video")
-    pairs = FramePairs(tmp_path)
-    assert names(pairs) == [[f"frame{t}" for t in range(4)], [f"frame{t}" for t in range(3)], ["frame0"]]
-    assert len(pairs) == 3 + 2 + 0
-
-
 # FramePairs: what they are
 
 

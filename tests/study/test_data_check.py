@@ -139,13 +139,3 @@ def test_videos(tmp_path: Path) -> None:
 def test_an_empty_folder_is_a_problem(tmp_path: Path) -> None:
     for name in data_check.CHECKS:
         assert check(name, tmp_path).problems
-
-
-REAL = Path("../shared/data")
-
-
-@pytest.mark.skipif(not (REAL / "davis" / "ImageSets").is_dir(), reason="no real DAVIS at hand")
-def test_real_davis() -> None:
-    checked = check("davis", REAL / "davis", sample=20)
-    assert checked.problems == []
-    assert checked.counts == {"frames": 419, "annotations": 419, "sequences": 8, "decoded": 20}

@@ -249,20 +249,6 @@ def test_a_frame_in_the_middle_is_broken(tmp_path: Path, folder: Path, given: di
     assert after == whole
 
 
-def test_a_video_that_ends_early(tmp_path: Path, given: dict[str, Path]) -> None:
-    path, out = tmp_path / "walk.mp4", tmp_path / "out"
-    write_video(path, [(t / 10, image) for t, image in enumerate(frames(40))], 10)
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) * 85 // 100])
-    for _ in range(2):  # a second call comes to the same end, and keeps the same frames
-        with pytest.raises(InputError, match=r"walk\.mp4 .*frame \d+ \(at \d\.\d\d s\)"):
-            propagate_video(SOURCE, path, out, INFERENCE, **given)
-        done = len(rows(out / "masks.csv"))
-        assert 0 < done < 40
-        assert len(list((out / "masks").iterdir())) == len(film(out / "overlay.mp4")) == done
-        assert "frames" not in read_json(out / "settings.json")
-
-
 def test_memory_does_not_grow(tmp_path: Path, given: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoded frames and label maps that are alive at a time, in a short and in a long video."""
     alive: dict[str, list[weakref.ref]] = {"frames": [], "maps": []}

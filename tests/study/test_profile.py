@@ -120,10 +120,7 @@ def test_unknown_field_or_wrong_value(tmp_path: Path, settings: dict, named: str
         b"- a\n- b\n",
         b"profile: own\n",
         b"profile: own\nsettings: {}\nlr: 3\n",
-        b"profile: own\nsettings: [1, 2]\n",
-        b"profile: [own]\nsettings: {}\n",
         b"profile: {own: [\n",
-        b"profile: own\nsettings: {1: 2}\n",
         b"profile: \xff\xfe\x00",
     ],
 )
