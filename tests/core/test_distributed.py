@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from writers import write_davis
 
 from stt_core import distributed as processes
-from stt_core.checkpoints import save_weights
-from stt_core.encoder import random_encoder
 from stt_core.errors import InputError
 from stt_core.features import feature_source
 from stt_core.propagation import Inference
@@ -36,13 +34,6 @@ TEMPORAL = TemporalSettings(
     width=0.125, size=64, batch=4, steps=20, warmup=2, lr=1e-4, radius_fine=3, radius_coarse=2, seed=3,
     precision="64-true",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def initial(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "initial.pth"
-    save_weights(path, random_encoder(18, 0.125), input="lab")
-    return path
 
 
 def training(step: str, root: Path, initial: Path, **changes):

@@ -286,9 +286,7 @@ def test_bad_input_ends_with_exit_code_2_and_a_page_s_own_parameter_does_not(stu
 def test_a_page_that_needs_no_data_waits_for_no_training() -> None:
     assert list(plan(REPOSITORY, "paper", only=["17"])) == ["17_at_scale"]
     only = plan(REPOSITORY, "laptop", only=["06"])
-    assert set(only) == {f"{name}-seed0" for name in ("step_one", "full", "no_global")} | {
-        "06_ablation_no_global"
-    }
+    assert set(only) == {f"{name}-seed0" for name in ("step_one", "full", "no_global")} | {"06_ablation_no_global"}
 
 
 def test_what_makes_a_page_stale(study: Path) -> None:
