@@ -138,8 +138,7 @@ def _run_stale(given: argparse.Namespace, jobs: Mapping[str, Job], out: Path, la
     command = [sys.executable, "-m", "snakemake", "--configfile", str(config), *SNAKEMAKE, *given.options]
     if not any(option.startswith(("--executor", "-e")) for option in given.options):  # a cluster has its own
         command += ["--cores", str(lanes * max(1, CORES // lanes))]
-    known = kept().get(given.profile, {"jobs": {}})["jobs"]
-    code = run(command, log, Progress(stale, lanes, known))
+    code = run(command, log, Progress(stale, lanes, kept().get(given.profile, {})))
     return report(stale, log) or (OURS if code else 0)
 
 

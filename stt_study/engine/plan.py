@@ -122,11 +122,11 @@ def plan(
     named = set().union(*wanted.values()) & {*rows, "baselines"}
     for seed in range(first, first + count if named else first):
         start = f"step_one-seed{seed}"
-        for source in ["step_one", *sorted(named - ({"step_one"} if seed == first else {"step_one", "baselines"}))]:
-            needs = () if source == "step_one" else (start,)  # baselines only so that they don't come first
+        for source in ["step_one", *sorted(named - {"step_one"})]:
+            needs = () if source == "step_one" else (start,)
             given, name = own | {"source": source, "seed": seed}, f"{source}-seed{seed}"
             key = hash_of([given, common, code_fingerprint("stt_study.study"), [jobs[need].key for need in needs]])
-            # Step one has all cores, since hardly anything can run beside it; a training of several processes, all GPUs.
+            # Step one has all cores, since all else waits for it; a training of several processes, all GPUs.
             shared = source == "step_one" or (settings.get("scale") or {}).get("processes", 1) != 1
             threads = alone if shared else beside
             jobs[name] = Job(name, str(out / "trainings" / name), given, needs, key, threads)

@@ -4,9 +4,11 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TextIO
 
 from stt_study.engine.plan import Job
+from stt_study.times import step_times
 
 
 def clock(seconds: float) -> str:
@@ -19,14 +21,15 @@ def clock(seconds: float) -> str:
 class Progress:
     """Progress of a run, read from the files that its jobs write; so it is the same wherever they run.
 
-    `kept` has seconds of jobs (without seeds) of a run that ended, perhaps elsewhere, for those that never ran here.
+    `kept` has the `times` of a run that ended, perhaps elsewhere, for jobs that never ran here.
     """
 
     def __init__(
         self, jobs: Mapping[str, Job], lanes: int, kept: Mapping[str, float], stream: TextIO | None = None
     ) -> None:
         self.waiting, self.lanes, self.stream = dict(jobs), lanes, stream or sys.stdout
-        self.kept = {name: kept[name.partition("-seed")[0]] for name in jobs if name.partition("-seed")[0] in kept}
+        self.kept, self.since = kept, time.time()
+        self.out = Path(next(iter(jobs.values())).out).parents[1]
         self.expected = {name: job.seconds for name, job in jobs.items() if job.seconds}  # s that it took last time
         self.running: dict[str, float] = {}  # since when
         self.begun, self.total = time.monotonic(), len(jobs)
@@ -55,10 +58,18 @@ class Progress:
             self.stream.flush()
 
     def left(self) -> float:
-        """Seconds to go, by the last run's times or, at this machine's pace, kept ones; else the others' mean, or 0."""
-        now, both = time.monotonic(), self.expected.keys() & self.kept.keys()
-        pace = sum(self.expected[name] for name in both) / sum(self.kept[name] for name in both) if both else 1.0
-        known = {name: pace * seconds for name, seconds in self.kept.items()} | self.expected
+        """Seconds to go, by the last run's times or, at this machine's pace, kept ones; else the others' mean, or 0.
+
+        The pace is that of jobs that ran here and, before one has ended, of the steps of trainings that run.
+        """
+        now, plain = (
+            time.monotonic(),
+            {name: name.partition("-seed")[0] for name in self.waiting.keys() | self.expected},
+        )
+        here = {plain[name]: seconds for name, seconds in self.expected.items()} | step_times(self.out, self.since)
+        ratios = [here[name] / self.kept[name] for name in here.keys() & self.kept]
+        pace = sum(ratios) / len(ratios) if ratios else 1.0
+        known = {name: pace * self.kept[own] for name, own in plain.items() if own in self.kept} | self.expected
         mean = sum(known.values()) / max(1, len(known))
         each = [known.get(name, mean) - now + self.running.get(name, now) for name in self.waiting]
         each = [max(0.0, seconds) for seconds in each]
