@@ -40,7 +40,8 @@ def table(benchmark: str) -> pd.DataFrame:
     known = rows.metric[rows.source != "this run"]
     rows = rows[rows.metric.isin(known)] if len(known) else rows
     index = ["source", "data", "method", "backbone", "stride"]
-    return tables.as_text(rows.pivot_table(index=index, columns="metric", values="value", sort=False))
+    shown = rows.pivot_table(index=index, columns="metric", values="value", sort=False)
+    return tables.formatted(shown, dict.fromkeys(shown, "{:.1f}"))
 
 
 def files(benchmark: str) -> list:
@@ -107,6 +108,6 @@ page.clip(
 
 # %% tags=["hide-input"]
 page.show(
-    tables.as_text(report.protocols(study, "full")),
+    tables.formatted(report.protocols(study, "full"), dict.fromkeys(("J&F-Mean", "J-Mean", "F-Mean"), "{:.1f}")),
     "The full method under the settings of other methods, one row a protocol: what is set, and its J&F, J and F in percent.",
 )

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Speed and memory
 #
-# Label propagation is what one runs most: on every checkpoint, in every sweep. This page times it, the encoder and the
-# measures beside plain references: the released code's scheme (all context cells for 32 queries at a time, masked, top-k)
-# and the official evaluation's. Both ways run in turns on the same tensors, and each result is compared with the
-# reference's, so a time without its error does not exist here. Times are medians.
+# Label propagation is what one runs most: on every checkpoint, in every sweep. This page times it and the encoder
+# beside the released code's scheme (of propagation: all context cells for 32 queries at a time, masked, top-k). All
+# ways run in turns on the same tensors, and each result is compared with the reference's, so a time without its error
+# does not exist here. Times are medians.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -19,7 +19,7 @@ import pandas as pd
 from stt_study.figures import viz
 from stt_study.figures.page import Page
 from stt_study.results.tables import formatted
-from stt_study.speed.bench import growth_table, machine_text, slopes, speed_table
+from stt_study.speed.bench import growth_table, machine_text, memory_text, slopes, speed_table
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
@@ -69,14 +69,11 @@ page.show(
 # %% [markdown]
 # ## Memory
 #
-# Propagation streams frames: only frame 0 and the preceding ones are kept. (`stt evaluate` also holds a sequence's masks until it has
-# scored them.)
+# Propagation streams frames: however long the video, only the features and labels of frame 0 and the preceding ones are
+# kept. (`stt evaluate` also holds a sequence's masks until it has scored them.) At stride 8, the features take:
 
 # %% tags=["hide-input"]
-page.show(
-    formatted(pd.DataFrame(bench["memory"]).set_index("what"), {"before": "{:.0f}", "peak": "{:.0f}"}),
-    "Peak memory in MB of processes of their own; *before* is Python with PyTorch. Look whether a long video needs more than a short one.",
-)
+print(memory_text(study.profile.bench))
 
 # %% [markdown]
 # ## A whole evaluation

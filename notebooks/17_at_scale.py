@@ -30,7 +30,8 @@ study = page.study
 # Of convolutions and matrix products, counted with PyTorch's formulas on the models at their true size, on tensors without content: a multiplication
 # and an addition are two operations. Not counted: the random crops and colours of step one, and the optimizer, a percent of
 # the rest. They don't tell the time. Networks with few channels on large maps, and correlations of every cell with every
-# other, wait for memory more than for arithmetic.
+# other, wait for memory more than for arithmetic. The ablation that trains both steps at once isn't listed: each of its
+# steps is one of either.
 
 # %% tags=["hide-input"]
 rows = {}

@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "checkpoints": "open_weights save_weights Weights",
-    "distributed": "Scale spread",
+    "distributed": "Scale",
     "encoder": "Encoder",
     "errors": "InputError",
     "features": "FeatureSource feature_source",

@@ -1,4 +1,4 @@
-"""Affinity: for each cell of a frame, the most similar cells of the context frames and their weights (paper section 3)."""
+"""Affinity: for each cell of a frame, the most similar cells of the context frames and their weights (section 3)."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -33,14 +33,13 @@ def affinity(
     map) of all context frames, and the top-k of it. Cost grows with N radius^2.
 
     Args:
-        query: (H, W, C) float32, channels last, L2-normalised.
-        context: (S, H, W, C), of the same kind. A view of part of a larger array will do: it isn't copied as a whole.
-        radius: window in cells, of each context frame.
+        query, context: (H, W, C) and (S, H, W, C) float32, channels last, L2-normalised.
+        radius, window: cells that are seen of each context frame: "square", |dy| <= radius and |dx| <= radius, or
+            "circle", dy^2 + dx^2 < radius^2.
         topk: cells kept of all context frames together; where fewer exist, all of them.
         temperature: of the softmax over the kept cosine similarities, > 0.
         first_twice: context frame 0 counts as two frames.
-        window: "square": |dy| <= radius and |dx| <= radius; "circle": dy^2 + dx^2 < radius^2 (as in CRW and VFS).
-        first_windowed: False: all of context frame 0 is seen (as in CRW); through the window where it counts again.
+        first_windowed: False: all of context frame 0 is seen; through the window where it counts again.
 
     Returns:
         indices: (k, N) int64, N = H W; index (s H + y) W + x of a context cell. k <= `topk`.
@@ -110,8 +109,7 @@ def _windowed(query: Tensor, context: Tensor, radius: int, topk: int, window: st
 def _shared(work: Callable[[Iterator[int]], None], starts: range, device: torch.device) -> None:
     """Run `work` in as many threads as PyTorch uses, each of which takes from `starts` what is next.
 
-    Many small operations, one after the other, scale badly over threads that wait for each other at the end of each, and
-    crawl where another process runs on one of the cores. Whole strips side by side need not wait.
+    Small operations scale badly over threads that wait for each other after each one; whole strips side by side don't.
     """
     everyone, shared = torch.get_num_threads(), iter(starts)
     threads = min(everyone, len(starts))
@@ -140,13 +138,10 @@ def _outside(qy: Tensor, qx: Tensor, y: Tensor, x: Tensor, radius: int, window: 
 
 
 def _top_pairs(similarity: Tensor, outside: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The `count` best (cell, frame) pairs of similarity (L, S, M).
+    """The `count` best pairs of similarity (L, S, M): value (best first, -inf where too few), cell, frame, each (M, n).
 
     Maximum over frames, the best cells by it, the best pairs of these cells: were a top pair's cell not among the
     `count` best, each of these would hold a pair at least as good.
-
-    Returns:
-        value, best first, -inf where there are too few; cell and frame: each (M, n).
     """
     cells, frames, _ = similarity.shape
     best = similarity.amax(1).T.masked_fill(outside, -torch.inf)  # (M, L)

@@ -19,7 +19,7 @@ from stt_core.encoder import LAYOUTS, Encoder
 from stt_core.errors import InputError
 from stt_core.files import write_bytes, write_tensors
 
-# What old tools leave beside the tensors (NumPy scalars, parsed arguments): plain values, which run nothing when loaded.
+# What old tools leave beside the tensors (NumPy scalars, parsed arguments): plain values, which run nothing if loaded.
 HARMLESS: list[Any] = [argparse.Namespace, np.ndarray, np.dtype]
 HARMLESS += {type(np.dtype(code)) for code in "?bBhHiIlLqQefdUS"}
 REBUILDERS: list[Any] = [np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0]]
@@ -30,8 +30,7 @@ for package in ("numpy._core", "numpy.core"):  # since NumPy 2, and before
 def read_checkpoint(path: str | Path) -> Any:
     """What torch.save wrote; of a `.safetensors` a dict of its tensors, with `input` out of its metadata.
 
-    Raises:
-        InputError: there is no such file, or it can't be read, or only by running what it holds.
+    InputError if there is no such file, or it can't be read, or only by running what it holds.
     """
     path = Path(path)
     if not path.is_file():
@@ -49,12 +48,12 @@ def read_checkpoint(path: str | Path) -> Any:
     except Exception:  # broken bytes raise nearly every kind, with texts that are of no help to a user
         if objects := _objects(path):
             raise InputError(
-                f"{path} cannot be read safely, since it holds {objects} beside its tensors; where you trust it, load it "
-                "once with weights_only=False and save its state dict alone with torch.save."
+                f"{path} cannot be read safely, since it holds {objects} beside its tensors; where you trust it, load "
+                "it once with weights_only=False and save its state dict alone with torch.save."
             ) from None
         raise InputError(
-            f"{path} cannot be read as weights, since it is cut off, damaged or of another kind; save a state dict with "
-            "torch.save or as .safetensors."
+            f"{path} cannot be read as weights, since it is cut off, damaged or of another kind; save a state dict "
+            "with torch.save or as .safetensors."
         ) from None
 
 
@@ -80,11 +79,6 @@ NAMINGS = {
             r"\bdownsample\.bn\.": "downsample.1.",
         },
     ),
-    # The children of torchvision's model, in their order, as lightly has them; 2 and 3 are ReLU and pooling.
-    "nn.Sequential": (
-        ("0.weight", "4.0.conv1.weight"),
-        {r"^0\.": "conv1.", r"^1\.": "bn1."} | {rf"^{3 + stage}\.": f"layer{stage}." for stage in (1, 2, 3, 4)},
-    ),
 }
 
 PART = re.compile(r"(conv1|bn1|layer[1-4])\.")  # what belongs to an encoder, in torchvision's names
@@ -95,26 +89,17 @@ PREFERRED = ("encoder_q", "backbone", "teacher_backbone", "teacher")  # of sever
 
 @dataclass(frozen=True)
 class Weights:
-    """An encoder as it was found in a file.
-
-    Attributes:
-        path: the file.
-        state: name -> tensor, all that an `Encoder` of `depth` and `width` has (batch counts may lack), in torchvision's
-            names.
-        input: "lab" or "rgb", the colours it was trained on; `assumed` where the file does not say.
-        naming, prefix: how the file names it: one of `NAMINGS`, after a dotted prefix ("" for none).
-        left: names of the file's other tensors.
-    """
+    """An encoder as it was found in a file."""
 
     path: Path
-    state: dict[str, Tensor]
+    state: dict[str, Tensor]  # all that an `Encoder` has, in torchvision's names; batch counts may lack
     depth: int
     width: float
-    input: str
-    assumed: bool
-    naming: str
-    prefix: str
-    left: tuple[str, ...]
+    input: str  # "lab" or "rgb", the colours it was trained on
+    assumed: bool  # the colours, since the file does not say
+    naming: str  # one of `NAMINGS`
+    prefix: str  # dotted, before those names; "" for none
+    left: tuple[str, ...]  # names of the file's other tensors
 
     @property
     def note(self) -> str:
@@ -135,8 +120,7 @@ class Weights:
 def save_weights(path: str | Path, encoder: Encoder, *, input: str) -> None:
     """Write an encoder's weights, whole or not at all; as safetensors where the path ends in `.safetensors`.
 
-    Args:
-        input: "lab" or "rgb", the colours the encoder was trained on.
+    `input` is "lab" or "rgb", the colours the encoder was trained on.
     """
     state = {name: value.detach().cpu().clone() for name, value in encoder.state_dict().items()}
     if Path(path).suffix == ".safetensors":
@@ -149,9 +133,9 @@ def save_weights(path: str | Path, encoder: Encoder, *, input: str) -> None:
 def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
     """Find a ResNet-18 or -50 of any width in a checkpoint, `.safetensors` or what torch.save wrote.
 
-    It may lie at any level (`state_dict`, `teacher`, …) and after any prefix, in torchvision's names (MoCo, DetCo, DINO,
-    ours), in mmcv's (the released checkpoints) or as an nn.Sequential of its parts (lightly). Of several networks that
-    with the shortest prefix is taken, of equally short ones encoder_q, backbone, teacher first; all else is left.
+    It may lie at any level (`state_dict`, `teacher`, …) and after any prefix, in torchvision's names (MoCo, DetCo,
+    DINO, ours) or in mmcv's (the released checkpoints). Of several networks that with the shortest prefix is taken, of
+    equally short ones encoder_q, backbone, teacher first; all else is left.
 
     Args:
         input: the colours to assume where the file does not say: ours do, and safetensors whose metadata has `input`.
@@ -214,7 +198,7 @@ def _place(path: Path, tensors: dict[str, Tensor]) -> tuple[str, str]:
         prefixes = [name.removesuffix(block) for name in tensors if f".{name}".endswith(f".{block}")]
         places += [(prefix, naming) for prefix in prefixes if prefix + stem in stems]
     if not places:
-        names = "names of torchvision (conv1.weight, layer1.0.conv1.weight, …), mmcv or nn.Sequential"
+        names = "names of torchvision (conv1.weight, layer1.0.conv1.weight, …) or mmcv"
         raise InputError(f"{path} holds no ResNet in {names}; give the weights of a ResNet-18 or ResNet-50.")
 
     def rank(place: tuple[str, str]) -> tuple:

@@ -12,29 +12,20 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def rgb_to_lab(rgb: Tensor) -> Tensor:
     """sRGB (..., 3, H, W) float in [0, 1] to CIE Lab (D65), about -1 to 1: (L - 50) / 50, a / 127, b / 127 (section 2).
 
-    Raises:
-        ValueError: not three channels, or integers (0-255 would be taken for 0-1).
+    ValueError for other than three channels, or integers (0-255 would be taken for 0-1).
     """
     _check_image(rgb)
     return _standardise(kornia_rgb_to_lab(rgb), LAB_OFFSET, LAB_SCALE)
 
 
 def normalize_rgb(rgb: Tensor) -> Tensor:
-    """RGB (..., 3, H, W) float in [0, 1] minus ImageNet's mean, over its standard deviation: about -2.1 to 2.6.
-
-    Raises:
-        ValueError: not three channels, or integers.
-    """
+    """RGB (..., 3, H, W) float in [0, 1] minus ImageNet's mean, over its standard deviation: about -2.1 to 2.6."""
     _check_image(rgb)
     return _standardise(rgb, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def drop_channel(lab: Tensor, channel: int) -> Tensor:
-    """Normalised Lab (..., 3, H, W), channel 1 (a) or 2 (b) set 0, the others scaled by 3/2 as by dropout (section 2).
-
-    Raises:
-        ValueError: another channel; lightness is never dropped.
-    """
+    """Normalised Lab (..., 3, H, W), channel 1 (a) or 2 (b) set 0, the others times 3/2 as by dropout (section 2)."""
     if channel not in (1, 2):
         raise ValueError(f"channel is {channel}; only 1 (a) and 2 (b) are dropped.")
     dropped = lab * 1.5

@@ -19,17 +19,9 @@ def full_precision(like: Tensor) -> torch.autocast:
 
 
 def products(query: Tensor, reference: Tensor) -> Tensor:
-    """Unscaled dot product of every query cell with every reference cell.
+    """Unscaled dot product of every query cell with every reference cell, both in row-major order.
 
-    Args:
-        query: (B, C, Hq, Wq).
-        reference: (B, C, Hr, Wr).
-
-    Returns:
-        (B, Hq Wq, Hr Wr) float32 (float64 if the features are), cells in row-major order.
-
-    Raises:
-        ValueError: shapes that do not fit.
+    (B, C, Hq, Wq) and (B, C, Hr, Wr) -> (B, Hq Wq, Hr Wr) float32 (float64 if the features are); ValueError for others.
     """
     if query.ndim != 4 or reference.ndim != 4 or query.shape[:2] != reference.shape[:2]:
         raise ValueError(f"not (B, C, H, W) with equal B and C: {tuple(query.shape)} and {tuple(reference.shape)}.")
@@ -41,15 +33,7 @@ def products(query: Tensor, reference: Tensor) -> Tensor:
 
 
 def window_mask(height: int, width: int, radius: int, device: torch.device | str | None = None) -> Tensor:
-    """True where a reference cell lies in the square window around a query cell.
-
-    Args:
-        height, width: of the grid, which both maps share, cells.
-        radius: cells; |dy| <= radius and |dx| <= radius count.
-
-    Returns:
-        (H W, H W) bool: [query, reference].
-    """
+    """(H W, H W) bool, [query, reference]: |dy| <= radius and |dx| <= radius, in cells of the grid that both share."""
     rows, columns = torch.arange(height, device=device), torch.arange(width, device=device)
     near_y = (rows[:, None] - rows).abs() <= radius  # (H, H)
     near_x = (columns[:, None] - columns).abs() <= radius  # (W, W)
@@ -107,10 +91,6 @@ class BandedCorrelation:
 def banded_correlation(query: Tensor, reference: Tensor, radius: int) -> BandedCorrelation:
     """`correlation(query, reference, radius=radius)` in bands, for maps that are large against their windows.
 
-    Args:
-        query, reference: (B, C, H, W), not normalised by this function.
-        radius: cells.
-
     Example:
         >>> query, reference, colours = torch.rand(1, 64, 8, 16), torch.rand(1, 64, 8, 16), torch.rand(1, 128, 3)
         >>> rebuilt = banded_correlation(query, reference, radius=2) @ colours
@@ -134,12 +114,7 @@ def banded_correlation(query: Tensor, reference: Tensor, radius: int) -> BandedC
 def local_volume(query: Tensor, reference: Tensor, radius: int) -> Tensor:
     """Unscaled products of each query with the window around it; cells beyond the border are 0 (paper, Selection).
 
-    Args:
-        query, reference: (B, C, H, W).
-        radius: cells.
-
-    Returns:
-        (B, H W, (2 radius + 1)^2), window cells in row-major order.
+    Maps (B, C, H, W), radius in cells -> (B, H W, (2 radius + 1)^2), window cells in row-major order.
     """
     height, width = query.shape[2:]
     # Gathered from the full product: unfolding the reference would hold C times as much.
@@ -157,16 +132,12 @@ def pool_correlation(fine: Tensor | BandedCorrelation, height: int, width: int, 
     """A fine correlation on a grid of half the size: 2x2 queries averaged, 2x2 references added up or averaged.
 
     Args:
-        fine: (B, H W, H W), both on the same grid.
-        height, width: H and W of the fine grid, even.
+        fine: (B, H W, H W), dense or banded; `height` and `width` are even, or a ValueError is raised.
         rows: "one" adds up 2x2 references, so that rows still sum to 1; "quarter" averages them, as released, and
             rows sum to 1/4.
 
     Returns:
         (B, H W / 4, H W / 4).
-
-    Raises:
-        ValueError: an odd grid.
     """
     if height % 2 or width % 2:
         raise ValueError(f"a grid of {height} x {width} cells cannot be pooled 2x2.")

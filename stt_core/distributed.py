@@ -1,14 +1,8 @@
-"""One process or many: what code needs to know of its fellows under `torchrun`, and batch statistics of a cut batch.
-
-Normalising by a batch's own statistics makes a result depend on how the batch is cut, over processes or into parts. So
-what is cut, and what is put together again, is said here.
-"""
+"""One process or many: what code needs to know of its fellows under `torchrun`, and batch statistics of a cut batch."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
@@ -18,16 +12,10 @@ from lightning_fabric.strategies import DDPStrategy
 from pydantic import Field
 from torch import Tensor, nn
 from torch.distributed._functional_collectives import all_gather_single_autograd
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stt_core.errors import InputError
 from stt_core.settings import Precision, checked
-from stt_core.signals import Stopped, stopped_by_signals
-
-PATIENCE = timedelta(hours=12)  # that one process waits for another: sequences of a benchmark differ in length
 
 
 def count() -> int:
@@ -66,21 +54,6 @@ def averaged(values: Tensor) -> Tensor:
     return total / count()
 
 
-@contextmanager
-def together() -> Iterator[None]:
-    """Join the processes of `torchrun` for work that shares files, not gradients; nothing happens outside of it."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        yield
-        return
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-    dist.init_process_group("gloo", timeout=PATIENCE)
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
-
-
 @checked
 class Scale:
     """What changes a training's speed and memory, not its result (but for rounding)."""
@@ -99,14 +72,7 @@ ALONE = Scale()
 def start(precision: Precision, scale: Scale = ALONE) -> Fabric:
     """Device, precision and, under `torchrun`, the group of processes, each with one device.
 
-    Args:
-        precision: as Lightning Fabric names it: "32-true", "bf16-mixed", "16-mixed" (with scaled losses, on CUDA); or
-            "auto", see `chosen_precision`.
-        scale: for `device` and `deterministic`.
-
-    Raises:
-        InputError: no such device here, 16-mixed without CUDA, or more processes than this machine has GPUs (where it has
-            any).
+    InputError for a device that isn't here, 16-mixed without CUDA, or more processes than GPUs where there are any.
     """
     on_gpu = chosen_device(scale.device) == "cuda"
     accelerator, own = scale.device, chosen_precision(precision, scale.device)  # "auto" may find others, too
@@ -128,51 +94,12 @@ def start(precision: Precision, scale: Scale = ALONE) -> Fabric:
     return fabric
 
 
-def spread(processes: int, function: Callable, *arguments: Any, **keywords: Any) -> Any:
-    """`function(*arguments, **keywords)` in so many new processes on this machine, as `torchrun` would start them.
-
-    One process is this one, and so is every process of a `torchrun` from outside.
-
-    Args:
-        processes: 0 = one for every GPU, or one where there is none.
-        function: of a module, so that other processes find it; its arguments must be picklable.
-
-    Returns:
-        What the first process's call returns.
-
-    Raises:
-        InputError: as the function raised it in any of the processes.
-    """
-    processes = processes or max(1, torch.cuda.device_count())
-    if processes == 1 or "WORLD_SIZE" in os.environ:
-        return function(*arguments, **keywords)
-    with TemporaryDirectory(prefix="stt-") as logs:
-        config = LaunchConfig(
-            min_nodes=1, max_nodes=1, nproc_per_node=processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
-            max_restarts=0, start_method="spawn", run_id="stt", logs_specs=DefaultLogsSpecs(log_dir=logs),
-        )  # fmt: skip
-        try:
-            with stopped_by_signals():  # which gives the handlers back that the launcher leaves in their place
-                return elastic_launch(config, _child)(function, arguments, keywords)[0]
-        except SignalException as error:  # by now the processes have saved and ended
-            raise Stopped(error.sigval) from None
-        except ChildFailedError as error:
-            said: Any = error.get_first_failure()[1].message  # of an exception, a dict with "kind: text"
-            kind, _, text = (said["message"] if isinstance(said, dict) else said).partition(": ")
-            if kind == InputError.__name__:
-                raise InputError(text) from None
-            raise
-
-
-def _child(function: Callable, arguments: tuple, keywords: dict) -> Any:
-    return function(*arguments, **keywords)
-
-
 def chosen_device(device: str = "auto") -> str:
     """Of "auto", "cuda" and "cpu": "cuda" or "cpu"; InputError for CUDA where PyTorch finds none."""
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError(
-            "device is cuda, but PyTorch finds no GPU here; choose cpu, or install a driver and a PyTorch built for CUDA."
+            "device is cuda, but PyTorch finds no GPU here; choose cpu, or install a driver and a PyTorch built "
+            "for CUDA."
         )
     return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -180,10 +107,10 @@ def chosen_device(device: str = "auto") -> str:
 def chosen_precision(
     precision: Precision, device: str = "auto"
 ) -> Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]:
-    """What "auto" stands for: bf16-mixed on a device with units for its products, 32-true elsewhere; others as they are.
+    """What "auto" stands for: bf16-mixed on a device with units for its products, 32-true elsewhere; others unchanged.
 
-    Without AMX, processors take longer in bfloat16 than in float32, even those that have instructions for it. The device
-    is asked what it has, not timed: a result must not depend on what else ran in that second.
+    Without AMX, processors take longer in bfloat16 than in float32, even those with instructions for it. The device is
+    asked what it has, not timed: a result must not depend on what else ran in that second.
     """
     if precision != "auto":
         return precision
@@ -204,7 +131,7 @@ def part_of_batch(module: nn.Module, index: int, parts: int) -> Iterator[None]:
     """Within, running statistics take in part `index` of a batch so that after all parts they have taken in the mean.
 
     With momentum m, a batch moves a running value r to (1 - m) r + m s. Parts with statistics s_0, s_1, … are to move
-    it to (1 - m) r + m mean(s_i). Taken one by one, part i has to come in with the weight (m / n) / (1 - m + m (i + 1) / n).
+    it to (1 - m) r + m mean(s_i). Taken one by one, part i has to come in with (m / n) / (1 - m + m (i + 1) / n).
     """
     usual = [(norm, norm.momentum) for norm in norms(module)]
     for norm, m in usual:
@@ -260,10 +187,7 @@ def synchronise(module: nn.Module, device: torch.device) -> None:
 
 
 def average_statistics(module: nn.Module) -> None:
-    """Make every process's running statistics their mean over processes; a frozen teacher's are left.
-
-    They are running means of what each process saw, so this is the running mean of what all saw.
-    """
+    """Make every process's running statistics their mean over processes; a frozen teacher's are left."""
     for norm in norms(module):
         if norm.training:
             norm.running_mean.copy_(averaged(norm.running_mean))

@@ -1,4 +1,4 @@
-"""The encoder: a ResNet with torchvision's names and free strides, so that one set of weights serves every resolution."""
+"""The encoder: a ResNet with torchvision's names and free strides: one set of weights serves every resolution."""
 
 import copy
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ def _stage(block: Any, inputs: int, planes: int, count: int, stride: int) -> nn.
 
 
 def folded(encoder: Encoder) -> Encoder:
-    """The same features from fewer passes: a copy in eval mode, each batch normalisation folded into its convolution."""
+    """The same features from fewer passes: a copy in eval mode, batch normalisations folded into their convolutions."""
     encoder = copy.deepcopy(encoder).eval()
     for module in encoder.modules():
         if isinstance(module, nn.Sequential) and len(module) == 2 and isinstance(module[1], nn.BatchNorm2d):  # shortcut

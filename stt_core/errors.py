@@ -1,27 +1,14 @@
-"""The one error that a user sees for a bad input, and one sentence for each that the system gives."""
+"""The one error that a user sees for a bad input."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 LONGEST = 600
-FULL = "the disk is full; free some space and give the same command again, what is done is kept"
-IN_THE_WAY = "a file is where a folder should be; choose another name or move the file away"
-FIXES = {
-    errno.ENOSPC: FULL,
-    errno.EDQUOT: FULL,
-    errno.EACCES: "you have no right to it; change that (chmod) or choose another",
-    errno.ENOENT: "it does not exist; check its name",
-    errno.EISDIR: "it is a folder, not a file; give a file",
-    errno.EEXIST: IN_THE_WAY,
-    errno.ENOTDIR: IN_THE_WAY,
-}
 TRAINING = "lower {step}.batch or {step}.size in the profile, or train on more GPUs"
-PROPAGATION = "lower --resize or --num-preceding, or take --stride 8"
 
 
 class InputError(ValueError):
-    """A bad input: one sentence that names the file or field and the fix. The command line prints it and exits with 2."""
+    """A bad input: one sentence that names the file or field and the fix. A command prints it and exits with 2."""
 
     def __init__(self, sentence: str) -> None:
         # A process that decodes hands its error on with all of its traceback.
@@ -35,19 +22,9 @@ def one_line(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 3 :]}"
 
 
-def in_words(error: OSError) -> str:
-    """One sentence with the file and the fix, where it is clear, else in the system's own words."""
-    if error.filename is None:
-        return one_line(str(error))
-    return one_line(f"{error.filename}: {FIXES.get(error.errno or 0) or error.strerror}.")
-
-
 @contextmanager
 def out_of_memory(fix: str) -> Iterator[None]:
-    """A block, or a decorated function, in which memory running out is an InputError with this fix.
-
-    It can't see the system's own end of a process that took too much (Linux's OOM killer).
-    """
+    """A block, or a decorated function, in which memory running out is an InputError with this fix."""
     try:
         yield
     except Exception as error:

@@ -19,22 +19,14 @@ from stt_core.errors import InputError
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """What turns an image into a feature map.
+    """What turns an image into a feature map."""
 
-    Attributes:
-        weights: "lab", "random", "timm:NAME", "timm:NAME@FILE", or the path of a weights file.
-        identity: what tells two sources apart in a results file: the spec, or a hash of file or weights.
-        stride: pixels per cell.
-        extract: RGB (1, 3, H, W) in [0, 1] -> (1, C, ceil(H / stride), ceil(W / stride)).
-        note: one line for the user: what was read from a file and what was left.
-    """
-
-    weights: str
-    identity: str
-    stride: int
-    extract: Callable[[Tensor], Tensor]
+    weights: str  # "lab", "random", "timm:NAME", "timm:NAME@FILE", or the path of a weights file
+    identity: str  # what tells two sources apart in a results file: the spec, or a hash of file or weights
+    stride: int  # pixels per cell
+    extract: Callable[[Tensor], Tensor]  # RGB (1, 3, H, W) in [0, 1] -> (1, C, ceil(H / stride), ceil(W / stride))
     device: str = "cpu"
-    note: str = ""
+    note: str = ""  # one line for the user: what was read from a file and what was left
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> Tensor:
@@ -62,8 +54,8 @@ def feature_source(
             "random" (an untrained encoder of `depth`, `width`, `seed`), or a path (see `checkpoints.open_weights`).
         stride: 8 or 4; res4 of the encoder with the strides of paper section 3.
         input: colours of a weights file that does not say; Lab for "random".
-        precision: of the encoder's convolutions, "float32" or "bfloat16": faster where the processor has units for it, at
-            features that differ by about a hundredth.
+        precision: of the encoder's convolutions, "float32" or "bfloat16": faster where the processor has units for it,
+            at features that differ by about a hundredth.
         device: "cuda", "cpu", or "auto" for what there is.
 
     Example:
@@ -124,8 +116,7 @@ def resized(image: np.ndarray, short_side: int | tuple[int, int] | None) -> np.n
 def features_of(source: FeatureSource, images: Iterable[np.ndarray], short_side) -> Iterator[Tensor]:
     """Feature maps (C, h, w) of a stream of frames (H, W, 3) uint8 RGB, one at a time.
 
-    Raises:
-        InputError: on a CPU, features that are NaN or infinite; a GPU would have to be waited for.
+    InputError for features that are NaN or infinite, on a CPU: a GPU would have to be waited for.
     """
     for image in images:
         features = source(resized(image, short_side))

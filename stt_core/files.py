@@ -1,16 +1,13 @@
-"""Files written whole or not at all, one writer a folder, and files read with one sentence for a bad one."""
+"""Files written whole or not at all, and files read with one sentence for a bad one."""
 
 import contextlib
 import io
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from stt_core.errors import InputError
 
@@ -44,31 +41,6 @@ def clear_unfinished(path: str | Path) -> None:
     path = Path(path)
     for left in path.parent.glob(f".{path.stem}-*{path.suffix}"):
         left.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def only_writer(folder: str | Path, patience: float = 10.0) -> Iterator[None]:
-    """Make the folder, and be the only one to write there until the block ends.
-
-    Args:
-        patience: s to wait for another. The lock of a killed process is free as soon as its helpers, such as those that
-            decode, have noticed, which takes them up to 5 s.
-
-    Raises:
-        InputError: another process is at work in it.
-    """
-    folder = Path(folder)
-    made = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=patience):
-            try:
-                yield
-            finally:
-                if made and [entry.name for entry in folder.iterdir()] == [".lock"]:  # an input was refused
-                    shutil.rmtree(folder, ignore_errors=True)
-    except Timeout:
-        raise InputError(f"{folder}: another process is at work there; wait for it to end or choose another.") from None
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -19,13 +19,9 @@ PALETTE = np.sum(_BITS, axis=0).astype(np.uint8)
 
 
 def read_mask(path: str | Path, *, not_black: bool = False) -> np.ndarray:
-    """Ids (H, W) uint8 of a palette or grey PNG.
+    """Ids (H, W) uint8 of a palette or grey PNG; `not_black`: 1 where any kind of picture isn't black (BADJA).
 
-    Args:
-        not_black: of any kind of PNG, id 1 where the picture isn't black; DAVIS-2016 is white on black.
-
-    Raises:
-        InputError: it cannot be read, or is in colours, of more than 8 bits or a JPEG, where ids are wanted.
+    InputError for one that cannot be read or, where ids are wanted, is in colours, of more than 8 bits or a JPEG.
     """
     with opened(path, "annotation") as image:
         bits = 16 if image.mode.startswith("I;16") else 32 if image.mode in ("I", "F") else 8
@@ -68,11 +64,8 @@ def to_grid(maps: Tensor, grid: tuple[int, int], mode: str) -> Tensor:
 def decode_masks(maps: Tensor, size: tuple[int, int], *, normalise: bool = True) -> np.ndarray:
     """Ids (H, W) uint8 out of propagated maps (K, h, w): upsampled bilinearly, min-max normalised each, argmax.
 
-    Args:
-        normalise: False compares the maps' values as they are.
-
-    Raises:
-        ValueError: more than 256 maps, whose ids uint8 cannot hold, or values that are NaN or infinite.
+    Without `normalise`, the maps' values are compared as they are. ValueError for more than 256 maps, whose ids uint8
+    cannot hold, or values that are NaN or infinite.
     """
     if len(maps) > 256:
         raise ValueError(f"{len(maps)} maps are more than the 256 ids of a mask.")
@@ -87,8 +80,7 @@ def decode_masks(maps: Tensor, size: tuple[int, int], *, normalise: bool = True)
 def keypoints_to_maps(joints: np.ndarray, size: tuple[int, int], sigma: float = 4.0) -> Tensor:
     """Joints (J, 2) xy px as Gaussian maps (J, H, W) with peak 1 at image size; a missing joint (x < 0) is all zero.
 
-    Raises:
-        ValueError: a place that is NaN.
+    ValueError for a place that is NaN.
     """
     if np.isnan(joints).any():
         raise ValueError(f"joint {np.isnan(joints).any(axis=1).argmax()} is at NaN; a missing one is at x < 0.")
@@ -104,9 +96,7 @@ def decode_keypoints(maps: Tensor, size: tuple[int, int]) -> np.ndarray:
     """Joints (J, 2) xy px out of propagated maps (J, h, w), upsampled bilinearly to `size`.
 
     A joint is the mean of the places of its map's 5 largest values, weighted by value; (-1, -1) if the map is all zero.
-
-    Raises:
-        ValueError: values that are NaN or infinite.
+    ValueError for values that are NaN or infinite.
     """
     full = _upsampled(maps, size)  # (J, H, W)
     values, places = full.flatten(1).topk(min(5, size[0] * size[1]), dim=1)  # (J, 5)

@@ -75,16 +75,13 @@ def reconstruction_loss(
 
 @torch.no_grad()
 def entropy_map(query: Tensor, reference: Tensor, radius: int, score: str = "entropy") -> Tensor:
-    """Uncertainty of each query's match: a score of the softmax over its local, unscaled, zero-padded volume.
+    """Uncertainty (B, H, W) of each query's match: a score of the softmax over its local, unscaled, zero-padded volume.
 
     Args:
-        query, reference: (B, C, H, W), not normalised.
+        query, reference: (B, C, H, W), not normalised; they get no gradient.
         radius: cells.
         score: "entropy", -sum(p log p), between 0 and log((2 radius + 1)^2) nats; or "neg_log", -sum(log(p + 1e-12)),
             the released code's, which is smallest for a flat map.
-
-    Returns:
-        (B, H, W), without gradient.
     """
     volume = local_volume(query, reference, radius)  # (B, H W, window)
     if score == "entropy":
@@ -96,20 +93,15 @@ def entropy_map(query: Tensor, reference: Tensor, radius: int, score: str = "ent
 
 
 def selection_mask(scores: Tensor, share: float, selection: str = "map") -> Tensor:
-    """Which queries take part in the local distillation.
+    """Which queries take part in the local distillation: (B, H, W) bool.
 
     Args:
         scores: (B, H, W), see `entropy_map`.
         share: T, above 0 and at most 1.
         selection: "map" keeps, in each image, exactly round(T H W) queries (at least one), those of the highest
             scores. "rows" is the released code's: scores are sorted, highest first, inside each row of the map, and
-            every row is compared, cell by cell, with sorted row number int(W T) - 1; a cell above it is kept.
-
-    Returns:
-        (B, H, W) bool.
-
-    Raises:
-        InputError: "rows" on a map that is not square, for which it has no meaning.
+            every row is compared, cell by cell, with sorted row number int(W T) - 1; a cell above it is kept. A map
+            must be square for it (InputError).
     """
     height, width = scores.shape[1:]
     if selection == "map":
@@ -125,14 +117,7 @@ def selection_mask(scores: Tensor, share: float, selection: str = "map") -> Tens
 def soft_weights(scores: Tensor) -> Tensor:
     """Weights in place of a mask: the score, 3 border cells zeroed, min-max normalised per map (released, T = -1).
 
-    Args:
-        scores: (B, H, W), not negative.
-
-    Returns:
-        (B, H, W) in [0, 1].
-
-    Raises:
-        InputError: a map of which no cell is left.
+    Scores (B, H, W), not negative -> (B, H, W) in [0, 1]; InputError for maps of which no cell is left.
     """
     height, width = scores.shape[1:]
     if min(height, width) <= 2 * SOFT_BORDER:
@@ -158,7 +143,7 @@ def local_distillation_loss(
     """The coarse correlation learns from the fine one, at the queries whose match is uncertain.
 
     Args:
-        fine: (B, 4 N, 4 N) correlation of the fine level, dense or banded, on a grid of twice the size; gets no gradient.
+        fine: (B, 4 N, 4 N) correlation of the fine level, dense or banded; gets no gradient.
         coarse: (B, N, N) correlation of the coarse level, N = H W.
         query, reference: (B, C, H, W) features of the coarse level, for the scores only; get no gradient.
         settings: which target, score and selection.
@@ -213,15 +198,8 @@ def without_forgetting_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Learning without forgetting: the student's features of the teacher's own inputs stay near the teacher's.
 
     The paper compares with it and gives no formula; here cells are L2-normalised, since correlation sees directions.
-
-    Args:
-        student, teacher: (B, C, H, W) features of the same images; the teacher's get no gradient.
-
-    Returns:
-        Scalar: mean squared distance of normalised cells, 0 to 4.
-
-    Raises:
-        InputError: student and teacher differ in shape.
+    Features (B, C, H, W) of the same images -> mean squared distance of normalised cells, 0 to 4; the teacher's get no
+    gradient. InputError where they differ in shape.
     """
     if student.shape != teacher.shape:
         raise InputError(f"the student's features are {tuple(student.shape)}, the teacher's {tuple(teacher.shape)}.")

@@ -1,8 +1,7 @@
-"""Pictures and frames of videos on the disk: where they lie, what they hold, one sentence for each that can't be read."""
+"""Pictures and frames of videos on the disk: where they lie, what they hold, one sentence for each that is broken."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,50 +26,17 @@ REDUCED = {
 
 
 def picture_files(folder: Path, endings: Collection[str] = IMAGE_ENDINGS) -> list[Path]:
-    """The files of a folder with these endings (in lower case; the files' may be of any), by name; [] without a folder."""
+    """The files of a folder with these endings (given in lower case, of any in names), by name; [] without a folder."""
     if not folder.is_dir():
         return []
     # Hidden ones don't count: a Mac leaves a ._00000.jpg beside every 00000.jpg.
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in endings and not p.name.startswith("."))
 
 
-def frame_files(folder: Path, ending: str) -> tuple[Path, ...]:
-    """The frames of a listed video, in the order of their numbers if their names are numbers, else of their names.
-
-    Raises:
-        InputError: there are none.
-    """
-    files = picture_files(folder, [ending])
-    if not files:
-        raise InputError(f"{folder} has no *{ending} frames, but its sequence is listed; unpack it or fix the list.")
-    return tuple(sorted(files, key=lambda file: int(file.stem)) if _numbers(files) else files)  # 9 before 10
-
-
-def check_steps(frames: Sequence[Path]) -> None:
-    """InputError where frames whose names are numbers don't go on in equal steps: one that is left out was lost."""
-    numbers = _numbers(frames)
-    step = min((b - a for a, b in pairwise(numbers)), default=1)
-    for (earlier, frame), (a, b) in zip(pairwise(frames), pairwise(numbers), strict=False):
-        if b - a != step:
-            lost = earlier.with_stem(f"{a + step:0{len(earlier.stem)}d}")
-            raise InputError(f"{lost} is missing between {earlier.name} and {frame.name}; restore this frame.")
-
-
-def _numbers(files: Sequence[Path]) -> list[int]:
-    """What the files are called, if they all are called a number; else []."""
-    names = [file.stem for file in files]
-    return [int(name) for name in names] if all(name.isascii() and name.isdigit() for name in names) else []
-
-
 def read_image(path: str | Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
-    """(H, W, 3) uint8 RGB.
+    """(H, W, 3) uint8 RGB; InputError if the file is missing, cannot be decoded, or is a JPEG that was cut off.
 
-    Args:
-        flags: as `cv2.imdecode` takes them.
-
-    Raises:
-        InputError: the file is missing or cannot be decoded, or is a JPEG that was cut off.
-        OSError: the disk won't give it.
+    Flags are those of `cv2.imdecode`.
     """
     # Not cv2.imread: it fills the rest of a JPEG that was cut off with grey, where imdecode refuses it.
     try:
@@ -92,12 +58,7 @@ def read_image(path: str | Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
 def opened(path: str | Path, what: str = "frame") -> Iterator[Image.Image]:
     """A picture opened by Pillow, which reads its header now and its pixels when they are asked for.
 
-    Args:
-        what: it is, in the sentence for a bad one.
-
-    Raises:
-        InputError: it is missing or cannot be decoded; in the block, too.
-        OSError: the disk won't give it.
+    InputError, which calls it `what` it is, if it is missing or cannot be decoded; in the block, too.
     """
     try:
         with Image.open(path) as image:

@@ -22,8 +22,8 @@ Pixels = Annotated[int, Field(ge=1)]
 class Inference:
     """Settings of label propagation. The defaults are the paper's on DAVIS-2017 at stride 8.
 
-    The context of frame t is frame 0 (`with_first`) and the frames t - `num_preceding` .. t - 1. As in the released code,
-    frame 0 counts twice while it is also one of the latter, and its window is the same as theirs.
+    The context of frame t is frame 0 (`with_first`) and the frames t - `num_preceding` .. t - 1. As in the released
+    code, frame 0 counts twice while it is also one of the latter, and its window is the same as theirs.
     """
 
     # Short side, or (height, width), in px; None = as it is.
@@ -70,8 +70,7 @@ class Context:
     def put(self, t: int, features: Tensor, labels: Tensor) -> None:
         """Take frame `t`, features (C, H, W) and labels (K, H, W), in place of the frame that is no longer looked at.
 
-        Raises:
-            ValueError: shapes that don't fit together or frame 0's, or (on a CPU) a value that is NaN or infinite.
+        ValueError for shapes that don't fit together or frame 0's, or (on a CPU) a value that is NaN or infinite.
         """
         if features.ndim != 3 or labels.ndim != 3 or features.shape[1:] != labels.shape[1:]:
             raise ValueError(
@@ -84,32 +83,23 @@ class Context:
 
     @torch.no_grad()
     def propagate(self, t: int, features: Tensor) -> Tensor:
-        """Labels (K, H, W) float32 of frame `t` >= 1, features (C, H, W), which joins the context; errors as of `put`."""
+        """Labels (K, H, W) float32 of frame `t` >= 1, features (C, H, W), which joins the context; errors as `put`."""
         query, chosen = self._cells(t, features), self.settings
-        context, labels, first_again = self.context(t)
+        first_precedes = t <= chosen.num_preceding
+        seen = slice(0 if chosen.with_first or first_precedes else 1, min(t, chosen.num_preceding + 1))
         indices, weights = affinity(
             query,
-            context,
+            self.features[seen],
             radius=chosen.radius,
             topk=chosen.topk,
             temperature=chosen.temperature,
-            first_twice=first_again and chosen.first_twice,
+            first_twice=chosen.with_first and first_precedes and chosen.first_twice,
             window=chosen.window,
             first_windowed=chosen.first_windowed,
         )
-        propagated = apply_affinity(indices, weights, labels).view(*query.shape[:2], -1)  # (H, W, K)
+        propagated = apply_affinity(indices, weights, self.labels[seen]).view(*query.shape[:2], -1)  # (H, W, K)
         self._put(t, query, propagated)
         return propagated.permute(2, 0, 1).clone(memory_format=torch.contiguous_format)  # (H, W, K) -> (K, H, W)
-
-    def context(self, t: int) -> tuple[Tensor, Tensor, bool]:
-        """Features (S, H, W, C) and labels (S, H, W, K) that frame `t` looks at, and whether frame 0 is among them twice:
-
-        in the context for good, and as one of the preceding frames.
-        """
-        preceding, with_first = self.settings.num_preceding, self.settings.with_first
-        first_precedes = t <= preceding
-        used = slice(0 if with_first or first_precedes else 1, min(t, preceding + 1))
-        return self.features[used], self.labels[used], with_first and first_precedes
 
     def _cells(self, t: int, features: Tensor) -> Tensor:
         if self.shape is not None and features.shape != self.shape:

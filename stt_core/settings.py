@@ -1,4 +1,4 @@
-"""Settings: frozen dataclasses whose values are checked as soon as one is made, with one sentence for what is refused."""
+"""Settings: frozen dataclasses whose values are checked as soon as one is made, with one sentence for a bad one."""
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass

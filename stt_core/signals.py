@@ -49,7 +49,7 @@ def asked_to_stop() -> Iterator[Asked]:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """While the block runs, SIGTERM raises `Stopped`, as Ctrl-C raises KeyboardInterrupt: files are closed, records kept."""
+    """While the block runs, SIGTERM and Ctrl-C raise `Stopped`: files are closed, records kept."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)
@@ -72,6 +72,6 @@ def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
 
 
 def pass_over_signals(*_: object) -> None:
-    """For a process that decodes: the one it helps ends it. SIGTERM does after all, once the step in hand had its time."""
+    """For a process that decodes: the one it helps ends it. SIGTERM does, too, once the step in hand had its time."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(LAST))

@@ -49,10 +49,9 @@ class MoCo(nn.Module):
     """Query and key encoder, momentum update, queue of negatives, shuffled batch norm.
 
     Batch statistics tell which images were in a batch together, and a query could find its key by them. So keys are
-    shuffled across processes, and come from another batch than their queries (shuffled batch norm). Where there are more
-    shards than processes, each process splits its batch (split batch norm); one shard on one process is not shuffled.
-
-    The queue and the key encoder are part of the state, so a resumed run continues exactly.
+    shuffled across processes, and come from another batch than their queries (shuffled batch norm). Where there are
+    more shards than processes, each process splits its batch (split batch norm); one shard on one process is not
+    shuffled. The queue and the key encoder are part of the state, so a resumed run continues exactly.
 
     Example:
         >>> model = MoCo(SpatialSettings(width=0.25, size=64, batch=4, queue=16))
@@ -78,14 +77,7 @@ class MoCo(nn.Module):
         self.augment = two_views(settings.size)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """One step's loss.
-
-        Args:
-            images: (B, 3, H, W) uint8 RGB.
-
-        Returns:
-            InfoNCE loss (scalar) and the share of queries whose own key ranks first (scalar, 0 to 1).
-        """
+        """InfoNCE loss of images (B, 3, H, W) uint8 RGB, and the share (0 to 1) of queries whose own key is first."""
         seed = torch.initial_seed()
         if processes.rank():  # every process draws its own random numbers
             torch.manual_seed(seed + (processes.rank() << 40))
@@ -107,9 +99,7 @@ class MoCo(nn.Module):
     def shuffled_keys(self, views: Tensor, seed: int) -> Tensor:
         """Keys (B of all processes, D) of the whole batch in its order, each embedded in a shard that was drawn for it.
 
-        Args:
-            views: (B of this process, 3, h, w).
-            seed: of the shuffle, the same in every process.
+        `views` are this process's, (B, 3, h, w); `seed`, of the shuffle, is the same in every process.
         """
         if self.settings.shards == processes.count() == 1:
             return self.embed(self.encoder_k, self.head_k, views)

@@ -27,13 +27,7 @@ PAPER_WEIGHTS = {"local": 1000.0, "global": 50.0}
 def gradient_norms(settings: TemporalSettings, pairs: FramePairs, initial: Path, teacher: Path) -> dict[str, float]:
     """Mean norm, over `BATCHES`, of each term's gradient with respect to the student, all weights 1.
 
-    Args:
-        settings: geometry, depth and width; its weights are ignored, but for whether `weight_forget` is 0.
-        pairs: training pairs of `settings.size`.
-        initial, teacher: step-one weights.
-
-    Returns:
-        "reconstruction" (both levels together), "local", "global" (and "forget") -> gradient norm.
+    The terms: "reconstruction" (both levels together), "local", "global" (and "forget", unless its weight is 0).
     """
     units = dict.fromkeys(("weight_fine", "weight_coarse", "weight_local", "weight_global"), 1.0)
     units["weight_forget"] = float(bool(settings.weight_forget))
@@ -54,16 +48,10 @@ def gradient_norms(settings: TemporalSettings, pairs: FramePairs, initial: Path,
 def carried_weights(
     settings: TemporalSettings, pairs: Callable[[int], FramePairs], initial: Path, teacher: Path
 ) -> dict[str, dict[str, float]]:
-    """The distillations' weights for `settings`' geometry.
+    """The distillations' weights for `settings`' geometry; `pairs` gives the training pairs at a size in px.
 
-    Args:
-        pairs: the training pairs at a size in px.
-        initial, teacher: step-one weights.
-
-    Returns:
-        "paper" and "here": gradient norms at either geometry, all weights 1. "ratio": weighted norm of each
-        distillation over the reconstruction's at the paper's geometry and weights, which is what is carried over.
-        "weights": the weights that give the same ratio here. At the paper's geometry they are 1000 and 50.
+    "paper" and "here": gradient norms at either geometry, all weights 1. "ratio": each weighted norm over the
+    reconstruction's at the paper's, which is kept. "weights": those that give it here, 1000 and 50 at the paper's.
     """
     paper = replace(settings, size=PAPER_SIZE, **PAPER_RADII)
     at_paper = gradient_norms(paper, pairs(paper.size), initial, teacher)
@@ -80,10 +68,6 @@ def forget_weight(
     """The weight at which learning without forgetting pulls as hard as the global distillation that it replaces.
 
     The paper gives none. At this weight its gradient at the start of training has the norm of the global loss's.
-
-    Args:
-        initial: weights of the student and, frozen, of the teacher.
-        weight_global: of the global distillation in the full method, in this geometry.
     """
     norms = gradient_norms(replace(settings, weight_forget=1.0), pairs(settings.size), initial, initial)
     return weight_global * norms["global"] / norms["forget"]

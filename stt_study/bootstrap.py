@@ -17,12 +17,8 @@ def bootstrap_interval(
     narrow). Percentiles of few sequences are too narrow by the factor that Student's t has over the normal
     distribution and by the missing n - 1; they are moved outwards by it (Hesterberg 2015, "expanded percentile").
 
-    Args:
-        differences: (seeds, sequences), in any unit.
-        weights: (sequences,), how much each counts in the mean; None = alike.
-
-    Returns:
-        low, high; infinite with fewer than three sequences or where all differences are the same.
+    Differences are (seeds, sequences), weights (sequences,). Infinite with fewer than three sequences or where all
+    differences are the same.
     """
     seeds, sequences = differences.shape
     if sequences < 3 or np.ptp(differences) == 0:
@@ -40,15 +36,9 @@ def bootstrap_interval(
 
 
 def summary(differences: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
-    """A paired difference in one row.
+    """A paired difference in one row; arguments as of `bootstrap_interval`.
 
-    Args:
-        differences: (seeds, sequences).
-        weights: (sequences,), how much each counts in the mean; None = alike.
-
-    Returns:
-        "difference" (mean), "low", "high" (see `bootstrap_interval`), "sequences", "seeds", and "lowest seed" and
-        "highest seed": the means of single seeds, since few seeds say little about others.
+    "lowest seed" and "highest seed" are means of single seeds, since few seeds say little about others.
     """
     low, high = bootstrap_interval(differences, weights)
     by_seed = np.average(differences, axis=1, weights=weights)

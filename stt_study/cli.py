@@ -1,18 +1,26 @@
 """The command line, `stt`: data, training, evaluation, each a function of the library with its arguments."""
 
 import math
+import os
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from stt_core.errors import InputError
-from stt_core.files import only_writer
 from stt_study.data.commands import data
 from stt_study.exit_codes import DEBUG, one_sentence
-from stt_study.train_command import train
+from stt_study.store import only_writer
+from stt_study.variants import VARIANTS, variant_settings
+
+if TYPE_CHECKING:  # seconds to import
+    from stt_study.study import Study
+
+# Those that need no more than step one's weights; "forget" would need a measured weight, too.
+STEP_TWO = tuple(name for name, variant in VARIANTS.items() if variant.steps in ("two", "both") and name != "forget")
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,80 @@ class Changes:
     first_windowed: bool | None = None  # whether the window holds for the first frame, too
 
 
+def train(
+    step: Annotated[Literal["spatial", "temporal"], tyro.conf.Positional],
+    *,
+    out: Path,
+    profile: str = "laptop",
+    data: str = "",
+    seed: int = 0,
+    variant: Literal[STEP_TWO] = "full",
+    initial: Path | None = None,
+    teacher: Path | None = None,
+    input: Literal["lab", "rgb"] | None = None,
+    workers: int | None = None,
+    compile: bool = False,
+    tensorboard: bool = False,
+    device: Literal["auto", "cuda", "cpu"] | None = None,
+) -> None:
+    """Train one step, under torchrun with all its processes; the same command, given again, goes on with a stopped run.
+
+    Args:
+        step: which of the two.
+        out: folder for weights.pth, metrics.csv and, while it runs, checkpoint.pt.
+        profile: name or YAML file of a profile, which has all settings.
+        data: folder of the data; the profile's if not given.
+        variant: step two: the full method, or one of the study's variants of it.
+        initial: step two: weights of step one to start from.
+        teacher: step two: weights of the frozen encoder; those of --initial if not given.
+        input: step one: colours; the profile's (Lab, the student's start) if not given, RGB for the paper's teacher.
+        workers: processes that decode, for each that trains; 0 = none, and decoded frames stay in memory. The profile's
+            if not given.
+        compile: let torch.compile make the encoder faster, which takes a minute at the start.
+        tensorboard: write events for TensorBoard, too.
+        device: cuda, cpu, or auto for what there is; the profile's if not given.
+    """
+    from stt_core import distributed as processes
+    from stt_core.training.train_spatial import train_spatial
+    from stt_study.study import Study
+
+    study = Study(profile, seed=seed, data=str(Path(data).resolve()) if data else "")
+    given = {"workers": workers, "compile": compile or None, "tensorboard": tensorboard or None, "device": device}
+    scale = replace(study.profile.scale, **{name: value for name, value in given.items() if value is not None})
+    study.profile = replace(study.profile, scale=scale)
+    # Of the processes of torchrun, the first one writes.
+    with nullcontext() if int(os.environ.get("RANK", 0)) else only_writer(out):
+        if (out / "weights.pth").exists():
+            raise InputError(
+                f"{out / 'weights.pth'} is there already; delete it to train anew, or choose another --out."
+            )
+        if step == "spatial":
+            settings = replace(study.profile.spatial, seed=seed, input=input or study.profile.spatial.input)
+            origin = {"images": study.fingerprint("images")}
+            path = train_spatial(settings, study.images(settings.load_size), out, scale=scale, origin=origin)
+        else:
+            path = _temporal(study, out, variant, initial, teacher)
+    if not processes.rank():
+        print(path)
+
+
+def _temporal(study: "Study", out: Path, variant: str, initial: Path | None, teacher: Path | None) -> Path:
+    from stt_core.training.train_temporal import train_temporal
+    from stt_study.balance import carried_weights
+
+    both, profile = VARIANTS[variant].steps == "both", study.profile
+    if initial is None and (both or profile.carry_weights):
+        raise InputError("give step one's weights with --initial: to start from, or to carry the loss weights over.")
+    teacher, carried = teacher or initial, None
+    if profile.carry_weights:
+        base = replace(profile.temporal, seed=study.seed)
+        carried = carried_weights(base, study.pairs, initial, teacher)["weights"]
+    settings = variant_settings(profile, variant, study.seed, carried)
+    starts = {"initial": initial if both else None, "teacher": teacher}
+    origin = {"videos": study.fingerprint("videos")}
+    return train_temporal(settings, study.pairs(settings.size), out, **starts, scale=profile.scale, origin=origin)
+
+
 def evaluate(
     task: Annotated[str, tyro.conf.Positional],
     *,
@@ -61,7 +143,7 @@ def evaluate(
         data: folder of the data set in its official layout.
         weights: a weights file, "random" (untrained), "lab" (the Lab image as its own feature) or, without features,
             "copy" (the first label stays) or "flow" (optical flow moves it).
-        out: folder for results.json, and masks/ or joints/ and overlays/.
+        out: folder for results.json, and masks/ or joints/.
         preset: settings of propagation by name; the paper's for task and stride if not given, e.g. davis_s8. Others:
             davis_crw, davis_vfs, davis_dino.
         stride: pixels per cell of the features; the preset's, or 8, if not given.
@@ -73,6 +155,7 @@ def evaluate(
     from stt_study.benchmarks import run
     from stt_study.benchmarks.label_sources import label_source
     from stt_study.benchmarks.registry import BENCHMARKS, chosen
+    from stt_study.spread import together
 
     _check_least(width=(features.width, 1 / 64))
     if task not in BENCHMARKS:
@@ -85,7 +168,7 @@ def evaluate(
     inference, stride = chosen(task, preset, stride)
     inference = replace(inference, **{name: value for name, value in asdict(changes).items() if value is not None})
     inference.check()
-    with processes.together():
+    with together():
         source = label_source(weights, stride=stride, **asdict(features))
         results = run.evaluate(benchmark, source, data, out, inference, **options)
         if processes.rank():
@@ -145,7 +228,7 @@ def propagate(
 
 
 def bench(*, out: Path, repeats: int = 5, fine: bool = True) -> None:
-    """Time propagation, encoder and measures beside plain references; minutes, on a machine that does nothing else.
+    """Time propagation and the encoder beside plain references; minutes, on a machine that does nothing else.
 
     Args:
         out: JSON file for all that was measured.

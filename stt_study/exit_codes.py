@@ -1,5 +1,6 @@
 """How a command ends: well, or with one sentence on standard error and an exit code that says whose fault it was."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -7,11 +8,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stt_core.errors import InputError, in_words, one_line
+from stt_core.errors import InputError, one_line
 from stt_core.signals import Stopped, stopped_by_signals
 
 OURS, THEIRS = 1, 2
 DEBUG = "--debug"
+FULL = "the disk is full; free some space and give the same command again, what is done is kept"
+IN_THE_WAY = "a file is where a folder should be; choose another name or move the file away"
+FIXES = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EACCES: "you have no right to it; change that (chmod) or choose another",
+    errno.ENOENT: "it does not exist; check its name",
+    errno.EISDIR: "it is a folder, not a file; give a file",
+    errno.EEXIST: IN_THE_WAY,
+    errno.ENOTDIR: IN_THE_WAY,
+}
 
 
 @contextmanager
@@ -19,10 +31,7 @@ def one_sentence(name: str = "", *, debug: bool = False) -> Iterator[None]:
     """Run a command's block; whatever it raises becomes a sentence, beginning with the command's name, and an exit code.
 
     2: the input's (or the machine's) fault, which the sentence says how to fix. 1: a defect of this code. 128 and the
-    signal's number: stopped by SIGTERM or Ctrl-C, with everything that was computed kept.
-
-    Args:
-        debug: let the exception through, with its traceback.
+    signal's number: stopped by SIGTERM or Ctrl-C, all that was computed kept. `debug` lets exceptions through.
     """
     begin = f"{name}: " if name else ""
     try:
@@ -47,3 +56,10 @@ def _ending(error: BaseException) -> tuple[str, int]:
         return in_words(error) if isinstance(error, OSError) else str(error), THEIRS
     what = one_line(f"{type(error).__name__}: {error}")
     return f"this is a defect of the program, not of its input: {what} ({DEBUG} shows where; please report it).", OURS
+
+
+def in_words(error: OSError) -> str:
+    """One sentence with the file and the fix, where it is clear, else in the system's own words."""
+    if error.filename is None:
+        return one_line(str(error))
+    return one_line(f"{error.filename}: {FIXES.get(error.errno or 0) or error.strerror}.")

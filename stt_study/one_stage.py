@@ -41,8 +41,7 @@ class OneStageSettings:
 class OneStage(nn.Module):
     """One set of weights that MoCo trains on images and the temporal losses train on frame pairs.
 
-    The batch normalisations' weights are shared, their running statistics are not: those of the student, which are
-    what is saved, come from videos, as in step two.
+    Running statistics are not shared: those of the student, which are saved, come from videos, as in step two.
     """
 
     def __init__(self, settings: OneStageSettings) -> None:
@@ -54,11 +53,7 @@ class OneStage(nn.Module):
             ours._parameters = theirs._parameters  # they differ in strides and pooling, not in weights
 
     def forward(self, images: Tensor, pairs: Tensor, channel: int) -> dict[str, Tensor]:
-        """Losses of one step: images (B, 3, H, W) and pairs (P, 2, 3, h, w), both uint8 RGB.
-
-        Returns:
-            "contrastive" beside those of `SpatialThenTemporal.forward`.
-        """
+        """Losses of images (B, 3, H, W) and pairs (P, 2, 3, h, w), uint8: "contrastive" and the temporal ones."""
         contrastive, _ = self.spatial(images)
         return {"contrastive": contrastive, **self.temporal(pairs, channel)}
 
@@ -74,12 +69,9 @@ def train_one_stage(
     save_every: int = 50,
     origin: dict | None = None,
 ) -> Path:
-    """Train on a batch of images and one of frame pairs a step; files as in `train_spatial`, Adam as in step two.
+    """Train on a batch of images and one of frame pairs a step, in one process; path of the student's `weights.pth`.
 
-    This ablation runs on one process, with batches in one part.
-
-    Returns:
-        The path of `weights.pth`: the student, torchvision's names.
+    Files are as in `train_spatial`, Adam as in step two.
     """
     fabric = start(settings.temporal.precision, scale)
     if processes.count() > 1:
@@ -90,13 +82,10 @@ def train_one_stage(
     optimizer = torch.optim.Adam(trained, settings.lr)
     run = Run(Path(out), settings, model, optimizer, fabric, save_every, origin=origin, tensorboard=scale.tensorboard)
     model, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
-    spatial, temporal = (
-        replace(own, steps=settings.steps, seed=settings.seed) for own in (settings.spatial, settings.temporal)
-    )
-    loaders = (
-        batches_of(images, spatial, run.start, scale.workers),
-        batches_of(pairs, temporal, run.start, scale.workers),
-    )
+    loaders = []
+    for data, own in ((images, settings.spatial), (pairs, settings.temporal)):
+        own = replace(own, steps=settings.steps, seed=settings.seed)
+        loaders.append(batches_of(data, own, run.start, scale.workers))
     for step, (image_batch, pair_batch) in run.steps(zip(*loaders, strict=True)):
         rate = set_rate(optimizer, step, settings)
         channel = 1 + int(torch.randint(2, ()))  # a or b, one for the whole batch

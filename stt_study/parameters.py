@@ -10,11 +10,7 @@ PROFILES = Path(__file__).resolve().parents[1] / "notebooks" / "profiles"
 
 
 def read_mapping(path: Path) -> dict:
-    """A YAML file that holds a mapping, or nothing.
-
-    Raises:
-        InputError: it doesn't exist, or isn't that.
-    """
+    """A YAML file that holds a mapping, or nothing; else InputError."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:

@@ -96,14 +96,9 @@ class Profile:
 
 
 def load_profile(profile: str, settings: dict | None = None) -> Profile:
-    """Read a profile and lay `settings` over it.
+    """Read a profile and lay `settings` over it; InputError for one that isn't there, or of other fields or types.
 
-    Args:
-        profile: a name in `notebooks/profiles`, the path of such a YAML file, or a new name if `settings` say it all.
-        settings: fields of `Profile`; a nested dict changes only the fields it names.
-
-    Raises:
-        InputError: there is no such profile, or it has a field that does not exist or is of another type.
+    `profile` is a name in `notebooks/profiles`, the path of such a YAML file, or a new name if `settings` say it all.
     """
     path = Path(profile) if profile.endswith((".yaml", ".yml")) else PROFILES / f"{profile}.yaml"
     content = {"profile": profile, "settings": {}} if settings and not path.exists() else read_mapping(path)

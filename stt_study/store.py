@@ -4,14 +4,16 @@ import ast
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
@@ -27,12 +29,7 @@ DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 def made(place: Path, key: Any, build: Callable[[Path], Any], ending: str = ".json") -> Path:
     """`<place>-<hash of key><ending>`, built if it is missing; two processes that want it build it once.
 
-    Args:
-        place: folder and name.
-        key: all that the file depends on, see `hash_of`.
-        build: called with the path, in a folder that exists. It must write the file last, and whole or not at all: what is
-            there counts as done.
-        ending: such as "/weights.pth" for a file in a folder of its own.
+    `build` gets the path. It must write the file last, and whole or not at all: what is there counts as done.
     """
     path = Path(f"{place}-{hash_of(key)}{ending}")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,13 +44,30 @@ def computed(place: Path, key: Any, compute: Callable[[], Any]) -> Any:
     return read_json(made(place, key, lambda path: write_json(path, compute())))
 
 
+@contextmanager
+def only_writer(folder: str | Path, patience: float = 10.0) -> Iterator[None]:
+    """Make the folder, and be the only one to write there until the block ends; InputError if another is at work there.
+
+    It is waited for, `patience` s: the helpers of a killed process, such as those that decode, hold its lock up to 5 s.
+    """
+    folder = Path(folder)
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=patience):
+            try:
+                yield
+            finally:
+                if new and [entry.name for entry in folder.iterdir()] == [".lock"]:  # an input was refused
+                    shutil.rmtree(folder, ignore_errors=True)
+    except Timeout:
+        raise InputError(f"{folder}: another process is at work there; wait for it to end or choose another.") from None
+
+
 def hash_of(value: Any) -> str:
-    """16 hex digits for nested dicts, lists, tuples, dataclasses, paths, numbers and strings.
+    """16 hex digits for nested dicts (in any order), lists or tuples, dataclasses, paths, numbers and strings.
 
-    The order of a dict's keys doesn't count; a tuple and a list of the same values are the same.
-
-    Raises:
-        TypeError: a value of another kind, whose text might differ from run to run.
+    TypeError for a value of another kind, whose text might differ from run to run.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -68,16 +82,9 @@ def _plain(value: Any) -> Any:
 
 
 def code_fingerprint(*modules: str | Path, root: Path = ROOT) -> str:
-    """Hash of what the named modules do, and all that they import from us, followed through.
+    """Hash of what modules (dotted names, or a page's path) do, and all that they import from us, followed through.
 
-    Imports inside functions count; comments, docstrings and layout don't.
-
-    Args:
-        modules: dotted names, such as "stt_core.losses", usually a module's own `__name__`; or the path of a page's text.
-        root: the folder that our packages lie in.
-
-    Raises:
-        InputError: there is no such module, or it isn't Python.
+    Imports inside functions count; comments, docstrings and layout don't. InputError for no module, or no Python.
     """
     found: dict[str, str] = {}
     waiting = list(modules)
@@ -125,9 +132,8 @@ def _tree(source: str) -> tuple[str, tuple[tuple[str, str], ...]]:
 def folder_fingerprint(path: str | Path) -> str:
     """Hash of a folder of data: every file's relative path and size, and the content of files below 64 KB.
 
-    A larger file counts with its modification time instead of its content, and so does every file of a folder of more
-    than `MANY`, so that a data set of any size takes seconds. Links are followed. Hidden files and folders don't count, nor
-    does what is no file. A missing folder has a fingerprint, too: an empty one's.
+    A larger file counts with its time stamp instead, and so does every file of a folder of more than `MANY`: a data set
+    of any size takes seconds. Links are followed, hidden files don't count, a missing folder is like an empty one.
     """
     digest, root, files = hashlib.sha256(), str(Path(path)), []
     for folder, below, names in os.walk(root, followlinks=True):

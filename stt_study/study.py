@@ -76,7 +76,7 @@ class Study(Trainings):
         return stereo_scores(matches), matches
 
     def bench(self) -> dict:
-        """Times, growth and memory of the parts, measured on this machine; see `bench.run_bench`."""
+        """Times of the parts and their growth, measured on this machine; see `bench.run_bench`."""
         key = [asdict(self.profile.bench), processor(), torch.get_num_threads(), code_key(bench.__name__)]
         return computed(self.out / "bench" / "bench", key, lambda: bench.run_bench(self.profile.bench))
 

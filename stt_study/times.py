@@ -1,4 +1,4 @@
-"""How long the jobs of a run took. Kept for the reference's runs, so that a first run says from its first minute how long it will take."""
+"""How long the jobs of a run took, kept for the reference's runs: a first run says early how long it will take."""
 
 from pathlib import Path
 
@@ -7,21 +7,19 @@ from stt_core.files import read_json
 KEPT = Path(__file__).resolve().parents[1] / "results" / "times.json"  # profile -> `times`
 
 
-def kept() -> dict[str, dict]:
+def kept() -> dict[str, dict[str, float]]:
     """Profile -> the times that are kept of it."""
     return read_json(KEPT) if KEPT.exists() else {}
 
 
-def times(out: Path, since: float = 0) -> dict[str, dict[str, float]]:
-    """Of a run's folder, such as runs/laptop: "jobs", seconds of each that is done; "steps", seconds a step of each training.
+def times(out: Path) -> dict[str, float]:
+    """Of a run's folder, such as runs/laptop: seconds of each job that is done, without its seed, and `step_times`."""
+    paths = out.glob("[nt]*/*.json")  # notebooks, trainings
+    return {path.stem.partition("-seed")[0]: read_json(path)["seconds"] for path in paths} | step_times(out)
 
-    Args:
-        since: of the epoch; trainings that were saved before it, in s, are left out.
-    """
-    jobs = {path.stem: read_json(path)["seconds"] for path in out.glob("[nt]*/*.json")}  # notebooks, trainings
-    steps = {}
-    for path in out.glob("weights/*/run.json"):
-        run = read_json(path)
-        if "step" in run and path.stat().st_mtime > since:
-            steps[path.parent.name.rpartition("-seed")[0]] = run["seconds"] / run["step"]
-    return {"jobs": jobs, "steps": steps}
+
+def step_times(out: Path, since: float = 0) -> dict[str, float]:
+    """Seconds a step of each training in a run's folder that has saved since then (s of the epoch), as "a step of full"."""
+    paths = [path for path in out.glob("weights/*/run.json") if path.stat().st_mtime >= since]
+    runs = {path.parent.name.partition("-seed")[0]: read_json(path) for path in paths}
+    return {f"a step of {name}": run["seconds"] / run["step"] for name, run in runs.items() if "step" in run}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from stt_core.checkpoints import file_hash, open_weights, save_weights
-from stt_core.distributed import chosen_precision, spread
+from stt_core.distributed import chosen_precision
 from stt_core.encoder import STANDARD
 from stt_core.errors import InputError
 from stt_core.files import write_json
@@ -22,6 +22,7 @@ from stt_study.balance import carried_weights, forget_weight
 from stt_study.benchmarks.labelled_videos import find_folder
 from stt_study.one_stage import OneStageSettings, train_one_stage
 from stt_study.profile import Profile, load_profile
+from stt_study.spread import spread
 from stt_study.store import ROOT, code_key, computed, folder_fingerprint, hash_of, made
 from stt_study.variants import VARIANTS, variant_settings
 from stt_study.world import synthetic
@@ -74,13 +75,7 @@ class Trainings:
         return synthetic.write_world(folder, world)  # at once if it is there
 
     def folder(self, kind: str) -> Path:
-        """Folder of "images", "videos" or a benchmark below the data folder.
-
-        "real" is a DAVIS folder anywhere the profile's `real` says, whatever the data folder.
-
-        Raises:
-            InputError: there is none.
-        """
+        """Folder of "images", "videos" or a benchmark below the data folder (of "real", anywhere), or InputError."""
         if kind == "real":
             return find_folder(ROOT, self.profile.real, "a real DAVIS")
         return find_folder(self.data, getattr(self.profile.folders, kind), kind)
@@ -95,14 +90,14 @@ class Trainings:
 
     def spatial(self, input: str = "lab") -> Path:
         """Step-one weights for "lab" or "rgb" input."""
+        if self.profile.published.student and input == "lab":  # what the student starts from
+            return self._published("student")
         settings = self._precise(replace(self.profile.spatial, input=input, seed=self.seed))
         key = [asdict(settings), self.fingerprint("images"), code_key(train_spatial.__module__)]
 
         def train(out: Path) -> None:
             self._spread(train_spatial, settings, self.images(settings.load_size), out, "images")
 
-        if self.profile.published.student and input == "lab":  # what the student starts from
-            return self._published("student")
         return self.trained(f"step-one-{input}", key, train)
 
     @property
@@ -143,19 +138,16 @@ class Trainings:
         carried = self.balance()["weights"] if self.profile.carry_weights else None
         settings = variant_settings(self.profile, variant, self.seed, carried, **changes)
         if settings.weight_forget:
-            weight = self._forget_weight(settings) * settings.weight_forget
-            settings = replace(settings, weight_forget=weight)
+            in_place_of, initial = self.settings("full").weight_global, self.spatial()
+            key = [asdict(settings), in_place_of, file_hash(initial), self._pairs_key()]
+            place = self.out / "balance" / f"forget-seed{self.seed}"
+            weight = computed(place, key, lambda: forget_weight(settings, self.pairs, initial, in_place_of))
+            return self._precise(replace(settings, weight_forget=weight * settings.weight_forget))
         return self._precise(settings)
 
     def _precise(self, settings: Any) -> Any:
         """With the precision that "auto" is here, so that the weights' key says it."""
         return replace(settings, precision=chosen_precision(settings.precision, self.profile.scale.device))
-
-    def _forget_weight(self, settings: TemporalSettings) -> float:
-        in_place_of, initial = self.settings("full").weight_global, self.spatial()
-        key = [asdict(settings), in_place_of, file_hash(initial), self._pairs_key()]
-        place = self.out / "balance" / f"forget-seed{self.seed}"
-        return computed(place, key, lambda: forget_weight(settings, self.pairs, initial, in_place_of))
 
     def weights(self, variant: str, **changes: Any) -> Path:
         """Weights of a variant, trained where they are missing; `changes` are fields of `TemporalSettings`."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # the names alone are asked for by what plans a run, and PyTorch takes seconds to load
     from stt_core.spatial import SpatialSettings
     from stt_core.temporal import TemporalSettings
-    from stt_study.one_stage import OneStageSettings
     from stt_study.profile import Profile
 
 
@@ -68,11 +67,9 @@ NO_ENCODER = ("copy", "flow", "lab")  # of the baselines
 def variant_settings(
     profile: Profile, variant: str, seed: int, carried: dict[str, float] | None, **changes: Any
 ) -> TemporalSettings:
-    """A profile's step-two settings for a variant.
+    """A profile's step-two settings for a variant, with `changes` applied last.
 
-    Args:
-        carried: weights of "local" and "global" for the profile's geometry (see `balance`), None = as in the profile.
-        changes: fields of `TemporalSettings`, applied last.
+    `carried`: weights of "local" and "global" for the profile's geometry (see `balance`), None = as in the profile.
     """
     from stt_study.balance import PAPER_WEIGHTS
 
@@ -88,21 +85,16 @@ def variant_settings(
     return replace(settings, **dict(own.changes) | changes)
 
 
-def every_training(profile: Profile) -> dict[str, SpatialSettings | TemporalSettings | OneStageSettings]:
-    """Settings of every training that a profile asks for, by title: step one for each input, then its variants."""
-    from stt_study.one_stage import OneStageSettings
-
-    trainings = {}
+def every_training(profile: Profile) -> dict[str, SpatialSettings | TemporalSettings]:
+    """Settings of a profile's trainings of one step, by title: step one for each input, then the variants."""
+    trainings: dict[str, SpatialSettings | TemporalSettings] = {}
     if not profile.published.student:
         trainings["step one, Lab"] = profile.spatial
     if not profile.published.teacher and profile.teacher != "lab":
         trainings["step one, RGB, the teacher"] = replace(profile.spatial, input="rgb")
     for name in HEADLINE if profile.rows == "headline" else VARIANTS:
-        temporal, steps = variant_settings(profile, name, 0, None), VARIANTS[name].steps
-        if steps == "summed":
-            trainings[title(name)] = OneStageSettings.of(profile.spatial, temporal)
-        elif steps != "one":
-            trainings[title(name)] = temporal
+        if VARIANTS[name].steps in ("two", "both"):
+            trainings[title(name)] = variant_settings(profile, name, 0, None)
     return trainings
 
 

@@ -149,6 +149,16 @@ def nobody(folder: Path, other_user: bool = True) -> Iterator[None]:
             path.chmod(mode)
 
 
+class Code:
+    """Unpickling this makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (self.folder,)
+
+
 # Ways to spoil a file, or a folder, of the data
 
 

@@ -1,4 +1,4 @@
-"""What many tests share: tiny data sets, written once a session, and a browser."""
+"""What many tests share: tiny data sets and weights, written once a session, and a browser."""
 
 import os
 import shutil
@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from writers import write_davis, write_images, write_videos
+
+from stt_core.checkpoints import save_weights
+from stt_core.encoder import random_encoder
 
 torch.set_num_threads(1)  # on tensors this small, threads that wait for each other take ten times as long
 
@@ -19,6 +22,14 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_videos(root / "youtube-vos")
     write_davis(root / "davis")
     return root
+
+
+@pytest.fixture(scope="session")
+def initial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a narrow ResNet-18 that reads Lab."""
+    path = tmp_path_factory.mktemp("weights") / "initial.pth"
+    save_weights(path, random_encoder(18, 0.125), input="lab")
+    return path
 
 
 @pytest.fixture(scope="module")  # no longer, since its event loop runs until the end

@@ -16,11 +16,12 @@ from stt_core.signals import pass_over_signals
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision of every run
 
 
-def cosine_rate(step: int, *, lr: float, steps: int, warmup: int = 0, floor: float = 1e-3) -> float:
-    """Learning rate at `step`: linear warm-up, then a cosine from `lr` to `floor * lr` (paper section 2)."""
+def cosine_rate(step: int, *, lr: float, steps: int, warmup: int = 0) -> float:
+    """Learning rate at `step`: linear warm-up, then a cosine from `lr` to a thousandth of it (paper section 2)."""
     if step < warmup:
         return lr * (step + 1) / warmup
     progress = (step - warmup) / max(1, steps - warmup)
+    floor = 1e-3
     return lr * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
@@ -54,15 +55,9 @@ def batches_of(dataset: Any, settings: Any, start: int, workers: int, parts: int
 class EpochBatches(Sampler):
     """Batches of (epoch, index), `steps` of them: every epoch its own permutation, its last, short batch left out.
 
-    A sampler that starts at step n yields what one that starts at 0 yields from its n-th batch on. Processes that share
-    a batch get their shares of the same one.
-
-    Args:
-        length: items of the data set. A batch larger than that wraps around.
-        batch_size: of all processes together.
-        start: first step.
-        rank, ranks: which of how many processes; each gets its share of every batch.
-        parts: the batch is cut into so many, one after another, before each part is shared among the processes.
+    A sampler that starts at step n yields what one that starts at 0 yields from its n-th batch on. A batch larger than
+    the data set of `length` items wraps around. It is cut into `parts`, one after another, and each of them is shared
+    among the processes, of which this one is `rank` of `ranks`.
     """
 
     def __init__(

@@ -94,14 +94,11 @@ def _crop(
 
 
 def training_videos(root: str | Path) -> Sequence[Sequence[Path | VideoFrame]]:
-    """The frames of every video, in order.
+    """The frames of every video, in order; InputError for a missing folder or listed video, a broken list or video.
 
     Videos are, whichever is found first: `root/train/meta.json` (YouTube-VOS: the frames listed for its objects),
     `root/JPEGImages/480p` (DAVIS: the sequences of `ImageSets/2017/train.txt`, all if there is no such list), or all
     frame folders and video files in `root`, of which every fifth frame is taken.
-
-    Raises:
-        InputError: a missing folder, a broken list, a listed video that is missing, a video that can't be read.
     """
     root = Path(root)
     meta, names = root / "train" / "meta.json", root / "ImageSets" / "2017" / "train.txt"

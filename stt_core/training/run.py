@@ -26,17 +26,10 @@ from stt_core.signals import Asked, Stopped, asked_to_stop
 class Run:
     """One training: its steps, resumed where a checkpoint is found, and its files, which the first process writes.
 
-    Args:
-        out: the folder. `metrics.csv` (a row a step), `run.json` (settings, and what each session ran with: commit,
-            versions, machine, processes, data), `weights.pth` at the end and, until then, `checkpoint.pt`.
-        settings: a frozen dataclass; a checkpoint of other ones is refused.
-        model, optimizer: as they are saved, before they are wrapped for several processes.
-        save_every: steps from one checkpoint to the next.
-        origin: what the data are, such as fingerprints of their folders; for `run.json`.
-        tensorboard: write events, too.
-
-    Raises:
-        InputError: the checkpoint is broken or of other settings; TensorBoard isn't installed.
+    They are `metrics.csv` (a row a step), `run.json` (settings, and what each session ran with: commit, versions,
+    machine, processes, data), `weights.pth` at the end and, until then, `checkpoint.pt`. Model and optimizer are given
+    before they are wrapped for several processes, as they are saved. InputError for a checkpoint that is broken or of
+    other settings (a frozen dataclass), or without TensorBoard where events are wanted.
     """
 
     def __init__(
@@ -59,7 +52,7 @@ class Run:
         self.checkpoint = out / "checkpoint.pt"
         self.writes = processes.rank() == 0
         out.mkdir(parents=True, exist_ok=True)
-        # To its type and device before a checkpoint is loaded: the optimizer's state follows the weights then, not later.
+        # Before a checkpoint is loaded: the optimizer's state follows the weights' type and device then, not later.
         fabric.strategy.precision.convert_module(model).to(fabric.device)
         if self.checkpoint.exists():
             self._restore()
@@ -96,8 +89,7 @@ class Run:
     def steps(self, batches: Iterable) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield (step, batch) with progress; checkpoint after every `save_every` steps that were run.
 
-        Raises:
-            Stopped: SIGTERM or Ctrl-C came, and the step in hand is done and saved.
+        Where SIGTERM or Ctrl-C comes, the step in hand is done and saved before `Stopped` is raised.
         """
         self.model.train()
         begun, before, total = time.perf_counter(), self.seconds, self.settings.steps

@@ -19,15 +19,10 @@ from stt_core.training.run import Run
 def temporal_model(
     settings: TemporalSettings, initial: str | Path | Encoder | None, teacher: str | Path | Encoder | None
 ) -> SpatialThenTemporal:
-    """The model of step two, out of weights files or of encoders.
+    """The model of step two, out of weights files or of encoders; InputError for weights that are missing or misfit.
 
-    Args:
-        initial: what the student starts from; None = random weights.
-        teacher: the frozen encoder, of Lab input unless its file says otherwise; None where the settings need none. A
-            file that they don't need isn't opened.
-
-    Raises:
-        InputError: weights that are missing, do not fit, or are needed and not given.
+    The student starts from `initial`; None = random weights. The frozen teacher is of Lab input unless its file says
+    otherwise; one that the settings don't need isn't opened.
     """
     teacher_input = "lab"
     if isinstance(initial, str | Path):
@@ -62,11 +57,13 @@ def train_temporal(
 ) -> Path:
     """Step two: train on frame pairs; the path of `weights.pth`, which is the student. Files are those of step one.
 
-    Batch statistics are those of all processes together (SyncBN, paper section 2), so that their number changes nothing but
-    rounding. With `accumulate`, each part of the batch has its own, as on a device that holds no more.
+    Batch statistics are those of all processes together (SyncBN, paper section 2), so that their number changes nothing
+    but rounding. With `accumulate`, each part of the batch has its own, as on a device that holds no more.
 
     Args:
-        initial, teacher: as for `temporal_model`.
+        initial: weights or encoder that the student starts from; None = random weights.
+        teacher: the frozen encoder, of Lab input unless its file says otherwise; None where the settings need none.
+        out, scale, origin: as for `train_spatial`; errors, too.
 
     Example:
         >>> one = "runs/step-one/weights.pth"

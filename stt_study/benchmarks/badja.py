@@ -1,8 +1,8 @@
 """BADJA: joints of real animals, most of them in DAVIS's videos (Biggs 2018, "Creatures great and SMAL").
 
-PCK at 0.1 and 0.2 by JHMDB's rule, and by the authors' where masks are at hand: the first annotated frame is given and not
-scored; in the others a visible joint counts as found closer than 0.2 sqrt(area of the mask); the share of a sequence, joints
-and frames pooled; the mean over sequences. Both rules score the joints that are visible in the given frame, too.
+PCK at 0.1 and 0.2 by JHMDB's rule, and by the authors' where masks are at hand: the first annotated frame is given and
+not scored; in the others a visible joint counts as found closer than 0.2 sqrt(area of the mask); joints and frames of a
+sequence are pooled; the mean over sequences. Both rules score only joints that are visible in the given frame, too.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
 from stt_core.labels import read_mask
-from stt_core.pictures import check_steps, frame_files, image_size
+from stt_core.pictures import image_size
 from stt_core.propagation import Inference
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.benchmarks.label_sources import Source
@@ -24,11 +24,10 @@ JHMDBS_RULE = {"thresholds": (0.1, 0.2), "absent": np.nan}
 
 
 def badja_clips(root: str | Path, davis: str | Path | None = None, split: str = "") -> list[labelled_videos.Clip]:
-    """Clips of `joint_annotations/*.json`: lists of {image_path, segmentation_path, joints (y, x), visibility}.
+    """Clips of `joint_annotations/*.json`, from the first annotated frame to the last; any split is the whole.
 
-    A clip goes from its first annotated frame to its last. Frames and masks are those named there; for DAVIS's, 480p or
-    Full-Resolution below any of `badja_davis`. Joints are scaled to the frames at hand. A joint at (0, 0) is not visible,
-    whatever else is said. BADJA has no splits: any is the whole. InputError names a missing or broken list or frame,
+    Frames and masks are those named there; for DAVIS's, 480p or Full-Resolution below any of `badja_davis`. Joints are
+    scaled to the frames at hand; one at (0, 0) is not visible. InputError names a missing or broken list or frame,
     joints that nobody could follow, and masks for some of the annotated frames only.
     """
     root = labelled_videos.official_folder(root, BADJA.official)
@@ -56,12 +55,12 @@ def areas(clip: labelled_videos.Clip) -> np.ndarray:
 
 
 def read_clip(path: Path, root: Path, places: list[Path]) -> labelled_videos.Clip:
-    """The clip of one list; `places` are the DAVIS folders its frames may lie in. Raises as `badja_clips`."""
+    """The clip of one list; `places` are the DAVIS folders its frames may lie in."""
     images, segments, joints, visible = _entries(path)
     folder = _folder(images[0].parent, root, places)
     if folder is None:
         raise InputError(f"{root} has no {images[0].parent} for {path.name}; give a DAVIS that has {path.stem}.")
-    frames = frame_files(folder, images[0].suffix.lower())
+    frames = labelled_videos.frame_files(folder, images[0].suffix.lower())
     place = {frame.stem: t for t, frame in enumerate(frames)}
     for image in images:
         if image.stem not in place:
@@ -73,10 +72,8 @@ def read_clip(path: Path, root: Path, places: list[Path]) -> labelled_videos.Cli
     if not (visible[0] & visible[1:]).any():
         raise InputError(f"{path} has no joint that is visible in its first frame and in a later one; leave it out.")
     size, scale = image_size(frames[0]), 1.0
-    if images[0].parts[:1] == (
-        "DAVIS",
-    ):  # what comes with BADJA itself is in the pixels of its own frames, in any numbers
-        check_steps(frames)
+    if images[0].parts[:1] == ("DAVIS",):  # other videos are in the pixels of their own frames, in any numbers
+        labelled_videos.check_steps(frames)
         scale = np.divide(size, SIZE)
     xy = (joints[..., ::-1] * scale).astype(np.float32)
     if not labelled_videos.in_picture(xy[0, visible[0]], size).any():
@@ -88,10 +85,10 @@ def read_clip(path: Path, root: Path, places: list[Path]) -> labelled_videos.Cli
 
 def _folder(named: Path, root: Path, places: list[Path]) -> Path | None:
     """Where a folder that BADJA names lies; DAVIS/JPEGImages/Full-Resolution/bear may have its like at 480p."""
-    kind, *inside = named.parts or ("",)
-    sizes = ("480p", "Full-Resolution")
-    of_davis = [place.joinpath(*inside[:1], size, named.name) for size in sizes for place in places]
-    return next(filter(Path.is_dir, of_davis if kind == "DAVIS" else [root / named]), None)
+    of_davis = named.parts[:1] == ("DAVIS",)
+    sizes = [Path(*named.parts[1:2], size, named.name) for size in ("480p", "Full-Resolution")]
+    found = [place / size for size in sizes for place in places] if of_davis else [root / named]
+    return next(filter(Path.is_dir, found), None)
 
 
 def _entries(path: Path) -> tuple[list[Path], list[Path], np.ndarray, np.ndarray]:
@@ -118,7 +115,7 @@ def _entries(path: Path) -> tuple[list[Path], list[Path], np.ndarray, np.ndarray
 
 def _score(clip: labelled_videos.Clip, source: Source, inference: Inference, out: Path) -> dict:
     sizes = areas(clip)  # here, since a mask may be broken
-    predictions, record = labelled_videos.carried_joints(clip, source, inference, out, **JHMDBS_RULE)
+    predictions, record = labelled_videos.carried_joints(clip, source, inference, **JHMDBS_RULE)
     names = [frame.name for frame in clip.frames]
     write_json(clip.outputs(out)[0], {"frames": names, "joints": predictions.round(2).tolist()})
     if clip.masks:

@@ -1,4 +1,4 @@
-"""DAVIS-2017 and -2016: video object segmentation, J and F of the objects of the first frame (paper section 4)."""
+"""DAVIS-2017: video object segmentation, J and F of the objects of the first frame (paper section 4)."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -8,7 +8,6 @@ import pandas as pd
 
 from stt_core.errors import InputError
 from stt_core.files import listed, write_text
-from stt_core.pictures import check_steps, frame_files
 from stt_core.propagation import Inference
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.benchmarks.label_sources import Source
@@ -20,23 +19,16 @@ def davis_sequences(
 ) -> list[labelled_videos.Sequence]:
     """Sequences of `ImageSets/<year>/<split>.txt` (or `names` of them), frames and annotations at 480p in order.
 
-    Year 2016 asks for one object a sequence: a DAVIS-2017 folder's objects are merged into one. The layout of 2016
-    itself, `ImageSets/480p/<split>.txt` with a line a frame and masks in white on black, will do as well.
-    InputError names what is missing: a list, a sequence, a frame, an annotation, or a number between the frames'.
+    Year 2016 asks for one object a sequence: those of 2017 are merged. InputError names what is missing: a list, a
+    sequence, a frame, an annotation, or a number between the frames'.
     """
     root = labelled_videos.official_folder(root, DAVIS.official)
-    path, annotation = root / "ImageSets" / year / f"{split}.txt", "ids" if year == "2017" else "merged"
-    original = root / "ImageSets" / "480p" / f"{split}.txt"
-    if year == "2016" and not path.is_file() and original.is_file():
-        path, annotation = original, "white"
-    if not names:  # a line of 2016: "/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png"
-        names = [Path(line.split()[0]).parent.name if annotation == "white" else line for line in listed(path)]
-    sequences = []
-    for name in labelled_videos.checked_names(path, dict.fromkeys(names)):
-        frames = frame_files(root / "JPEGImages" / "480p" / name, ".jpg")
+    path, sequences = root / "ImageSets" / year / f"{split}.txt", []
+    for name in labelled_videos.checked_names(path, dict.fromkeys(names or listed(path))):
+        frames = labelled_videos.frame_files(root / "JPEGImages" / "480p" / name, ".jpg")
         masks = labelled_videos.masks_of(frames, root / "Annotations" / "480p" / name)
-        check_steps(frames)
-        sequences.append(labelled_videos.Sequence(name, frames, masks, annotation))
+        labelled_videos.check_steps(frames)
+        sequences.append(labelled_videos.Sequence(name, frames, masks, merged=year == "2016"))
     return sequences
 
 

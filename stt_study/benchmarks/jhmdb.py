@@ -9,7 +9,7 @@ from scipy.io import loadmat
 
 from stt_core.errors import InputError
 from stt_core.files import listed, write_json
-from stt_core.pictures import check_steps, frame_files, image_size
+from stt_core.pictures import image_size
 from stt_core.propagation import Inference
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.benchmarks.label_sources import Source
@@ -17,7 +17,7 @@ from stt_study.benchmarks.run import Benchmark
 
 
 def jhmdb_clips(root: str | Path, split: str = "val", names: Iterable[str] = ()) -> list[labelled_videos.Clip]:
-    """Clips of `<split>_list.txt`, whose lines (or `names` of them) are "<joint_positions.mat> <frame folder>", both below `root`.
+    """Clips of `<split>_list.txt`, whose lines (or `names` of them) are "<joint_positions.mat> <frame folder>".
 
     InputError names what is missing or broken: a list, a file, a folder, a frame, or joints that nobody could follow.
     """
@@ -27,8 +27,8 @@ def jhmdb_clips(root: str | Path, split: str = "val", names: Iterable[str] = ())
         if len(line.split()) != 2:
             raise InputError(f"{path}: '{line}' is not '<joint_positions.mat> <frame folder>'; mend the line.")
         positions, folder = (root / part for part in labelled_videos.checked_names(path, line.split()))
-        frames = frame_files(folder, ".png")
-        check_steps(frames)
+        frames = labelled_videos.frame_files(folder, ".png")
+        labelled_videos.check_steps(frames)
         joints = _joints(positions)
         if len(joints) > len(frames):
             counts = f"{folder} has {len(frames)} frames but {positions} has {len(joints)}"
@@ -64,7 +64,7 @@ def _joints(path: Path) -> np.ndarray:
 
 def _score(clip: labelled_videos.Clip, source: Source, inference: Inference, out: Path) -> dict:
     """Distances of all joints in all frames, and the clip's own PCK."""
-    predictions, record = labelled_videos.carried_joints(clip, source, inference, out)
+    predictions, record = labelled_videos.carried_joints(clip, source, inference)
     write_json(clip.outputs(out)[0], predictions.round(2).tolist())
     return record
 

@@ -1,4 +1,4 @@
-"""What labels are carried by: features of weights or of timm models and, without any, standing still or optical flow."""
+"""What labels are carried by: features of weights or of timm models; or none: standing still, optical flow."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -53,11 +53,9 @@ def copied(images: Iterable[np.ndarray], first: Tensor, mode: str) -> Iterator[T
 
 
 def flowed(images: Iterable[np.ndarray], first: Tensor, mode: str) -> Iterator[Tensor]:
-    """The first maps moved by optical flow (OpenCV's DIS, medium preset).
+    """The first maps moved by optical flow (OpenCV's DIS, medium preset), from each frame back to the one before it.
 
-    The flow from each frame back to the one before it is composed into the place in frame 0 that each pixel comes from,
-    and the first maps are sampled there once, so that they don't blur. What comes from outside the picture is taken
-    from its border.
+    The flows are composed into the place in frame 0 that a pixel comes from: maps are sampled once, and don't blur.
     """
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     before = places = None
@@ -72,10 +70,7 @@ def flowed(images: Iterable[np.ndarray], first: Tensor, mode: str) -> Iterator[T
 
 
 def composed(places: Tensor, back: Tensor) -> Tensor:
-    """Places (2, H, W) xy px in frame 0 of the pixels of frame t, from those of frame t - 1 and the flow `back` to it.
-
-    Pixel p of frame t is p + back(p) in frame t - 1, where `places` is read bilinearly.
-    """
+    """Places (2, H, W) xy px in frame 0 of frame t's pixels, from those of frame t - 1 and the flow `back` to it."""
     return sampled(places, back + _pixels(places.shape[1:]), "bilinear")
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ from stt_core.pictures import image_size, picture_files, read_image
 from stt_core.propagation import Inference, propagate_frames
 from stt_study.benchmarks import metrics
 from stt_study.benchmarks.label_sources import Baseline, Source
-from stt_study.benchmarks.overlays import write_sheet
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Sequence:
     name: str
     frames: tuple[Path, ...]
     masks: tuple[Path, ...]
-    annotation: str = "ids"  # or all one object: "merged" (any id but 255), "white" (all that is not black)
+    merged: bool = False  # all ids but 255 are one object
 
     def outputs(self, out: Path) -> list[Path]:
         """The files that its evaluation writes, besides its scores."""
@@ -45,9 +44,8 @@ class Clip:
     masks: tuple[Path, ...] = ()  # of the animal, in those frames, where they are at hand
 
     def outputs(self, out: Path) -> list[Path]:
-        """The files that its evaluation writes, besides its scores: joints, and a picture of them."""
-        name = self.name.replace("/", "--")
-        return [out / "joints" / f"{name}.json", out / "overlays" / f"{name}.png"]
+        """The file that its evaluation writes, besides its scores."""
+        return [out / "joints" / f"{self.name.replace('/', '--')}.json"]
 
 
 # Reading
@@ -55,10 +53,10 @@ class Clip:
 
 def find_folder(root: str | Path, names: tuple[str, ...], what: str) -> Path:
     """The first of `names` that is a folder below `root`; InputError if none is."""
-    found = [folder for folder in (Path(root) / name for name in names) if folder.is_dir()]
-    if not found:
-        raise InputError(f"{root} has no {what} folder; it should be called {' or '.join(names)}.")
-    return found[0]
+    for folder in (Path(root) / name for name in names):
+        if folder.is_dir():
+            return folder
+    raise InputError(f"{root} has no {what} folder; it should be called {' or '.join(names)}.")
 
 
 def official_folder(root: str | Path, what: str) -> Path:
@@ -70,7 +68,7 @@ def official_folder(root: str | Path, what: str) -> Path:
 
 
 def checked_names(path: Path, names: Iterable[str], once: bool = False) -> list[str]:
-    """Names out of a list; InputError for one that leads out of the data's folder, or is there twice but may be `once`."""
+    """Names out of a list; InputError for one that leads out of the data's folder, or is there twice (`once`)."""
     names = list(names)
     for name in names:
         if not name or Path(name).is_absolute() or ".." in Path(name).parts:
@@ -78,6 +76,30 @@ def checked_names(path: Path, names: Iterable[str], once: bool = False) -> list[
         if once and names.count(name) > 1:
             raise InputError(f"{path} lists {name} twice; take one of the lines out.")
     return names
+
+
+def frame_files(folder: Path, ending: str) -> tuple[Path, ...]:
+    """The frames of a listed video, by number if names are numbers, else by name; InputError if there are none."""
+    files = picture_files(folder, [ending])
+    if not files:
+        raise InputError(f"{folder} has no *{ending} frames, but its sequence is listed; unpack it or fix the list.")
+    return tuple(sorted(files, key=lambda file: int(file.stem)) if _numbers(files) else files)  # 9 before 10
+
+
+def check_steps(frames: tuple[Path, ...]) -> None:
+    """InputError where frames whose names are numbers don't go on in equal steps: one that is left out was lost."""
+    numbers = _numbers(frames)
+    step = min((b - a for a, b in pairwise(numbers)), default=1)
+    for (earlier, frame), (a, b) in zip(pairwise(frames), pairwise(numbers), strict=False):
+        if b - a != step:
+            lost = earlier.with_stem(f"{a + step:0{len(earlier.stem)}d}")
+            raise InputError(f"{lost} is missing between {earlier.name} and {frame.name}; restore this frame.")
+
+
+def _numbers(files: Iterable[Path]) -> list[int]:
+    """What the files are called, if they all are called a number; else []."""
+    names = [file.stem for file in files]
+    return [int(name) for name in names] if all(name.isascii() and name.isdigit() for name in names) else []
 
 
 def masks_of(frames: Iterable[Path], folder: Path, every: bool = True) -> tuple[Path, ...]:
@@ -107,12 +129,12 @@ def read_frames(paths: Iterable[Path]) -> Iterator[np.ndarray]:
 
 def read_sequence_mask(sequence: Sequence, t: int) -> np.ndarray:
     """Ids (H, W) uint8 of frame `t`; InputError for an annotation that is broken or not of its frame's size."""
-    mask = read_mask(sequence.masks[t], not_black=sequence.annotation == "white")
+    mask = read_mask(sequence.masks[t])
     (height, width), size = mask.shape, image_size(sequence.frames[t])
     if (width, height) != size:
         both = f"{sequence.masks[t]} is {width}x{height} px but its frame is {size[0]}x{size[1]}"
         raise InputError(f"{both}; they must agree.")
-    return ((mask > 0) & (mask != 255)).astype(np.uint8) if sequence.annotation == "merged" else mask
+    return ((mask > 0) & (mask != 255)).astype(np.uint8) if sequence.merged else mask
 
 
 def in_picture(joints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -138,7 +160,7 @@ def carried(
 
 
 def carried_masks(sequence: Sequence, source: Source, inference: Inference, out: Path) -> Iterator[np.ndarray]:
-    """Predicted ids (H, W) uint8, a frame at a time, also written as palette PNGs; the first are given, void left out."""
+    """Predicted ids (H, W) uint8, a frame at a time, also written as palette PNGs; the first are the given, no void."""
     ids = read_sequence_mask(sequence, 0)
     given = np.where(ids == 255, 0, ids).astype(np.uint8)
     maps = carried(sequence.frames, labels.one_hot(given, int(given.max())), "nearest", source, inference)
@@ -148,13 +170,11 @@ def carried_masks(sequence: Sequence, source: Source, inference: Inference, out:
         yield ids
 
 
-def carried_joints(
-    clip: Clip, source: Source, inference: Inference, out: Path, **how: object
-) -> tuple[np.ndarray, dict]:
+def carried_joints(clip: Clip, source: Source, inference: Inference, **how: object) -> tuple[np.ndarray, dict]:
     """Predicted joints (T, J, 2) xy px of every frame, -1 where not visible in the first, and the clip's record.
 
-    The record has `metrics.pck` (to which `how` goes) of the annotated frames' visible joints, the "offset" of the joints
-    that are not given, and "distances" (A, J), nan where a joint is not scored. A picture of the joints is written.
+    The record has `metrics.pck(…, **how)` of the annotated frames' visible joints, the "offset" of those that are not
+    given, and "distances" (A, J), nan where a joint is not scored.
     """
     size, followed = read_image(clip.frames[0]).shape[:2], clip.visible[0]
     given = clip.joints[0, followed]
@@ -164,7 +184,6 @@ def carried_joints(
         predictions[t, followed] = given if t == 0 else labels.decode_keypoints(frame_maps, size)
     scored = (clip.visible & followed)[..., None]
     asked = np.where(scored, predictions[list(clip.times)], -1)  # (A, J, 2)
-    write_sheet(clip.outputs(out)[1], clip.frames, clip.times, asked, np.where(scored, clip.joints, -1))
     distances = metrics.pck_distances(asked, clip.joints)  # (A, J)
     offset = metrics.mean_offset(asked[1:], np.where(np.isnan(distances[1:, :, None]), np.nan, clip.joints[1:]))
     record = {"metrics": metrics.pck([distances], **how), "offset": offset, "distances": distances.tolist()}

@@ -16,9 +16,9 @@ def jaccard(prediction: np.ndarray, annotation: np.ndarray) -> float:
 
 
 def boundary_f(prediction: np.ndarray, annotation: np.ndarray, radius: int | None = None) -> float:
-    """F: agreement of two masks' boundaries (H, W) bool, 0 to 1.
+    """F: agreement of the boundaries of two masks (H, W) bool, 0 to 1.
 
-    Precision and recall count boundary pixels within `radius` px of the other boundary, ceil(0.008 * diagonal) by default.
+    Precision and recall count boundary pixels within `radius` px of the other's, ceil(0.008 * diagonal) by default.
     """
     ours, theirs = boundary(prediction).view(np.uint8), boundary(annotation).view(np.uint8)
     count_ours, count_theirs = cv2.countNonZero(ours), cv2.countNonZero(theirs)
@@ -31,10 +31,7 @@ def boundary_f(prediction: np.ndarray, annotation: np.ndarray, radius: int | Non
 
 
 def boundary(mask: np.ndarray) -> np.ndarray:
-    """Boundary (H, W) bool of a mask: pixels that differ from their right, lower or lower-right neighbour.
-
-    In the last row only the right one is looked at, in the last column only the lower one (official code).
-    """
+    """Boundary (H, W) bool of a mask: pixels that differ from their right, lower or lower-right neighbour."""
     edge = np.zeros_like(mask)
     edge[:, :-1] = mask[:, :-1] ^ mask[:, 1:]
     edge[:-1] |= mask[:-1] ^ mask[1:]
@@ -43,7 +40,7 @@ def boundary(mask: np.ndarray) -> np.ndarray:
 
 
 def frame_scores(prediction: np.ndarray, annotation: np.ndarray) -> tuple[float, float]:
-    """`jaccard` and `boundary_f` of two masks (H, W) bool, both from the box around the two: most of a frame is ground."""
+    """`jaccard` and `boundary_f` of two masks (H, W) bool, from the box around both: most of a frame is ground."""
     x, y, width, height = cv2.boundingRect((prediction | annotation).view(np.uint8))
     # A pixel to the left of or above a mask is boundary, too; outside the margin, nothing is.
     box = slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
@@ -59,12 +56,9 @@ def centre(mask: np.ndarray) -> tuple[float, float]:
 
 
 def mean_offset(predictions: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """How far predictions lie from the truth on average: {"x", "y"} px, positive to the right and below, and "of" how many.
+    """Mean of predictions minus truth, (..., 2) xy px: {"x", "y"} px, and "of" how many; those with a nan don't count.
 
-    What is lost or carried astray goes anywhere; an offset that all share is a defect of how places are read or written.
-
-    Args:
-        predictions, truth: (..., 2) xy px: centres of masks, or joints. A pair with a nan doesn't count.
+    What is lost goes anywhere; an offset that all share is a defect of how places are read or written.
     """
     apart = (np.asarray(predictions, float) - np.asarray(truth, float)).reshape(-1, 2)
     apart = apart[np.isfinite(apart).all(axis=1)]
@@ -92,17 +86,14 @@ def _disk(radius: int) -> np.ndarray:
 def sequence_scores(
     name: str, predictions: Iterable[np.ndarray], annotations: Iterable[np.ndarray], length: int
 ) -> list[dict]:
-    """J and F of every object of a sequence, a frame at a time: memory doesn't grow with its length.
+    """J and F of every object of the first annotation, a frame at a time: memory doesn't grow with the length.
 
-    Args:
-        name: of the sequence; objects are called `<name>_1`, …
-        predictions, annotations: T frames of (H, W) uint8 ids; 255 in an annotation is background. The objects are
-            those of the first annotation. First and last frame are not scored.
-        length: T, 3 or more.
+    Predictions and annotations are `length` (T, 3 or more) frames of (H, W) uint8 ids; 255 in an annotation is
+    background. First and last frame are not scored.
 
     Returns:
-        One dict an object: "name", "J" and "F" (lists over the T - 2 frames), "J-Mean", "J-Recall", "J-Decay",
-        "F-Mean", "F-Recall", "F-Decay", and "offset" (`mean_offset` of its centre).
+        One dict an object: "name" (`<name>_1`, …), "J" and "F" (lists over the T - 2 frames), the `statistics` of both,
+        such as "J-Mean", and "offset" (`mean_offset` of its centre).
     """
     objects: list[list[tuple]] = []  # an object: J, F, predicted and true centre of the frames
     for t, (annotation, prediction) in enumerate(zip(annotations, predictions, strict=True)):
@@ -115,10 +106,8 @@ def sequence_scores(
     scores = []
     for k, frames in enumerate(objects, start=1):
         j, f, *centres = map(list, zip(*frames, strict=True))
-        record: dict = {"name": f"{name}_{k}"}
-        for measure, values in (("J", j), ("F", f)):
-            record |= {measure: values, **{f"{measure}-{s}": v for s, v in statistics(values).items()}}
-        scores.append(record | {"offset": mean_offset(*centres)})
+        measured = {f"{m}-{s}": v for m, values in (("J", j), ("F", f)) for s, v in statistics(values).items()}
+        scores.append({"name": f"{name}_{k}", "J": j, "F": f, **measured, "offset": mean_offset(*centres)})
     return scores
 
 
@@ -148,23 +137,19 @@ def confusion(predictions: np.ndarray, annotations: np.ndarray, classes: int) ->
 
 
 def mean_iou(counts: np.ndarray) -> float:
-    """Mean over classes of intersection over union, from pixel counts [annotation, prediction]; 0 to 1.
+    """Mean over classes of intersection over union, from pixel counts [annotation, prediction], 0 to 1; nan of none.
 
-    A class that is neither annotated nor predicted is skipped; nan if there is no other.
+    A class that is neither annotated nor predicted is skipped.
     """
     union = counts.sum(axis=0) + counts.sum(axis=1) - np.diag(counts)
     return float((np.diag(counts)[union > 0] / union[union > 0]).mean()) if union.any() else np.nan
 
 
 def pck_distances(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Distance of every joint from the truth, as a share of the person's size.
+    """Distances (T, J) of joints (T, J, 2) xy px from the truth, as a share of the person's size.
 
-    Args:
-        predictions, truth: (T, J, 2) xy px; a predicted joint with x <= 0 or NaN is missing.
-
-    Returns:
-        (T, J): distance / (0.6 * diagonal of the box around the true joints whose prediction is valid); nan for a
-        missing joint, which is not scored; inf where that box is a point, or the prediction at infinity or at a y of NaN.
+    That is 0.6 * the diagonal of the box around the true joints whose prediction is valid. A prediction with x <= 0 or
+    NaN is missing: nan, not scored. inf where the box is a point, or the prediction at infinity or at a y of NaN.
     """
     valid = predictions[..., 0] > 0  # (T, J)
     inside = np.where(valid[..., None], truth, np.nan)
@@ -176,14 +161,10 @@ def pck_distances(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def pck(clips: Sequence[np.ndarray], thresholds: Sequence[float] = THRESHOLDS, absent: float = 0.0) -> dict[str, float]:
-    """PCK@a: mean over joints of `pck_per_joint`; 0 to 1.
+    """PCK@a, 0 to 1: mean over joints of `pck_per_joint`, of the clips' `pck_distances` (T, J).
 
-    Args:
-        clips: distances (T, J) of every clip, see `pck_distances`.
-        absent: share of a joint that is never scored; nan leaves it out of the mean, which is nan if no joint is left.
-
-    Returns:
-        "PCK@a" with the given first frame scored (the method's code, VFS), "PCK@a, frame 0 left out" without (CRW).
+    "PCK@a" has the given first frame scored (the method's code, VFS), "PCK@a, frame 0 left out" doesn't (CRW). `absent`
+    is the share of a joint that is never scored; nan leaves it out of the mean, which is nan if no joint is left.
     """
     scores = {}
     for first, note in ((True, ""), (False, ", frame 0 left out")):
@@ -196,8 +177,7 @@ def pck(clips: Sequence[np.ndarray], thresholds: Sequence[float] = THRESHOLDS, a
 def pck_per_joint(clips: Sequence[np.ndarray], threshold: float, absent: float = 0.0) -> np.ndarray:
     """Share (J,) of the frames, pooled over clips, where a joint was predicted within `threshold`; 0 to 1.
 
-    Frames where the joint is missing (nan) are left out; a joint missing everywhere has 0 (`absent`), as in the
-    evaluation code of VFS.
+    Frames where it is missing (nan) are left out; missing everywhere, it has 0 (`absent`), as in VFS's evaluation code.
     """
     pooled = np.concatenate(clips)  # (all T, J)
     scored = (~np.isnan(pooled)).sum(axis=0)
@@ -205,12 +185,9 @@ def pck_per_joint(clips: Sequence[np.ndarray], threshold: float, absent: float =
 
 
 def pck_of_area(predictions: np.ndarray, truth: np.ndarray, scored: np.ndarray, areas: np.ndarray) -> float:
-    """BADJA's PCK of a sequence: share of scored joints found, all frames but the first pooled; nan of none.
+    """BADJA's PCK of a sequence: share of the `scored` (A, J) joints found, frames but the first pooled; nan of none.
 
-    Args:
-        predictions, truth: (A, J, 2) xy px; a prediction with x < 0 is missing, which is wrong.
-        scored: (A, J) bool.
-        areas: (A) px, of the animal. A joint is found if it is closer than 0.2 times its square root.
+    A joint (A, J, 2) xy px is found closer than 0.2 times the root of the animal's area (A) px; x < 0: it is missing.
     """
     distances = np.hypot(*np.moveaxis(predictions - truth, -1, 0))  # (A, J)
     found = (distances < 0.2 * np.sqrt(areas)[:, None]) & (predictions[..., 0] >= 0)

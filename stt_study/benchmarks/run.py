@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from stt_core import distributed as processes
-from stt_core.errors import PROPAGATION, out_of_memory
+from stt_core.errors import out_of_memory
 from stt_core.features import FeatureSource
 from stt_core.files import read_json, write_json
 from stt_core.propagation import Inference
@@ -38,9 +38,7 @@ class Benchmark:
     headline: str  # the metric that tables and claims compare, the paper's where it has one
     presets: dict[str, Inference]  # "s8" and "s4" are the paper's for features of this stride, others other methods'
     read: Callable[..., list]  # (folder, options with defaults) -> its videos
-    score: Callable[
-        [Video, Source, Inference, Path], dict
-    ]  # -> the video's record; its outputs are written to the folder
+    score: Callable[..., dict]  # (video, source, inference, folder for its outputs) -> the video's record
     totals: Callable[[list[dict]], dict[str, float]]  # records -> metrics of them all
     notes: Callable[[list[dict]], list[str]] = lambda records: []  # records -> sentences that belong to these metrics
     tables: Callable[[dict, Path], None] = lambda results, out: None  # writes what the official evaluation writes
@@ -53,7 +51,7 @@ class Benchmark:
         return {name: default for name, default in options.items() if name not in ("root", "names")}
 
 
-@out_of_memory(PROPAGATION)
+@out_of_memory("lower --resize or --num-preceding, or take --stride 8")
 def evaluate(
     benchmark: Benchmark,
     source: Source,
@@ -68,7 +66,7 @@ def evaluate(
         source: what labels are carried by, see `label_sources.label_source`.
         root: folder of the data set in its official layout.
         out: folder for `results.json`, the official evaluation's tables, and `masks/SEQ/00000.png` (DAVIS palette) or
-            `joints/CLIP.json` (xy px) and `overlays/CLIP.png`.
+            `joints/CLIP.json` (xy px).
         options: of `benchmark.read`, such as split="val".
 
     Returns:

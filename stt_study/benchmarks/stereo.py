@@ -13,12 +13,10 @@ from stt_core.features import FeatureSource
 
 
 def stereo_matches(source: FeatureSource) -> pd.DataFrame:
-    """Match every left cell to its nearest neighbour (cosine) anywhere in the right image.
+    """Left cells and their nearest neighbours (cosine) anywhere in the right image: a row each.
 
-    Returns:
-        One row per left cell with a measured disparity whose true place lies inside the right image: `x`, `y` (px,
-        centre of the left cell), `true_x`, `match_x`, `match_y` (px) and `error` (px, distance of match and truth).
-        A perfect matcher errs by up to half a cell, since matches are cell centres.
+    In px, of cell centres, so that a perfect matcher errs by up to half a cell. Cells without a measured disparity, or
+    whose true place lies outside the right image, are left out.
     """
     left, right, disparity = stereo_motorcycle()
     features_left, features_right = source(left), source(right)  # (C, h, w)

@@ -20,11 +20,10 @@ PROBE = (96, 160)  # px: of no model's own shape
 
 
 class Dense(nn.Module):
-    """One intermediate map of a timm model, for images of any size.
+    """One intermediate map of a timm model, for images of any size; they are extended to whole cells by their border.
 
     The map is the deepest of those with the largest stride that isn't above the wanted one, or, where all are above it,
-    with the smallest. A model of one stride throughout, as a ViT, so gives its last block's patch tokens, after the final
-    norm. Images are normalised by the model's own mean and deviation, and extended to whole cells by their border.
+    with the smallest. A model of one stride throughout, as a ViT, so gives its last block's patch tokens, normed.
     """
 
     def __init__(self, model: nn.Module, stride: int) -> None:
@@ -42,28 +41,15 @@ class Dense(nn.Module):
         """RGB (B, 3, H, W) in [0, 1] -> (B, C, ceil(H / stride), ceil(W / stride))."""
         height, width = rgb.shape[-2:]
         rgb = F.pad(rgb, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
-        maps = self.model.forward_intermediates(
-            (rgb - self.mean) / self.std,
-            indices=[self.index],
-            norm=self.norm,
-            stop_early=True,
-            intermediates_only=True,
-            output_fmt="NCHW",
-        )
-        return maps[0]
+        how = {"norm": self.norm, "stop_early": True, "intermediates_only": True, "output_fmt": "NCHW"}
+        return self.model.forward_intermediates((rgb - self.mean) / self.std, indices=[self.index], **how)[0]
 
 
 def timm_source(weights: str, *, stride: int, device: str = "cpu") -> FeatureSource:
-    """Open "timm:NAME" or "timm:NAME@FILE" as a source of dense features; its `stride` is the model's own.
+    """Open "timm:NAME" or "timm:NAME@FILE" as a source of dense features; `stride` is wanted, its own is the model's.
 
-    Args:
-        weights: NAME as timm writes it, such as "vit_small_patch16_224.dino"; FILE in timm's names or in those of the
-            model's authors where timm converts them, complete.
-        stride: the wanted one, px per cell; see `Dense` for what is taken.
-
-    Raises:
-        InputError: timm isn't installed or doesn't know the model, its weights can't be had, do not fit or are no numbers,
-            or it has no dense features of images of any size.
+    NAME is timm's, such as "vit_small_patch16_224.dino"; FILE is complete, in timm's names or in those of the model's
+    authors where timm converts them. InputError says what can't be had, doesn't fit, or has no dense features.
     """
     try:
         import timm
@@ -102,10 +88,9 @@ def timm_source(weights: str, *, stride: int, device: str = "cpu") -> FeatureSou
         if grid != tuple(-(-side // dense.stride) for side in PROBE):
             raise ValueError(f"a grid of {grid}")
     except Exception as error:  # each model complains in its own way
-        raise InputError(
-            f"{weights} gives no dense features of {PROBE[0]}x{PROBE[1]} px ({_short(error)}); choose a model that takes "
-            "images of any size, such as a ViT of DINO or DINOv2, a ResNet or a ConvNeXt."
-        ) from None
+        problem = f"{weights} gives no dense features of {PROBE[0]}x{PROBE[1]} px ({_short(error)})"
+        fix = "choose a model that takes images of any size, such as a ViT of DINO or DINOv2, a ResNet or a ConvNeXt"
+        raise InputError(f"{problem}; {fix}.") from None
     identity = f"timm-{timm.__version__}-{name}-{digest.hexdigest()[:16]}"
     layer = model.feature_info[dense.index]["module"]
     note = f"{weights}: map {layer} at stride {dense.stride}" + ("" if dense.stride == stride else f", not {stride}")

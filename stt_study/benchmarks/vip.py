@@ -7,7 +7,6 @@ import numpy as np
 
 from stt_core.errors import InputError
 from stt_core.files import listed
-from stt_core.pictures import frame_files
 from stt_core.propagation import Inference
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.benchmarks.label_sources import Source
@@ -27,7 +26,7 @@ def vip_sequences(root: str | Path, split: str = "val", names: Iterable[str] = (
         masks = masks / "Category_ids"
     path = root / "lists" / f"{split}_videos.txt"
     names = labelled_videos.checked_names(path, names or listed(path), once=True)
-    frames = {name: frame_files(root / "Images" / name, ".jpg") for name in names}
+    frames = {name: labelled_videos.frame_files(root / "Images" / name, ".jpg") for name in names}
     return [labelled_videos.Sequence(n, f, labelled_videos.masks_of(f, masks / n)) for n, f in frames.items()]
 
 

@@ -27,12 +27,12 @@ from stt_study.benchmarks.vip import VIP
 
 @dataclass
 class Checked:
-    """What a check found: how many of what, remarks that are no fault, and the faults, a sentence each."""
+    """What a check found."""
 
     folder: Path
     counts: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # sentences that are no faults
+    problems: list[str] = field(default_factory=list)  # a sentence each
     # To decode; a picture that it must agree with in size; whether it is an annotation.
     pictures: list[tuple[Path | VideoFrame, Path | None, bool]] = field(default_factory=list, repr=False)
 
@@ -45,7 +45,6 @@ class Checked:
             return ()
 
     def official(self, number: int, official: int, what: str) -> None:
-        """Note a subset, or more than the official number."""
         if number != official:
             self.notes.append(f"{number:,} of the official {official:,} {what}.")
 
@@ -67,10 +66,9 @@ class Checked:
 
 
 def check(name: str, folder: str | Path, *, every: bool = False, sample: int = 200) -> Checked:
-    """Look through a data set (one of `CHECKS`) in its official layout.
+    """Look through a data set (one of `CHECKS`) in its official layout, by the readers that use it.
 
-    What its readers say of each sequence is gathered, and no file may be empty. A random sample of the pictures, the
-    same every time, or every one, is decoded: whole, of their video's size, annotations of their frame's.
+    The same random sample of the pictures, or every one, is decoded: whole, of their video's or frame's size.
     """
     folder = Path(folder)
     if name not in CHECKS:
@@ -104,7 +102,6 @@ def _fault(picture: tuple[Path | VideoFrame, Path | None, bool]) -> str | None:
 
 
 def _listed(benchmark: Benchmark, lists: str, what: str, train: int | None, root: Path, found: Checked) -> None:
-    """A benchmark with a list of sequences for every split; its reader is asked for one after the other."""
     for split, official in {"val": benchmark.count, "train": train}.items():
         path = root / lists.format(split)
         if split == "train" and not path.is_file():

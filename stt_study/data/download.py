@@ -13,8 +13,9 @@ import requests
 from tqdm import tqdm
 
 from stt_core.errors import InputError
-from stt_core.files import only_writer, write_text
+from stt_core.files import write_text
 from stt_study.data.check import Checked, check
+from stt_study.store import only_writer
 
 GB = 10**9  # bytes
 PAUSES = (1, 3, 10, 30, 60)  # seconds before the second, third … try
@@ -24,15 +25,14 @@ TIMEOUT = (20, 60)  # seconds: to connect, to wait for bytes
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set that can be had."""
+    """A data set that can be had: downloaded from `url`, or unpacked once its archive was fetched by hand."""
 
-    about: str  # what it is, whose, and on what terms
+    page: str  # what it is, its official page, what to fetch there, its terms
     folder: str  # below the root
     archives: dict[str, str]  # file name -> what is in it, by which the set's own folder is told from those around it
     url: str = ""  # address of the folder that has the archives; none where one has to register
-    known: str | None = None  # published MD5 (torchvision has them); of others, SHA-256 is recorded on first use
+    md5: str | None = None  # published (torchvision has them)
     into: str = ""  # folder of the set that the archives' content goes to
-    steps: tuple[str, ...] = ()  # what to do by hand where there is no url; {archives} and {folder} are filled in
 
 
 SETS = {
@@ -56,36 +56,23 @@ SETS = {
         "http://files.is.tue.mpg.de/jhmdb/",
     ),
     "vip": DataSet(
-        "VIP, the part VIP_Fine: http://sysu-hcp.net/lip/ (terms: research)",
+        "VIP, its folder VIP_Fine with Images, Annotations and lists: http://sysu-hcp.net/lip/ (on request; research)",
         "VIP_Fine",
         {"VIP_Fine.zip": "lists"},
-        steps=(
-            "Ask for access at http://sysu-hcp.net/lip/ (Video Instance-level Parsing); its authors name the place.",
-            "Fetch the folder VIP_Fine with Images, Annotations and lists, and nothing else of it.",
-            "Put it as VIP_Fine.zip into {archives}, or, if it came as a folder, as it is at {folder}.",
-        ),
     ),
     "youtube-vos": DataSet(
-        "YouTube-VOS, train: https://youtube-vos.org/dataset/vos/ (terms: CC BY 4.0 for the annotations; research)",
+        "YouTube-VOS 2018 or 2019, train.zip, every fifth frame, not train_all_frames.zip: "
+        "https://youtube-vos.org/dataset/vos/ (registration; terms: CC BY 4.0 for the annotations; research)",
         "youtube-vos",
         {"train.zip": "train/JPEGImages"},
-        steps=(
-            "Register at https://youtube-vos.org/dataset/vos/ and follow it to the files of 2018 or 2019.",
-            "Fetch train.zip, which has every fifth frame; not train_all_frames.zip.",
-            "Put it into {archives}.",
-        ),
     ),
     "imagenet": DataSet(
-        "ImageNet 2012, train: https://image-net.org/download-images.php (terms: research, not commercial)",
+        "ImageNet 2012, training images (Task 1 & 2), 138 GB, and as much again to unpack them: "
+        "https://image-net.org/download-images.php (registration; terms: research, not commercial)",
         "imagenet",
         {"ILSVRC2012_img_train.tar": "n*"},
-        known="1d675b47d978889d74fa0da5fadfb00e",
+        md5="1d675b47d978889d74fa0da5fadfb00e",
         into="train",
-        steps=(
-            "Register at https://image-net.org/download-images.php and accept its terms.",
-            "Fetch ILSVRC2012_img_train.tar, 138 GB: Training images (Task 1 & 2) of ILSVRC 2012.",
-            "Put it into {archives}; as much space again is needed for what it unpacks to.",
-        ),
     ),
 }
 
@@ -94,8 +81,7 @@ def get(name: str, root: str | Path = "data", *, mirror: str = "") -> Checked:
     """Fetch a set below `root`, or take it out of the archive that lies in `root/archives`; then check it.
 
     What is there already is kept. A stopped call goes on where it was; the set appears whole or not at all. `mirror` is
-    the address of another folder that has the archives. InputError names an archive that is not there yet, can't be
-    fetched, has another hash or is broken.
+    the address of another folder that has the archives.
     """
     if name not in SETS:
         raise InputError(f"'{name}' can't be had with stt data get; choose from {', '.join(SETS)}.")
@@ -104,25 +90,17 @@ def get(name: str, root: str | Path = "data", *, mirror: str = "") -> Checked:
     if folder.exists():
         print(f"{folder} is there; delete it to get it anew.")
         return check(name, folder)
-    print(wanted.about)
-    sums = archives / "SHA256SUMS"  # as sha256sum writes and reads it
+    print(wanted.page)
     with only_writer(archives / f".{name}", patience=0):
-        lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
-        recorded = {line[66:]: line[:64] for line in lines}
         shutil.rmtree(staging, ignore_errors=True)  # of a killed run
         try:
             for file in wanted.archives:
-                _at_hand(wanted, archives / file, wanted.known or recorded.get(file), mirror or wanted.url)
+                _at_hand(archives / file, wanted, mirror or wanted.url)
             for file, holds in wanted.archives.items():
                 print(f"unpacking {archives / file}")
                 _gather(archives / file, holds, staging / "part", staging / "whole" / wanted.into)
             if name == "jhmdb":
                 _write_jhmdb_lists(staging / "whole")
-            # Not before all is unpacked: a server's apology, saved as .zip, must not become what is expected.
-            new = [file for file in wanted.archives if not wanted.known and file not in recorded]
-            lines += [f"{_hash(archives / file)}  {file}" for file in new]
-            if new:
-                write_text(sums, "".join(f"{line}\n" for line in lines))
             (staging / "whole").replace(folder)
         except OSError as error:
             error.filename = error.filename or str(root)  # a full disk names nothing
@@ -132,26 +110,24 @@ def get(name: str, root: str | Path = "data", *, mirror: str = "") -> Checked:
     return check(name, folder)
 
 
-def _at_hand(wanted: DataSet, path: Path, known: str | None, place: str) -> None:
+def _at_hand(path: Path, wanted: DataSet, place: str) -> None:
     """See to it that an archive is there, and of the right hash if one is known."""
-    if path.is_file() and known and known != _hash(path, known):
-        raise InputError(f"{path} has another hash than {known}; delete it to get it anew.")
-    if not path.is_file() and place:
-        fetch(f"{place.rstrip('/')}/{path.name}", path, known)
-    elif not path.is_file():
-        for i, step in enumerate((*wanted.steps, "Give the same command again."), start=1):
-            print(f"{i}. {step.format(archives=path.parent, folder=path.parents[1] / wanted.folder)}")
-        raise InputError(f"{path} is not there yet; follow the steps above.")
+    if path.is_file():
+        if wanted.md5 and wanted.md5 != _md5(path):
+            raise InputError(f"{path} has another hash than {wanted.md5}; delete it to get it anew.")
+    elif place:
+        fetch(f"{place.rstrip('/')}/{path.name}", path, wanted.md5)
+    else:
+        raise InputError(f"{path} is not there yet; get it from the page above, and give the same command again.")
 
 
-def _hash(path: Path, known: str = "") -> str:
-    """SHA-256 of a file in hex, or its MD5 where what is known is as short as one."""
+def _md5(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5" if len(known) == 32 else "sha256").hexdigest()
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
-def fetch(url: str, path: Path, known: str | None = None) -> None:
-    """Fetch `url` to `path`; a file of another hash than `known` never gets there.
+def fetch(url: str, path: Path, md5: str | None = None) -> None:
+    """Fetch `url` to `path`; a file of another hash than `md5` never gets there.
 
     What came is kept in `<file>.part`, and the next try or call asks the server for the rest.
     """
@@ -167,9 +143,9 @@ def fetch(url: str, path: Path, known: str | None = None) -> None:
                 fix = "give the same command again, which goes on from there, or another --mirror"
                 raise InputError(f"{url} could not be fetched ({reason}); {fix}.") from None
             time.sleep(pause)
-    if known and known != _hash(part, known):
+    if md5 and md5 != _md5(part):
         part.unlink()
-        raise InputError(f"{url} has another hash than {known}, so it was deleted; try another --mirror.")
+        raise InputError(f"{url} has another hash than {md5}, so it was deleted; try another --mirror.")
     part.replace(path)
 
 
@@ -210,8 +186,7 @@ def _gather(path: Path, holds: str, part: Path, place: Path) -> None:
 def extract(archive: Path, folder: Path) -> None:
     """Unpack a zip or a tar as `folder`, and nothing beside it; after an error, a part may be there.
 
-    InputError names an archive that is broken or encrypted, has a path or link that leads out of the folder, or files
-    of more than 20 times its size (and 1 GB).
+    InputError: it is broken, encrypted or leads out of the folder, or its files have over 20 times its size (and 1 GB).
     """
     zipped = archive.suffix == ".zip"
     try:
@@ -232,7 +207,7 @@ def extract(archive: Path, folder: Path) -> None:
 
 
 def _write_jhmdb_lists(root: Path) -> None:
-    """Write split 1 as lists of ours, out of `splits/<action>_test_split1.txt`: lines "<clip>.avi", 1 (train) or 2 (test)."""
+    """Write lists of split 1, out of `splits/<action>_test_split1.txt`: lines "<clip>.avi", 1 (train) or 2 (test)."""
     lists = {"1": "", "2": ""}
     for path in sorted((root / "splits").glob("*_test_split1.txt")):
         for line in path.read_text(encoding="utf-8").splitlines():

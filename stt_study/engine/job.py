@@ -40,17 +40,21 @@ def read_source(path: str | Path) -> Any:
 
 
 def train(job: Job, say: Callable[[str], None]) -> None:
-    """Train a variant and measure it, or measure the baselines, on every task at hand; the study stores all of it."""
+    """Train a variant and measure it on every task at hand; the study stores all of it.
+
+    "step_one" is what the seed's other variants wait for, so it has all cores, and is measured with the baselines.
+    """
     from stt_study.benchmarks.registry import TASKS
     from stt_study.study import Study
 
     given = dict(job.parameters)
     source = given.pop("source")
     study = Study(given.pop("profile"), **given)
-    names = [source] if source in VARIANTS else [name for name in BASELINES if name != "supervised" or study.supervised]
-    sources = [study.source(name) for name in names]
     if source == "step_one":
-        _ = study.teacher  # which the seed's other variants wait for, where it isn't the same
+        _ = study.spatial(), study.teacher, study.profile.carry_weights and study.balance()
+        return
+    found = [name for name in BASELINES if name != "supervised" or study.supervised]
+    sources = [study.source(name) for name in ([source] if source in VARIANTS else ["step_one", *found])]
     wanted = [(task, weights) for weights in sources for task in TASKS if study.has(task)]
     for number, (task, weights) in enumerate(wanted):
         say(f"{number}/{len(wanted)} measured")

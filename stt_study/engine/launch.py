@@ -20,11 +20,11 @@ from pathlib import Path
 import yaml
 
 from stt_core.errors import InputError
-from stt_core.files import only_writer, write_json
+from stt_core.files import write_json
 from stt_study.engine.plan import Job, plan
 from stt_study.engine.progress import Progress, clock
 from stt_study.exit_codes import DEBUG, OURS, THEIRS, one_sentence
-from stt_study.store import ROOT
+from stt_study.store import ROOT, only_writer
 from stt_study.times import kept
 
 BLAME = f"{InputError.__name__}: "  # how the last line of a traceback begins where the input is at fault
@@ -138,8 +138,7 @@ def _run_stale(given: argparse.Namespace, jobs: Mapping[str, Job], out: Path, la
     command = [sys.executable, "-m", "snakemake", "--configfile", str(config), *SNAKEMAKE, *given.options]
     if not any(option.startswith(("--executor", "-e")) for option in given.options):  # a cluster has its own
         command += ["--cores", str(lanes * max(1, CORES // lanes))]
-    known = kept().get(given.profile, {"jobs": {}, "steps": {}})
-    code = run(command, log, Progress(stale, lanes, out, known))
+    code = run(command, log, Progress(stale, lanes, kept().get(given.profile, {})))
     return report(stale, log) or (OURS if code else 0)
 
 

@@ -62,11 +62,7 @@ class Job:
 
 
 def read_parameters(root: Path, profile: str, overrides: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """The profile's YAML with overrides; the name "a.b" sets field b of the dict a.
-
-    Raises:
-        InputError: there is no such profile, or it isn't a mapping.
-    """
+    """The profile's YAML with overrides; the name "a.b" sets field b of the dict a."""
     parameters = read_mapping(root / "notebooks" / "profiles" / f"{profile}.yaml")
     for name, value in overrides:
         for part in reversed(name.split(".")):
@@ -76,11 +72,7 @@ def read_parameters(root: Path, profile: str, overrides: Sequence[tuple[str, Any
 
 
 def declared_parameters(page: Path) -> set[str]:
-    """Names that a page's cell tagged `parameters` assigns.
-
-    Raises:
-        InputError: there is no such cell.
-    """
+    """Names that a page's cell tagged `parameters` assigns."""
     cell = PARAMETERS.search(page.read_text(encoding="utf-8"))
     if not cell:
         raise InputError(f"{page.stem} has no cell tagged `parameters`: add one that assigns the defaults.")
@@ -97,17 +89,9 @@ def plan(
     lanes: int = 1,
     gpus: int = 0,
 ) -> dict[str, Job]:
-    """The pages and the trainings that they need, by name; each comes after those it needs.
+    """Pages that begin with one of `only` (empty: all) and the trainings they need, by name, each after those it needs.
 
-    Args:
-        root: the repository; paths of the jobs are relative to it.
-        overrides: (name, value) of parameters.
-        only: names of pages or their beginnings, such as "06"; empty: all.
-        lanes: jobs at a time.
-        gpus: of every job, each with 8 cores.
-
-    Raises:
-        InputError: an unknown profile, page or parameter of a chosen page; an order that names what isn't there.
+    Paths of the jobs are relative to `root`, the repository. `lanes` jobs run at a time, each on `gpus`, 8 cores a GPU.
     """
     parameters = read_parameters(root, profile, overrides)
     settings = parameters.get("settings") or {}
@@ -138,11 +122,11 @@ def plan(
     named = set().union(*wanted.values()) & {*rows, "baselines"}
     for seed in range(first, first + count if named else first):
         start = f"step_one-seed{seed}"
-        for source in ["step_one", *sorted(named - ({"step_one"} if seed == first else {"step_one", "baselines"}))]:
-            needs = () if source == "step_one" else (start,)  # baselines only so that they don't come first
+        for source in ["step_one", *sorted(named - {"step_one"})]:
+            needs = () if source == "step_one" else (start,)
             given, name = own | {"source": source, "seed": seed}, f"{source}-seed{seed}"
             key = hash_of([given, common, code_fingerprint("stt_study.study"), [jobs[need].key for need in needs]])
-            # Step one has all cores, since hardly anything can run beside it; a training of several processes, all GPUs.
+            # Step one has all cores, since all else waits for it; a training of several processes, all GPUs.
             shared = source == "step_one" or (settings.get("scale") or {}).get("processes", 1) != 1
             threads = alone if shared else beside
             jobs[name] = Job(name, str(out / "trainings" / name), given, needs, key, threads)

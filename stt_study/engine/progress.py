@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from stt_study.engine.plan import Job
-from stt_study.times import times
+from stt_study.times import step_times
 
 
 def clock(seconds: float) -> str:
@@ -21,19 +21,15 @@ def clock(seconds: float) -> str:
 class Progress:
     """Progress of a run, read from the files that its jobs write; so it is the same wherever they run.
 
-    Args:
-        jobs: those to run.
-        lanes: how many run at a time.
-        out: folder of the run.
-        kept: `times` of a run that ended, perhaps on another machine, for jobs that never ran here.
-        stream: where to write; a line that changes if that is a terminal.
+    `kept` has the `times` of a run that ended, perhaps elsewhere, for jobs that never ran here.
     """
 
     def __init__(
-        self, jobs: Mapping[str, Job], lanes: int, out: Path, kept: Mapping[str, dict], stream: TextIO | None = None
+        self, jobs: Mapping[str, Job], lanes: int, kept: Mapping[str, float], stream: TextIO | None = None
     ) -> None:
-        self.out, self.kept, self.since = out, kept, time.time()
         self.waiting, self.lanes, self.stream = dict(jobs), lanes, stream or sys.stdout
+        self.kept, self.since = kept, time.time()
+        self.out = Path(next(iter(jobs.values())).out).parents[1]
         self.expected = {name: job.seconds for name, job in jobs.items() if job.seconds}  # s that it took last time
         self.running: dict[str, float] = {}  # since when
         self.begun, self.total = time.monotonic(), len(jobs)
@@ -62,25 +58,22 @@ class Progress:
             self.stream.flush()
 
     def left(self) -> float:
-        """Seconds to go, by the last run's times or, at this machine's pace, those that are kept; else by the others' mean.
+        """Seconds to go, by the last run's times or, at this machine's pace, kept ones; else the others' mean, or 0.
 
-        0 if nothing is known.
+        The pace is that of jobs that ran here and, before one has ended, of the steps of trainings that run.
         """
-        known, now = {}, time.monotonic()
-        if len(self.expected) < self.total:
-            pace = self.pace()
-            known = {name: pace * self.kept["jobs"].get(name.partition("-seed")[0], 0) for name in self.waiting}
-        known = {name: seconds for name, seconds in known.items() if seconds} | self.expected
+        now, plain = (
+            time.monotonic(),
+            {name: name.partition("-seed")[0] for name in self.waiting.keys() | self.expected},
+        )
+        here = {plain[name]: seconds for name, seconds in self.expected.items()} | step_times(self.out, self.since)
+        ratios = [here[name] / self.kept[name] for name in here.keys() & self.kept]
+        pace = sum(ratios) / len(ratios) if ratios else 1.0
+        known = {name: pace * self.kept[own] for name, own in plain.items() if own in self.kept} | self.expected
         mean = sum(known.values()) / max(1, len(known))
         each = [known.get(name, mean) - now + self.running.get(name, now) for name in self.waiting]
         each = [max(0.0, seconds) for seconds in each]
         return max(sum(each) / self.lanes, *each, 0.0)
-
-    def pace(self) -> float:
-        """How long a step of this run's trainings takes, by what it took where the times were kept; 1 until one is saved."""
-        here, there = times(self.out, self.since)["steps"], self.kept["steps"]
-        ratios = [here[name] / there[name] for name in here if name in there]
-        return sum(ratios) / len(ratios) if ratios else 1.0
 
     def line(self, text: str = "") -> None:
         """Write a line in place of the one that changes, or just wipe that."""

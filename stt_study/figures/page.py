@@ -6,7 +6,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import Image, display
+from IPython.display import display
 from matplotlib.figure import Figure
 from skimage.data import stereo_motorcycle
 
@@ -25,7 +25,7 @@ NO_DATA = {
     "real": "no DAVIS folder at hand; data/README.md says how to get one",
 }
 Results = dict[str, dict]  # of `Study.results`
-Shown = Figure | Image | pd.DataFrame
+Shown = Figure | pd.DataFrame
 Files = Iterable[str | Path] | Results
 Names = Iterable[str] | dict[str, str]  # of baselines and variants, called by their titles; or other titles -> names
 
@@ -46,7 +46,7 @@ class Page:
         self.study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
 
     def show(self, shown: Shown, caption: str, alt: str = "", files: Files = (), name: str = "") -> None:
-        """Show a figure, a picture or a table in a notebook; the book numbers it and shows the caption (Markdown).
+        """Show a figure or a table in a notebook; the book numbers it and shows the caption (Markdown).
 
         `alt`: what is drawn, for those who can't see it. `files`: what it was made from, or results; the caption names
         the first. `name`: a label that the book's pages may refer to, such as "fig-drift" or "tab-claims".
@@ -110,9 +110,10 @@ class Page:
     def joints(self, results: Results) -> None:
         """The true joints of the first clip, and those that the full method found."""
         found = results[title("full")]
-        path = Path(found["path"]).parent / "overlays" / f"{found['sequences'][0]['name'].replace('/', '--')}.png"
-        words = "Rings: the true joints; dots: those that the full method found, joined by its error. The first clip."
-        self.show(Image(path), words, "Frames of one clip with rings and dots at the joints.", [path])
+        clip = self.study.sequences(found["task"])[0]
+        (path,) = clip.outputs(Path(found["path"]).parent)
+        words = "The first clip: the true joints, and below, those that the full method found."
+        self.show(viz.joints_figure(clip, path), words, "Two rows of frames with a dot at every joint.", [path])
 
     def data(self) -> None:
         """What each task is measured on."""

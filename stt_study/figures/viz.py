@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from stt_core.files import read_json
 from stt_core.labels import read_mask
 from stt_core.pictures import read_image
 from stt_study.analysis.sensitivity import means
@@ -92,12 +93,12 @@ def object_ids(sequence: Video, t: int) -> np.ndarray:
 
 def with_joints(image: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """Joints (J, 2) xy px as filled circles over an image (H, W, 3) uint8; missing ones (negative) are left out."""
-    image = image.copy()
+    image, scale = image.copy(), max(1, image.shape[1] // 240)
     colours = (np.array(sns.color_palette("husl", len(joints))) * 255).astype(int)
     for joint, colour in zip(joints, colours, strict=True):
         if joint.min() >= 0:
             for radius, shade in ((4, (0, 0, 0)), (3, colour.tolist())):
-                cv2.circle(image, joint.round().astype(int).tolist(), radius, shade, -1, cv2.LINE_AA)
+                cv2.circle(image, joint.round().astype(int).tolist(), radius * scale, shade, -1, cv2.LINE_AA)
     return image
 
 
@@ -145,6 +146,17 @@ def clips_figure(clips: Sequence[Video | Clip]) -> Figure:
         return with_joints(image, clip.joints[t]) if has_joints else blended(image, object_ids(clip, t))
 
     return image_grid([[annotated(clip, t) for t in evenly(range(len(clip.frames)), TIMES)] for clip in clips])
+
+
+def joints_figure(clip: Clip, path: Path) -> Figure:
+    """A clip over time: its true joints in the first row, in the second those of a benchmark's `joints/CLIP.json`."""
+    found = read_json(path)
+    found = np.array(found["joints"] if isinstance(found, dict) else found)  # (T, J, 2)
+    true = np.where(clip.visible[..., None], clip.joints, -1)  # (A, J, 2)
+    chosen = evenly(range(len(clip.times)), TIMES)
+    times = [clip.times[a] for a in chosen]
+    images = [read_image(clip.frames[t]) for t in times]
+    return image_grid([list(map(with_joints, images, row)) for row in (true[chosen], found[times])], ["truth", "found"])
 
 
 def training_curves(runs: dict[str, pd.DataFrame], columns: Sequence[str]) -> Figure:

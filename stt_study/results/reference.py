@@ -160,9 +160,7 @@ def main(
     if what == "write":
         for path in write(study, list(only) or [n for n in (*BASELINES, *VARIANTS) if n != "supervised"]):
             print(study.relative(path))
-        own = times(study.out)
-        own["jobs"] = {name.partition("-seed")[0]: seconds for name, seconds in own["jobs"].items()}
-        write_json(KEPT, kept() | {profile: own})
+        write_json(KEPT, kept() | {profile: times(study.out)})
         return 0
     table, claimed = verify(study), verdicts(study)
     print(table.to_string(index=False, float_format="{:.2f}".format))

@@ -19,11 +19,6 @@ def offsets(results: dict[str, dict]) -> pd.DataFrame:
     return pd.DataFrame(rows).T.set_axis(["right, px", "below, px", "of"], axis=1).astype({"of": int})
 
 
-def as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """A table for a page: numbers with one decimal, nothing where there is none."""
-    return table.map(lambda v: v if not isinstance(v, float) else "" if np.isnan(v) else f"{v:.1f}")
-
-
 def mean_text(values: list[float]) -> str:
     """The mean of several seeds with their spread, such as "52.0 ± 2.8"; the mean alone where all are the same."""
     return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if np.ptp(values) else "")

@@ -1,20 +1,16 @@
-"""How fast: each part beside a plain reference, on the same tensors in the same run (`stt bench`, notebook 13).
+"""How fast: propagation and the encoder beside a plain reference, on the same tensors in the same run (`stt bench`).
 
-The references are the released code's schemes, written after its description: correctness and speed are compared with
-them in one go. Times are medians of interleaved repeats after one that isn't counted.
+The reference is the released code's scheme, written after its description: correctness and speed are compared with it
+in one go. Times are medians of interleaved repeats after one that isn't counted.
 """
 
 import math
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 import torch
@@ -26,8 +22,9 @@ from stt_core.affinity import affinity, apply_affinity
 from stt_core.encoder import INFERENCE, folded, random_encoder
 from stt_core.provenance import processor
 from stt_core.settings import checked
-from stt_study.benchmarks.metrics import frame_scores
-from stt_study.speed.plain import TEMPERATURE, TOPK, official_scheme, released_scheme
+from stt_study.evenly import evenly
+
+TOPK, TEMPERATURE = 10, 0.07
 
 
 @checked
@@ -44,38 +41,29 @@ class BenchSettings:
     chunks: int = Field(12, ge=1)  # of 32 queries: where the reference takes minutes, so many are timed
     heights: tuple[PositiveInt, ...] = (24, 36, 48, 60, 72)  # cells: maps over which the growth of the cost is measured
     radii: tuple[PositiveInt, ...] = (4, 8, 12, 16, 20)  # cells, likewise, on the middle map
-    videos: tuple[PositiveInt, ...] = (50, 2000)  # frames of videos whose memory is compared
-    seed: int = Field(0, ge=0)
 
 
 def run_bench(settings: BenchSettings = BenchSettings(), progress: Callable[[str], None] = lambda text: None) -> dict:
     """Measure everything; `progress` is told what comes next.
 
     Returns:
-        "machine" and "memory", see there; "cases": one record a case and way with `seconds` (median), `error` (largest
-        difference to the first way of the case, the reference) and, for propagation, `work` (operations that the windows
-        need) and `projected` (from a part of the queries); "growth": such records with `cells` (of the map) and `radius`.
+        "machine", see there; "cases": one record a case and way with `seconds` (median), `error` (largest difference to
+        the first way of the case, the reference) and, for propagation, `work` (operations that the windows need) and
+        `projected` (from a part of the queries); "growth": such records with `cells` (of the map) and `radius`.
     """
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(0)
     cases = []
-    for stride, radius in _strides(settings):
+    for stride, radius in [(8, settings.radius)] + [(4, settings.radius_fine)] * (settings.radius_fine > 0):
         progress(name := f"propagation, stride {stride}")
-        cases += propagation_case(name, _cells(settings, stride), radius, settings, in_part=stride == 4)
-    for name, measure in ("encoder", encoder_case), ("J and F", measure_case):
-        progress(name)
-        cases += measure(settings)
+        cases += propagation_case(name, map_size(settings, stride), radius, settings, in_part=stride == 4)
+    progress("encoder")
+    cases += encoder_case(settings)
     progress("growth with the map and with the radius")
-    results = {"machine": machine(), "settings": asdict(settings), "cases": cases, "growth": growth(settings)}
-    progress("memory")
-    return results | {"memory": memory(settings)}
+    return {"machine": machine(), "settings": asdict(settings), "cases": cases, "growth": growth(settings)}
 
 
-def _strides(settings: BenchSettings) -> list[tuple[int, int]]:
-    """Strides and their windows' radii."""
-    return [(8, settings.radius)] + [(4, settings.radius_fine)] * (settings.radius_fine > 0)
-
-
-def _cells(settings: BenchSettings, stride: int) -> tuple[int, int]:
+def map_size(settings: BenchSettings, stride: int) -> tuple[int, int]:
+    """Cells (H, W) of the frame's features."""
     return -(-settings.height // stride), -(-settings.width // stride)
 
 
@@ -102,6 +90,34 @@ def interleaved(ways: dict[str, Callable], repeats: int) -> dict[str, list[float
     return times
 
 
+def released_scheme(
+    query: Tensor, context: Tensor, labels: Tensor, radius: int, chunks: int | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The released code's way: 32 queries at a time against all context cells, masked, top-k, softmax, weighted sum.
+
+    L2-normalised query (H, W, C), context (S, H, W, C), labels (S, H, W, K); `chunks` of all, evenly spread, or None.
+
+    Returns:
+        Labels (n, K) of the queries done; by how much the last pair kept beats the first left out (n,), where rounding
+        may decide; and the queries' indices (n,).
+    """
+    height, width, channels = query.shape
+    keys, values = context.reshape(-1, channels), labels.flatten(0, 2)  # (S H W, C), (S H W, K)
+    parts = torch.arange(height * width).split(32)
+    parts = evenly(parts, chunks) if chunks else parts
+    y, x = torch.arange(height * width) // width, torch.arange(height * width) % width
+    found, gaps = [], []
+    for cells in parts:
+        similarity = keys @ query.flatten(0, 1)[cells].T  # (S H W, 32)
+        outside = ((y[:, None] - y[cells]).abs() > radius) | ((x[:, None] - x[cells]).abs() > radius)  # (H W, 32)
+        similarity.view(len(context), -1, len(cells)).masked_fill_(outside, -torch.inf)
+        best, index = similarity.topk(TOPK + 1, dim=0)  # (k + 1, 32)
+        gaps.append(best[-2] - best[-1])
+        best, index = best[:-1], index[:-1]
+        found.append((values[index] * (best / TEMPERATURE).softmax(0)[..., None]).sum(0))
+    return torch.cat(found), torch.cat(gaps), torch.cat(parts)
+
+
 def propagation_case(
     name: str, cells: tuple[int, int], radius: int, settings: BenchSettings, *, in_part: bool
 ) -> list[dict]:
@@ -122,8 +138,9 @@ def propagation_case(
     # Exact windows, multiply and add: cells within the radius, clipped at the borders, for every query and frame.
     window = math.prod(sum(min(i, radius) + min(n - 1 - i, radius) + 1 for i in range(n)) for n in cells)
     work = {"work": 2.0 * window * settings.context * settings.channels}
-    reference = _record(name, "released scheme", times, 0.0, part=len(done) / math.prod(cells))
-    return [reference | work | {"projected": in_part}, _record(name, "tiles", times, error) | work]
+    reference, ours = _records(name, times, {"released scheme": 0.0, "tiles": error})
+    reference["seconds"] *= math.prod(cells) / len(done)
+    return [reference | work | {"projected": in_part}, ours | work]
 
 
 def growth(settings: BenchSettings) -> list[dict]:
@@ -142,7 +159,7 @@ def growth(settings: BenchSettings) -> list[dict]:
 def encoder_case(settings: BenchSettings) -> list[dict]:
     """ResNet-18 at stride 8 on one frame: as released, which computes res5 and drops it; folded, to res4 only."""
     strides, pool = INFERENCE[8]
-    encoder = random_encoder(18, settings.channels / 256, settings.seed, strides=strides, pool=pool).eval()
+    encoder = random_encoder(18, settings.channels / 256, strides=strides, pool=pool).eval()
     fast = folded(encoder).to(memory_format=torch.channels_last)
     image = torch.rand(1, 3, settings.height, settings.width)
 
@@ -156,78 +173,16 @@ def encoder_case(settings: BenchSettings) -> list[dict]:
         "to res4, folded, channels last": lambda: fast(image.contiguous(memory_format=torch.channels_last))["res4"],
         "the same in bfloat16": rounded,
     }
-    return _compared("ResNet-18 to res4, stride 8", ways, settings.repeats)
-
-
-def measure_case(settings: BenchSettings) -> list[dict]:
-    """J and F of an object that covers a twelfth of the frame, against itself, somewhat shifted."""
-    height, width = settings.height, settings.width
-    ellipse = ((width / 2, height / 2), (0.4 * width, 0.27 * height), 30)  # centre, both axes, degrees
-    mask = cv2.ellipse(np.zeros((height, width), np.uint8), ellipse, 1, thickness=-1) > 0
-    moved = np.roll(mask, (3, 5), (0, 1))
-
-    def scores(scheme: Callable) -> Tensor:
-        return torch.tensor(scheme(mask, moved), dtype=torch.float64)
-
-    schemes = {"official scheme": official_scheme, "in the box around the masks": frame_scores}
-    ways = {way: partial(scores, scheme) for way, scheme in schemes.items()}
-    return _compared("J and F of one object", ways, settings.repeats)
-
-
-def memory(settings: BenchSettings) -> list[dict]:
-    """Peak memory of propagating a frame at strides 8 and 4, and of whole small videos of different length."""
-    cases, context = {}, settings.context
-    for stride, radius in _strides(settings):
-        sizes = (context, 2, *_cells(settings, stride), settings.channels, radius)
-        cases[f"stride {stride}: {context} frames of context"] = sizes
-    for frames in settings.videos:
-        cases[f"a video of {frames} frames, 30 x 40 cells"] = (1, frames - 1, 30, 40, 64, 3)
-    return [{"what": what, **peak_memory(*sizes)} for what, sizes in cases.items()]
-
-
-PROGRAM = """
-import sys, torch
-from stt_core.propagation import Context
-given, frames, height, width, channels, radius, threads = map(int, sys.argv[1:])
-torch.set_num_threads(threads)
-def peak():
-    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM:")) / 1e3
-before, context = peak(), Context(radius=radius)
-for t in range(given + frames):
-    features = torch.randn(channels, height, width)
-    if t < given:
-        context.put(t, features, torch.rand(4, height, width))
-    else:
-        context.propagate(t, features)
-print(before, peak())
-"""
-
-
-def peak_memory(given: int, frames: int, height: int, width: int, channels: int, radius: int) -> dict:
-    """Peak memory, in MB, of a process of its own: `given` frames of context, then `frames` that are propagated.
-
-    Returns:
-        "before" (Python and PyTorch loaded) and "peak"; nan where the system doesn't tell (Linux does).
-    """
-    if not Path("/proc/self/status").exists():
-        return {"before": math.nan, "peak": math.nan}
-    numbers = (given, frames, height, width, channels, radius, torch.get_num_threads())
-    command = [sys.executable, "-c", PROGRAM, *map(str, numbers)]
-    before, peak = map(float, subprocess.check_output(command, text=True).split())
-    return {"before": before, "peak": peak}
-
-
-def _compared(case: str, ways: dict[str, Callable[[], Tensor]], repeats: int) -> list[dict]:
-    """The first way is the reference; errors are relative to its largest value."""
-    times = interleaved(ways, repeats)
-    expected = next(iter(ways.values()))()
+    expected = ways["released scheme"]()
     errors = {way: float((run() - expected).abs().max() / expected.abs().max()) for way, run in ways.items()}
-    return [_record(case, way, times, error) for way, error in errors.items()]
+    return _records("ResNet-18 to res4, stride 8", interleaved(ways, settings.repeats), errors)
 
 
-def _record(case: str, way: str, times: dict[str, list[float]], error: float, part: float = 1) -> dict:
-    """`part`: of the whole work, that the times are of."""
-    return {"case": case, "way": way, "seconds": statistics.median(times[way]) / part, "error": error}
+def _records(case: str, times: dict[str, list[float]], errors: dict[str, float]) -> list[dict]:
+    return [
+        {"case": case, "way": way, "seconds": statistics.median(times[way]), "error": error}
+        for way, error in errors.items()
+    ]
 
 
 def machine_text(machine: dict) -> str:
@@ -239,6 +194,13 @@ def machine_text(machine: dict) -> str:
     )
 
 
+def memory_text(settings: BenchSettings) -> str:
+    """What propagation keeps of a video's features, however long it is."""
+    frames, channels, (height, width) = settings.context, settings.channels, map_size(settings, stride=8)
+    size = frames * height * width * channels * 4 / 1e6
+    return f"{frames} frames x {height} x {width} cells x {channels} channels x 4 bytes: {size:.0f} MB"
+
+
 def speed_table(bench: dict) -> pd.DataFrame:
     """`run_bench` as a table, one row a case and way: milliseconds, how many times as fast as the case's first way, error against it.
 
@@ -247,12 +209,11 @@ def speed_table(bench: dict) -> pd.DataFrame:
     rows = {}
     for record in bench["cases"]:
         first = next(other for other in bench["cases"] if other["case"] == record["case"])
-        floor = record["work"] / bench["machine"]["rates"]["float32"] / 1e6 if "work" in record else float("nan")
         rows[record["case"], record["way"]] = {
             "ms": 1e3 * record["seconds"],
             "times as fast": first["seconds"] / record["seconds"],
-            "error": float("nan") if record is first else record["error"],
-            "floor, ms": floor,
+            "error": math.nan if record is first else record["error"],
+            "floor, ms": record.get("work", math.nan) / bench["machine"]["rates"]["float32"] / 1e6,
             "timed": "in part" if record.get("projected") else "whole",
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["case", "way"])

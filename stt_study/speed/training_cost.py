@@ -1,8 +1,7 @@
 """What a training costs on the device at hand: operations of a step, its time and memory, hours of all steps.
 
-Operations are counted on tensors without content, at the training's true size. Time and memory are those of some real
-steps that the training function takes on random data. Reading and decoding are not in them. A frozen encoder is taken to
-be of the student's depth and width.
+Time and memory are those of some real steps that the training function takes on random data: reading and decoding are
+not in them. A frozen encoder is taken to be of the student's depth and width.
 """
 
 import math
@@ -25,17 +24,16 @@ from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.training.train_spatial import train_spatial
 from stt_core.training.train_temporal import train_temporal
-from stt_study.one_stage import OneStageSettings, train_one_stage
 
-Settings = SpatialSettings | TemporalSettings | OneStageSettings
+Settings = SpatialSettings | TemporalSettings
 MOST = 2e11  # operations of a measured step on a processor: seconds. Of a larger step, a part of the batch is measured.
 WARM_UP, STEPS = 1, 5  # steps that don't count, and that do
 
 
 def operations(loss: Callable[[], Tensor]) -> int:
-    """Floating-point operations of a loss and its gradients: tensors made within have no content, nothing is computed.
+    """Operations of convolutions and matrix products in a loss and its gradients; multiplying and adding are two.
 
-    Those of convolutions and matrix products, by PyTorch's formulas; a multiplication and an addition are two.
+    Tensors made within have no content: nothing is computed.
     """
     with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
         loss().backward()
@@ -44,8 +42,6 @@ def operations(loss: Callable[[], Tensor]) -> int:
 
 def step_operations(settings: Settings) -> int:
     """Operations of one training step on the whole batch, without random crops and colours, and without the optimizer."""
-    if isinstance(settings, OneStageSettings):
-        return step_operations(settings.spatial) + step_operations(settings.temporal)
     size = (3, settings.size, settings.size)
     with torch.random.fork_rng(devices=[]):
         if isinstance(settings, SpatialSettings):
@@ -58,18 +54,12 @@ def step_operations(settings: Settings) -> int:
 
 
 def training_cost(settings: Settings, scale: Scale = ALONE) -> dict[str, float]:
-    """What a training costs in this process; of `STEPS` timed steps, after one that doesn't count.
+    """What a training costs; of several processes one is measured, on its share of the batch.
 
-    Args:
-        scale: as the training takes it; of several processes one is measured, on its share of the batch.
-
-    Returns:
-        "TFLOP a step"; "measured", the share of those in a measured step; "seconds a step", the median in proportion to the
-        operations, and its "fastest" and "slowest"; "GFLOP/s"; "peak, GB", 10^9 bytes of CUDA memory in a measured step, nan
-        on a processor; "steps" and "hours" of the whole training.
+    Times are in proportion to the operations, of which "measured" is the share that was timed; "peak, GB" is CUDA
+    memory, nan on a processor.
     """
-    alone = isinstance(settings, OneStageSettings)  # it runs on one process
-    processes = 1 if alone else scale.processes or max(1, torch.cuda.device_count())
+    processes = scale.processes or max(1, torch.cuda.device_count())
     on_gpu = chosen_device(scale.device) == "cuda"
     whole = step_operations(settings) / processes
     part = 1 / processes if on_gpu else min(1, MOST / whole) / processes
@@ -96,11 +86,11 @@ def training_cost(settings: Settings, scale: Scale = ALONE) -> dict[str, float]:
 class RandomItems(Dataset):
     """One random image or pair, as often as a step needs. It notes when it is asked for: a step asks for its batch first."""
 
-    def __init__(self, settings: SpatialSettings | TemporalSettings) -> None:
-        shape, self.batch, self.length = (2, 3, settings.size, settings.size), settings.batch, settings.batch
-        if isinstance(settings, SpatialSettings):
-            shape, self.length = (3, settings.load_size, settings.load_size), settings.queue + settings.batch
+    def __init__(self, settings: Settings) -> None:
+        one = isinstance(settings, SpatialSettings)
+        shape = (3, settings.load_size, settings.load_size) if one else (2, 3, settings.size, settings.size)
         self.item = torch.randint(256, shape, dtype=torch.uint8)
+        self.length = settings.batch + (settings.queue if one else 0)
         self.asked: list[float] = []  # s
 
     def __len__(self) -> int:
@@ -115,16 +105,13 @@ class RandomItems(Dataset):
 
 def _times(settings: Settings, scale: Scale) -> list[float]:
     """Seconds of all steps but the last, in the training function itself."""
+    data = RandomItems(settings)
     with TemporaryDirectory() as out:
-        if isinstance(settings, OneStageSettings):
-            data = RandomItems(settings.spatial)
-            train_one_stage(settings, data, RandomItems(settings.temporal), out, scale=scale)
-        elif isinstance(settings, SpatialSettings):
-            train_spatial(settings, data := RandomItems(settings), out, scale=scale)
+        if isinstance(settings, SpatialSettings):
+            train_spatial(settings, data, out, scale=scale)
         else:
-            teacher, data = _random_teacher(settings), RandomItems(settings)
-            train_temporal(settings, data, out, initial=None, teacher=teacher, scale=scale)
-    return [after - before for before, after in pairwise(data.asked[:: data.batch])]
+            train_temporal(settings, data, out, initial=None, teacher=_random_teacher(settings), scale=scale)
+    return [after - before for before, after in pairwise(data.asked[:: settings.batch])]
 
 
 def _random_teacher(settings: TemporalSettings) -> Encoder:
@@ -133,8 +120,6 @@ def _random_teacher(settings: TemporalSettings) -> Encoder:
 
 def _smaller(settings: Settings, part: float) -> Settings:
     """The same with a part of the batch, divided as far as it can be."""
-    if isinstance(settings, OneStageSettings):
-        return replace(settings, spatial=_smaller(settings.spatial, part), temporal=_smaller(settings.temporal, part))
     batch = max(2, round(part * settings.batch))
     if isinstance(settings, SpatialSettings):
         return replace(settings, batch=batch, shards=math.gcd(batch, max(1, round(part * settings.shards))))

@@ -44,10 +44,10 @@ def propagate_video(
 ) -> dict:
     """Follow the objects of `mask` and the points of `points`, both of frame 0, through a video.
 
-    Features and label maps of `inference.num_preceding` frames and frame 0 are held, however long the video is. A stopped
-    run goes on when it is called again, and leaves the same files as one that was not stopped. In `out`:
+    Features and label maps of `inference.num_preceding` frames and frame 0 are held, however long the video is. A
+    stopped run goes on when it is called again, and leaves the same files as one that was not stopped. In `out`:
 
-    - `masks/00000.png` …: palette PNGs of the video's size; `masks.csv`: each object's area and confidence in each frame.
+    - `masks/00000.png` …: palette PNGs of the video's size; `masks.csv`: each object's area and confidence.
     - `points.csv`: each point's x, y (px of the video; empty where it is lost) and confidence in each frame.
     - `overlay.mp4`: masks and points drawn over the video, at the video's times.
     - `settings.json`: what was run; `state.pt`, until the end: what the next call goes on with.
@@ -88,7 +88,7 @@ def propagate_video(
 def run_settings(
     source: FeatureSource, video: Video, inference: Inference, mask: str | Path | None, points: str | Path | None
 ) -> dict:
-    """What the results depend on, but for the frames themselves (`Video.fingerprint`); `settings.json` begins with it."""
+    """What the results depend on, but for the frames themselves (`Video.fingerprint`)."""
     return {
         "video": {"name": video.path.name, "size": video.size[::-1], "rate": video.rate},
         "mask": mask and file_hash(mask),
@@ -188,14 +188,16 @@ def _follow(
             save()
             for name, table in rows.items():
                 if table:
-                    _write_table(out / f"{name}.csv", [COLUMNS[name], *table])
+                    text = io.StringIO(newline="")
+                    csv.writer(text, lineterminator="\n").writerows([COLUMNS[name], *table])
+                    write_text(out / f"{name}.csv", text.getvalue())
     return done, rows, problem
 
 
 def _propagated(
     features: Iterable[Tensor], first_maps: Tensor, start: int, known: list[Tensor], inference: Inference
 ) -> Iterator[Tensor]:
-    """Label maps (K, h, w) from frame `start` on; features are those of frame 0, of the frames `known`, and from `start` on."""
+    """Label maps (K, h, w) from frame `start` on; features are of frame 0, the frames `known`, and `start` on."""
     context = Context(**inference.propagation())
     numbers = itertools.chain([0], itertools.count(max(start - len(known), 1)))
     for t, frame in zip(numbers, features, strict=False):
@@ -209,11 +211,7 @@ def _propagated(
 
 
 def object_confidence(maps: Tensor) -> list[float]:
-    """How sure each object's cells are, 0 to 1, out of its label map (K, h, w): the mean of their shares of the vote.
-
-    A cell counts by its share, so that no line is drawn between the object's cells and others. 1 in the first frame; 0 if
-    nothing is left of it, or if from the start it was too small for the features' cells.
-    """
+    """Mean share of the vote, 0 to 1, in each object's cells (K, h, w), each weighted by its share; 0 of none."""
     return (maps.square().sum(dim=(1, 2)) / maps.sum(dim=(1, 2)).clamp(min=1e-12)).clamp(max=1).tolist()
 
 
@@ -237,12 +235,6 @@ def write_overlay(video: Video, given: Given, points: list[tuple], out: Path, co
             yield time, image
 
     write_video(out / "overlay.mp4", drawn(), video.rate)
-
-
-def _write_table(path: Path, rows: list[tuple]) -> None:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_text(path, text.getvalue())
 
 
 def _mask(out: Path, number: int) -> Path:

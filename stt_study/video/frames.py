@@ -40,10 +40,7 @@ class Video:
     count: int | None  # frames, as far as the file says
 
     def frames(self, skip: Container[int] = ()) -> Iterator[Frame]:
-        """The frames in order; those whose number is in `skip` are left out, which is quicker than to drop them.
-
-        InputError names a frame that cannot be decoded or has another size, or where a video ends before it should.
-        """
+        """The frames in order; those whose number is in `skip` are left out, which is quicker than to drop them."""
         numbers = [t for t in range(len(self.files)) if t not in skip]
         of_folder = (Frame(t, t / self.rate, read_image(self.files[t])) for t in numbers)
         for frame in of_folder if self.files else _file_frames(self, skip):
@@ -55,7 +52,7 @@ class Video:
             yield frame
 
     def fingerprint(self, count: int) -> str:
-        """Changes with the first `count` frames of a folder, or with a video file as a whole (name, size, time stamp)."""
+        """Changes with a folder's first `count` frames, or with a video file as a whole (name, size, time stamp)."""
         paths = self.files[:count] or (self.path,)
         return hash_of([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths])
 
@@ -63,8 +60,8 @@ class Video:
 def open_video(path: str | Path, rate: float = 24.0) -> Video:
     """Open whatever FFmpeg decodes, or a folder of .jpg and .png frames in the order of their names (9 before 10).
 
-    A phone's rotation is applied (a mirror image isn't turned back); alpha is dropped; grey and deep colours become RGB.
-    `rate` is frames a second of a folder, which doesn't say. InputError says where there is nothing to decode.
+    A phone's rotation is applied; alpha is dropped; grey and deep colours become RGB. `rate`, in frames a second, is
+    that of a folder.
     """
     path = Path(path)
     if path.is_dir():
@@ -86,10 +83,9 @@ def open_video(path: str | Path, rate: float = 24.0) -> Video:
 
 
 def write_video(path: str | Path, frames: Iterable[tuple[float, np.ndarray]], rate: float) -> None:
-    """Encode (time in s, image (H, W, 3) uint8 RGB) as an H.264 mp4 (MPEG-4 where H.264 is missing), whole or not at all.
+    """Encode (time in s, image (H, W, 3) uint8 RGB) as an H.264 mp4 (MPEG-4 where it is missing), whole or not at all.
 
-    Each frame keeps its time; `rate`, frames a second, says how long the last is shown. H.264 in the form that every
-    player takes has even sides: an odd one is padded by a px.
+    `rate`, frames a second, says how long the last is shown. Players take even sides: an odd one is padded by a px.
     """
     with written_whole(path) as temporary, av.open(str(temporary), "w", options={"movflags": "faststart"}) as container:
         stream = None

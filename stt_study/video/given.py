@@ -28,11 +28,7 @@ class Given:
         return 0 if self.ids is None else int(self.ids.max()) + 1
 
     def maps(self, native: tuple[int, int], size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
-        """Label maps (classes + J, h, w).
-
-        Args:
-            native, size, grid: (height, width) of the video, of the frames that features are made of, of the features.
-        """
+        """Label maps (classes + J, h, w); native, size, grid: (h, w) of the video, its resized frames, the features."""
         maps = []
         if self.ids is not None:
             ids = labels.to_grid(torch.from_numpy(self.ids)[None].float(), grid, "nearest")[0]
@@ -46,10 +42,7 @@ class Given:
 
 
 def read_objects(path: str | Path, size: tuple[int, int]) -> np.ndarray:
-    """Ids (H, W) uint8 of a palette or grey PNG: 0 = background, objects 1, 2, … up to 255; only 0 and 255: one object.
-
-    InputError for another kind of PNG or another size (height, width), no object, or an id that is left out.
-    """
+    """Ids (H, W) uint8 of a palette or grey PNG: 0 is background, objects 1, 2, … 255; only 0 and 255: one object."""
     ids = labels.read_mask(path)
     if ids.shape != size:
         sizes = [f"{width}x{height} px" for height, width in (ids.shape, size)]
@@ -66,11 +59,7 @@ def read_objects(path: str | Path, size: tuple[int, int]) -> np.ndarray:
 
 
 def read_points(path: str | Path, size: tuple[int, int]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Points of frame 0 out of a CSV with the columns name, x, y: names, and places (J, 2) float32 in px.
-
-    The centre of the first pixel is 0, 0; that of the last is width - 1, height - 1. InputError names the line of a
-    point that can't be read, is outside the picture or there twice.
-    """
+    """Names and places (J, 2) float32 of a CSV with the columns name, x, y: px, the first pixel's centre at 0, 0."""
     places = {}
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:

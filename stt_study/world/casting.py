@@ -7,7 +7,7 @@ import numpy as np
 from stt_study.world import plans
 from stt_study.world.creatures import extent, make_creature
 from stt_study.world.plans import Bone
-from stt_study.world.scenes import BACKGROUND_SCALE, OCCLUDER, OVERSAMPLING, Actor, Scene, background, skins, track
+from stt_study.world.scenes import BACKGROUND_SCALE, OVERSAMPLING, Actor, Scene, background, skins, track
 from stt_study.world.textures import texture
 
 LIGHT_REACH = (0.25, 0.06, 0.06, 0.06, 0.2, 0.2)  # of gain, cast of R, G, B, slope x and y
@@ -24,13 +24,7 @@ def look(rng: np.random.Generator, split: str, action: str | None = None) -> Kin
 
 
 def scene(
-    rng: np.random.Generator,
-    split: str,
-    size: int,
-    looks: Sequence[Kind],
-    *,
-    still: bool = False,
-    hidden: float = 0.4,
+    rng: np.random.Generator, split: str, size: int, looks: Sequence[Kind], *, still: bool = False, hidden: float = 0.4
 ) -> Scene:
     """Cast the looks as objects 1, 2, … of a new scene of `size` px, in surroundings of the split's textures.
 
@@ -44,7 +38,7 @@ def scene(
     wanted = [skin for _, textures in looks for skin in textures[:2]]
     actors = []
     if rng.random() < 0.4:  # a wandering thing in the texture of one of the objects
-        actors.append(_thing(rng, wanted[rng.integers(len(wanted))], canvas, 0, rng.uniform(0.1, 0.9, 2), 0.3))
+        actors.append(_thing(rng, wanted[rng.integers(len(wanted))], canvas, rng.uniform(0.1, 0.9, 2), 0.3))
     for i, (bones, textures) in enumerate(looks):
         person = bones[0].name == "torso"
         unit = large * rng.uniform(0.85, 1.15) * (1.1 if person else 1.0) / extent(bones)
@@ -59,7 +53,7 @@ def scene(
         side = rng.choice((-1, 1))
         start = rng.uniform(0.2, 0.8) if still else 0.5 - 0.85 * side
         pace = side * rng.uniform(0.02, 0.04)
-        actors.append(_thing(rng, skin, canvas, OCCLUDER, (start, rng.uniform(0.3, 0.9)), 0.05, (pace, 0.0)))
+        actors.append(_thing(rng, skin, canvas, (start, rng.uniform(0.3, 0.9)), 0.05, (pace, 0.0)))
     zoomed, reach = (1.4, 0.05) if still else (2.3, 0.45)
     sharp = rng.random()
     return Scene(
@@ -76,10 +70,10 @@ def scene(
     )
 
 
-def _thing(rng, skin, canvas, label, centre, reach, drift=0.0) -> Actor:
+def _thing(rng, skin, canvas, centre, reach, drift=0.0) -> Actor:
     """A stone, bush or pole, named by nobody."""
     bones = plans.blob(rng)
     unit = rng.uniform(0.16, 0.3)
     creature = make_creature(rng, bones, [skin], unit * canvas)
     place = track(rng, centre, reach, drift=drift)
-    return Actor(creature, unit, False, label, place, track(rng, (0.0, 0.0), (0.2, 0.4)), 0.0)
+    return Actor(creature, unit, False, 0, place, track(rng, (0.0, 0.0), (0.2, 0.4)), 0.0)

@@ -98,12 +98,10 @@ def origin(bone: Bone) -> tuple[float, float]:
 def draw(
     creature: Creature, matrices: np.ndarray, canvas: np.ndarray, labels: np.ndarray | None = None, code: int = 0
 ) -> np.ndarray | None:
-    """Draw a creature in place; return its whole silhouette (H, W) bool, or None without `labels`.
+    """Draw a creature into `canvas` (H, W, 3) uint8; its whole silhouette (H, W) bool, or None without `labels`.
 
-    Args:
-        matrices: (N, 2, 3) from bone coordinates to canvas px.
-        canvas: (H, W, 3) uint8, changed.
-        labels: (H, W) int16, changed: `code + bone index` where a bone covers at least half a pixel.
+    `matrices` (N, 2, 3) lead from bone coordinates to canvas px. `labels` (H, W) int16 become `code + bone index` where
+    a bone covers at least half a pixel.
     """
     silhouette = None if labels is None else np.zeros(labels.shape, bool)
     bounds = np.array(canvas.shape[1::-1])

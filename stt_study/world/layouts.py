@@ -5,7 +5,7 @@ else is made nor on the order. Each returns what its benchmark's index files nee
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -41,12 +41,9 @@ def image_class(root: Path, seed: int, size: int, number: int, count: int) -> No
 
 
 def train_video(root: Path, seed: int, size: int, number: int, frames: int) -> tuple[str, dict, dict]:
-    """`youtube-vos/train/JPEGImages/<id>/00000.jpg, 00005.jpg …`, with a cut or a jump in some.
+    """`youtube-vos/train/JPEGImages/<id>/00000.jpg, 00005.jpg …`: id, its entries of `meta.json` and of `events.json`.
 
-    A cut starts another scene; a jump leaves out 2 to 5 s of the same one.
-
-    Returns:
-        id, its entry of `meta.json`, its entry of `events.json`.
+    In some is a cut, which starts another scene, or a jump, which leaves out 2 to 5 s of the same one.
     """
     rng = generator(seed, "youtube-vos", "train", number)
     video = f"{number:010x}"
@@ -74,18 +71,14 @@ def train_video(root: Path, seed: int, size: int, number: int, frames: int) -> t
 
 
 def davis_video(root: Path, seed: int, size: int, split: str, number: int, frames: int) -> tuple[str, dict]:
-    """`davis/JPEGImages/480p/SEQ/00000.jpg` and `davis/Annotations/480p/SEQ/00000.png` with 1 to 3 objects.
-
-    Returns:
-        name, its entry of `events.json`.
-    """
+    """`davis/JPEGImages/480p/SEQ/00000.jpg`, `davis/Annotations/480p/SEQ/00000.png` with 1 to 3 objects."""
     rng = generator(seed, "davis", split, number)
     looks = [look(rng, split) for _ in range(1 + number % 3)]
     if len(looks) > 1 and rng.random() < 0.25:  # two of a kind: only their places tell them apart
         looks[1] = looks[0]
     name = f"{split}-{number:02d}"
-    events = {"cuts": [], "occlusions": {}}
-    for stem, frame, _ in filmed(rng, split, size, looks, frames, events):
+    _, film, events = filmed(rng, split, size, looks, frames)
+    for stem, frame in film.items():
         write_image(root / f"davis/JPEGImages/480p/{name}/{stem}.jpg", frame.image)
         write_mask(root / f"davis/Annotations/480p/{name}/{stem}.png", frame.objects)
     return name, events
@@ -96,8 +89,8 @@ def vip_video(root: Path, seed: int, size: int, split: str, number: int, frames:
     rng = generator(seed, "vip", split, number)
     looks = [look(rng, split, list(ACTIONS)[rng.integers(len(ACTIONS))]) for _ in range(1 + number % 2)]
     name = f"{split}-{number:02d}"
-    events = {"cuts": [], "occlusions": {}}
-    for stem, frame, shot in filmed(rng, split, size, looks, frames, events):
+    shot, film, events = filmed(rng, split, size, looks, frames)
+    for stem, frame in film.items():
         write_image(root / f"vip/Images/{name}/{stem}.jpg", frame.image)
         path = root / f"vip/Annotations/{name}/{stem}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,10 +103,10 @@ def jhmdb_video(root: Path, seed: int, size: int, split: str, number: int, frame
     rng = generator(seed, "jhmdb", split, number)
     action = list(ACTIONS)[number % len(ACTIONS)]
     name = f"{action}/{split}_{number:02d}"
-    looks, events, positions = [look(rng, split, action)], {"cuts": [], "occlusions": {}}, []
-    for stem, frame, shot in filmed(rng, split, size, looks, frames, events, start=1):
+    shot, film, events = filmed(rng, split, size, [look(rng, split, action)], frames, start=1)
+    for stem, frame in film.items():
         write_image(root / f"jhmdb/JHMDB/Rename_Images/{name}/{stem}.png", frame.image)
-        positions.append(joints(frame, shot))
+    positions = [joints(frame, shot) for frame in film.values()]
     pos_img = np.stack(positions, axis=-1).transpose(1, 0, 2) + 1.0  # (T of (15, 2)) -> (2, 15, T), counted from 1
     buffer = io.BytesIO()
     savemat(buffer, {"pos_img": pos_img})
@@ -123,8 +116,10 @@ def jhmdb_video(root: Path, seed: int, size: int, split: str, number: int, frame
     return name, events
 
 
-def filmed(rng, split, size, looks: Sequence[Kind], frames, events, start=0) -> Iterator[tuple[str, Rendering, Scene]]:
-    """The frames of a scene, each with its number from `start` on as a file's stem; occlusions go into `events`.
+def filmed(
+    rng: np.random.Generator, split: str, size: int, looks: Sequence[Kind], frames: int, start: int = 0
+) -> tuple[Scene, dict[str, Rendering], dict]:
+    """A scene, its frames by their files' stems, numbered from `start` on, and its entry of `events.json`.
 
     Its first frame shows every object well, as a first annotation must, and its last still shows it.
     """
@@ -136,10 +131,13 @@ def filmed(rng, split, size, looks: Sequence[Kind], frames, events, start=0) -> 
             break
     else:
         raise RuntimeError(f"none of 50 {split} scenes shows all of its {len(looks)} objects from first to last")
-    for i in range(frames):
-        frame, stem = render(shot, PACE * i, rng), f"{i + start:05d}"
+    film, events = (
+        {f"{i + start:05d}": render(shot, PACE * i, rng) for i in range(frames)},
+        {"cuts": [], "occlusions": {}},
+    )
+    for stem, frame in film.items():
         note_occlusions(events, frame, stem)
-        yield stem, frame, shot
+    return shot, film, events
 
 
 def parts(frame: Rendering, shot: Scene) -> np.ndarray:

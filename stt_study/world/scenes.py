@@ -17,12 +17,11 @@ from stt_study.world.textures import clouds, crop, texture
 OVERSAMPLING = 2  # canvas px per frame px
 BACKGROUND_SCALE = 1.5  # background px per frame px: a little softer than the creatures
 CODES = 64  # actor i's bones are labelled i * CODES + 1, + 2, …
-OCCLUDER = -1  # as `Actor.label`; 0 is a distractor, 1 … an annotated object
 
 
 @dataclass(frozen=True)
 class Track:
-    """A smooth bounded path (D,) over time: a sum of sines, some dashes, and a steady drift. It starts at `centre`."""
+    """A smooth bounded path (D,) over time from `centre` on: a sum of sines, some dashes, and a steady drift."""
 
     centre: np.ndarray
     reach: np.ndarray
@@ -57,7 +56,7 @@ class Actor:
     creature: Creature
     unit: float  # frames' sides per unit of the creature
     mirrored: bool
-    label: int
+    label: int  # 1 … of an annotated object, 0 of what distracts or occludes
     place: Track  # (2,)
     look: Track  # (2,): logarithm of its scale, tilt in radians
     phase: float
@@ -86,9 +85,7 @@ class Rendering:
     image: np.ndarray  # (H, W, 3) uint8 RGB
     objects: np.ndarray  # (H, W) uint8, 0 or an object's number
     labels: np.ndarray  # (H, W) int16, 0 or `actor * CODES + 1 + bone` of what is seen there
-    matrices: tuple[
-        np.ndarray, ...
-    ]  # per actor (N, 2, 3), from bone coordinates to frame px (centres are whole numbers)
+    matrices: list[np.ndarray]  # per actor (N, 2, 3), from bone coordinates to frame px (centres are whole numbers)
     visible: dict[int, float]  # object -> share of its silhouette inside the frame that nothing hides
 
 
@@ -122,7 +119,7 @@ def render(scene: Scene, t: float, rng: np.random.Generator) -> Rendering:
     for matrix in matrices:  # canvas px to frame px; pixel centres are whole numbers in both
         matrix[:, :, :2] /= OVERSAMPLING
         matrix[:, :, 2] = (matrix[:, :, 2] + 0.5) / OVERSAMPLING - 0.5
-    return Rendering(image, objects[middle, middle], labels[middle, middle], tuple(matrices), visible)
+    return Rendering(image, objects[middle, middle], labels[middle, middle], matrices, visible)
 
 
 def _expose(scene: Scene, t: float, labels: np.ndarray | None = None):

@@ -37,9 +37,8 @@ class World:
 
     def __post_init__(self) -> None:
         if self.classes > self.images:
-            raise InputError(
-                f"there are {self.classes} classes of {self.images} images; give no more classes than images."
-            )
+            counts = f"{self.classes} classes of {self.images} images"
+            raise InputError(f"there are {counts}; give no more classes than images.")
 
 
 def write_world(root: str | Path, world: World = World()) -> Path:
@@ -59,9 +58,8 @@ def write_world(root: str | Path, world: World = World()) -> Path:
         if stamp.is_file() and read_json(stamp) == made:
             return root
         if root.exists() and not stamp.is_file() and not (root.is_dir() and not any(root.iterdir())):
-            raise InputError(
-                f"{root} holds something else than a world made here: name another folder or move it away."
-            )
+            problem = f"{root} holds something else than a world made here"
+            raise InputError(f"{problem}: name another folder or move it away.")
         shutil.rmtree(making, ignore_errors=True)  # by one that was killed
         try:
             _make(making, world)
@@ -73,10 +71,16 @@ def write_world(root: str | Path, world: World = World()) -> Path:
     return root
 
 
+LABELLED = {  # benchmark -> what makes a video of it, where loaders look for its lists, a line of those
+    "davis": (davis_video, "ImageSets/2017/{}.txt", "{0}"),
+    "vip": (vip_video, "lists/{}_videos.txt", "{0}"),
+    "jhmdb": (jhmdb_video, "{}_list.txt", "JHMDB/joint_positions/{0}/joint_positions.mat JHMDB/Rename_Images/{0}"),
+}
+
+
 def _make(root: Path, world: World) -> None:
     common = (root, world.seed, world.size)
     many = {"val": world.val_videos, "test": world.test_videos}
-    fewer = {split: max(1, count * 2 // 3) for split, count in many.items()}
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # a video per thread is quicker than a few rows of pixels per thread
     # Threads, not processes: nothing has to be spawned from a notebook, and OpenCV works outside of Python's lock.
@@ -85,15 +89,11 @@ def _make(root: Path, world: World) -> None:
         videos = [pool.submit(train_video, *common, i, world.train_frames) for i in range(world.train_videos)]
         counts = [len(range(i, world.images, world.classes)) for i in range(world.classes)]
         images = [pool.submit(image_class, *common, i, count) for i, count in enumerate(counts)]
-        labelled = {
-            (benchmark, split): [pool.submit(job, *common, split, i, world.frames) for i in range(count)]
-            for benchmark, job, counts in (
-                ("davis", davis_video, many),
-                ("vip", vip_video, fewer),
-                ("jhmdb", jhmdb_video, fewer),
-            )
-            for split, count in counts.items()
-        }
+        labelled = {}
+        for benchmark, (job, *_) in LABELLED.items():
+            for split, most in many.items():
+                count = most if benchmark == "davis" else max(1, most * 2 // 3)
+                labelled[benchmark, split] = [pool.submit(job, *common, split, i, world.frames) for i in range(count)]
         for job in as_completed([*videos, *images, *chain(*labelled.values())]):
             job.result()  # the first that fails ends all
     finally:
@@ -104,12 +104,7 @@ def _make(root: Path, world: World) -> None:
     train = root / "youtube-vos" / "train"
     write_json(train / "meta.json", {"videos": {video: meta for video, meta, _ in made}})
     write_json(train / "events.json", {video: events for video, _, events in made})
-    lists = {  # ours -> where loaders look for it
-        "davis": ("ImageSets/2017/{}.txt", "{0}"),
-        "vip": ("lists/{}_videos.txt", "{0}"),
-        "jhmdb": ("{}_list.txt", "JHMDB/joint_positions/{0}/joint_positions.mat JHMDB/Rename_Images/{0}"),
-    }
-    for benchmark, (path, line) in lists.items():
+    for benchmark, (_, path, line) in LABELLED.items():
         results = {split: [job.result() for job in labelled[benchmark, split]] for split in many}
         write_json(root / benchmark / "events.json", dict(chain(*results.values())))
         for split, official in (("val", "train"), ("test", "val")):

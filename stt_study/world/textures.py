@@ -81,10 +81,7 @@ def noise(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def recolour(rng: np.random.Generator, rgb: np.ndarray, chroma: float = 1.0) -> np.ndarray:
-    """New hues, lightness and contrast for a texture (H, W, 3) uint8; its structure stays.
-
-    In CIE Lab the hues of a coloured texture are turned as a whole; a grey one gets tints that change with lightness.
-    """
+    """New hues (tints that change with lightness where it is grey), lightness and contrast for (H, W, 3) uint8."""
     lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     light = lab[..., 0]
     hue = rng.uniform(0, 2 * np.pi)
@@ -107,9 +104,7 @@ def texture(
 ) -> np.ndarray:
     """One recoloured texture (size, size, 3) uint8 RGB, out of pixels that the split may use.
 
-    Args:
-        procedural: share of textures made of noise instead of a photograph.
-        chroma: factor on how colourful it is.
+    A share of `procedural` is made of noise instead of a photograph; `chroma` is a factor on how colourful it is.
     """
     if rng.random() < procedural:
         grey = (noise(rng, size) * 255).astype(np.uint8)

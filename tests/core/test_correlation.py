@@ -13,7 +13,6 @@ from stt_core.correlation import (
     local_volume,
     pool_correlation,
     products,
-    window_mask,
 )
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "losses.npz"
@@ -61,13 +60,6 @@ def test_grids_may_differ_without_a_window():
 def test_features_that_do_not_fit_are_refused(shape):
     with pytest.raises(ValueError, match="equal B and C"):
         products(torch.zeros(1, 3, 3, 3), torch.zeros(shape))
-
-
-def test_window_mask_by_loops():
-    mask = window_mask(3, 5, 1)
-    for i in range(15):
-        for j in range(15):
-            assert mask[i, j] == (abs(i // 5 - j // 5) <= 1 and abs(i % 5 - j % 5) <= 1)
 
 
 @pytest.mark.parametrize("radius", [0, 1, 4])

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from writers import write_davis
 
 from stt_core import distributed as processes
-from stt_core.checkpoints import save_weights
-from stt_core.encoder import random_encoder
 from stt_core.errors import InputError
 from stt_core.features import feature_source
 from stt_core.propagation import Inference
@@ -25,6 +23,7 @@ from stt_core.training.train_spatial import train_spatial
 from stt_core.training.train_temporal import train_temporal
 from stt_study.benchmarks.davis import DAVIS
 from stt_study.benchmarks.run import evaluate
+from stt_study.spread import spread, together
 
 # In float64: in float32 these tiny networks blow up any rounding, as they do a change of a weight by 1e-7, tenfold a step.
 SPATIAL = SpatialSettings(
@@ -35,13 +34,6 @@ TEMPORAL = TemporalSettings(
     width=0.125, size=64, batch=4, steps=20, warmup=2, lr=1e-4, radius_fine=3, radius_coarse=2, seed=3,
     precision="64-true",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def initial(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "initial.pth"
-    save_weights(path, random_encoder(18, 0.125), input="lab")
-    return path
 
 
 def training(step: str, root: Path, initial: Path, **changes):
@@ -73,7 +65,7 @@ def test_two_processes_train_step_two_as_one(data_folder: Path, initial: Path, t
     """20 steps with the same global batch."""
     train, arguments, keywords = training("temporal", data_folder, initial)
     one = train(*arguments, tmp_path / "one", **keywords)
-    two = processes.spread(2, train, *arguments, tmp_path / "two", **keywords)
+    two = spread(2, train, *arguments, tmp_path / "two", **keywords)
     assert_equal_runs(one, two)
     record = json.loads((tmp_path / "two/run.json").read_text())
     assert [session["processes"] for session in record["sessions"]] == [2]
@@ -82,7 +74,7 @@ def test_two_processes_train_step_two_as_one(data_folder: Path, initial: Path, t
 def test_two_processes_train_step_one(data_folder: Path, initial: Path, tmp_path: Path) -> None:
     """Each draws its own views, so that the result isn't one process's; it is the same when it is trained again."""
     train, arguments, _ = training("spatial", data_folder, initial, steps=3)
-    once, again = (processes.spread(2, train, *arguments, tmp_path / name) for name in ("once", "again"))
+    once, again = (spread(2, train, *arguments, tmp_path / name) for name in ("once", "again"))
     assert_equal_runs(once, again)
     assert json.loads((tmp_path / "once/run.json").read_text())["sessions"][0]["processes"] == 2
 
@@ -107,10 +99,10 @@ def test_two_processes_go_on_where_they_were_stopped_and_so_does_one(
 ) -> None:
     train, arguments, keywords = training("temporal", data_folder, initial, steps=9, accumulate=2)
     keywords["save_every"] = 4
-    whole = processes.spread(2, train, *arguments, tmp_path / "whole", **keywords)
+    whole = spread(2, train, *arguments, tmp_path / "whole", **keywords)
     out = tmp_path / "stopped"
     with pytest.raises(InputError, match="stopped"):
-        processes.spread(2, _stopped, train, arguments, keywords, out, 6)
+        spread(2, _stopped, train, arguments, keywords, out, 6)
     assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 4
     resumed = train(*arguments, out, **keywords)
     assert_equal_runs(whole, resumed)
@@ -126,7 +118,7 @@ def test_what_cannot_be_divided_is_refused(data_folder: Path, initial: Path, tmp
 
 
 def _joined(function, *arguments):
-    with processes.together():
+    with together():
         return function(*arguments)
 
 
@@ -158,7 +150,7 @@ def test_synchronised_statistics_are_those_of_the_whole_batch() -> None:
     x = 5 + 3 * torch.randn(6, 3, 4, 5, generator=generator)
     gradient = torch.randn(6, 3, 4, 5, generator=generator)
     alone = _normalised(x, gradient)
-    shared = processes.spread(2, _joined, _normalised, x, gradient)
+    shared = spread(2, _joined, _normalised, x, gradient)
     for a, b in zip(alone, shared, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
@@ -217,7 +209,7 @@ def _keys(views: Tensor) -> list[Tensor]:
 
 def test_two_processes_embed_keys_as_one_that_splits_its_batch() -> None:
     views = torch.rand(8, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    for alone, shared in zip(_keys(views), processes.spread(2, _joined, _keys, views), strict=True):
+    for alone, shared in zip(_keys(views), spread(2, _joined, _keys, views), strict=True):
         torch.testing.assert_close(alone, shared)
 
 
@@ -242,7 +234,7 @@ def _evaluated(root: Path, out: Path) -> dict:
 def test_two_processes_measure_as_one(tmp_path: Path) -> None:
     root = write_davis(tmp_path / "davis", names=("a", "b", "c"))
     alone = _evaluated(root, tmp_path / "one")
-    shared = processes.spread(2, _joined, _evaluated, root, tmp_path / "two")
+    shared = spread(2, _joined, _evaluated, root, tmp_path / "two")
     for results in (alone, shared):
         assert [record["name"] for record in results["sequences"]] == ["a", "b", "c"]
     assert shared["metrics"] == alone["metrics"]

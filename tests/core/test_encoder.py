@@ -86,13 +86,6 @@ def test_nothing_after_the_last_stage_is_computed() -> None:
     assert called == ["layer1", "layer2", "layer3", "layer4"]
 
 
-def test_unknown_depth_and_stage() -> None:
-    with pytest.raises(ValueError, match="34"):
-        Encoder(34)
-    with pytest.raises(ValueError, match="not in tuple"):
-        Encoder(18, 0.0625)(torch.zeros(1, 3, 32, 32), ("res6",))
-
-
 def test_random_encoder_repeats_and_leaves_the_random_state() -> None:
     before = torch.random.get_rng_state()
     first, again, other = (random_encoder(18, 0.0625, seed).state_dict() for seed in (3, 3, 4))

@@ -96,13 +96,6 @@ def dino(depth: int) -> dict:
     return networks | {"optimizer": optimizer.state_dict(), "epoch": np.int64(3)}
 
 
-def lightly(depth: int) -> dict:
-    head = prefixed("projection_head.layers.", {"0.weight": torch.ones(2, 2), "4.0.weight": torch.ones(2, 2)})
-    momentum = nn.Sequential(*list(resnet(depth, 1).children())[:-1]).state_dict()
-    backbone = nn.Sequential(*list(resnet(depth).children())[:-1]).state_dict()
-    return {"state_dict": head | prefixed("backbone_momentum.", momentum) | prefixed("backbone.", backbone)}
-
-
 def mmcv_checkpoint(depth: int) -> dict:
     student = mmcv(headless(resnet(depth).state_dict()))
     teacher = prefixed("backbone_t.", mmcv(other(depth)))
@@ -115,7 +108,6 @@ NAMINGS = {
     "moco": moco,
     "detco": detco,
     "dino": dino,
-    "lightly": lightly,
     "mmcv": lambda depth: mmcv(headless(resnet(depth).state_dict())),
     "mmcv checkpoint": mmcv_checkpoint,
     "level only": lambda depth: {"state_dict": mmcv(resnet(depth).state_dict())},
@@ -140,9 +132,7 @@ def written(folder: Path, naming: str, depth: int) -> Path:
     return path
 
 
-CASES = [(naming, 18) for naming in NAMINGS] + [
-    (naming, 50) for naming in ("torchvision", "lightly", "mmcv checkpoint")
-]
+CASES = [(naming, 18) for naming in NAMINGS] + [(naming, 50) for naming in ("torchvision", "mmcv checkpoint")]
 
 
 @pytest.fixture(scope="module")

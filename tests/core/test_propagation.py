@@ -7,56 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from loops import naive_propagation
 
 from stt_core import affinity as affinity_module
 from stt_core.affinity import affinity
-from stt_core.propagation import Context, propagate, propagate_frames
+from stt_core.propagation import propagate, propagate_frames
 
 GOLDEN = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden" / "propagation.npz"
-
-
-def seen(dy, dx, radius, window):
-    return math.hypot(dy, dx) < radius if window == "circle" else max(abs(dy), abs(dx)) <= radius
-
-
-def naive(
-    features,
-    first_labels,
-    num_preceding,
-    radius,
-    topk,
-    temperature,
-    with_first=True,
-    window="square",
-    first_windowed=True,
-    first_twice=True,
-):
-    """One query at a time, candidates in a list. Also the smallest gap between the last kept and the first left out."""
-    features = features.double().numpy()
-    features = features / np.linalg.norm(features, axis=1, keepdims=True)
-    frames, _, height, width = features.shape
-    labels = [first_labels.double().numpy()]
-    smallest_gap = np.inf
-    for t in range(1, frames):
-        context = [0] * with_first + list(range(max(0, t - num_preceding), t))
-        context = context if first_twice else sorted(set(context))
-        propagated = np.zeros_like(labels[0])
-        for y, x in itertools.product(range(height), range(width)):
-            candidates = []
-            for place, i, j in itertools.product(range(len(context)), range(height), range(width)):
-                s = context[place]
-                # All of frame 0 is seen once; among the preceding frames it is like the others.
-                if seen(i - y, j - x, radius, window) or (place == 0 and not first_windowed):
-                    candidates.append((features[t, :, y, x] @ features[s, :, i, j], s, i, j))
-            candidates.sort(reverse=True)
-            kept = candidates[:topk]
-            if len(candidates) > topk and candidates[topk][1:] != kept[-1][1:]:  # frame 0 twice is no tie that matters
-                smallest_gap = min(smallest_gap, kept[-1][0] - candidates[topk][0])
-            weights = [math.exp(value / temperature) for value, *_ in kept]
-            for weight, (_, s, i, j) in zip(weights, kept, strict=True):
-                propagated[:, y, x] += weight / sum(weights) * labels[s][:, i, j]
-        labels.append(propagated)
-    return np.stack(labels), smallest_gap
 
 
 def random_clip(seed, frames, channels, height, width, classes):
@@ -110,7 +67,7 @@ def test_equals_a_double_loop(case):
     shape, classes, num_preceding, radius, topk, with_first = CASES[case]
     settings = dict(num_preceding=num_preceding, radius=radius, topk=topk, temperature=0.2, with_first=with_first)
     features, first_labels = random_clip(case, *shape, classes)
-    expected, gap = naive(features, first_labels, **settings)
+    expected, gap = naive_propagation(features, first_labels, **settings)
     assert gap > 1e-6, "rounding may decide the top-k of this input: choose another seed"
     result = propagate(features, first_labels, **settings)
     assert result.dtype == torch.float32
@@ -129,35 +86,10 @@ def test_equals_a_double_loop(case):
 )
 def test_contexts_of_other_methods_equal_a_double_loop(settings):
     features, first_labels = random_clip(11, 5, 5, 10, 18, 2)
-    expected, gap = naive(features, first_labels, temperature=0.1, **settings)
+    expected, gap = naive_propagation(features, first_labels, temperature=0.1, **settings)
     assert gap > 1e-6, "rounding may decide the top-k of this input: choose another seed"
     result = propagate(features, first_labels, temperature=0.1, **settings)
     np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("with_first", [True, False])
-def test_going_on_from_known_labels_equals_never_having_stopped(with_first):
-    features, first_labels = random_clip(12, 12, 5, 6, 9, 2)
-    settings = dict(num_preceding=3, radius=2, with_first=with_first)
-    expected = propagate(features, first_labels, **settings)
-    for stopped in (1, 2, 4, 5, 9):  # the next frame
-        context = Context(**settings)
-        for t in sorted({0, *range(max(stopped - 3, 0), stopped)}):
-            context.put(t, features[t], expected[t])
-        for t in range(stopped, 12):
-            assert context.propagate(t, features[t]).equal(expected[t])
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_equals_a_double_loop_on_random_settings(seed):
-    rng = np.random.default_rng(seed)
-    shape = rng.integers([2, 2, 1, 1, 1], [6, 7, 14, 20, 5]).tolist()  # T, C, H, W, K
-    settings = dict(zip(("num_preceding", "radius", "topk"), rng.integers([1, 0, 1], [5, 4, 14]).tolist(), strict=True))
-    settings |= dict(temperature=rng.uniform(0.05, 0.5), with_first=bool(rng.integers(2)))
-    features, first_labels = random_clip(seed, *shape)
-    expected, gap = naive(features, first_labels, **settings)
-    assert gap > 1e-6, "rounding may decide the top-k of this input: choose another seed"
-    np.testing.assert_allclose(propagate(features, first_labels, **settings).numpy(), expected, rtol=0, atol=1e-5)
 
 
 def test_two_cells_by_hand():
@@ -176,31 +108,6 @@ def test_two_cells_by_hand():
     result = propagate(features, labels, radius=1, topk=3, temperature=0.1)
     assert result[1, 0, 0, 0].item() == pytest.approx(odds / (odds + 2), abs=1e-6)
     assert result[0].equal(labels)
-
-
-def test_labels_follow_a_moving_pattern():
-    """The whole picture rolls by (1, 2) cells a frame: away from the seam, so do the labels."""
-    features, first_labels = random_clip(1, 1, 16, 14, 30, 2)
-    clip = torch.stack([features[0].roll((t, 2 * t), (1, 2)) for t in range(4)])
-    result = propagate(clip, first_labels, num_preceding=1, radius=2, topk=1, with_first=False)
-    for t in range(4):
-        expected = first_labels.roll((t, 2 * t), (1, 2))
-        torch.testing.assert_close(result[t, :, t:, 2 * t :], expected[:, t:, 2 * t :], rtol=0, atol=1e-6)
-
-
-def test_affinity_stays_in_the_window_and_sums_to_one():
-    generator = torch.Generator().manual_seed(3)
-    query, context = torch.randn(18, 33, 4, generator=generator), torch.randn(3, 18, 33, 4, generator=generator)
-    indices, weights = affinity(query, context, radius=2, topk=30, temperature=0.5)
-    assert indices.shape == weights.shape == (30, 18 * 33)
-    torch.testing.assert_close(weights.sum(0), torch.ones(18 * 33))
-    query_cell = torch.arange(18 * 33)
-    y, x = indices % (18 * 33) // 33, indices % 33
-    inside = ((y - query_cell // 33).abs() <= 2) & ((x - query_cell % 33).abs() <= 2)
-    assert inside[weights > 0].all()
-    # The corner sees 3 frames of 3 x 3 cells: 27 weights, all different cells, and nothing more.
-    assert (weights[:, 0] > 0).sum() == 27
-    assert len(indices[:, 0][weights[:, 0] > 0].unique()) == 27
 
 
 def test_a_stream_is_lazy_and_what_it_yields_is_the_callers():

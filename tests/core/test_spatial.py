@@ -121,15 +121,6 @@ def test_forward_pass_queues_its_keys_after_the_loss() -> None:
     assert torch.equal(model.queue[3:], queue[3:])
 
 
-def test_queue_and_position_are_in_the_state() -> None:
-    model = moco()
-    model(noise())
-    other = moco()
-    other.load_state_dict(model.state_dict())
-    assert torch.equal(other.queue, model.queue)
-    assert int(other.position) == 3
-
-
 def test_input_colours() -> None:
     rgb = noise().float() / 255
     assert torch.equal(moco().standardise(rgb), rgb_to_lab(rgb))

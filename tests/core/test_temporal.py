@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from stt_core import losses, temporal
-from stt_core.checkpoints import open_weights, save_weights
+from stt_core import losses
+from stt_core.checkpoints import save_weights
 from stt_core.color import normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation
-from stt_core.encoder import STANDARD, STUDENT, Encoder, random_encoder
+from stt_core.encoder import STANDARD, Encoder, random_encoder
 from stt_core.errors import InputError
 from stt_core.losses import LocalDistillation
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
@@ -147,38 +147,6 @@ def test_student_sees_lab_without_one_channel(weights: dict[str, Path], channel:
         torch.testing.assert_close(found[:, kept], 1.5 * lab[:, kept])
 
 
-@pytest.mark.parametrize("channel", [1, 2])
-def test_student_does_not_depend_on_the_dropped_channel(
-    weights: dict[str, Path], channel: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same frames with another dropped channel: equal features, another target."""
-    changed = {"channel": None}
-
-    def disturbed(rgb: Tensor) -> Tensor:
-        lab = rgb_to_lab(rgb)
-        if changed["channel"] is not None:
-            lab[:, changed["channel"]] = lab[:, changed["channel"]].flip(-1)
-        return lab
-
-    monkeypatch.setattr(temporal, "rgb_to_lab", disturbed)
-
-    def run(which: int | None) -> tuple[Tensor, dict[str, Tensor]]:
-        changed["channel"] = which
-        tested, seen = model(weights, "rgb"), []
-        tested.student.layer4.register_forward_hook(lambda _m, _i, out: seen.append(out.detach()))
-        found = tested(pairs(), channel)
-        return seen[0], found
-
-    features, found = run(None)
-    same, other = run(channel)
-    assert torch.equal(features, same)
-    assert other["fine"] != found["fine"]
-    assert other["coarse"] != found["coarse"]
-    assert torch.equal(other["local"], found["local"])
-    assert torch.equal(other["global"], found["global"])
-    assert not torch.equal(run(3 - channel)[0], features)  # the other colour is seen
-
-
 def test_student_starts_from_the_initial_weights(weights: dict[str, Path]) -> None:
     state = torch.load(weights["lab"])["state_dict"]
     started = model(weights).student.state_dict()
@@ -187,23 +155,10 @@ def test_student_starts_from_the_initial_weights(weights: dict[str, Path]) -> No
     assert not torch.equal(scratch["conv1.weight"], state["conv1.weight"])
 
 
-def test_initial_weights_that_do_not_fit(weights: dict[str, Path], tmp_path: Path) -> None:
+def test_initial_weights_that_do_not_fit(weights: dict[str, Path]) -> None:
     for changes in ({"width": 0.25}, {"depth": 50}):
         with pytest.raises(InputError, match=r"lab\.pth.*same depth and width"):
             model(weights, **changes)
-    with pytest.raises(InputError, match=r"none\.pth"):
-        temporal_model(SETTINGS, tmp_path / "none.pth", weights["lab"])
-    with pytest.raises(InputError, match=r"none\.pth"):
-        temporal_model(SETTINGS, weights["lab"], tmp_path / "none.pth")
-
-
-def test_encoders_in_place_of_files(weights: dict[str, Path]) -> None:
-    """The same losses, whether the encoders are opened here or there."""
-    student = open_weights(weights["lab"]).encoder(*STUDENT)
-    given = SpatialThenTemporal(SETTINGS, student, open_weights(weights["rgb"]).encoder(*STANDARD), "rgb").train()
-    found, expected = given(pairs(), 1), model(weights, "rgb")(pairs(), 1)
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
 def test_sizes_that_do_not_divide(weights: dict[str, Path]) -> None:

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from stt_core.checkpoints import load_encoder, save_weights
+from stt_core.checkpoints import load_encoder
 from stt_core.distributed import Scale
-from stt_core.encoder import STANDARD, random_encoder
+from stt_core.encoder import STANDARD
 from stt_core.errors import InputError
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
@@ -32,13 +32,6 @@ TEMPORAL = TemporalSettings(
     width=0.125, size=64, batch=2, steps=7, warmup=2, lr=1e-3, radius_fine=3, radius_coarse=2, seed=3
 )
 STEPS = ["spatial", "temporal"]
-
-
-@pytest.fixture(scope="module")
-def initial(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "initial.pth"
-    save_weights(path, random_encoder(18, 0.125), input="lab")
-    return path
 
 
 @pytest.fixture
@@ -260,12 +253,6 @@ def test_loss_that_is_not_finite(run, step: str, value: float, tmp_path: Path, m
     kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)  # of before
     assert kept["step"] == 3
     assert all(value.isfinite().all() for value in kept["model"].values())
-
-
-def test_queue_larger_than_the_data(run, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="queue of 7"):
-        run("spatial", tmp_path, queue=7)  # 8 images, 2 a batch
-    assert names(tmp_path) == []
 
 
 def test_tensorboard_gets_every_step_once(data_folder: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +11,10 @@ import yaml
 from answers import Answer, Shell, assert_refused, left_behind, nobody, records
 from writers import write_davis
 
-from stt_core.errors import FULL, InputError, in_words, out_of_memory
-from stt_core.files import written_whole
+from stt_core.errors import InputError, out_of_memory
 from stt_study import cli
 from stt_study.benchmarks.registry import BENCHMARKS
+from stt_study.exit_codes import FULL
 
 SPATIAL = {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 2, "queue": 5, "dim": 8, "lr": 1e-3}
 TEMPORAL = {"width": 0.125, "size": 64, "batch": 2, "steps": 2, "radius_fine": 3, "radius_coarse": 2}
@@ -169,16 +168,6 @@ def test_memory_that_runs_out(shell: Shell, davis: tuple, monkeypatch: pytest.Mo
     kept_and_finished(shell, davis, before)
 
 
-def test_memory_that_really_runs_out(tmp_path: Path, data_folder: Path) -> None:
-    """A training that needs more than its process may have."""
-    path = tmp_path / "own.yaml"
-    large = SPATIAL | {"width": 1.0, "size": 2048, "load_size": 2048}
-    path.write_text(yaml.safe_dump({"profile": "own", "settings": {"spatial": large}}))
-    arguments = ["train", "spatial", "--profile", path, "--data", data_folder, "--out", tmp_path / "out"]
-    answer = limited("RLIMIT_AS", 5 << 30, *arguments)  # of addresses, of which PyTorch's libraries take some
-    assert_refused(answer, "memory ran out; lower spatial.batch or spatial.size in the profile")
-
-
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: …")])
 def test_only_memory_is_taken_for_memory(error: Exception) -> None:
     with pytest.raises(InputError, match=r"memory ran out; lower it\."), out_of_memory("lower it"):
@@ -204,29 +193,3 @@ def test_a_defect_of_ours_is_code_1(shell: Shell, davis: tuple, monkeypatch: pyt
         shell("--debug", *davis)
     with pytest.raises(InputError, match="topk is 0"):  # of a bad input, too
         shell(*davis, "--topk", 0, "--debug")
-
-
-def refused(call: Callable) -> str:
-    with pytest.raises(OSError) as error:  # noqa: PT011
-        call()
-    return in_words(error.value)
-
-
-def test_errors_of_the_system_in_words(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.touch()
-    for call, name, fix in (
-        ((tmp_path / "none").read_text, "none", "it does not exist; check its name"),
-        (tmp_path.read_text, tmp_path.name, "it is a folder, not a file; give a file"),
-        ((file / "below").mkdir, "file/below", "a file is where a folder should be"),
-        (file.mkdir, "file", "a file is where a folder should be"),
-        ((tmp_path / ("x" * 300)).mkdir, "x" * 300, "File name too long."),  # any other in the system's words
-    ):
-        sentence = refused(call)
-        assert name in sentence
-        assert fix in sentence
-        assert "\n" not in sentence
-    # A full disk names no file by itself; what is written whole does.
-    with pytest.raises(OSError) as error, written_whole(tmp_path / "x.json"):  # noqa: PT011
-        Path("/dev/full").write_bytes(bytes(10_000))
-    assert in_words(error.value) == f"{tmp_path / 'x.json'}: {FULL}."

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from answers import (
+    Code,
     Row,
     Shell,
     Spoil,
@@ -172,16 +173,6 @@ def test_bad_training_data_and_bad_video(row: Row, tmp_path: Path, shell: Shell)
 
 
 # A folder of results that was begun
-
-
-class Code:
-    """Unpickling this makes a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
-
-    def __reduce__(self) -> tuple:
-        return open, (self.path, "w")
 
 
 def hostile(out: Path) -> Path:

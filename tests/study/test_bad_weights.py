@@ -9,21 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
-from answers import Row, Shell, Spoil, check, every, forbid, half, instead, removed, rows, spoiled
+from answers import Code, Row, Shell, Spoil, check, every, forbid, half, instead, removed, rows, spoiled
 from safetensors.torch import save_file
 from writers import write_davis
 
 from stt_core.encoder import random_encoder
-
-
-class Code:
-    """Unpickling this makes a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = str(folder)
-
-    def __reduce__(self) -> tuple:
-        return os.mkdir, (self.folder,)
 
 
 def evaluate(data: Path, weights: str) -> list:

@@ -34,20 +34,10 @@ def pairs(data_folder: Path) -> Pairs:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("weights")
-
-
-@pytest.fixture(scope="module")
-def initial(folder: Path) -> Path:
-    save_weights(folder / "initial.pth", random_encoder(18, 0.125), input="lab")
-    return folder / "initial.pth"
-
-
-@pytest.fixture(scope="module")
-def teacher(folder: Path) -> Path:
-    save_weights(folder / "teacher.pth", random_encoder(18, 0.125, 1), input="rgb")
-    return folder / "teacher.pth"
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "teacher.pth"
+    save_weights(path, random_encoder(18, 0.125, 1), input="rgb")
+    return path
 
 
 def test_paper_weights_at_the_papers_geometry(pairs: Pairs, initial: Path, teacher: Path) -> None:

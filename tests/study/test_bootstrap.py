@@ -48,14 +48,6 @@ def test_too_little_to_tell_leaves_it_open(table):
     assert bootstrap_interval(table) == (-np.inf, np.inf)
 
 
-def test_summary_by_hand():
-    row = summary(np.array([[1.0, 2.0, 6.0], [3.0, 0.0, 0.0]]))
-    assert (row["difference"], row["lowest seed"], row["highest seed"]) == (2, 1, 3)
-    assert (row["seeds"], row["sequences"]) == (2, 3)
-    assert row["low"] < 1
-    assert row["high"] > 3
-
-
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [

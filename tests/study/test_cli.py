@@ -45,31 +45,6 @@ def test_evaluate_davis(shell: Shell, data_folder: Path, tmp_path: Path) -> None
     assert sorted(path.name for path in (out / "masks" / "square").iterdir()) == [f"{t:05d}.png" for t in range(5)]
 
 
-def test_evaluate_defaults_are_the_papers(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-
-    def noted(benchmark, source, root, out, inference, **of) -> dict:
-        seen.append((source.stride, inference))
-        return {"metrics": {"PCK": 0.5}, "notes": [], "frames": 0, "fps": 0.0}
-
-    monkeypatch.setattr("stt_study.benchmarks.run.evaluate", noted)
-    for task in ("davis", "vip", "jhmdb", "badja"):
-        for stride in (8, 4):
-            given = ("--data", "d", "--weights", "lab", "--out", tmp_path, "--stride", stride)
-            assert shell("evaluate", task, *given).code == 0
-    assert [(stride, i.resize, i.radius) for stride, i in seen] == [
-        (8, 480, 12),
-        (4, 480, 35),
-        (8, (560, 560), 16),
-        (4, (560, 560), 35),
-        (8, (320, 320), 5),
-        (4, (320, 320), 12),
-        (8, 480, 12),
-        (4, 480, 35),
-    ]
-    assert {(i.topk, i.temperature, i.num_preceding) for _, i in seen} == {(10, 0.07, 20)}
-
-
 def test_evaluate_presets(shell: Shell, data_folder: Path, tmp_path: Path) -> None:
     davis = ("--data", data_folder / "davis", "--weights", "lab", "--resize", 48)
 
@@ -131,14 +106,12 @@ def test_seed_and_colours_reach_the_training(
     ("variant", "columns"),
     [
         ("no_global", "step,loss,fine,coarse,local,lr"),
-        ("neither", "step,loss,fine,coarse,lr"),
-        ("step_two", "step,loss,fine,coarse,local,lr"),
         ("scratch", "step,loss,fine,coarse,lr"),
     ],
 )
 def test_variants(shell: Shell, tmp_path: Path, common: tuple, variant: str, columns: str) -> None:
     temporal = ("train", "temporal", *common, "--variant", variant, "--out", tmp_path / "two")
-    if variant in ("no_global", "neither"):
+    if variant == "no_global":
         assert_refused(shell(*temporal), "--initial")
         none = tmp_path / "none.pth"
         assert_refused(shell(*temporal, "--initial", none), none)

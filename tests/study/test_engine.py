@@ -20,6 +20,7 @@ from stt_core.files import write_json
 from stt_study.engine.job import read_source
 from stt_study.engine.plan import Job, declared_parameters, plan, read_parameters
 from stt_study.engine.progress import Progress, clock
+from stt_study.times import step_times
 from stt_study.variants import HEADLINE, VARIANTS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -286,9 +287,7 @@ def test_bad_input_ends_with_exit_code_2_and_a_page_s_own_parameter_does_not(stu
 def test_a_page_that_needs_no_data_waits_for_no_training() -> None:
     assert list(plan(REPOSITORY, "paper", only=["17"])) == ["17_at_scale"]
     only = plan(REPOSITORY, "laptop", only=["06"])
-    assert set(only) == {f"{name}-seed0" for name in ("step_one", "full", "no_global")} | {
-        "06_ablation_no_global"
-    }
+    assert set(only) == {f"{name}-seed0" for name in ("step_one", "full", "no_global")} | {"06_ablation_no_global"}
 
 
 def test_what_makes_a_page_stale(study: Path) -> None:
@@ -345,8 +344,7 @@ def test_progress_line(tmp_path: Path) -> None:
     jobs = {name: Job(name, str(tmp_path / "notebooks" / name), {}, (), "key", 1) for name in ("01", "02", "03")}
     for name, seconds in {"01": 100.0, "02": 60.0}.items():
         write_json(jobs[name].path(".json"), {"seconds": seconds})
-    kept = {"jobs": {}, "steps": {}}
-    progress = Progress(jobs, 2, tmp_path, kept, Terminal())
+    progress = Progress(jobs, 2, {}, Terminal())
     assert progress.left() == 120  # 03 counts as the mean, 80, in two lanes
     jobs["01"].path(".progress").write_text("3/9")
     progress.look()
@@ -361,11 +359,13 @@ def test_progress_line(tmp_path: Path) -> None:
     progress.look()
     assert "01: done in 1:40 (2 of 3)" in progress.stream.getvalue()
     assert progress.left() == 80
-    never = Progress({"03": jobs["03"]}, 2, tmp_path, kept, Terminal())
-    assert never.left() == 0
-    kept |= {"jobs": {"03": 50.0}, "steps": {"full": 0.2}}
-    assert never.left() == 50
-    write_json(tmp_path / "weights" / "full-seed0-ab" / "run.json", {"step": 10, "seconds": 4.0})
-    never.since -= 10  # time stamps may be coarse
-    assert never.left() == 100  # this machine takes twice as long
+    never, kept = {"03": jobs["03"]}, {"02": 30.0, "03": 50.0}
+    assert Progress(never, 2, {}, Terminal()).left() == 0
+    assert Progress(never, 2, kept, Terminal()).left() == 50
+    assert Progress({"02": jobs["02"]} | never, 2, kept, Terminal()).left() == 100  # this machine takes twice as long
+    write_json(tmp_path / "weights" / "full-seed0-ab" / "run.json", {"step": 10, "seconds": 15.0})
+    assert step_times(tmp_path) == {"a step of full": 1.5}
+    first = Progress(never, 2, kept | {"a step of full": 0.5}, Terminal())
+    first.since = 0
+    assert first.left() == 150  # three times as long, as soon as a training has saved
     assert [clock(s) for s in (59.6, 3661)] == ["1:00", "1:01:01"]

@@ -15,8 +15,9 @@ import yaml
 from same_results import differences
 from writers import write_images
 
-from stt_core.files import only_writer, write_json, written_whole
+from stt_core.files import write_json
 from stt_core.signals import Stopped, asked_to_stop, stopped_by_signals
+from stt_study.store import only_writer
 
 SETTINGS = {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 330, "queue": 5, "dim": 8, "lr": 1e-3}
 
@@ -134,17 +135,6 @@ def test_under_torchrun_further_signals_are_passed_over(monkeypatch: pytest.Monk
         for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
             os.kill(os.getpid(), number)
     assert asked.number == signal.SIGINT
-
-
-def test_a_failed_write_leaves_the_earlier_file(tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    write_json(path, {"a": 1})
-    before = path.read_bytes()
-    with pytest.raises(LookupError), written_whole(path) as temporary:  # noqa: PT012
-        temporary.write_text("half")
-        raise LookupError
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_differences_are_found(tmp_path: Path) -> None:

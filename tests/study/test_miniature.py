@@ -7,7 +7,6 @@ from miniature import TINY, write_miniature
 
 from stt_core.files import read_json
 from stt_study.data.check import check
-from stt_study.profile import load_profile
 from stt_study.study import Study
 
 SMALL = {
@@ -41,26 +40,6 @@ def test_every_layout_is_whole(data: Path, name: str, folder: str, counts: dict[
     assert found.problems == []
     assert counts.items() <= found.counts.items()
     assert found.counts["decoded"] > 0
-
-
-def test_the_paper_s_profiles_differ_where_they_should() -> None:
-    """Stride 4 measures the same trainings; ResNet-50 has the paper's own batch, rate and iterations (paper section 2)."""
-    for name in ("paper", "paper_r50"):
-        coarse, fine = load_profile(name), load_profile(f"{name}_s4")
-        assert (coarse.spatial, coarse.temporal, coarse.teacher) == (fine.spatial, fine.temporal, fine.teacher)
-        assert (coarse.published, coarse.scratch_lr) == (fine.published, fine.scratch_lr)
-        assert (coarse.weights_of, fine.weights_of) == ("", name)
-        assert (coarse.evaluation.stride, fine.evaluation.stride) == (8, 4)
-        ranges = {task: getattr(fine.evaluation, task).radius for task in ("davis", "vip", "jhmdb")}
-        assert ranges == {"davis": 70 // 2, "vip": 70 // 2, "jhmdb": 24 // 2}
-    small, large = load_profile("paper").temporal, load_profile("paper_r50").temporal
-    assert (small.batch, small.steps, small.lr) == (4 * 32, 90_000, 1e-4)
-    assert (large.batch, large.steps, large.lr) == (4 * 16, 45_000, 5e-5)
-    assert small.warmup == pytest.approx(90_000 * 20 / 3_200, abs=5)
-    assert large.warmup == 45_000 * 20 / 800
-    for settings in (small, large):
-        assert (settings.size, settings.radius_fine, settings.radius_coarse) == (256, 12, 6)
-        assert (settings.weight_local, settings.weight_global, settings.local.share) == (1000, 50, 0.7)
 
 
 def test_the_paper_s_profile_trains_and_measures(data: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Propagation, measures and label codecs on inputs that nobody chose, against brute force in float64.
+"""Propagation, measures and label codecs on inputs that nobody chose, against loops in float64.
 
 The default run is the same every time. `STT_FUZZ=20` runs 20 times as many examples, other ones each time, and
 `--hypothesis-show-statistics` counts them.
@@ -14,6 +14,7 @@ import torch
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from loops import naive_bilinear, naive_propagation
 
 from stt_core import labels
 from stt_core.affinity import affinity
@@ -84,14 +85,6 @@ def normalised(features: np.ndarray) -> np.ndarray:
     return features / np.where(lengths > 0, lengths, 1)
 
 
-def looked_at(t: int, num_preceding: int, with_first: bool, first_twice: bool, first_windowed: bool) -> list:
-    """(Frame, whether the whole of it is seen) of the context of frame t, frame 0 twice where it counts twice."""
-    preceding = [s for s in range(t) if s >= t - num_preceding]
-    if with_first and not first_twice:
-        preceding = [s for s in preceding if s]
-    return [(0, not first_windowed)] * with_first + [(s, False) for s in preceding]
-
-
 def candidates(context: list, y: int, x: int, height: int, width: int, radius: int, window: str) -> np.ndarray:
     """(n, 3) frame, row, column of all that the query at y, x sees."""
 
@@ -100,31 +93,6 @@ def candidates(context: list, y: int, x: int, height: int, width: int, radius: i
 
     cells = [(s, whole, i, j) for s, whole in context for i in range(height) for j in range(width)]
     return np.array([(s, i, j) for s, whole, i, j in cells if whole or is_seen(i - y, j - x)])
-
-
-def brute_force(features, first_labels, temperature, radius, topk, window, **frames):
-    """Label maps (T, K, H, W), a query at a time; and by how much the last kept cell was nearer than the first left out."""
-    features, gap = normalised(features), math.inf
-    times, _, height, width = features.shape
-    maps = [first_labels.astype(np.float64)]
-    for t in range(1, times):
-        new = np.zeros_like(maps[0])
-        context = looked_at(t, **frames)
-        for y, x in itertools.product(range(height), range(width)):
-            s, i, j = candidates(context, y, x, height, width, radius, window).T
-            cosines = features[s, :, i, j] @ features[t, :, y, x]
-            order = np.argsort(-cosines, kind="stable")
-            kept, left = order[:topk], order[topk:]
-            last = kept[-1]
-            others = left[
-                (s[left] != s[last]) | (i[left] != i[last]) | (j[left] != j[last])
-            ]  # frame 0 may be there twice
-            gap = min(gap, (cosines[last] - cosines[others]).min(initial=math.inf))
-            weights = np.exp((cosines[kept] - cosines[kept[0]]) / temperature)
-            for weight, n in zip(weights / weights.sum(), kept, strict=True):
-                new[:, y, x] += weight * maps[s[n]][:, i[n], j[n]]
-        maps.append(new)
-    return np.stack(maps), gap
 
 
 @examples(110)
@@ -138,12 +106,12 @@ def brute_force(features, first_labels, temperature, radius, topk, window, **fra
     chosen=options(),
     seed=st.integers(0, 2**32),
 )
-def test_propagation_equals_brute_force(height, width, channels, times, classes, temperature, chosen, seed):
-    features = features_of_a_kind("noise", (times, channels, height, width), seed)
-    first_labels = np.random.default_rng(seed + 1).random((classes, height, width), np.float32)
-    expected, gap = brute_force(features, first_labels, temperature, **chosen)
+def test_propagation_equals_a_loop(height, width, channels, times, classes, temperature, chosen, seed):
+    features = torch.from_numpy(features_of_a_kind("noise", (times, channels, height, width), seed))
+    first_labels = torch.from_numpy(np.random.default_rng(seed + 1).random((classes, height, width), np.float32))
+    expected, gap = naive_propagation(features, first_labels, temperature=temperature, **chosen)
     assume(gap > 1e-5)  # rounding may decide the rest
-    found = propagate(torch.from_numpy(features), torch.from_numpy(first_labels), temperature=temperature, **chosen)
+    found = propagate(features, first_labels, temperature=temperature, **chosen)
     assert found.dtype == torch.float32
     np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-4)
 
@@ -341,21 +309,6 @@ def test_joints_distances_equal_a_loop(pair):
 # Labels in and out
 
 
-def bilinear(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(h, w) -> (H, W): the weights of rows times those of columns, pixel centres aligned, borders repeated."""
-
-    def weights(there: int, here: int) -> np.ndarray:
-        matrix = np.zeros((here, there))
-        for i in range(here):
-            place = min(max((i + 0.5) * there / here - 0.5, 0), there - 1)
-            low = math.floor(place)
-            matrix[i, low] += 1 - (place - low)
-            matrix[i, min(low + 1, there - 1)] += place - low
-        return matrix
-
-    return weights(image.shape[0], size[0]) @ image @ weights(image.shape[1], size[1]).T
-
-
 SIZES = st.tuples(st.integers(1, 14), st.integers(1, 14))
 GRIDS = st.tuples(st.integers(1, 7), st.integers(1, 7))
 
@@ -368,7 +321,7 @@ def test_decoded_joints_equal_a_loop(grid, size, seed, kind):
     maps *= {"sparse": maps > 0.9, "zero": False}.get(kind, True)
     found = labels.decode_keypoints(torch.from_numpy(maps), size)
     for image, (x, y) in zip(maps.astype(np.float64), found, strict=True):
-        full = bilinear(image, size)
+        full = naive_bilinear(image, size)
         pixels = sorted(((full[i, j], i, j) for i, j in itertools.product(*map(range, size))), reverse=True)
         if len(pixels) > 5 and pixels[4][0] > 0:
             assume(pixels[4][0] - pixels[5][0] > 1e-6)  # rounding may decide which is the fifth

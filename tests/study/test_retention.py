@@ -58,13 +58,6 @@ def test_neighbour_overlap_against_loops() -> None:
     assert 0 < found < 1
 
 
-def test_overlap_of_equal_and_of_unrelated_features() -> None:
-    one = nearest(noise(16, 20, 20), noise(16, 20, 20, seed=1), 10)
-    assert neighbour_overlap(one, one[:, torch.randperm(10)]) == 1  # the order of neighbours does not matter
-    other = nearest(noise(16, 20, 20, seed=2), noise(16, 20, 20, seed=3), 10)
-    assert neighbour_overlap(one, other) == pytest.approx(10 / 400, abs=0.01)
-
-
 def gram_cka(x: torch.Tensor, y: torch.Tensor) -> float:
     """By explicit Gram matrices: Kornblith et al. 2019 with HSIC_1 of Song et al. 2012."""
     n, ones = len(x), torch.ones(len(x), dtype=torch.float64)

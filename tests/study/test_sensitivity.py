@@ -12,7 +12,6 @@ from stt_core.affinity import affinity
 from stt_core.checkpoints import save_weights
 from stt_core.color import rgb_to_lab
 from stt_core.encoder import INFERENCE, random_encoder
-from stt_core.errors import InputError
 from stt_core.features import feature_source
 from stt_core.files import read_json
 from stt_core.propagation import Inference, propagate
@@ -27,7 +26,6 @@ from stt_study.analysis.sensitivity import (
     sensitivity,
     settings_around,
 )
-from stt_study.benchmarks import labelled_videos
 from stt_study.study import Study
 
 BASE = Inference(num_preceding=3, radius=2, topk=6, temperature=0.07)
@@ -157,13 +155,6 @@ def test_stored_once_and_made_anew_when_settings_change(study: Study, monkeypatc
     assert sensitivity(study, "lab", SEARCHLESS).equals(first)
     with pytest.raises(pytest.fail.Exception):
         sensitivity(study, "lab", ["radius"])
-
-
-def test_a_clip_without_an_object_is_refused(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labelled_videos, "read_sequence_mask", lambda sequence, t: np.full((48, 64), 255, np.uint8))
-    _, (sequence,) = sensitivity_module.clips(study)
-    with pytest.raises(InputError, match="object"):
-        sensitivity_module.scores(sequence, {}, [])
 
 
 def test_largest_changes() -> None:

@@ -386,23 +386,6 @@ def test_backbones_of_the_rows(make) -> None:
     assert found == {"first label copied": [""], "Lab image": [""], "random weights": ["ResNet-18 x0.125"]}
 
 
-def test_real_weights_can_be_measured(make) -> None:
-    """Both trainings and a measurement, nothing stubbed, two steps each."""
-    it = make(
-        spatial={"momentum": 0.9, "dim": 8},
-        temporal={"radius_fine": 3, "radius_coarse": 2},
-        evaluation={"davis": {"resize": None, "radius": 3, "num_preceding": 2}},
-    )
-    path = it.weights("full")
-    assert torch.load(path, weights_only=True)["input"] == "lab"
-    result = it.measure("davis", it.source("full"))
-    assert 0 <= result["metrics"]["J&F-Mean"] <= 1
-    assert result["frames"] == 5
-    assert it.relative(result["path"]) == "results.json"
-    assert [sequence.name for sequence in it.sequences("davis")] == ["square"]
-    assert Path(result["path"]).parent.name.startswith("davis-val-full-seed0-")
-
-
 def test_what_was_measured_is_named(make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     it = make()
     assert it.data_name("davis") == "davis, 1 of 30 sequences of DAVIS-2017, resized to 480"

@@ -44,20 +44,6 @@ def still(noiseless):
 # Layouts; `test_miniature` opens them with the readers
 
 
-def test_images_and_training_videos(world):
-    names = sorted(str(path.relative_to(world / "imagenet")) for path in (world / "imagenet").rglob("*.*"))
-    counts = {"n00000001": 3, "n00000002": 2, "n00000003": 2}  # 7 images in 3 classes
-    assert names == [f"train/{wnid}/{wnid}_{i}.JPEG" for wnid, count in counts.items() for i in range(count)]
-    assert all(Image.open(world / "imagenet" / name).size == (96, 96) for name in names)
-    train = world / "youtube-vos" / "train"
-    videos = json.loads((train / "meta.json").read_text())["videos"]
-    assert len(videos) == 14
-    for video, entry in videos.items():
-        listed = sorted({name for item in entry["objects"].values() for name in item["frames"]})
-        assert listed == ["00000", "00005", "00010", "00015", "00020", "00025"]
-        assert sorted(path.stem for path in (train / "JPEGImages" / video).glob("*.jpg")) == listed
-
-
 def test_first_frames_of_davis_show_every_object(world):
     davis = world / "davis"
     names = {split: (davis / f"ImageSets/2017/{split}.txt").read_text().split() for split in ("train", "val")}
@@ -121,7 +107,7 @@ def test_a_failed_run_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise RuntimeError("out of paint")
 
-    monkeypatch.setattr(synthetic, "vip_video", fail)
+    monkeypatch.setitem(synthetic.LABELLED, "vip", (fail, "{}.txt", "{0}"))
     with pytest.raises(RuntimeError, match="out of paint"):
         write_world(tmp_path / "world", replace(TINY, train_videos=1, images=1, classes=1))
     assert [path.name for path in tmp_path.iterdir()] == [".world.lock"]

@@ -94,16 +94,6 @@ def test_rotation_of_phones(tmp_path: Path, turned: int) -> None:
         assert np.array_equal(frame.image, np.rot90(upright.image, turned // 90))
 
 
-@pytest.mark.parametrize(
-    ("name", "codec", "pixels"),
-    [("a.webm", "libvpx-vp9", "yuva420p"), ("a.mp4", "libx264", "yuv420p10le"), ("a.mov", "png", "rgba")],
-)
-def test_alpha_and_depth_become_rgb(tmp_path: Path, name: str, codec: str, pixels: str) -> None:
-    for frame, image in zip(open_video(encode(tmp_path / name, 3, codec, pixels)).frames(), images(3), strict=True):
-        assert frame.image.dtype == np.uint8
-        assert difference(frame.image, image) < 8
-
-
 def test_skipped_frames_change_nothing(tmp_path: Path) -> None:
     video = open_video(encode(tmp_path / "a.mp4"))
     whole = list(video.frames())

@@ -28,7 +28,8 @@ import cv2
 import torch
 from fuzz_targets import READERS, Reader
 
-from stt_core.errors import InputError, in_words
+from stt_core.errors import InputError
+from stt_study.exit_codes import in_words
 
 BATCH = 50  # cases of one process
 PATIENCE = 60.0  # s for one case
