@@ -121,10 +121,7 @@ def reference_runs(study: Study) -> pd.DataFrame:
 
 @cache  # the claims share most of their variants
 def own(study: Study, task: str, name: str) -> list[Outcome]:
-    """A variant's results in this run, one a seed, trained and measured where they are missing.
-
-    Empty for a variant that this run doesn't train, or a task whose data aren't at hand.
-    """
+    """A variant's results in this run, one a seed, made where missing; [] where it isn't trained or has no data."""
     trains = name in BASELINES or name in HEADLINE or study.profile.rows == "all"
     if not trains or not study.has(task) or (name == "supervised" and not study.supervised):
         return []
