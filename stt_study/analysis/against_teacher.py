@@ -1,4 +1,4 @@
-"""How near students are to the teacher: `retention`'s measures on labelled test clips; on held-out pairs, what it asks for."""
+"""How near students are to the teacher, by `retention`'s measures on labelled clips; what it asks for on held-out pairs."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
