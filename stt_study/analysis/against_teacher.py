@@ -1,4 +1,4 @@
-"""How near students are to the teacher, by `retention`'s measures on labelled clips; what it asks for on held-out pairs."""
+"""How near students are to the teacher by `retention`'s measures, and what it asks for on held-out pairs."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -169,7 +169,7 @@ def retained(study: Study, task: str = "davis") -> pd.DataFrame:
 
 
 def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:
-    """One row for the teacher and for each student (title -> weights), means over the cells of `TARGETS` held-out pairs.
+    """One row for the teacher and for each student (title -> weights), means over cells of `TARGETS` held-out pairs.
 
     "peak": the largest probability of a row. "same place", "as the teacher": the share of cells whose most probable
     cell of the earlier frame is the one at the same place, or the teacher's. "loss": that of global distillation.

@@ -123,7 +123,7 @@ def verify(study: Study) -> pd.DataFrame:
 
 
 def verdicts(study: Study) -> pd.DataFrame:
-    """The verdicts of `claims`, one row a claim and task that this run and the reference both judge: "here", "reference"."""
+    """The verdicts of `claims` that this run and the reference both judge, one row a claim and task: "here", "reference"."""
     table = claims.claims(study).pivot_table("verdict", ["claim", "task"], "origin", "first", sort=False).dropna()
     return table.rename(columns={OWN: "here", STORED: "reference"}).rename_axis(columns=None).reset_index()
 
@@ -168,8 +168,8 @@ def main(
     missed, equal = int((~table.within).sum()), int((table["same seed"] == "identical").sum())
     unjudged, agree = int(table.tolerance.isna().sum()), int((claimed.here == claimed.reference).sum())
     print(
-        f"Figures: {len(table) - missed - unjudged} of {len(table)} reproduced, {missed} outside of the reference's spread, "
-        f"{unjudged} without one; {equal} identical to the reference's of the same seed"
+        f"Figures: {len(table) - missed - unjudged} of {len(table)} reproduced, {missed} outside of the reference's "
+        f"spread, {unjudged} without one; {equal} identical to the reference's of the same seed"
     )
     print(f"Claims: {agree} of {len(claimed)} verdicts are the reference's")
     return 1 if missed else 0

@@ -42,10 +42,7 @@ def differences_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def grid_table(study: Study, names: list[str]) -> pd.DataFrame:
-    """One row a variant, one column a task: the headline figure in percent, mean over seeds with their spread.
-
-    Figures of the reference results are marked "(reference)".
-    """
+    """One row a variant, one column a task, in percent: mean over seeds with spread; "(reference)": not of this run."""
     columns: dict[str, dict[str, str]] = {}
     seeds: dict[str, set[int]] = {}
     for task in TASKS:
