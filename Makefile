@@ -72,7 +72,7 @@ data: $(READY)  ## download and check: SET=davis|imagenette|jhmdb|vip|youtube-vo
 	@$(BIN)/stt data $(if $(SET),get $(SET) --root "$(or $(DATA),data)",synthetic --root data/synthetic)
 
 test: check  ## everything that CI runs: checks, tests, the whole pipeline on little data
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 	@$(MAKE) --no-print-directory reproduce PROFILE=smoke DATA= SEED=0
 	@STT_RUN=runs/smoke $(BIN)/python -m pytest tests/study/test_kills.py -k again
 	@STT_BOOK=runs/smoke/book/html $(BIN)/python -m pytest tests/book/browser

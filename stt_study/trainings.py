@@ -125,6 +125,12 @@ class Trainings:
 
         return self.trained(f"published-{role}", key, convert)
 
+    def begin(self) -> None:
+        """Train what all variants of this seed wait for: step one, the teacher, the weights of the distillations."""
+        _ = self.spatial(), self.teacher
+        if self.profile.carry_weights:
+            self.balance()
+
     def balance(self) -> dict:
         """How the distillations' weights were carried to this profile's geometry, see `balance.carried_weights`."""
         settings = replace(self.profile.temporal, seed=self.seed)

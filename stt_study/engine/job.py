@@ -51,10 +51,10 @@ def train(job: Job, say: Callable[[str], None]) -> None:
     source = given.pop("source")
     study = Study(given.pop("profile"), **given)
     if source == "step_one":
-        _ = study.spatial(), study.teacher, study.profile.carry_weights and study.balance()
+        study.begin()
         return
-    found = [name for name in BASELINES if name != "supervised" or study.supervised]
-    sources = [study.source(name) for name in ([source] if source in VARIANTS else ["step_one", *found])]
+    names = [source] if source in VARIANTS else ["step_one", *BASELINES]
+    sources = [study.source(name) for name in names if name != "supervised" or study.supervised]
     wanted = [(task, weights) for weights in sources for task in TASKS if study.has(task)]
     for number, (task, weights) in enumerate(wanted):
         say(f"{number}/{len(wanted)} measured")

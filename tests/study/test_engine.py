@@ -41,7 +41,8 @@ STUDY = """
 class Study:
     def __init__(self, profile, **given):
         self.given = given
-        self.teacher = None
+    def begin(self):
+        self.source("step_one")
     def source(self, name):
         with open("trained.txt", "a") as file:
             print(name, self.given["seed"], self.given["settings"], file=file)
