@@ -53,10 +53,8 @@ def copied(images: Iterable[np.ndarray], first: Tensor, mode: str) -> Iterator[T
 
 
 def flowed(images: Iterable[np.ndarray], first: Tensor, mode: str) -> Iterator[Tensor]:
-    """The first maps moved by optical flow (OpenCV's DIS, medium preset), from each frame back to the one before it.
-
-    The flows are composed into the place in frame 0 that a pixel comes from: maps are sampled once, and don't blur.
-    """
+    """The first maps moved by optical flow (OpenCV's DIS, medium preset), from each frame back to the one before it."""
+    # Flows are composed into the place in frame 0 that a pixel comes from: maps are sampled once, and don't blur.
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     before = places = None
     for image in images:

@@ -84,7 +84,9 @@ def evaluate(
         part = out / "sequences" / f"{video.name.replace('/', '--')}.json"
         record = read_json(part) if part.exists() else {}
         # A video's record belongs to one source, one setting, one version of its files and of the code.
-        key = hash_of([code, settings, source.identity, _files_key(video)])
+        files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in video.frames + video.masks]
+        labels = [] if isinstance(video, Sequence) else [video.times, video.joints.tolist(), video.visible.tolist()]
+        key = hash_of([code, settings, source.identity, [files, labels]])
         if record.get("key") != key or not all(path.is_file() for path in video.outputs(out)):
             start = time.perf_counter()
             record = {"key": key, "name": video.name, **benchmark.score(video, source, inference, out)}
@@ -117,9 +119,3 @@ def evaluate(
         write_json(out / "results.json", results)
         benchmark.tables(results, out)
     return results
-
-
-def _files_key(video: Video) -> list:
-    files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in video.frames + video.masks]
-    labels = [] if isinstance(video, Sequence) else [video.times, video.joints.tolist(), video.visible.tolist()]
-    return [files, labels]

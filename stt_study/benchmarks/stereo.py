@@ -13,10 +13,9 @@ from stt_core.features import FeatureSource
 
 
 def stereo_matches(source: FeatureSource) -> pd.DataFrame:
-    """Left cells and their nearest neighbours (cosine) anywhere in the right image: a row each.
+    """Left cells and their nearest neighbours (cosine) anywhere in the right image: a row each, in px of cell centres.
 
-    In px, of cell centres, so that a perfect matcher errs by up to half a cell. Cells without a measured disparity, or
-    whose true place lies outside the right image, are left out.
+    Left out are cells without a measured disparity, or whose true place lies outside the right image.
     """
     left, right, disparity = stereo_motorcycle()
     features_left, features_right = source(left), source(right)  # (C, h, w)

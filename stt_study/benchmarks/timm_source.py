@@ -20,10 +20,9 @@ PROBE = (96, 160)  # px: of no model's own shape
 
 
 class Dense(nn.Module):
-    """One intermediate map of a timm model, for images of any size; they are extended to whole cells by their border.
+    """One intermediate map of a timm model, for images of any size, which their border extends to whole cells.
 
-    The map is the deepest of those with the largest stride that isn't above the wanted one, or, where all are above it,
-    with the smallest. A model of one stride throughout, as a ViT, so gives its last block's patch tokens, normed.
+    The map is the deepest of the largest stride up to the wanted one, else of the smallest: a ViT's last block, normed.
     """
 
     def __init__(self, model: nn.Module, stride: int) -> None:
@@ -48,8 +47,7 @@ class Dense(nn.Module):
 def timm_source(weights: str, *, stride: int, device: str = "cpu") -> FeatureSource:
     """Open "timm:NAME" or "timm:NAME@FILE" as a source of dense features; `stride` is wanted, its own is the model's.
 
-    NAME is timm's, such as "vit_small_patch16_224.dino"; FILE is complete, in timm's names or in those of the model's
-    authors where timm converts them. InputError says what can't be had, doesn't fit, or has no dense features.
+    NAME is timm's, such as "vit_small_patch16_224.dino"; FILE has timm's names or those that timm converts.
     """
     try:
         import timm

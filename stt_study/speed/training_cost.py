@@ -31,10 +31,7 @@ WARM_UP, STEPS = 1, 5  # steps that don't count, and that do
 
 
 def operations(loss: Callable[[], Tensor]) -> int:
-    """Operations of convolutions and matrix products in a loss and its gradients; multiplying and adding are two.
-
-    Tensors made within have no content: nothing is computed.
-    """
+    """Operations, of a loss's convolutions and matrix products and their gradients (a sum is one, too); none is run."""
     with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
         loss().backward()
     return counter.get_total_flops()
@@ -56,8 +53,7 @@ def step_operations(settings: Settings) -> int:
 def training_cost(settings: Settings, scale: Scale = ALONE) -> dict[str, float]:
     """What a training costs; of several processes one is measured, on its share of the batch.
 
-    Times are in proportion to the operations, of which "measured" is the share that was timed; "peak, GB" is CUDA
-    memory, nan on a processor.
+    Times go with the operations, of which the share "measured" was timed; "peak, GB" is CUDA memory, else nan.
     """
     processes = scale.processes or max(1, torch.cuda.device_count())
     on_gpu = chosen_device(scale.device) == "cuda"

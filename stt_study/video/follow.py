@@ -52,18 +52,9 @@ def propagate_video(
     - `overlay.mp4`: masks and points drawn over the video, at the video's times.
     - `settings.json`: what was run; `state.pt`, until the end: what the next call goes on with.
 
-    Args:
-        path: a video file or a folder of frames, see `frames.open_video`.
-        mask: see `read_objects`.
-        points: see `read_points`.
-        rate: frames a second of a folder.
-
-    Returns:
-        The content of `settings.json`; `frames` is how many there are.
-
-    Raises:
-        InputError: an input that cannot be read or does not fit, an `out` with other things in it or a broken state.
-            Where the video breaks off, everything up to there stays, with its overlay.
+    `path` and `rate` are as of `open_video`, `mask` of `read_objects`, `points` of `read_points`. Returns the content of
+    `settings.json`; "frames" is how many there are. InputError: an input that cannot be read or does not fit, an `out`
+    with other things in it or a broken state. Where the video breaks off, all up to there stays, with its overlay.
     """
     out, video = Path(out), open_video(path, rate)
     if mask is None and points is None:
