@@ -52,7 +52,7 @@ def propagate_video(
     - `overlay.mp4`: masks and points drawn over the video, at the video's times.
     - `settings.json`: what was run; `state.pt`, until the end: what the next call goes on with.
 
-    `path` and `rate` are as of `open_video`, `mask` of `read_objects`, `points` of `read_points`. Returns the content of
+    `path` and `rate` are as of `open_video`, `mask` of `read_objects`, `points` of `read_points`. Returns what is in
     `settings.json`; "frames" is how many there are. InputError: an input that cannot be read or does not fit, an `out`
     with other things in it or a broken state. Where the video breaks off, all up to there stays, with its overlay.
     """
