@@ -23,10 +23,7 @@ PAPER_WEIGHTS = {"local": 1000.0, "global": 50.0}
 
 
 def gradient_norms(settings: TemporalSettings, pairs: FramePairs, initial: Path, teacher: Path) -> dict[str, float]:
-    """Mean norm, over `BATCHES`, of each term's gradient with respect to the student, all weights 1.
-
-    "reconstruction" is both levels' together; "forget" is there unless its weight is 0.
-    """
+    """Mean norm, over `BATCHES`, of each term's gradient with respect to the student, all weights (but "forget") 1."""
     units = dict.fromkeys(("weight_fine", "weight_coarse", "weight_local", "weight_global"), 1.0)
     units["weight_forget"] = float(bool(settings.weight_forget))
     model = temporal_model(replace(settings, **units), initial, teacher).train()

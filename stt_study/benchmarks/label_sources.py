@@ -95,10 +95,7 @@ def sampled(maps: Tensor, places: Tensor, mode: str) -> Tensor:
 
 
 class Dense(nn.Module):
-    """One intermediate map of a timm model, for images of any size, which their border extends to whole cells.
-
-    The map is the deepest of the largest stride up to the wanted one, else of the smallest: a ViT's last block, normed.
-    """
+    """One map of a timm model, of the largest stride up to the wanted one, or else the smallest: its deepest."""
 
     def __init__(self, model: nn.Module, stride: int) -> None:
         super().__init__()
@@ -114,16 +111,14 @@ class Dense(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         """RGB (B, 3, H, W) in [0, 1] -> (B, C, ceil(H / stride), ceil(W / stride))."""
         height, width = rgb.shape[-2:]
+        # Images of any size are extended to whole cells by their border.
         rgb = F.pad(rgb, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
         how = {"norm": self.norm, "stop_early": True, "intermediates_only": True, "output_fmt": "NCHW"}
         return self.model.forward_intermediates((rgb - self.mean) / self.std, indices=[self.index], **how)[0]
 
 
 def timm_source(weights: str, *, stride: int, device: str = "cpu") -> FeatureSource:
-    """Open "timm:NAME" or "timm:NAME@FILE" as a source of dense features; `stride` is wanted, its own is the model's.
-
-    NAME is timm's, such as "vit_small_patch16_224.dino"; FILE has timm's names or those that timm converts.
-    """
+    """Open "timm:NAME" or "timm:NAME@FILE"; `stride` is wanted, the model's counts; FILE has names that timm knows."""
     try:
         import timm
     except ImportError:

@@ -60,17 +60,11 @@ def evaluate(
     inference: Inference,
     **options: str | Path | None,
 ) -> dict:
-    """Measure a source on a benchmark; videos that `out` has the results of are kept.
+    """Measure a source (see `label_sources.label_source`) on a benchmark; videos that `out` has results of are kept.
 
-    Args:
-        source: what labels are carried by, see `label_sources.label_source`.
-        root: folder of the data set in its official layout.
-        out: folder for `results.json`, the official evaluation's tables, and `masks/SEQ/00000.png` (DAVIS palette) or
-            `joints/CLIP.json` (xy px).
-        options: of `benchmark.read`, such as split="val".
-
-    Returns:
-        The content of `results.json`; `metrics` has the official names, all in 0 to 1.
+    `root` is the data set's folder in its official layout; `options` are of `benchmark.read`, such as split="val".
+    Returns the content of `results.json`, whose "metrics" have the official names, all in 0 to 1. In `out` lie also the
+    official evaluation's tables and `masks/SEQ/00000.png` (DAVIS palette) or `joints/CLIP.json` (xy px).
     """
     out = Path(out)
     videos = benchmark.read(root, **options)

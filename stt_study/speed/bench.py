@@ -122,15 +122,13 @@ def propagation_case(
     features = F.normalize(torch.randn(settings.context + 1, *cells, settings.channels), dim=3)
     query, context, labels = features[-1], features[:-1], torch.rand(settings.context, *cells, 4)
     released = partial(released_scheme, query, context, labels, radius, settings.chunks if in_part else None)
-
-    def tiles() -> Tensor:
-        return apply_affinity(*affinity(query, context, radius=radius, topk=TOPK, temperature=TEMPERATURE), labels)
-
+    how = {"radius": radius, "topk": TOPK, "temperature": TEMPERATURE}
+    ways = {"released scheme": released, "tiles": lambda: apply_affinity(*affinity(query, context, **how), labels)}
     repeats = (settings.repeats + 1) // 2 if in_part else settings.repeats  # stride 4 takes minutes
-    times = interleaved({"released scheme": released, "tiles": tiles}, repeats)
+    times = interleaved(ways, repeats)
     expected, gap, done = released()
     clear = gap > 1e-6  # elsewhere rounding may choose another pair, which is as good
-    error = float((tiles()[done] - expected)[clear].abs().max())
+    error = float((ways["tiles"]()[done] - expected)[clear].abs().max())
     # Exact windows, multiply and add: cells within the radius, clipped at the borders, for every query and frame.
     window = math.prod(sum(min(i, radius) + min(n - 1 - i, radius) + 1 for i in range(n)) for n in cells)
     work = {"work": 2.0 * window * settings.context * settings.channels}
@@ -158,16 +156,11 @@ def encoder_case(settings: BenchSettings) -> list[dict]:
     encoder = random_encoder(18, settings.channels / 256, strides=strides, pool=pool).eval()
     fast = folded(encoder).to(memory_format=torch.channels_last)
     image = torch.rand(1, 3, settings.height, settings.width)
-
-    def rounded() -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return fast(image)["res4"].float()
-
     ways = {
         "released scheme": lambda: encoder(image, ("res4", "res5"))["res4"],
         "to res4": lambda: encoder(image)["res4"],
         "to res4, folded, channels last": lambda: fast(image.contiguous(memory_format=torch.channels_last))["res4"],
-        "the same in bfloat16": rounded,
+        "the same in bfloat16": torch.autocast("cpu", torch.bfloat16)(lambda: fast(image)["res4"].float()),
     }
     expected = ways["released scheme"]()
     errors = {way: float((run() - expected).abs().max() / expected.abs().max()) for way, run in ways.items()}

@@ -1,7 +1,6 @@
 """What a training costs on the device at hand: operations of a step, its time and memory, hours of all steps.
 
-Time and memory are those of some real steps that the training function takes on random data: reading and decoding are
-not in them. A frozen encoder is taken to be of the student's depth and width.
+Some real steps are timed on random data, without reading and decoding; a frozen encoder is as deep as the student.
 """
 
 import math

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
+from stt_core.files import write_bytes
 from stt_core.labels import write_mask
 from stt_study.world.casting import Kind, look, scene
 from stt_study.world.plans import ACTIONS, JOINTS
@@ -108,9 +109,8 @@ def jhmdb_video(root: Path, seed: int, size: int, split: str, number: int, frame
     pos_img = np.stack(positions, axis=-1).transpose(1, 0, 2) + 1.0  # (T of (15, 2)) -> (2, 15, T), counted from 1
     buffer = io.BytesIO()
     savemat(buffer, {"pos_img": pos_img})
-    path = root / f"jhmdb/JHMDB/joint_positions/{name}/joint_positions.mat"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + buffer.getvalue()[116:])  # scipy would write the date
+    content = b"MATLAB 5.0 MAT-file".ljust(116) + buffer.getvalue()[116:]  # scipy would write the date
+    write_bytes(root / f"jhmdb/JHMDB/joint_positions/{name}/joint_positions.mat", content)
     return name, events
 
 
