@@ -30,7 +30,7 @@ class Features:
     depth: Literal[18, 50] = 18  # with --weights random: of the ResNet
     width: float = 1.0  # with --weights random: of the ResNet
     input: Literal["rgb", "lab"] = "rgb"  # colours of weights that do not say
-    # of the encoder; bfloat16 is faster where the processor has units for it, and its features differ by about a hundredth
+    # of the encoder; bfloat16 is faster where the processor has units for it, and features differ by about a hundredth
     precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cuda", "cpu"] = "auto"  # cuda, cpu, or auto for what there is
 
@@ -142,10 +142,9 @@ def train(
     study.profile = replace(study.profile, scale=scale)
     # Of the processes of torchrun, the first one writes.
     with nullcontext() if int(os.environ.get("RANK", 0)) else only_writer(out):
-        if (out / "weights.pth").exists():
-            raise InputError(
-                f"{out / 'weights.pth'} is there already; delete it to train anew, or choose another --out."
-            )
+        path = out / "weights.pth"
+        if path.exists():
+            raise InputError(f"{path} is there already; delete it to train anew, or choose another --out.")
         if step == "spatial":
             settings = replace(study.profile.spatial, seed=seed, input=input or study.profile.spatial.input)
             origin = {"images": study.fingerprint("images")}
@@ -246,10 +245,10 @@ def propagate(
     rate: float = 24.0,
     features: Features = Features(),
 ) -> None:
-    """Follow objects and points through a video of your own; a stopped run goes on when the same command is given again.
+    """Follow objects and points through a video of your own; a stopped run goes on when the same command comes again.
 
-    Writes masks/00000.png (palette PNGs of the video's size), masks.csv, points.csv and overlay.mp4. Confidence is 0 to 1: of
-    an object, the mean share of the vote in its cells; of a point, what is left of its peak in the first frame.
+    Writes masks/00000.png (palette PNGs of the video's size), masks.csv, points.csv and overlay.mp4. Confidence
+    is 0 to 1: of an object, the mean share of the vote in its cells; of a point, what is left of its first peak.
 
     Args:
         video: a video file, or a folder of .jpg or .png frames.

@@ -28,7 +28,7 @@ FIXES = {
 
 @contextmanager
 def one_sentence(name: str = "", *, debug: bool = False) -> Iterator[None]:
-    """Run a command's block; whatever it raises becomes a sentence, beginning with the command's name, and an exit code.
+    """Run a command's block; what it raises becomes a sentence, beginning with the command's name, and an exit code.
 
     2: the input's (or the machine's) fault, which the sentence says how to fix. 1: a defect of this code. 128 and the
     signal's number: stopped by SIGTERM or Ctrl-C, all that was computed kept. `debug` lets exceptions through.

@@ -107,7 +107,7 @@ def _file(module: str, root: Path) -> Path | None:
 
 @cache  # a page of many results asks hundreds of times
 def _tree(source: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """A module's syntax tree as text, without docstrings, and its imports from us: (a.b, a.b.c) for `from a.b import c`."""
+    """A module's syntax tree as text without docstrings, and imports from us: (a.b, a.b.c) for `from a.b import c`."""
     tree = ast.parse(source)
     imported = []
     for node in ast.walk(tree):
@@ -123,8 +123,8 @@ def _tree(source: str) -> tuple[str, tuple[tuple[str, str], ...]]:
 def folder_fingerprint(path: str | Path) -> str:
     """Hash of a folder of data: every file's relative path and size, and the content of files below 64 KB.
 
-    A larger file counts with its time stamp instead, and so does every file of a folder of more than `MANY`: a data set
-    of any size takes seconds. Links are followed, hidden files don't count, a missing folder is like an empty one.
+    Others, and all of a folder of more than `MANY` files, count with their time stamps: a data set of any size takes
+    seconds. Links are followed, hidden files don't count, a missing folder is like an empty one.
     """
     digest, root, files = hashlib.sha256(), str(Path(path)), []
     for folder, below, names in os.walk(root, followlinks=True):

@@ -85,7 +85,7 @@ class Study(Trainings):
         return TASKS[task].read(self.folder(task), split=split)
 
     def events(self, task: str) -> dict:
-        """Sequence -> its entry of the shipped world's `events.json` ("occlusions": id -> frames); {} for data without."""
+        """Sequence -> its entry of a shipped world's `events.json` ("occlusions": id -> frames); else {}."""
         path = self.folder(task) / "events.json"
         return read_json(path) if path.is_file() else {}
 

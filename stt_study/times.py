@@ -19,7 +19,7 @@ def times(out: Path) -> dict[str, float]:
 
 
 def step_times(out: Path, since: float = 0) -> dict[str, float]:
-    """Seconds a step of each training in a run's folder that has saved since then (s of the epoch), as "a step of full"."""
+    """Seconds a step of each training of a run that has saved since then (s of the epoch), as "a step of full"."""
     paths = [path for path in out.glob("weights/*/run.json") if path.stat().st_mtime >= since]
     runs = {path.parent.name.partition("-seed")[0]: read_json(path) for path in paths}
     return {f"a step of {name}": run["seconds"] / run["step"] for name, run in runs.items() if "step" in run}

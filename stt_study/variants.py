@@ -67,10 +67,7 @@ NO_ENCODER = ("copy", "flow", "lab")  # of the baselines
 def variant_settings(
     profile: Profile, variant: str, seed: int, carried: dict[str, float] | None, **changes: Any
 ) -> TemporalSettings:
-    """A profile's step-two settings for a variant, with `changes` applied last.
-
-    `carried`: weights of "local" and "global" for the profile's geometry (see `balance`), None = as in the profile.
-    """
+    """A profile's step-two settings for a variant; `carried`: of "local" and "global", see `balance`, or its own."""
     from stt_study.balance import PAPER_WEIGHTS
 
     own = VARIANTS[variant]

@@ -66,10 +66,7 @@ class Checked:
 
 
 def check(name: str, folder: str | Path, *, every: bool = False, sample: int = 200) -> Checked:
-    """Look through a data set (one of `CHECKS`) in its official layout, by the readers that use it.
-
-    The same random sample of the pictures, or every one, is decoded: whole, of their video's or frame's size.
-    """
+    """Look through a data set (one of `CHECKS`) by the readers that use it; `every` picture or a sample is decoded."""
     folder = Path(folder)
     if name not in CHECKS:
         raise InputError(f"'{name}' can't be checked; choose from {', '.join(CHECKS)}.")

@@ -78,10 +78,9 @@ SETS = {
 
 
 def get(name: str, root: str | Path = "data", *, mirror: str = "") -> Checked:
-    """Fetch a set below `root`, or take it out of the archive that lies in `root/archives`; then check it.
+    """Fetch a set below `root`, or out of the archive in `root/archives`, and check it; `mirror`: another address.
 
-    What is there already is kept. A stopped call goes on where it was; the set appears whole or not at all. `mirror` is
-    the address of another folder that has the archives.
+    What is there already is kept. A stopped call goes on where it was; the set appears whole or not at all.
     """
     if name not in SETS:
         raise InputError(f"'{name}' can't be had with stt data get; choose from {', '.join(SETS)}.")
@@ -127,7 +126,7 @@ def _md5(path: Path) -> str:
 
 
 def fetch(url: str, path: Path, md5: str | None = None) -> None:
-    """Fetch `url` to `path`; one of another hash than `md5` never gets there. The next call goes on with `<file>.part`."""
+    """Fetch `url` to `path`; of another hash than `md5` it never gets there. A new call goes on with `<file>.part`."""
     part = path.with_name(f"{path.name}.part")
     for pause in (*PAUSES, None):
         try:

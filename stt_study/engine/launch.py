@@ -1,6 +1,6 @@
 """Runs a profile's pages and the trainings they need, with Snakemake: what is stale, the last good page kept.
 
-    python -m stt_study.engine.launch --profile laptop [--only 06 …] [--jobs 2] [--force] [-p name value]… [-- options of Snakemake]
+    python -m stt_study.engine.launch --profile laptop [--only 06 …] [--jobs 2] [--force] [-p name value]… [-- options]
 
 `notebooks/profiles/<profile>.yaml` holds the parameters, `notebooks/order.yaml` what each page needs.
 """

@@ -1,4 +1,4 @@
-"""The jobs of a run: one for each training that its pages need, one for each page; and the key that says whether a job is stale."""
+"""The jobs of a run, one a page and one a training that pages need, and the key that says whether a job is stale."""
 
 import ast
 import os
@@ -21,7 +21,7 @@ PARAMETERS = re.compile(r'^# %% tags=\["parameters"\]\n(.*?)(?=^# %%|\Z)', re.MU
 
 @dataclass(frozen=True)
 class Job:
-    """One job. Its files start with `out`, such as runs/laptop/notebooks/03_temporal_step; `needs` are names of other jobs."""
+    """A job. Its files start with `out`, such as runs/laptop/notebooks/03_temporal_step; `needs` are other jobs."""
 
     name: str
     out: str

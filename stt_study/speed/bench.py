@@ -1,7 +1,6 @@
 """How fast: propagation and the encoder beside a plain reference, on the same tensors in the same run (`stt bench`).
 
-The reference is the released code's scheme, written after its description: correctness and speed are compared with it
-in one go. Times are medians of interleaved repeats after one that isn't counted.
+The reference is the released code's scheme. Times are medians of interleaved repeats after one that isn't counted.
 """
 
 import math
@@ -117,7 +116,7 @@ def released_scheme(
 def propagation_case(
     name: str, cells: tuple[int, int], radius: int, settings: BenchSettings, *, in_part: bool
 ) -> list[dict]:
-    """One frame's propagation on a map of cells (H, W): the released scheme, perhaps for a part of the queries, and ours."""
+    """One frame's propagation on a map of cells (H, W): the released scheme, perhaps `in_part`, and ours."""
     # Vectors of length 1 in random directions: (S + 1, H, W, C).
     features = F.normalize(torch.randn(settings.context + 1, *cells, settings.channels), dim=3)
     query, context, labels = features[-1], features[:-1], torch.rand(settings.context, *cells, 4)
@@ -216,7 +215,7 @@ def growth_table(bench: dict) -> pd.DataFrame:
 
 
 def slopes(bench: dict) -> pd.DataFrame:
-    """Exponents of `growth_table`, one row a way: of the time of a frame, with the cells of the "map" and the "window"."""
+    """Exponents of `growth_table`, a row a way: of a frame's time with the cells of the "map" and the "window"."""
     groups = growth_table(bench).groupby(["way", "of"], sort=False)
     found = {key: np.polyfit(np.log(rows.cells), np.log(rows.seconds), 1)[0] for key, rows in groups}
     return pd.Series(found).unstack(sort=False)

@@ -37,7 +37,7 @@ def operations(loss: Callable[[], Tensor]) -> int:
 
 
 def step_operations(settings: Settings) -> int:
-    """Operations of one training step on the whole batch, without random crops and colours, and without the optimizer."""
+    """Operations of a training step on the whole batch, without random crops and colours and the optimizer."""
     size = (3, settings.size, settings.size)
     with torch.random.fork_rng(devices=[]):
         if isinstance(settings, SpatialSettings):
@@ -79,7 +79,7 @@ def training_cost(settings: Settings, scale: Scale = ALONE) -> dict[str, float]:
 
 
 class RandomItems(Dataset):
-    """One random image or pair, as often as a step needs. It notes when it is asked for: a step asks for its batch first."""
+    """A random image or pair, as often as asked; it notes when, and a step asks for its batch first."""
 
     def __init__(self, settings: Settings) -> None:
         one = isinstance(settings, SpatialSettings)

@@ -82,10 +82,7 @@ def open_video(path: str | Path, rate: float = 24.0) -> Video:
 
 
 def write_video(path: str | Path, frames: Iterable[tuple[float, np.ndarray]], rate: float) -> None:
-    """Encode (time in s, image (H, W, 3) uint8 RGB) as an H.264 mp4 (MPEG-4 where it is missing), whole or not at all.
-
-    `rate`, frames a second, says how long the last is shown. Players take even sides: an odd one is padded by a px.
-    """
+    """Encode (time in s, image (H, W, 3) uint8 RGB) as an H.264 (or MPEG-4) mp4, whole or not; `rate` in 1/s."""
     with written_whole(path) as temporary, av.open(str(temporary), "w", options={"movflags": "faststart"}) as container:
         stream = None
         ticks = -1
@@ -100,6 +97,7 @@ def write_video(path: str | Path, frames: Iterable[tuple[float, np.ndarray]], ra
                 stream.codec_context.colorspace = Colorspace.ITU601  # players would guess
                 if CODEC == "mpeg4":
                     stream.bit_rate = int(0.5 * height * width * rate)
+            # Players take even sides.
             image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU601)

@@ -15,9 +15,8 @@ from scipy.io import savemat
 
 from stt_core.files import write_bytes
 from stt_core.labels import write_mask
-from stt_study.world.casting import Kind, look, scene
 from stt_study.world.plans import ACTIONS, JOINTS
-from stt_study.world.scenes import CODES, Rendering, Scene, render
+from stt_study.world.scenes import CODES, Kind, Rendering, Scene, look, random_scene, render
 
 BENCHMARKS = ("imagenet", "youtube-vos", "davis", "vip", "jhmdb")
 SPLITS = ("train", "val", "test")
@@ -37,7 +36,7 @@ def image_class(root: Path, seed: int, size: int, number: int, count: int) -> No
     wnid = f"n{number + 1:08d}"
     kind = look(rng, "train")
     for i in range(count):
-        frame = render(scene(rng, "train", size, [kind], still=True), 0.0, rng)
+        frame = render(random_scene(rng, "train", size, [kind], still=True), 0.0, rng)
         write_image(root / f"imagenet/train/{wnid}/{wnid}_{i}.JPEG", frame.image)
 
 
@@ -57,7 +56,7 @@ def train_video(root: Path, seed: int, size: int, number: int, frames: int) -> t
     for i, name in enumerate(names):
         if i == 0 or (i == break_at and break_kind == "cuts"):
             looks = [look(rng, "train") for _ in range(rng.integers(1, 4))]
-            shot = scene(rng, "train", size, looks)
+            shot = random_scene(rng, "train", size, looks)
             first, begun = len(objects), i
         elif i == break_at:
             left_out = float(rng.uniform(50, 125))
@@ -119,7 +118,7 @@ def filmed(
 ) -> tuple[Scene, dict[str, Rendering], dict]:
     """A scene that shows all objects well at first, as an annotation must, and at last; frames by stem; events."""
     for _ in range(50):
-        shot = scene(rng, split, size, looks)
+        shot = random_scene(rng, split, size, looks)
         ends = [render(shot, t, rng) for t in (0.0, PACE * (frames - 1.0))]
         first, last = (np.bincount(end.objects.ravel(), minlength=len(looks) + 1)[1:] for end in ends)
         if min(ends[0].visible.values()) > 0.6 and first.min() > 0.015 * size**2 and (last > 0.3 * first).all():

@@ -13,9 +13,8 @@ from scipy.io import loadmat
 
 from stt_core.errors import InputError
 from stt_study.world import layouts, synthetic, textures
-from stt_study.world.casting import look, scene
 from stt_study.world.plans import JOINTS, VIP
-from stt_study.world.scenes import CODES, Track, render
+from stt_study.world.scenes import CODES, Track, look, random_scene, render
 from stt_study.world.synthetic import World, write_world
 
 TINY = World(
@@ -162,7 +161,7 @@ def test_splits_crop_disjoint_pixels(monkeypatch):
 @pytest.mark.parametrize("seed", range(6))
 def test_joints_lie_on_their_parts(seed):
     rng = np.random.default_rng(seed)
-    shot = scene(rng, "test", 160, [look(rng, "test", ("walk", "wave", "jump")[seed % 3])], hidden=1.0)
+    shot = random_scene(rng, "test", 160, [look(rng, "test", ("walk", "wave", "jump")[seed % 3])], hidden=1.0)
     person = next(i for i, actor in enumerate(shot.actors) if actor.label == 1)
     bones = shot.actors[person].creature.bones
     checked = 0
@@ -188,7 +187,7 @@ def test_joints_lie_on_their_parts(seed):
 @pytest.mark.parametrize("seed", range(4))
 def test_texture_moves_with_the_bones(seed):
     rng = np.random.default_rng(100 + seed)
-    shot = still(scene(rng, "train", 160, [look(rng, "train")], hidden=0.0))
+    shot = still(random_scene(rng, "train", 160, [look(rng, "train")], hidden=0.0))
     start, end = render(shot, 0, rng), render(shot, 8, rng)
     i = next(i for i, actor in enumerate(shot.actors) if actor.label == 1)
     followed, stayed = [], []
@@ -212,7 +211,7 @@ def test_visible_share_and_masks_agree_with_removing_the_occluder():
     hidden = []
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        shot = scene(rng, "train", 160, [look(rng, "train")], still=True, hidden=1.0)
+        shot = random_scene(rng, "train", 160, [look(rng, "train")], still=True, hidden=1.0)
         bare = replace(shot, actors=shot.actors[:-1])
         frame, full = render(shot, 0, rng), render(bare, 0, rng)
         share = (frame.objects == 1).sum() / (full.objects == 1).sum()
