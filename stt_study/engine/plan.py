@@ -156,6 +156,5 @@ def _chosen(jobs: dict[str, Job], pages: dict[str, Path], only: Collection[str])
             raise InputError(f"{name} has no parameter {unknown[0]}; it has {', '.join(sorted(known))}.")
     for name in reversed(jobs):
         kept |= set(jobs[name].needs) - others if name in kept else set()
-    return {
-        name: replace(job, needs=tuple(n for n in job.needs if n in kept)) for name, job in jobs.items() if name in kept
-    }
+    chosen = {name: job for name, job in jobs.items() if name in kept}
+    return {name: replace(job, needs=tuple(n for n in job.needs if n in kept)) for name, job in chosen.items()}

@@ -167,19 +167,15 @@ def encoder_case(settings: BenchSettings) -> list[dict]:
 
 
 def _records(case: str, times: dict[str, list[float]], errors: dict[str, float]) -> list[dict]:
-    return [
-        {"case": case, "way": way, "seconds": statistics.median(times[way]), "error": error}
-        for way, error in errors.items()
-    ]
+    medians = {way: statistics.median(times[way]) for way in errors}
+    return [{"case": case, "way": way, "seconds": medians[way], "error": error} for way, error in errors.items()]
 
 
 def machine_text(machine: dict) -> str:
     """What a bench ran on, in one line; `machine` of `run_bench`."""
     rates = ", ".join(f"{name} {rate:.0f}" for name, rate in machine["rates"].items())
-    return (
-        f"{machine['processor']}, {machine['threads']} threads; "
-        f"matrix products of {rates} GFLOP/s; PyTorch {machine['torch']}"
-    )
+    where = f"{machine['processor']}, {machine['threads']} threads"
+    return f"{where}; matrix products of {rates} GFLOP/s; PyTorch {machine['torch']}"
 
 
 def memory_text(settings: BenchSettings) -> str:

@@ -1,7 +1,6 @@
-"""One job per class of images or per video of the world made of code: render it and write it in its official layout.
+"""One job a class of images or a video of the world made of code: written in its official layout, its lists' content.
 
-Each job has its own generator, seeded by (world, benchmark, split, number), so a file's bytes depend neither on what
-else is made nor on the order. Each returns what its benchmark's index files need.
+Each has its own generator, so a file's bytes depend neither on what else is made nor on the order.
 """
 
 import io

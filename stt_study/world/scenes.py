@@ -1,7 +1,6 @@
 """Moving scenes: creatures on a textured background, a drifting camera, drifting light, occluders, blur and noise.
 
-Everything is drawn at twice the frame's size and averaged down, so edges are smooth. Positions are shares of the frame
-(0 to 1), times are raw frames of a 25 Hz camera.
+All is drawn at twice the frame's size. Positions are shares of the frame (0 to 1), times raw frames of a 25 Hz camera.
 """
 
 from collections.abc import Sequence
