@@ -47,10 +47,8 @@ def summary(differences: np.ndarray, weights: np.ndarray | None = None) -> dict[
 
 
 def verdict(row: dict[str, float]) -> str:
-    """The rule: "supported" if the interval and each seed's mean are > 0, "contradicted" if below, else "undecided".
-
-    An interval over three seeds is too narrow where seeds differ more than sequences do; asking each helps.
-    """
+    """What holds: "supported" if interval and each seed's mean are > 0, "contradicted" if all are < 0, or "undecided"."""
+    # The interval over three seeds is too narrow where seeds differ more than sequences do; asking each one helps.
     if min(row["low"], row["lowest seed"]) > 0:
         return "supported"
     return "contradicted" if max(row["high"], row["highest seed"]) < 0 else "undecided"

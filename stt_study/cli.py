@@ -126,7 +126,7 @@ def train(
         initial: step two: weights of step one to start from.
         teacher: step two: weights of the frozen encoder; those of --initial if not given.
         input: step one: colours; the profile's (Lab, the student's start) if not given, RGB for the paper's teacher.
-        workers: processes that decode, for each that trains; 0 = none: frames stay in memory. The profile's if not given.
+        workers: processes that decode for each that trains; 0: none, frames stay in memory. The profile's if not given.
         compile: let torch.compile make the encoder faster, which takes a minute at the start.
         tensorboard: write events for TensorBoard, too.
         device: cuda, cpu, or auto for what there is; the profile's if not given.

@@ -165,10 +165,7 @@ def carried_masks(sequence: Sequence, source: Source, inference: Inference, out:
 
 
 def carried_joints(clip: Clip, source: Source, inference: Inference, **how: object) -> tuple[np.ndarray, dict]:
-    """Predicted joints (T, J, 2) xy px of every frame, -1 where not visible in the first, and the clip's record.
-
-    Its `metrics.pck(…, **how)` and "distances" (A, J) are of the annotated frames' visible joints, else nan.
-    """
+    """Predicted joints (T, J, 2) xy px, -1 if not visible at first; a record: metrics, "offset", "distances" (A, J)."""
     size, followed = read_image(clip.frames[0]).shape[:2], clip.visible[0]
     given = clip.joints[0, followed]
     maps = carried(clip.frames, labels.keypoints_to_maps(given, size), "bilinear", source, inference)

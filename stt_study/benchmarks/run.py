@@ -1,7 +1,4 @@
-"""Label propagation measured on whole benchmarks: a video at a time, resumable, into one `results.json`.
-
-Under `torchrun` the processes share the videos; every video's result is a file, so the whole is the same.
-"""
+"""Label propagation measured on whole benchmarks, a file a video, so that runs stop, go on and share the videos."""
 
 import platform
 import time

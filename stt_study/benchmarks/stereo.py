@@ -1,7 +1,4 @@
-"""A real check that ships with a package: nearest-neighbour matches on a stereo pair with measured disparity.
-
-scikit-image's motorcycle pair (Middlebury 2014) is 741 x 500 px; its disparity was measured with structured light.
-"""
+"""Nearest-neighbour matches on scikit-image's stereo pair (Middlebury 2014, 741 x 500 px) of measured disparity."""
 
 import numpy as np
 import pandas as pd

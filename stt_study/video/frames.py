@@ -58,10 +58,7 @@ class Video:
 
 
 def open_video(path: str | Path, rate: float = 24.0) -> Video:
-    """Open whatever FFmpeg decodes, or a folder of .jpg and .png frames in the order of their names (9 before 10).
-
-    A phone's rotation is applied, alpha dropped, grey and deep colours become RGB. `rate`, frames a second: a folder's.
-    """
+    """Open what FFmpeg decodes, as upright RGB, or a folder of .jpg and .png frames (9 before 10), `rate` a second."""
     path = Path(path)
     if path.is_dir():
         files = picture_files(path)
