@@ -47,7 +47,7 @@ def summary(differences: np.ndarray, weights: np.ndarray | None = None) -> dict[
 
 
 def verdict(row: dict[str, float]) -> str:
-    """What holds: "supported" if interval and each seed's mean are > 0, "contradicted" if all are < 0, or "undecided"."""
+    """The rule: "supported" if interval and each seed's mean are > 0, "contradicted" if all < 0, or "undecided"."""
     # The interval over three seeds is too narrow where seeds differ more than sequences do; asking each one helps.
     if min(row["low"], row["lowest seed"]) > 0:
         return "supported"
