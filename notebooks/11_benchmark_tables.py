@@ -20,7 +20,7 @@ import pandas as pd
 from stt_study.figures.page import Page
 from stt_study.results import report, tables
 from stt_study.trainings import ROOT
-from stt_study.variants import HEADLINE, VARIANTS, title
+from stt_study.variants import VARIANTS, title
 
 pd.set_option("display.max_rows", None)
 page = Page(profile, settings, seed, data, runs)
@@ -37,7 +37,7 @@ ours = report.benchmark_rows(study, names)
 # %% tags=["hide-input"]
 def table(benchmark: str) -> pd.DataFrame:
     rows = pd.concat([published, ours], ignore_index=True).query("benchmark == @benchmark")
-    known = rows.metric[rows.source != "this run"]
+    known = rows.metric[~rows.source.isin(["this run", "reference"])]
     rows = rows[rows.metric.isin(known)] if len(known) else rows
     index = ["source", "data", "method", "backbone", "stride"]
     shown = rows.pivot_table(index=index, columns="metric", values="value", sort=False)
@@ -89,7 +89,7 @@ if page.at_hand("badja"):
 # What a point of J&F looks like: the clip on which the full method comes closest to its own mean, carried on by everything that this run trained.
 
 # %% tags=["hide-input"]
-trained = study.results("davis", VARIANTS if study.profile.rows == "all" else HEADLINE)
+trained = study.results("davis", VARIANTS)
 typical = tables.typical({title("full"): trained[title("full")]})
 page.clip(
     "davis",

@@ -66,7 +66,7 @@ class Progress:
             time.monotonic(),
             {name: name.partition("-seed")[0] for name in self.waiting.keys() | self.expected},
         )
-        here = {plain[name]: seconds for name, seconds in self.expected.items()} | step_times(self.out, self.since)
+        here = step_times(self.out, self.since) or {plain[name]: took for name, took in self.expected.items()}
         ratios = [here[name] / self.kept[name] for name in here.keys() & self.kept]
         pace = sum(ratios) / len(ratios) if ratios else 1.0
         known = {name: pace * self.kept[own] for name, own in plain.items() if own in self.kept} | self.expected

@@ -67,7 +67,8 @@ class Page:
 
     def training(self, names: Names, columns: Sequence[str], caption: str, name: str = "") -> None:
         """Curves of columns of `metrics.csv`."""
-        files = {label: self.study.weights(variant).parent / "metrics.csv" for label, variant in titled(names).items()}
+        variants = {label: variant for label, variant in titled(names).items() if self.study.taken([variant])}
+        files = {label: self.study.weights(variant).parent / "metrics.csv" for label, variant in variants.items()}
         curves = {label: pd.read_csv(path) for label, path in files.items()}
         alt = f"Curves over training steps, a line a variant: {', '.join(columns)}."
         self.show(viz.training_curves(curves, columns), caption, alt, files.values(), name)
@@ -135,7 +136,7 @@ class Page:
     def sequences(self, others: Iterable[str]) -> None:
         """The full method minus each of other variants, sequence by sequence."""
         davis = self.study.results("davis", [*others, "full"])
-        names, score = [title(name) for name in others], TASKS["davis"].headline
+        names, score = [title(name) for name in self.study.taken(others)], TASKS["davis"].headline
         figure = viz.paired_differences(tables.per_sequence(davis), score, title("full"), names)
         words = f"{score} of the full method minus the other, sequence by sequence."
         words += " Blue: the full method is better; dashed: the mean."
@@ -143,7 +144,8 @@ class Page:
 
     def stereo(self, names: Names, caption: str, figure: str = "", name: str = "") -> None:
         """Errors of the stereo pair's matches: a map where its caption is given, and a table."""
-        found = {label: self.study.stereo(self.study.source(source)) for label, source in titled(names).items()}
+        sources = {label: self.study.source(name) for label, name in titled(names).items() if self.study.taken([name])}
+        found = {label: self.study.stereo(source) for label, source in sources.items()}
         if figure:
             maps = {label: table.pivot(index="y", columns="x", values="error") for label, (_, table) in found.items()}
             pictures = {"left image": stereo_motorcycle()[0]} | maps

@@ -58,7 +58,10 @@ def grid_table(study: Study, names: list[str]) -> pd.DataFrame:
 
 
 def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
-    """This run's figures in the columns of `book/published.csv`, in percent, each with the "file" that it is from."""
+    """Figures of this run and, for what it doesn't train, of the reference, in percent, as `book/published.csv` has them.
+
+    "file": what a figure is from.
+    """
     spatial = study.profile.spatial
     own = f"ResNet-{spatial.depth}" + (f" x{spatial.width:g}" if spatial.width != 1 else "")
     backbones = {title(name): "" for name in NO_ENCODER} | {title("supervised"): f"ResNet-{spatial.depth}"}
@@ -71,6 +74,12 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
             row |= {"data": data, "source": "this run", "stride": str(result["settings"]["stride"])}
             row["file"] = result["path"]
             rows += [{**row, "metric": name, "value": 100 * value} for name, value in result["metrics"].items()]
+        for name in set(names) - set(study.taken(names)):
+            for metric in (runs := comparison.stored(study, task, name)) and runs[0].metrics:
+                row = {"benchmark": benchmark.official, "method": title(name), "backbone": own, "metric": metric}
+                row |= {"data": study.data_name(task), "source": comparison.STORED, "file": runs[0].path}
+                row |= {"stride": str(study.profile.evaluation.stride)}
+                rows.append(row | {"value": 100 * sum(run.metrics[metric] for run in runs) / len(runs)})
     return pd.DataFrame(rows)
 
 
