@@ -47,7 +47,7 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
             timing = Path(source).with_name("seconds.json")
             seeds[str(run.seed)] = {
                 "training seconds": read_json(timing)["seconds"] if timing.is_file() else None,
-                "threads": sorted({found["machine"]["threads"] for found in results.values()}),
+                "threads": _threads(run, name, results),
                 "measuring seconds": {task: found["seconds"] for task, found in results.items()},
                 "weights": next(iter(results.values()))["weights"]["identity"],
                 "tasks": kept,
@@ -132,9 +132,18 @@ def _same_machine(study: Study, name: str, seed: int, task: str) -> bool:
     """Whether the reference was computed with this run's versions, machine and threads."""
     content = read_json(REFERENCE / study.profile.profile / f"{name}.json")
     run = study.with_seed(seed)
-    threads = run.measure(task, run.source(name))["machine"]["threads"]
     same = content["versions"] == versions() and content["machine"] == machine()
-    return same and content["seeds"][str(seed)]["threads"] == [threads]
+    results = {task: run.measure(task, run.source(name))}
+    return same and content["seeds"][str(seed)]["threads"] == _threads(run, name, results)
+
+
+def _threads(run: Study, name: str, results: dict[str, dict]) -> dict[str, list[int]]:
+    """Threads of what a result comes from: "measured", and "trained", step one before a variant."""
+    measured = sorted({found["machine"]["threads"] for found in results.values()})
+    weights = [run.weights(variant) for variant in ("step_one", name)] if name in VARIANTS else []
+    records = [read_json(path.with_name("run.json")) for path in weights]
+    trained = [session["threads"] for record in records for session in record.get("sessions", ())]
+    return {"measured": measured, "trained": sorted(set(trained))}
 
 
 def main(

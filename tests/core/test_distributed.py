@@ -23,7 +23,7 @@ from stt_core.training.train_spatial import train_spatial
 from stt_core.training.train_temporal import train_temporal
 from stt_study.benchmarks.davis import DAVIS
 from stt_study.benchmarks.run import evaluate
-from stt_study.spread import spread, together
+from stt_study.processes import spread, together
 
 # In float64: in float32 these tiny networks blow up any rounding, as they do a change of a weight by 1e-7, tenfold a step.
 SPATIAL = SpatialSettings(
