@@ -98,16 +98,3 @@ page.clip(
     f"Sequence `{typical}` under every variant: the annotation above, one row a variant below. Look for outlines that melt and for labels that jump to a look-alike.",
     name="fig-every-variant",
 )
-
-# %% [markdown]
-# ## One model, several protocols
-#
-# Methods are compared under settings of propagation that differ, too. This run's full method on DAVIS under those of CRW {cite}`jabri2020crw`, VFS {cite}`xu2021vfs` and DINO
-# {cite}`caron2021dino`, all at the size and
-# radius of this profile: what moves here is the protocol, not the features. {numref}`tab-sensitivity` takes the settings one by one.
-
-# %% tags=["hide-input"]
-page.show(
-    tables.formatted(report.protocols(study, "full"), dict.fromkeys(("J&F-Mean", "J-Mean", "F-Mean"), "{:.1f}")),
-    "The full method under the settings of other methods, one row a protocol: what is set, and its J&F, J and F in percent.",
-)
