@@ -99,7 +99,8 @@ else:
 # %% [markdown]
 # ## Labels for evaluation
 #
-# Objects, as DAVIS-2017 has them, over time:
+# Over time: objects, as DAVIS-2017 has them, of the shipped world and of real video wherever a DAVIS folder is at hand; body parts, in the
+# classes of VIP; and joints, in the order of JHMDB.
 
 # %% tags=["hide-input"]
 page.clips(
@@ -108,35 +109,10 @@ page.clips(
     "Object masks of four test sequences over time, a colour an object. Only the first frame's are given to a method.",
     name="fig-objects",
 )
-
-# %% tags=["hide-input"]
-page.clips(
-    "real",
-    4,
-    "The same of real video, wherever a DAVIS folder is at hand.",
-)
-
-# %% [markdown]
-# Parts, in the classes of VIP:
-
-# %% tags=["hide-input"]
-page.clips(
-    "vip",
-    3,
-    "Body parts of three test videos over time, a colour a class. Left and right are classes of their own.",
-    name="fig-parts",
-)
-
-# %% [markdown]
-# Joints, in the order of JHMDB:
-
-# %% tags=["hide-input"]
-page.clips(
-    "jhmdb",
-    3,
-    "Joints of three test clips over time. A joint keeps its colour.",
-    name="fig-joints",
-)
+page.clips("real", 4, "The same of real video, wherever a DAVIS folder is at hand.")
+words = "Body parts of three test videos over time, a colour a class. Left and right are classes of their own."
+page.clips("vip", 3, words, name="fig-parts")
+page.clips("jhmdb", 3, "Joints of three test clips over time. A joint keeps its colour.", name="fig-joints")
 
 # %% [markdown]
 # ## One real pair that comes with a package

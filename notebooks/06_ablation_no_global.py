@@ -56,6 +56,7 @@ page.differences(
     "full",
     ["no_global", "forget", "neither"],
     "The full method minus each of the others, with 95 % intervals in brackets.",
+    figure=True,
 )
 
 # %% [markdown]

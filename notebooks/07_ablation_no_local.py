@@ -30,6 +30,8 @@ page.training(
 
 # %% [markdown]
 # ## On the tasks
+#
+# The differences' intervals are bootstrapped over sequences and seeds ([](06_ablation_no_global.ipynb) says how).
 
 # %% tags=["hide-input"]
 page.data()
@@ -37,15 +39,11 @@ page.grid(
     ["full", "no_local", "neither"],
     "The headline figure of each task in percent, with local distillation, without it, and without either: mean over seeds ± their standard deviation.",
 )
-
-# %% [markdown]
-# The differences' intervals are bootstrapped over sequences and seeds ([](06_ablation_no_global.ipynb) says how).
-
-# %% tags=["hide-input"]
 page.differences(
     "full",
     ["no_local", "neither"],
     "The full method minus each of the others, with 95 % intervals in brackets.",
+    figure=True,
 )
 
 # %% [markdown]

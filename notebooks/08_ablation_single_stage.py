@@ -33,6 +33,8 @@ page.training(
 
 # %% [markdown]
 # ## On the tasks
+#
+# The differences' intervals are bootstrapped over sequences and seeds ([](06_ablation_no_global.ipynb) says how).
 
 # %% tags=["hide-input"]
 page.data()
@@ -40,15 +42,11 @@ page.grid(
     ["full", "step_one", "step_two", "scratch", "one_stage"],
     "The headline figure of each task in percent, for both steps, for each alone and for both at once: mean over seeds ± their standard deviation.",
 )
-
-# %% [markdown]
-# The differences' intervals are bootstrapped over sequences and seeds ([](06_ablation_no_global.ipynb) says how).
-
-# %% tags=["hide-input"]
 page.differences(
     "full",
     ["step_one", "step_two", "scratch", "one_stage"],
     "Both steps, one after the other, minus each of the others, with 95 % intervals in brackets.",
+    figure=True,
 )
 
 # %% [markdown]

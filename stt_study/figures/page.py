@@ -36,10 +36,7 @@ def titled(names: Names) -> dict[str, str]:
 
 
 class Page:
-    """What a page shows, with captions; whatever weights or results are missing is made first.
-
-    The parameters are the page's, see `Study`; `alt` and `name` are those of `show`.
-    """
+    """What a page shows, with captions (`alt` and `name`: see `show`); missing weights or results are made first."""
 
     def __init__(self, profile: str, settings: dict[str, Any], seed: int, data: str, runs: str) -> None:
         viz.style()
@@ -124,13 +121,21 @@ class Page:
         """Headline figures of variants on every task."""
         self.show(report.grid_table(self.study, names), caption)
 
-    def differences(self, first: str, others: Iterable[str], caption: str, name: str = "") -> None:
-        """A table of a variant minus each of others."""
+    def differences(
+        self, first: str, others: Iterable[str], caption: str, name: str = "", figure: bool = False
+    ) -> None:
+        """A table of a variant minus each of others, below a figure of the same where one is asked for."""
         rows = report.differences(self.study, first, others)
         if rows.empty:
             print("no results: make ablations")
-        else:
-            self.show(report.differences_table(rows), caption, files=rows.files.explode(), name=name)
+            return
+        files = list(rows.files.explode())
+        if figure:
+            words = "The differences of the table below, with 95 % intervals: right of zero, the first is better."
+            words += " An interval that holds zero decides nothing. Filled: this run's; hollow: the reference's."
+            alt = "Dots with bars, a row a comparison and task, left and right of a zero line."
+            self.show(viz.interval_figure(rows), words, alt, files)
+        self.show(report.differences_table(rows), caption, files=files, name=name)
 
     def sequences(self, others: Iterable[str]) -> None:
         """The full method minus each of other variants, sequence by sequence."""
