@@ -75,17 +75,16 @@ page.show(
 # %% tags=["hide-input"]
 listing = study.folder("videos") / "train" / "events.json"
 events = read_json(listing) if listing.exists() else {}
-broken = {name: e for name, e in events.items() if e["cuts"] or e["jumps"]}
-if broken:
-    print(f"{len(broken)} of {len(events)} training videos have a cut or a jump")
-    folder = study.folder("videos") / "train" / "JPEGImages"
-    rows, titles = [], []
-    for kind in ("cuts", "jumps"):
-        for name in [name for name, e in broken.items() if e[kind]][:1]:
-            frames = sorted((folder / name).glob("*.jpg"))
-            at = [frame.stem for frame in frames].index(broken[name][kind][0])
-            rows.append([read_image(frame) for frame in frames[at - 2 : at + 2]])
-            titles.append(f"{kind[:-1]} after the second")
+rows, titles = [], []
+for kind in ("cuts", "jumps"):
+    for name in [name for name, e in events.items() if e[kind]][:1]:
+        frames = sorted((listing.parent / "JPEGImages" / name).glob("*.jpg"))
+        at = [frame.stem for frame in frames].index(events[name][kind][0])
+        rows.append([read_image(frame) for frame in frames[at - 2 : at + 2]])
+        titles.append(f"{kind[:-1]} after the second")
+if rows:
+    broken = sum(bool(e["cuts"] or e["jumps"]) for e in events.values())
+    print(f"{broken} of {len(events)} training videos have a cut or a jump")
     page.show(
         viz.image_grid(rows, titles, width=7.0),
         "Four neighbouring frames around a cut and around a jump. After the second frame no match is to be found, or none nearby.",
