@@ -203,13 +203,5 @@ page.show(
 # %% tags=["hide-input"]
 names = ["quarter", "neg_log", "rows", "soft", "released", "released_soft"]
 page.data()
-page.grid(
-    ["full", *names],
-    "The headline figure of each task in percent, under the text's loss (full method) and under its variants: mean over seeds ± their standard deviation.",
-)
-page.differences(
-    "full",
-    names,
-    "The text's loss minus each variant of it, in points with 95 % intervals.",
-    name="tab-released",
-)
+words = "under the text's loss (full method) and under its variants"
+page.compared("full", names, words, name="tab-released")

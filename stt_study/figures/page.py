@@ -117,25 +117,25 @@ class Page:
         names = {task: self.study.data_name(task) for task in TASKS if self.study.has(task)}
         self.show(pd.Series(names, name="data").to_frame(), "What each task is measured on.")
 
-    def grid(self, names: list[str], caption: str) -> None:
-        """Headline figures of variants on every task."""
-        self.show(report.grid_table(self.study, names), caption)
+    def compared(self, first: str, others: Sequence[str], of: str, name: str = "", figure: bool = False) -> None:
+        """Headline figures of variants on every task, and the first minus each of the others, as a figure and a table.
 
-    def differences(
-        self, first: str, others: Iterable[str], caption: str, name: str = "", figure: bool = False
-    ) -> None:
-        """A table of a variant minus each of others, below a figure of the same where one is asked for."""
+        `of`: the caption's words on the variants.
+        """
+        words = f"The headline figure of each task in percent, {of}: mean over seeds ± their standard deviation."
+        self.show(
+            report.grid_table(self.study, [first, *others]), f"{words} Those marked as reference are not this run's."
+        )
         rows = report.differences(self.study, first, others)
         if rows.empty:
             print("no results: make ablations")
             return
-        files = list(rows.files.explode())
+        files, words = list(rows.files.explode()), f"{title(first).capitalize()} minus each of the others, in points"
         if figure:
-            words = "The differences of the table below, with 95 % intervals: right of zero, the first is better."
-            words += " An interval that holds zero decides nothing. Filled: this run's; hollow: the reference's."
             alt = "Dots with bars, a row a comparison and task, left and right of a zero line."
-            self.show(viz.interval_figure(rows), words, alt, files)
-        self.show(report.differences_table(rows), caption, files=files, name=name)
+            how = "an interval that holds zero decides nothing. Filled: this run's results; hollow: the reference's."
+            self.show(viz.interval_figure(rows), f"{words}, with 95 % intervals: {how}", alt, files)
+        self.show(report.differences_table(rows), f"{words}, with 95 % intervals in brackets.", files=files, name=name)
 
     def sequences(self, others: Iterable[str]) -> None:
         """The full method minus each of other variants, sequence by sequence."""
@@ -146,7 +146,7 @@ class Page:
         words += " Blue: the full method is better; dashed: the mean."
         self.show(figure, words, "Horizontal bars to the right and left of zero, one a sequence.", davis)
 
-    def stereo(self, names: Names, caption: str, figure: str = "", name: str = "") -> None:
+    def stereo(self, names: Names, figure: str = "", name: str = "") -> None:
         """Errors of the stereo pair's matches: a map where its caption is given, and a table."""
         found = {label: self.study.stereo(self.study.source(source)) for label, source in titled(names).items()}
         if figure:
@@ -156,4 +156,5 @@ class Page:
             alt = "The left image of the stereo pair beside a map of matching errors for each kind of features."
             self.show(drawn, figure, alt, name=name)
         scores = pd.DataFrame({label: scores for label, (scores, _) in found.items()}).T
-        self.show(scores.round(3).astype({"cells": int}), caption)
+        words = "Errors of the stereo pair's matches: the median, and the share of the cells whose match lands within so many"
+        self.show(scores.round(3).astype({"cells": int}), f"{words} pixels of the true place.")

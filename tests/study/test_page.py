@@ -54,8 +54,9 @@ def test_page(
 
     shown.clear()
     monkeypatch.setattr(page_module.report, "differences", lambda *_: ROWS)
-    page.differences("full", ["copy"], "All.", "tab-b", figure=True)
-    (drawn, words), (table, told) = shown
+    monkeypatch.setattr(page_module.report, "grid_table", lambda *_: ROWS)
+    page.compared("full", ["copy"], "of both", "tab-b", figure=True)
+    _, (drawn, words), (table, told) = shown
     dots = [list(line.get_xdata()) for line in drawn.axes[0].lines]
     assert dots[:3] == [[0.2, 1.8], [1.0], [-0.5]]  # the second has no interval
     assert words["caption"].endswith(" From `a.json` and 1 more.")
