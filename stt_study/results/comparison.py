@@ -43,11 +43,7 @@ class Outcome:
 
 
 def condensed(results: dict, events: dict | None = None) -> dict:
-    """What comparisons need of a `results.json`: "metrics", "sequences", "weights" and "occlusion" of `Outcome`.
-
-    "occlusion" has J&F of a sequence's objects from their first occlusion on (AFTER; `events` say where), and of all
-    objects that weren't hidden so far, at the same frame numbers (CLEAR): labels are worse late in a clip anyhow.
-    """
+    """What comparisons need of a `results.json`: "metrics", "sequences", "weights" and "occlusion" of `Outcome`."""
     table = tables.per_sequence({"one": results})
     sequences = dict(zip(table.sequence, table.iloc[:, -1].astype(float), strict=True))
     davis = results["task"] == "davis"
@@ -60,6 +56,8 @@ def condensed(results: dict, events: dict | None = None) -> dict:
 
 
 def _by_occlusion(records: list[dict], events: dict) -> dict[str, dict[str, float]]:
+    """J&F of objects from their first occlusion on (AFTER), and of those not hidden so far at the same frames."""
+    # At the same frames, since labels are worse late in a clip anyhow.
     clear: dict[int, list[float]] = {}  # frame -> J&F of the objects that weren't hidden so far
     after: dict[str, list[tuple[int, float]]] = {}  # sequence -> frame and J&F of those that were
     for record in records:
@@ -140,10 +138,7 @@ def by_origin(study: Study, task: str, names: Iterable[str]) -> dict[str, dict[s
 
 
 def differences(first: list[Outcome], second: list[Outcome], where: str = "") -> np.ndarray:
-    """First minus second in points, (seeds, sequences), of the seeds of both.
-
-    `where`: AFTER or CLEAR, for the J&F of these frames alone, or a measure of `nearness`; "" = the headline figure.
-    """
+    """First minus second in points, (seeds, sequences), of the seeds of both; `where`: as of `Outcome.scores`."""
     others = {run.seed: run.scores(where) for run in second}
     pairs = [(run.scores(where), others[run.seed]) for run in first if run.seed in others]
     for mine, theirs in pairs if not where else ():

@@ -379,19 +379,6 @@ def test_supervised_weights_join_where_they_are(make, tmp_path: Path) -> None:
     assert Path(result["path"]).parent.name.startswith("davis-val-resnet18-abc-")
 
 
-def test_protocols_keep_the_profiles_size_and_radius(make) -> None:
-    it = make(evaluation={"davis": {"resize": 40, "radius": 3, "num_preceding": 1}})
-    table = report.protocols(it, "lab")
-    assert list(table.index) == ["this method", "CRW", "VFS", "DINO"]
-    assert table.window.tolist() == ["square", "circle", "circle", "square"]
-    assert table.preceding.tolist() == [20, 20, 20, 7]
-    assert table["top-k"].tolist() == [10, 10, 10, 5]
-    folders = list((it.out / "results").glob("davis-val-lab-*/results.json"))
-    settings = [read_json(path)["settings"] for path in folders]
-    assert len(settings) == 4
-    assert {(s["resize"], s["radius"]) for s in settings} == {(40, 3)}
-
-
 def test_backbones_of_the_rows(make) -> None:
     rows = report.benchmark_rows(make(evaluation={"davis": {"resize": 40, "radius": 3}}), ["copy", "lab", "random"])
     assert set(rows.benchmark) == {"DAVIS-2017"}
