@@ -1,9 +1,8 @@
 """Carrying the paper's loss weights to a smaller geometry, by the gradient's shares.
 
 A mean-squared error between softmax maps over N references shrinks with N, so 1000 and 50, chosen at 256 px, weigh more
-on smaller maps. The rule: on the same pairs and the same starting weights, measure the gradient of every term with
-respect to the student at the paper's geometry (256 px, radius 12 and 6) and at the run's own; choose the small run's
-weights so that each distillation's gradient keeps the ratio to the reconstruction's that it has at the paper's.
+on smaller maps. The weights taken here give the gradient of each distillation, with respect to the student at the same
+starting weights, the ratio to the reconstruction's that it has at the paper's geometry (256 px, radius 12 and 6).
 """
 
 from collections.abc import Callable
@@ -19,16 +18,12 @@ from stt_core.training.pairs import FramePairs
 from stt_core.training.train_temporal import temporal_model
 
 BATCHES = 4
-PAPER_SIZE = 256  # px; the paper's crops
-PAPER_RADII = {"radius_fine": 12, "radius_coarse": 6}  # cells
+PAPER_GEOMETRY = {"size": 256, "radius_fine": 12, "radius_coarse": 6}  # px, cells
 PAPER_WEIGHTS = {"local": 1000.0, "global": 50.0}
 
 
 def gradient_norms(settings: TemporalSettings, pairs: FramePairs, initial: Path, teacher: Path) -> dict[str, float]:
-    """Mean norm, over `BATCHES`, of each term's gradient with respect to the student, all weights 1.
-
-    The terms: "reconstruction" (both levels together), "local", "global" (and "forget", unless its weight is 0).
-    """
+    """Mean norm, over `BATCHES`, of each term's gradient with respect to the student, all weights (but "forget") 1."""
     units = dict.fromkeys(("weight_fine", "weight_coarse", "weight_local", "weight_global"), 1.0)
     units["weight_forget"] = float(bool(settings.weight_forget))
     model = temporal_model(replace(settings, **units), initial, teacher).train()
@@ -48,15 +43,13 @@ def gradient_norms(settings: TemporalSettings, pairs: FramePairs, initial: Path,
 def carried_weights(
     settings: TemporalSettings, pairs: Callable[[int], FramePairs], initial: Path, teacher: Path
 ) -> dict[str, dict[str, float]]:
-    """The distillations' weights for `settings`' geometry; `pairs` gives the training pairs at a size in px.
+    """The distillations' "weights" for `settings`' geometry; `pairs` gives the training pairs at a size in px.
 
-    "paper" and "here": gradient norms at either geometry, all weights 1. "ratio": each weighted norm over the
-    reconstruction's at the paper's, which is kept. "weights": those that give it here, 1000 and 50 at the paper's.
+    "paper" and "here" are `gradient_norms`; "ratio" each weighted norm over the reconstruction's at the paper's.
     """
-    paper = replace(settings, size=PAPER_SIZE, **PAPER_RADII)
+    paper = replace(settings, **PAPER_GEOMETRY)
     at_paper = gradient_norms(paper, pairs(paper.size), initial, teacher)
-    same = (settings.size, settings.radius_fine, settings.radius_coarse) == (PAPER_SIZE, *PAPER_RADII.values())
-    here = at_paper if same else gradient_norms(settings, pairs(settings.size), initial, teacher)
+    here = at_paper if settings == paper else gradient_norms(settings, pairs(settings.size), initial, teacher)
     ratio = {name: PAPER_WEIGHTS[name] * at_paper[name] / at_paper["reconstruction"] for name in PAPER_WEIGHTS}
     weights = {name: ratio[name] * here["reconstruction"] / here[name] for name in PAPER_WEIGHTS}
     return {"paper": at_paper, "here": here, "ratio": ratio, "weights": weights}
@@ -65,9 +58,6 @@ def carried_weights(
 def forget_weight(
     settings: TemporalSettings, pairs: Callable[[int], FramePairs], initial: Path, weight_global: float
 ) -> float:
-    """The weight at which learning without forgetting pulls as hard as the global distillation that it replaces.
-
-    The paper gives none. At this weight its gradient at the start of training has the norm of the global loss's.
-    """
+    """The weight at which learning without forgetting begins by pulling as hard as the global distillation."""
     norms = gradient_norms(replace(settings, weight_forget=1.0), pairs(settings.size), initial, initial)
     return weight_global * norms["global"] / norms["forget"]

@@ -3,22 +3,18 @@
 import numpy as np
 from scipy.stats import norm, t
 
-DRAWS = 10_000
 LEVEL = 0.95
 
 
 def bootstrap_interval(
-    differences: np.ndarray, weights: np.ndarray | None = None, *, draws: int = DRAWS, seed: int = 0
+    differences: np.ndarray, weights: np.ndarray | None = None, *, draws: int = 10_000, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % interval of the mean difference, over sequences and seeds drawn anew together.
+    """95 % interval of the mean of differences (seeds, sequences), weighted (sequences,), over both drawn anew.
 
-    Seeds and sequences are crossed: every seed is measured on the same sequences. A draw takes as many of each, with
-    replacement and independently, and all pairs of the two (the "pigeonhole" bootstrap, Owen 2007, which is wide rather than
-    narrow). Percentiles of few sequences are too narrow by the factor that Student's t has over the normal
-    distribution and by the missing n - 1; they are moved outwards by it (Hesterberg 2015, "expanded percentile").
-
-    Differences are (seeds, sequences), weights (sequences,). Infinite with fewer than three sequences or where all
-    differences are the same.
+    Seeds share their sequences, so a draw takes as many of each, independently, and all pairs of the two (the
+    "pigeonhole" bootstrap, Owen 2007, which is wide rather than narrow). Percentiles of few sequences are too narrow:
+    they are moved outwards by the factor that Student's t has over the normal distribution and by the missing n - 1
+    (Hesterberg 2015, "expanded percentile"). Infinite with fewer than three sequences or where all are the same.
     """
     seeds, sequences = differences.shape
     if sequences < 3 or np.ptp(differences) == 0:
@@ -36,10 +32,7 @@ def bootstrap_interval(
 
 
 def summary(differences: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
-    """A paired difference in one row; arguments as of `bootstrap_interval`.
-
-    "lowest seed" and "highest seed" are means of single seeds, since few seeds say little about others.
-    """
+    """A paired difference in one row, see `bootstrap_interval`; "lowest seed" is the lowest mean of one seed."""
     low, high = bootstrap_interval(differences, weights)
     by_seed = np.average(differences, axis=1, weights=weights)
     return {
@@ -54,9 +47,9 @@ def summary(differences: np.ndarray, weights: np.ndarray | None = None) -> dict[
 
 
 def verdict(row: dict[str, float]) -> str:
-    """The stated rule: "supported" if the interval and the mean of every single seed lie above 0, "contradicted" if all lie
-    below, else "undecided". An interval over three seeds is too narrow where seeds differ more than sequences do; asking
-    every seed makes up for some of it.
+    """The rule: "supported" if the interval and each seed's mean are > 0, "contradicted" if below, else "undecided".
+
+    An interval over three seeds is too narrow where seeds differ more than sequences do; asking each helps.
     """
     if min(row["low"], row["lowest seed"]) > 0:
         return "supported"

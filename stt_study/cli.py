@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from stt_core.errors import InputError
-from stt_study.data.commands import data
 from stt_study.exit_codes import DEBUG, one_sentence
 from stt_study.store import only_writer
 from stt_study.variants import VARIANTS, variant_settings
@@ -19,6 +18,7 @@ from stt_study.variants import VARIANTS, variant_settings
 if TYPE_CHECKING:  # seconds to import
     from stt_study.study import Study
 
+SHOWN = 50  # problems of a data set that are printed
 # Those that need no more than step one's weights; "forget" would need a measured weight, too.
 STEP_TWO = tuple(name for name, variant in VARIANTS.items() if variant.steps in ("two", "both") and name != "forget")
 
@@ -46,6 +46,57 @@ class Changes:
     temperature: float | None = None  # of the softmax over their affinities
     window: Literal["square", "circle"] | None = None  # square (|dy|, |dx| <= radius) or circle (closer than radius)
     first_windowed: bool | None = None  # whether the window holds for the first frame, too
+
+
+def data(
+    action: Annotated[Literal["synthetic", "get", "check"], tyro.conf.Positional],
+    name: Annotated[str, tyro.conf.Positional] = "",
+    folder: Annotated[Path | None, tyro.conf.Positional] = None,
+    *,
+    root: Path | None = None,
+    mirror: str = "",
+    every: bool = False,
+) -> None:
+    """Make, get or check data: stt data synthetic; stt data get SET; stt data check SET FOLDER.
+
+    Args:
+        action: make the world that ships as code, get a real data set, or check one that is there.
+        name: get: davis, imagenette, jhmdb (downloaded), vip, youtube-vos, imagenet (steps to take by hand, then
+            unpacked). check: these, badja, or videos (any folder of frame folders and video files).
+        folder: check: the data set's folder.
+        root: the folder to write, data/synthetic or data if not given; what is complete there is kept.
+        mirror: get: address of a folder that has the archives, in place of their official one.
+        every: check: decode every picture, not a sample of 200.
+    """
+    given = {"a set": name, "a folder": folder, "--root": root, "--mirror": mirror, "--every": every}
+    takes = {"synthetic": "--root", "get": "a set, --root, --mirror", "check": "a set, a folder, --every"}[action]
+    for what, value in given.items():
+        if value and what not in takes.split(", "):
+            raise InputError(f"stt data {action} takes {takes}, but not {what} ({value}).")
+    # Imported where they are needed: they take seconds, and stt --help has no use for them.
+    if action == "synthetic":
+        from stt_study.world.synthetic import write_world
+
+        print(write_world(root or Path("data/synthetic")))
+        return
+    if action == "get":
+        from stt_study.data.download import get
+
+        checked = get(name, root or Path("data"), mirror=mirror)
+    elif folder is None:
+        raise InputError("stt data check takes a set and its folder, as in: stt data check davis data/DAVIS.")
+    else:
+        from stt_study.data.check import check
+
+        checked = check(name, folder, every=every)
+    print(f"{checked.folder}: " + ", ".join(f"{what} {number:,}" for what, number in checked.counts.items()))
+    print(*checked.notes, sep="\n", end="\n" if checked.notes else "")
+    problems = len(checked.problems)
+    if problems:
+        print(*checked.problems[:SHOWN], sep="\n", file=sys.stderr)
+        more = f"; {problems - SHOWN:,} more are not shown" if problems > SHOWN else ""
+        raise InputError(f"{checked.folder} has problems ({problems:,}{more}); fix them, or get it anew.")
+    print("no problems")
 
 
 def train(

@@ -39,10 +39,7 @@ class OneStageSettings:
 
 
 class OneStage(nn.Module):
-    """One set of weights that MoCo trains on images and the temporal losses train on frame pairs.
-
-    Running statistics are not shared: those of the student, which are saved, come from videos, as in step two.
-    """
+    """MoCo and the temporal losses on one set of weights; running statistics are of the pairs, as in step two."""
 
     def __init__(self, settings: OneStageSettings) -> None:
         super().__init__()
@@ -69,10 +66,7 @@ def train_one_stage(
     save_every: int = 50,
     origin: dict | None = None,
 ) -> Path:
-    """Train on a batch of images and one of frame pairs a step, in one process; path of the student's `weights.pth`.
-
-    Files are as in `train_spatial`, Adam as in step two.
-    """
+    """Train on a batch of images and one of pairs a step, in one process; files are as in `train_spatial`."""
     fabric = start(settings.temporal.precision, scale)
     if processes.count() > 1:
         raise InputError("both steps at once runs on one process; start it without torchrun.")

@@ -35,10 +35,10 @@ def together() -> Iterator[None]:
 
 
 def spread(processes: int, function: Callable, *arguments: Any, **keywords: Any) -> Any:
-    """`function(*arguments, **keywords)` in so many new processes on this machine, as `torchrun` would start them.
+    """What `function(*arguments, **keywords)` returns in the first of so many processes, as `torchrun` starts them.
 
-    One process is this one, and so is every process of a `torchrun` from outside; 0 = one for every GPU. Returns what
-    the first process's call returns, and raises any's InputError. The function is a module's, its arguments picklable.
+    One process is this one, as in a `torchrun` from outside; 0 = one for every GPU. Raises any's InputError. The
+    function is a module's, its arguments can be pickled.
     """
     processes = processes or max(1, torch.cuda.device_count())
     if processes == 1 or "WORLD_SIZE" in os.environ:

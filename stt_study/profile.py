@@ -96,10 +96,7 @@ class Profile:
 
 
 def load_profile(profile: str, settings: dict | None = None) -> Profile:
-    """Read a profile and lay `settings` over it; InputError for one that isn't there, or of other fields or types.
-
-    `profile` is a name in `notebooks/profiles`, the path of such a YAML file, or a new name if `settings` say it all.
-    """
+    """A profile with `settings` laid over it: a name in `notebooks/profiles`, a YAML file, or new if they say all."""
     path = Path(profile) if profile.endswith((".yaml", ".yml")) else PROFILES / f"{profile}.yaml"
     content = {"profile": profile, "settings": {}} if settings and not path.exists() else read_mapping(path)
     if set(content) != {"profile", "settings"}:

@@ -27,10 +27,7 @@ DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def made(place: Path, key: Any, build: Callable[[Path], Any], ending: str = ".json") -> Path:
-    """`<place>-<hash of key><ending>`, built if it is missing; two processes that want it build it once.
-
-    `build` gets the path. It must write the file last, and whole or not at all: what is there counts as done.
-    """
+    """`<place>-<hash of key><ending>`, built once if missing; `build` gets the path, and writes it last and whole."""
     path = Path(f"{place}-{hash_of(key)}{ending}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.parent / f".{path.name}.lock"):
@@ -46,14 +43,11 @@ def computed(place: Path, key: Any, compute: Callable[[], Any]) -> Any:
 
 @contextmanager
 def only_writer(folder: str | Path, patience: float = 10.0) -> Iterator[None]:
-    """Make the folder, and be the only one to write there until the block ends; InputError if another is at work there.
-
-    It is waited for, `patience` s: the helpers of a killed process, such as those that decode, hold its lock up to 5 s.
-    """
+    """Make a folder, and be the only one to write there until the block ends; InputError after `patience` s."""
     folder = Path(folder)
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    try:
+    try:  # the helpers of a killed process, such as those that decode, hold its lock up to 5 s
         with FileLock(folder / ".lock", timeout=patience):
             try:
                 yield
@@ -65,10 +59,7 @@ def only_writer(folder: str | Path, patience: float = 10.0) -> Iterator[None]:
 
 
 def hash_of(value: Any) -> str:
-    """16 hex digits for nested dicts (in any order), lists or tuples, dataclasses, paths, numbers and strings.
-
-    TypeError for a value of another kind, whose text might differ from run to run.
-    """
+    """16 hex digits for nested dicts (in any order), lists, dataclasses, paths, numbers, strings; else TypeError."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

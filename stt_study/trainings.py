@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from copy import copy
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,7 +29,7 @@ from stt_study.world import synthetic
 
 
 class Trainings:
-    """A run of one profile with one seed.
+    """A run of one profile with one seed; InputError for an unknown profile or field.
 
     Args:
         profile: a name in `notebooks/profiles`, or a YAML file.
@@ -37,9 +37,6 @@ class Trainings:
         data: folder of the data; "" = the profile's.
         runs: where everything that the run makes goes, in a folder of the profile's name.
         settings: fields of `Profile` to change, nested as in the file.
-
-    Raises:
-        InputError: an unknown profile or field.
     """
 
     def __init__(
@@ -94,11 +91,7 @@ class Trainings:
             return self._published("student")
         settings = self._precise(replace(self.profile.spatial, input=input, seed=self.seed))
         key = [asdict(settings), self.fingerprint("images"), code_key(train_spatial.__module__)]
-
-        def train(out: Path) -> None:
-            self._spread(train_spatial, settings, self.images(settings.load_size), out, "images")
-
-        return self.trained(f"step-one-{input}", key, train)
+        return self.trained(f"step-one-{input}", key, partial(self._spread, train_spatial, settings, "images"))
 
     @property
     def teacher(self) -> Path:
@@ -116,10 +109,8 @@ class Trainings:
             found = open_weights(ROOT / name, input=colours)
             own = self.profile.spatial
             if role == "student" and (found.depth, found.width) != (own.depth, own.width):
-                raise InputError(
-                    f"{name} is a ResNet-{found.depth} of width {found.width:g}; the profile has "
-                    f"ResNet-{own.depth} of width {own.width:g}."
-                )
+                theirs = f"{name} is a ResNet-{found.depth} of width {found.width:g}"
+                raise InputError(f"{theirs}; the profile has ResNet-{own.depth} of width {own.width:g}.")
             save_weights(out / "weights.pth", found.encoder(*STANDARD), input=found.input)
             write_json(out / "run.json", {"published": name, "found": found.note})
 
@@ -166,17 +157,12 @@ class Trainings:
         initial = self.spatial() if steps == "both" else None
         teacher = self.teacher if settings.weight_global else initial if settings.weight_forget else None
         key = [asdict(settings), [path and file_hash(path) for path in (initial, teacher)], self._pairs_key()]
-
-        def train(out: Path) -> None:
-            starts = {"initial": initial, "teacher": teacher}
-            self._spread(train_temporal, settings, self.pairs(settings.size), out, "videos", **starts)
-
+        train = partial(self._spread, train_temporal, settings, "videos", initial=initial, teacher=teacher)
         return self.trained(variant, key, train)
 
     def _one_stage(self, variant: str, temporal: TemporalSettings) -> Path:
-        settings = OneStageSettings.of(
-            self._precise(replace(self.profile.spatial, input="lab", seed=self.seed)), temporal
-        )
+        spatial = self._precise(replace(self.profile.spatial, input="lab", seed=self.seed))
+        settings = OneStageSettings.of(spatial, temporal)
         key = [asdict(settings), self.fingerprint("images"), self._pairs_key(), code_key(train_one_stage.__module__)]
 
         def train(out: Path) -> None:
@@ -201,7 +187,8 @@ class Trainings:
             self._prints[kind] = folder_fingerprint(self.folder(kind))
         return self._prints[kind]
 
-    def _spread(self, train: Callable, settings: Any, data: Any, out: Path, kind: str, **starts: Any) -> None:
+    def _spread(self, train: Callable, settings: Any, kind: str, out: Path, **starts: Any) -> None:
+        data = self.images(settings.load_size) if kind == "images" else self.pairs(settings.size)
         scale, origin = self.profile.scale, {kind: self.fingerprint(kind)}
         spread(scale.processes, train, settings, data, out, scale=scale, origin=origin, **starts)
 

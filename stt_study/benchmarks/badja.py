@@ -26,9 +26,8 @@ JHMDBS_RULE = {"thresholds": (0.1, 0.2), "absent": np.nan}
 def badja_clips(root: str | Path, davis: str | Path | None = None, split: str = "") -> list[labelled_videos.Clip]:
     """Clips of `joint_annotations/*.json`, from the first annotated frame to the last; any split is the whole.
 
-    Frames and masks are those named there; for DAVIS's, 480p or Full-Resolution below any of `badja_davis`. Joints are
-    scaled to the frames at hand; one at (0, 0) is not visible. InputError names a missing or broken list or frame,
-    joints that nobody could follow, and masks for some of the annotated frames only.
+    Frames and masks are those named there, of DAVIS's below any of `badja_davis`; joints are scaled to these frames,
+    and one at (0, 0) is not visible. InputError names what is missing or broken, and joints that nobody could follow.
     """
     root = labelled_videos.official_folder(root, BADJA.official)
     lists = sorted((root / "joint_annotations").glob("*.json"))

@@ -17,11 +17,7 @@ from stt_study.benchmarks.run import Benchmark
 def davis_sequences(
     root: str | Path, split: str = "val", year: str = "2017", names: Iterable[str] = ()
 ) -> list[labelled_videos.Sequence]:
-    """Sequences of `ImageSets/<year>/<split>.txt` (or `names` of them), frames and annotations at 480p in order.
-
-    Year 2016 asks for one object a sequence: those of 2017 are merged. InputError names what is missing: a list, a
-    sequence, a frame, an annotation, or a number between the frames'.
-    """
+    """Sequences of `ImageSets/<year>/<split>.txt` (or `names` of them) at 480p; year 2016 merges each one's objects."""
     root = labelled_videos.official_folder(root, DAVIS.official)
     path, sequences = root / "ImageSets" / year / f"{split}.txt", []
     for name in labelled_videos.checked_names(path, dict.fromkeys(names or listed(path))):
@@ -52,8 +48,8 @@ def _objects(records: list[dict]) -> list[dict]:
 
 def _tables(results: dict, out: Path) -> None:
     """The official evaluation's two tables."""
-    columns = {"name": "Sequence", "J-Mean": "J-Mean", "F-Mean": "F-Mean"}
-    objects = pd.DataFrame(_objects(results["sequences"]))[list(columns)].rename(columns=columns)
+    objects = pd.DataFrame(_objects(results["sequences"]))[["name", "J-Mean", "F-Mean"]]
+    objects = objects.rename(columns={"name": "Sequence"})
     for name, table in (("global", pd.DataFrame([results["metrics"]])), ("per-sequence", objects)):
         text = table.to_csv(index=False, float_format="%.3f")
         write_text(out / f"{name}_results-{results['settings']['split']}.csv", text)

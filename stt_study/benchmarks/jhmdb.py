@@ -17,10 +17,7 @@ from stt_study.benchmarks.run import Benchmark
 
 
 def jhmdb_clips(root: str | Path, split: str = "val", names: Iterable[str] = ()) -> list[labelled_videos.Clip]:
-    """Clips of `<split>_list.txt`, whose lines (or `names` of them) are "<joint_positions.mat> <frame folder>".
-
-    InputError names what is missing or broken: a list, a file, a folder, a frame, or joints that nobody could follow.
-    """
+    """Clips of `<split>_list.txt` (or of lines `names`), whose lines are "<joint_positions.mat> <frame folder>"."""
     root = labelled_videos.official_folder(root, JHMDB.official)
     path, clips = root / f"{split}_list.txt", []
     for line in names or listed(path):

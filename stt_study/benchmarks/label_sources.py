@@ -1,17 +1,26 @@
-"""What labels are carried by: features of weights or of timm models; or none: standing still, optical flow."""
+"""What labels are carried by: features of weights or of timm models; or none: standing still, optical flow.
 
+`timm:NAME` takes the weights that timm (`pip install 'stt-core[timm]'`) downloads and keeps, `timm:NAME@FILE` a file's.
+"""
+
+import hashlib
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from stt_core.checkpoints import read_checkpoint
 from stt_core.distributed import chosen_device
+from stt_core.errors import InputError
 from stt_core.features import FeatureSource, feature_source
-from stt_study.benchmarks.timm_source import timm_source
+
+PROBE = (96, 160)  # px: of no model's own shape
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ def label_source(weights: str, **how) -> Source:
 
 
 def dense_source(weights: str, **how) -> FeatureSource:
-    """`features.feature_source(weights, **how)`, or of "timm:NAME" and "timm:NAME@FILE" `timm_source.timm_source`."""
+    """`features.feature_source(weights, **how)`, or of "timm:NAME" and "timm:NAME@FILE" `timm_source`."""
     if weights.startswith("timm:"):
         device = chosen_device(how.get("device", "auto"))
         return timm_source(weights, stride=how.get("stride", 8), device=device)
@@ -53,10 +62,8 @@ def copied(images: Iterable[np.ndarray], first: Tensor, mode: str) -> Iterator[T
 
 
 def flowed(images: Iterable[np.ndarray], first: Tensor, mode: str) -> Iterator[Tensor]:
-    """The first maps moved by optical flow (OpenCV's DIS, medium preset), from each frame back to the one before it.
-
-    The flows are composed into the place in frame 0 that a pixel comes from: maps are sampled once, and don't blur.
-    """
+    """The first maps moved by optical flow (OpenCV's DIS, medium preset), from each frame back to the one before it."""
+    # Flows are composed into the place in frame 0 that a pixel comes from: maps are sampled once, and don't blur.
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     before = places = None
     for image in images:
@@ -85,3 +92,78 @@ def sampled(maps: Tensor, places: Tensor, mode: str) -> Tensor:
     last = torch.tensor([[[maps.shape[2] - 1]], [[maps.shape[1] - 1]]]).clamp(min=1)
     grid = (2 * places / last - 1).permute(1, 2, 0)  # (2, H, W) -> (H, W, 2) in [-1, 1]
     return F.grid_sample(maps[None], grid[None], mode=mode, padding_mode="border", align_corners=True)[0]
+
+
+class Dense(nn.Module):
+    """One map of a timm model, of the largest stride up to the wanted one, or else the smallest: its deepest."""
+
+    def __init__(self, model: nn.Module, stride: int) -> None:
+        super().__init__()
+        self.model = model
+        strides = [info["reduction"] for info in model.feature_info]
+        self.stride = max((s for s in strides if s <= stride), default=min(strides))
+        self.index = len(strides) - 1 - strides[::-1].index(self.stride)
+        self.norm = len(set(strides)) == 1
+        for name in ("mean", "std"):
+            value = torch.tensor(model.pretrained_cfg[name]).view(3, 1, 1)
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """RGB (B, 3, H, W) in [0, 1] -> (B, C, ceil(H / stride), ceil(W / stride))."""
+        height, width = rgb.shape[-2:]
+        # Images of any size are extended to whole cells by their border.
+        rgb = F.pad(rgb, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
+        how = {"norm": self.norm, "stop_early": True, "intermediates_only": True, "output_fmt": "NCHW"}
+        return self.model.forward_intermediates((rgb - self.mean) / self.std, indices=[self.index], **how)[0]
+
+
+def timm_source(weights: str, *, stride: int, device: str = "cpu") -> FeatureSource:
+    """Open "timm:NAME" or "timm:NAME@FILE"; `stride` is wanted, the model's counts; FILE has names that timm knows."""
+    try:
+        import timm
+    except ImportError:
+        raise InputError(f"{weights} needs timm; install it with: pip install 'stt-core[timm]'.") from None
+
+    name, _, file = weights.removeprefix("timm:").partition("@")
+    if file and not Path(file).is_file():
+        raise InputError(f"{file}: no such weights file; give another one in timm:{name}@FILE.")
+    if file:
+        read_checkpoint(file)  # earlier releases of timm would run what a file holds
+    if ":" not in name and not timm.is_model(name):
+        raise InputError(f'timm has no model {name}; timm.list_models("*vit*") lists what it has.')
+    # Without a source, timm looks at the file first, even where the name says a place of its own.
+    how = {"pretrained": True, "pretrained_cfg_overlay": {"file": file, "source": ""} if file else None}
+    try:
+        try:
+            model = timm.create_model(name, dynamic_img_size=True, **how).eval()
+        except TypeError:  # only ViTs need to be told that sizes vary; others don't know the word
+            model = timm.create_model(name, **how).eval()
+    except Exception as error:  # of the network, of its cache, of reading, of fitting
+        problem, fix = f"weights of timm's {name} can't be had", f"connect once, or give a file: timm:{name}@FILE"
+        if file:
+            problem, fix = f"{file} does not fit timm's {name}", "give weights of just this model"
+        raise InputError(f"{problem} ({_short(error)}); {fix}.") from None
+    digest = hashlib.sha256()
+    for tensor, value in model.state_dict().items():
+        if not torch.isfinite(value).all():
+            raise InputError(f"{file or name} has NaN or infinite values in {tensor}; give other weights.")
+        digest.update(tensor.encode())
+        digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    try:
+        dense = Dense(model, stride).to(device, memory_format=torch.channels_last)
+        with torch.inference_mode():
+            grid = tuple(dense(torch.zeros(1, 3, *PROBE, device=device)).shape[2:])
+        if grid != tuple(-(-side // dense.stride) for side in PROBE):
+            raise ValueError(f"a grid of {grid}")
+    except Exception as error:  # each model complains in its own way
+        problem = f"{weights} gives no dense features of {PROBE[0]}x{PROBE[1]} px ({_short(error)})"
+        fix = "choose a model that takes images of any size, such as a ViT of DINO or DINOv2, a ResNet or a ConvNeXt"
+        raise InputError(f"{problem}; {fix}.") from None
+    identity = f"timm-{timm.__version__}-{name}-{digest.hexdigest()[:16]}"
+    layer = model.feature_info[dense.index]["module"]
+    note = f"{weights}: map {layer} at stride {dense.stride}" + ("" if dense.stride == stride else f", not {stride}")
+    return FeatureSource(weights, identity, dense.stride, dense, device, note)
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {textwrap.shorten(str(error), 160, placeholder='…')}".rstrip(".")

@@ -48,9 +48,6 @@ class Clip:
         return [out / "joints" / f"{self.name.replace('/', '--')}.json"]
 
 
-# Reading
-
-
 def find_folder(root: str | Path, names: tuple[str, ...], what: str) -> Path:
     """The first of `names` that is a folder below `root`; InputError if none is."""
     for folder in (Path(root) / name for name in names):
@@ -142,9 +139,6 @@ def in_picture(joints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return ((joints >= -0.5) & (joints < np.subtract(size, 0.5))).all(axis=1)
 
 
-# Carrying labels
-
-
 def carried(
     frames: tuple[Path, ...], first: Tensor, mode: str, source: Source, inference: Inference
 ) -> Iterator[Tensor]:
@@ -173,8 +167,7 @@ def carried_masks(sequence: Sequence, source: Source, inference: Inference, out:
 def carried_joints(clip: Clip, source: Source, inference: Inference, **how: object) -> tuple[np.ndarray, dict]:
     """Predicted joints (T, J, 2) xy px of every frame, -1 where not visible in the first, and the clip's record.
 
-    The record has `metrics.pck(…, **how)` of the annotated frames' visible joints, the "offset" of those that are not
-    given, and "distances" (A, J), nan where a joint is not scored.
+    Its `metrics.pck(…, **how)` and "distances" (A, J) are of the annotated frames' visible joints, else nan.
     """
     size, followed = read_image(clip.frames[0]).shape[:2], clip.visible[0]
     given = clip.joints[0, followed]

@@ -16,10 +16,7 @@ def jaccard(prediction: np.ndarray, annotation: np.ndarray) -> float:
 
 
 def boundary_f(prediction: np.ndarray, annotation: np.ndarray, radius: int | None = None) -> float:
-    """F: agreement of the boundaries of two masks (H, W) bool, 0 to 1.
-
-    Precision and recall count boundary pixels within `radius` px of the other's, ceil(0.008 * diagonal) by default.
-    """
+    """F, 0 to 1: precision and recall of two masks' (H, W) borders within `radius` px (0.008 diagonals if None)."""
     ours, theirs = boundary(prediction).view(np.uint8), boundary(annotation).view(np.uint8)
     count_ours, count_theirs = cv2.countNonZero(ours), cv2.countNonZero(theirs)
     if not count_ours or not count_theirs:
@@ -56,10 +53,8 @@ def centre(mask: np.ndarray) -> tuple[float, float]:
 
 
 def mean_offset(predictions: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Mean of predictions minus truth, (..., 2) xy px: {"x", "y"} px, and "of" how many; those with a nan don't count.
-
-    What is lost goes anywhere; an offset that all share is a defect of how places are read or written.
-    """
+    """Mean of predictions minus truth, (..., 2) xy px, where no nan is: {"x", "y"} px, and "of" how many."""
+    # What is lost goes anywhere; an offset that all share is a defect of how places are read or written.
     apart = (np.asarray(predictions, float) - np.asarray(truth, float)).reshape(-1, 2)
     apart = apart[np.isfinite(apart).all(axis=1)]
     x, y = apart.mean(axis=0).tolist() if len(apart) else (np.nan, np.nan)
@@ -88,12 +83,9 @@ def sequence_scores(
 ) -> list[dict]:
     """J and F of every object of the first annotation, a frame at a time: memory doesn't grow with the length.
 
-    Predictions and annotations are `length` (T, 3 or more) frames of (H, W) uint8 ids; 255 in an annotation is
-    background. First and last frame are not scored.
-
-    Returns:
-        One dict an object: "name" (`<name>_1`, …), "J" and "F" (lists over the T - 2 frames), the `statistics` of both,
-        such as "J-Mean", and "offset" (`mean_offset` of its centre).
+    Of `length` (T, 3 or more) frames of (H, W) uint8 ids, the first and last not scored, 255 in an annotation
+    background: a dict an object with "name" (`<name>_1`, …), "J" and "F" (lists over the T - 2 frames), the
+    `statistics` of both, such as "J-Mean", and "offset" (`mean_offset` of its centre).
     """
     objects: list[list[tuple]] = []  # an object: J, F, predicted and true centre of the frames
     for t, (annotation, prediction) in enumerate(zip(annotations, predictions, strict=True)):
@@ -112,11 +104,9 @@ def sequence_scores(
 
 
 def statistics(values: Sequence[float]) -> dict[str, float]:
-    """Mean, recall (share of frames above 0.5) and decay (mean of the first quarter minus that of the last).
-
-    Quarters share their border frames, as in the official code.
-    """
+    """Mean, recall (share of frames above 0.5) and decay (mean of the first quarter minus that of the last)."""
     values = np.asarray(values, float)
+    # Quarters share their border frames, as in the official code.
     borders = np.round(np.linspace(1, len(values), 5) + 1e-10).astype(int) - 1
     decay = values[: borders[1] + 1].mean() - values[borders[3] : borders[4] + 1].mean()
     return {"Mean": values.mean(), "Recall": (values > 0.5).mean(), "Decay": decay}
@@ -137,10 +127,7 @@ def confusion(predictions: np.ndarray, annotations: np.ndarray, classes: int) ->
 
 
 def mean_iou(counts: np.ndarray) -> float:
-    """Mean over classes of intersection over union, from pixel counts [annotation, prediction], 0 to 1; nan of none.
-
-    A class that is neither annotated nor predicted is skipped.
-    """
+    """Mean IoU, 0 to 1, of classes annotated or predicted, from counts [annotation, prediction]; nan of none."""
     union = counts.sum(axis=0) + counts.sum(axis=1) - np.diag(counts)
     return float((np.diag(counts)[union > 0] / union[union > 0]).mean()) if union.any() else np.nan
 
@@ -175,11 +162,8 @@ def pck(clips: Sequence[np.ndarray], thresholds: Sequence[float] = THRESHOLDS, a
 
 
 def pck_per_joint(clips: Sequence[np.ndarray], threshold: float, absent: float = 0.0) -> np.ndarray:
-    """Share (J,) of the frames, pooled over clips, where a joint was predicted within `threshold`; 0 to 1.
-
-    Frames where it is missing (nan) are left out; missing everywhere, it has 0 (`absent`), as in VFS's evaluation code.
-    """
-    pooled = np.concatenate(clips)  # (all T, J)
+    """Share (J,), 0 to 1, of all clips' frames where a joint is not missing (nan) that has it within `threshold`."""
+    pooled = np.concatenate(clips)  # (all T, J); missing in all, a joint has `absent`, 0 as in VFS's evaluation code
     scored = (~np.isnan(pooled)).sum(axis=0)
     return np.where(scored, (pooled <= threshold).sum(axis=0) / np.maximum(1, scored), absent)
 

@@ -60,17 +60,11 @@ def evaluate(
     inference: Inference,
     **options: str | Path | None,
 ) -> dict:
-    """Measure a source on a benchmark; videos that `out` has the results of are kept.
+    """Measure a source (see `label_sources.label_source`) on a benchmark; videos that `out` has results of are kept.
 
-    Args:
-        source: what labels are carried by, see `label_sources.label_source`.
-        root: folder of the data set in its official layout.
-        out: folder for `results.json`, the official evaluation's tables, and `masks/SEQ/00000.png` (DAVIS palette) or
-            `joints/CLIP.json` (xy px).
-        options: of `benchmark.read`, such as split="val".
-
-    Returns:
-        The content of `results.json`; `metrics` has the official names, all in 0 to 1.
+    `root` is the data set's folder in its official layout; `options` are of `benchmark.read`, such as split="val".
+    Returns the content of `results.json`, whose "metrics" have the official names, all in 0 to 1. In `out` lie also the
+    official evaluation's tables and `masks/SEQ/00000.png` (DAVIS palette) or `joints/CLIP.json` (xy px).
     """
     out = Path(out)
     videos = benchmark.read(root, **options)
@@ -84,7 +78,9 @@ def evaluate(
         part = out / "sequences" / f"{video.name.replace('/', '--')}.json"
         record = read_json(part) if part.exists() else {}
         # A video's record belongs to one source, one setting, one version of its files and of the code.
-        key = hash_of([code, settings, source.identity, _files_key(video)])
+        files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in video.frames + video.masks]
+        labels = [] if isinstance(video, Sequence) else [video.times, video.joints.tolist(), video.visible.tolist()]
+        key = hash_of([code, settings, source.identity, [files, labels]])
         if record.get("key") != key or not all(path.is_file() for path in video.outputs(out)):
             start = time.perf_counter()
             record = {"key": key, "name": video.name, **benchmark.score(video, source, inference, out)}
@@ -117,9 +113,3 @@ def evaluate(
         write_json(out / "results.json", results)
         benchmark.tables(results, out)
     return results
-
-
-def _files_key(video: Video) -> list:
-    files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in video.frames + video.masks]
-    labels = [] if isinstance(video, Sequence) else [video.times, video.joints.tolist(), video.visible.tolist()]
-    return [files, labels]

@@ -13,11 +13,7 @@ from stt_core.features import FeatureSource
 
 
 def stereo_matches(source: FeatureSource) -> pd.DataFrame:
-    """Left cells and their nearest neighbours (cosine) anywhere in the right image: a row each.
-
-    In px, of cell centres, so that a perfect matcher errs by up to half a cell. Cells without a measured disparity, or
-    whose true place lies outside the right image, are left out.
-    """
+    """Left cells that have a true place on the right, and their nearest neighbours (cosine): px of cell centres."""
     left, right, disparity = stereo_motorcycle()
     features_left, features_right = source(left), source(right)  # (C, h, w)
     (height, width), stride = features_left.shape[1:], source.stride

@@ -16,10 +16,7 @@ CLASSES = 20  # with background
 
 
 def vip_sequences(root: str | Path, split: str = "val", names: Iterable[str] = ()) -> list[labelled_videos.Sequence]:
-    """Videos of `lists/<split>_videos.txt` (or `names` of them); masks in `Annotations/` or its `Category_ids/`.
-
-    InputError names a list, a video, a frame or an annotation that is missing.
-    """
+    """Videos of `lists/<split>_videos.txt` (or `names` of them); masks in `Annotations/` or its `Category_ids/`."""
     root = labelled_videos.official_folder(root, VIP.official)
     masks = root / "Annotations"
     if (masks / "Category_ids").is_dir():

@@ -44,8 +44,8 @@ class Checked:
             self.problems.append(str(error))
             return ()
 
-    def official(self, number: int, official: int, what: str) -> None:
-        if number != official:
+    def official(self, number: int, official: int | None, what: str) -> None:
+        if official and number != official:
             self.notes.append(f"{number:,} of the official {official:,} {what}.")
 
     def add(self, what: str, picture: Path | VideoFrame, like: Path | None = None) -> None:
@@ -113,8 +113,7 @@ def _listed(benchmark: Benchmark, lists: str, what: str, train: int | None, root
             for video in found.read(benchmark.read, root, split, names=[line]):
                 found.video(video.frames, getattr(video, "masks", ()))
         found.counts[what] += len(lines)
-        if official:
-            found.official(len(lines), official, f"{what} of {split}")
+        found.official(len(lines), official, f"{what} of {split}")
 
 
 def _badja(root: Path, found: Checked) -> None:
@@ -127,16 +126,12 @@ def _badja(root: Path, found: Checked) -> None:
                 found.notes.append(f"{clip.name} has no masks, which its authors' rule of correct points needs.")
 
 
-def _videos(root: Path, found: Checked) -> None:
+def _videos(root: Path, found: Checked, videos: int | None = None, frames: int | None = None) -> None:
     for video in found.read(training_videos, root):
         found.counts["videos"] += 1
         found.video(video)
-
-
-def _youtube_vos(root: Path, found: Checked) -> None:
-    _videos(root, found)
-    found.official(found.counts["videos"], 3471, "videos")
-    found.official(found.counts["frames"], 94_588, "listed frames")
+    found.official(found.counts["videos"], videos, "videos")
+    found.official(found.counts["frames"], frames, "listed frames")
 
 
 def _images(root: Path, found: Checked, classes: int, images: int) -> None:
@@ -153,7 +148,7 @@ CHECKS: dict[str, Callable[[Path, Checked], None]] = {
     "vip": partial(_listed, VIP, "lists/{}_videos.txt", "videos", None),
     "jhmdb": partial(_listed, JHMDB, "{}_list.txt", "clips", 660),
     "badja": _badja,
-    "youtube-vos": _youtube_vos,
+    "youtube-vos": partial(_videos, videos=3471, frames=94_588),
     "imagenet": partial(_images, classes=1000, images=1_281_167),
     "imagenette": partial(_images, classes=10, images=9469),
     "videos": _videos,

@@ -127,10 +127,7 @@ def _md5(path: Path) -> str:
 
 
 def fetch(url: str, path: Path, md5: str | None = None) -> None:
-    """Fetch `url` to `path`; a file of another hash than `md5` never gets there.
-
-    What came is kept in `<file>.part`, and the next try or call asks the server for the rest.
-    """
+    """Fetch `url` to `path`; one of another hash than `md5` never gets there. The next call goes on with `<file>.part`."""
     part = path.with_name(f"{path.name}.part")
     for pause in (*PAUSES, None):
         try:
@@ -184,10 +181,7 @@ def _gather(path: Path, holds: str, part: Path, place: Path) -> None:
 
 
 def extract(archive: Path, folder: Path) -> None:
-    """Unpack a zip or a tar as `folder`, and nothing beside it; after an error, a part may be there.
-
-    InputError: it is broken, encrypted or leads out of the folder, or its files have over 20 times its size (and 1 GB).
-    """
+    """Unpack a zip or tar as `folder`; InputError if it is broken, leads out of it or grows over 20-fold (and 1 GB)."""
     zipped = archive.suffix == ".zip"
     try:
         with zipfile.ZipFile(archive) if zipped else tarfile.open(archive) as file:

@@ -1,4 +1,1 @@
-"""The engine: runs trainings and pages with Snakemake and papermill, only what is stale.
-
-`plan` has the jobs and what makes them stale, `launch` starts Snakemake, `job` is what that runs, `progress` is seen.
-"""
+"""The engine runs stale trainings and pages: `plan` has the jobs, `launch` starts Snakemake, which runs `job`."""

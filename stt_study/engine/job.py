@@ -40,17 +40,14 @@ def read_source(path: str | Path) -> Any:
 
 
 def train(job: Job, say: Callable[[str], None]) -> None:
-    """Train a variant and measure it on every task at hand; the study stores all of it.
-
-    "step_one" is what the seed's other variants wait for, so it has all cores, and is measured with the baselines.
-    """
+    """Train a variant and measure it on every task at hand; the study stores all of it."""
     from stt_study.benchmarks.registry import TASKS
     from stt_study.study import Study
 
     given = dict(job.parameters)
     source = given.pop("source")
     study = Study(given.pop("profile"), **given)
-    if source == "step_one":
+    if source == "step_one":  # on all cores, since the seed's variants wait for it; measured with the baselines
         study.begin()
         return
     names = [source] if source in VARIANTS else ["step_one", *BASELINES]

@@ -19,10 +19,7 @@ def clock(seconds: float) -> str:
 
 
 class Progress:
-    """Progress of a run, read from the files that its jobs write; so it is the same wherever they run.
-
-    `kept` has the `times` of a run that ended, perhaps elsewhere, for jobs that never ran here.
-    """
+    """Progress of a run, read from files of its jobs, wherever they run; `kept` has `times` of an earlier run."""
 
     def __init__(
         self, jobs: Mapping[str, Job], lanes: int, kept: Mapping[str, float], stream: TextIO | None = None
@@ -60,10 +57,7 @@ class Progress:
             self.stream.flush()
 
     def left(self) -> float:
-        """Seconds to go, by the last run's times or, at this machine's pace, kept ones; else the others' mean, or 0.
-
-        The pace is that of jobs that ran here and, before one has ended, of the steps of trainings that run.
-        """
+        """Seconds to go, by the last run's times or kept ones at the pace of what trains or ran here; else a mean."""
         now = time.monotonic()
         plain = {name: name.partition("-seed")[0] for name in self.waiting.keys() | self.expected}
         here = step_times(self.out, self.since) or {plain[name]: took for name, took in self.expected.items()}

@@ -46,10 +46,9 @@ class BenchSettings:
 def run_bench(settings: BenchSettings = BenchSettings(), progress: Callable[[str], None] = lambda text: None) -> dict:
     """Measure everything; `progress` is told what comes next.
 
-    Returns:
-        "machine", see there; "cases": one record a case and way with `seconds` (median), `error` (largest difference to
-        the first way of the case, the reference) and, for propagation, `work` (operations that the windows need) and
-        `projected` (from a part of the queries); "growth": such records with `cells` (of the map) and `radius`.
+    "cases" and "growth" are records of a case and way: `seconds` (median), `error` (largest difference to the case's
+    first way, the reference) and, of propagation, `work` (operations that the windows need) and `projected` (from a
+    part of the queries), in "growth" also `cells` (of the map) and `radius`.
     """
     torch.manual_seed(0)
     cases = []
@@ -95,11 +94,8 @@ def released_scheme(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The released code's way: 32 queries at a time against all context cells, masked, top-k, softmax, weighted sum.
 
-    L2-normalised query (H, W, C), context (S, H, W, C), labels (S, H, W, K); `chunks` of all, evenly spread, or None.
-
-    Returns:
-        Labels (n, K) of the queries done; by how much the last pair kept beats the first left out (n,), where rounding
-        may decide; and the queries' indices (n,).
+    Of L2-normalised query (H, W, C), context (S, H, W, C), labels (S, H, W, K), in all chunks or so many: labels
+    (n, K), by how much the last pair kept beats the first left out (n,), and indices (n,) of the queries.
     """
     height, width, channels = query.shape
     keys, values = context.reshape(-1, channels), labels.flatten(0, 2)  # (S H W, C), (S H W, K)
@@ -126,15 +122,13 @@ def propagation_case(
     features = F.normalize(torch.randn(settings.context + 1, *cells, settings.channels), dim=3)
     query, context, labels = features[-1], features[:-1], torch.rand(settings.context, *cells, 4)
     released = partial(released_scheme, query, context, labels, radius, settings.chunks if in_part else None)
-
-    def tiles() -> Tensor:
-        return apply_affinity(*affinity(query, context, radius=radius, topk=TOPK, temperature=TEMPERATURE), labels)
-
+    how = {"radius": radius, "topk": TOPK, "temperature": TEMPERATURE}
+    ways = {"released scheme": released, "tiles": lambda: apply_affinity(*affinity(query, context, **how), labels)}
     repeats = (settings.repeats + 1) // 2 if in_part else settings.repeats  # stride 4 takes minutes
-    times = interleaved({"released scheme": released, "tiles": tiles}, repeats)
+    times = interleaved(ways, repeats)
     expected, gap, done = released()
     clear = gap > 1e-6  # elsewhere rounding may choose another pair, which is as good
-    error = float((tiles()[done] - expected)[clear].abs().max())
+    error = float((ways["tiles"]()[done] - expected)[clear].abs().max())
     # Exact windows, multiply and add: cells within the radius, clipped at the borders, for every query and frame.
     window = math.prod(sum(min(i, radius) + min(n - 1 - i, radius) + 1 for i in range(n)) for n in cells)
     work = {"work": 2.0 * window * settings.context * settings.channels}
@@ -162,16 +156,11 @@ def encoder_case(settings: BenchSettings) -> list[dict]:
     encoder = random_encoder(18, settings.channels / 256, strides=strides, pool=pool).eval()
     fast = folded(encoder).to(memory_format=torch.channels_last)
     image = torch.rand(1, 3, settings.height, settings.width)
-
-    def rounded() -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return fast(image)["res4"].float()
-
     ways = {
         "released scheme": lambda: encoder(image, ("res4", "res5"))["res4"],
         "to res4": lambda: encoder(image)["res4"],
         "to res4, folded, channels last": lambda: fast(image.contiguous(memory_format=torch.channels_last))["res4"],
-        "the same in bfloat16": rounded,
+        "the same in bfloat16": torch.autocast("cpu", torch.bfloat16)(lambda: fast(image)["res4"].float()),
     }
     expected = ways["released scheme"]()
     errors = {way: float((run() - expected).abs().max() / expected.abs().max()) for way, run in ways.items()}
@@ -202,10 +191,7 @@ def memory_text(settings: BenchSettings) -> str:
 
 
 def speed_table(bench: dict) -> pd.DataFrame:
-    """`run_bench` as a table, one row a case and way: milliseconds, how many times as fast as the case's first way, error against it.
-
-    "floor": milliseconds that the windows' products alone would take in float32 at the machine's rate.
-    """
+    """`run_bench` as a table, a row a case and way; "times as fast" and "error" are against the case's first way."""
     rows = {}
     for record in bench["cases"]:
         first = next(other for other in bench["cases"] if other["case"] == record["case"])
@@ -213,6 +199,7 @@ def speed_table(bench: dict) -> pd.DataFrame:
             "ms": 1e3 * record["seconds"],
             "times as fast": first["seconds"] / record["seconds"],
             "error": math.nan if record is first else record["error"],
+            # What the windows' products alone would take in float32 at the machine's rate.
             "floor, ms": record.get("work", math.nan) / bench["machine"]["rates"]["float32"] / 1e6,
             "timed": "in part" if record.get("projected") else "whole",
         }

@@ -1,7 +1,6 @@
 """What a training costs on the device at hand: operations of a step, its time and memory, hours of all steps.
 
-Time and memory are those of some real steps that the training function takes on random data: reading and decoding are
-not in them. A frozen encoder is taken to be of the student's depth and width.
+Some real steps are timed on random data, without reading and decoding; a frozen encoder is as deep as the student.
 """
 
 import math
@@ -31,10 +30,7 @@ WARM_UP, STEPS = 1, 5  # steps that don't count, and that do
 
 
 def operations(loss: Callable[[], Tensor]) -> int:
-    """Operations of convolutions and matrix products in a loss and its gradients; multiplying and adding are two.
-
-    Tensors made within have no content: nothing is computed.
-    """
+    """Operations, of a loss's convolutions and matrix products and their gradients (a sum is one, too); none is run."""
     with FakeTensorMode(allow_non_fake_inputs=True), FlopCounterMode(display=False) as counter:
         loss().backward()
     return counter.get_total_flops()
@@ -56,8 +52,7 @@ def step_operations(settings: Settings) -> int:
 def training_cost(settings: Settings, scale: Scale = ALONE) -> dict[str, float]:
     """What a training costs; of several processes one is measured, on its share of the batch.
 
-    Times are in proportion to the operations, of which "measured" is the share that was timed; "peak, GB" is CUDA
-    memory, nan on a processor.
+    Times go with the operations, of which the share "measured" was timed; "peak, GB" is CUDA memory, else nan.
     """
     processes = scale.processes or max(1, torch.cuda.device_count())
     on_gpu = chosen_device(scale.device) == "cuda"

@@ -25,6 +25,7 @@ from stt_study.video.frames import Video, open_video, write_video
 from stt_study.video.given import Given, read_objects, read_points
 
 EVERY = 25  # frames between two saved states: what a killed run loses at most
+MASK = "masks/{:05d}.png"  # of a frame
 COLUMNS = {
     "masks": ("frame", "time_s", "object", "area_px", "confidence"),
     "points": ("frame", "time_s", "name", "x", "y", "confidence"),
@@ -52,18 +53,9 @@ def propagate_video(
     - `overlay.mp4`: masks and points drawn over the video, at the video's times.
     - `settings.json`: what was run; `state.pt`, until the end: what the next call goes on with.
 
-    Args:
-        path: a video file or a folder of frames, see `frames.open_video`.
-        mask: see `read_objects`.
-        points: see `read_points`.
-        rate: frames a second of a folder.
-
-    Returns:
-        The content of `settings.json`; `frames` is how many there are.
-
-    Raises:
-        InputError: an input that cannot be read or does not fit, an `out` with other things in it or a broken state.
-            Where the video breaks off, everything up to there stays, with its overlay.
+    `path` and `rate` are as of `open_video`, `mask` of `read_objects`, `points` of `read_points`. Returns what is in
+    `settings.json`; "frames" is how many there are. InputError: an input that cannot be read or does not fit, an `out`
+    with other things in it or a broken state. Where the video breaks off, all up to there stays, with its overlay.
     """
     out, video = Path(out), open_video(path, rate)
     if mask is None and points is None:
@@ -169,7 +161,7 @@ def _follow(
             at, objects = (done, round(times.popleft(), 6)), maps[: given.classes]
             if given.ids is not None:
                 ids = labels.decode_masks(objects, video.size) if done else given.ids
-                labels.write_mask(_mask(out, done), ids)
+                labels.write_mask(out / MASK.format(done), ids)
                 areas = np.bincount(ids.ravel(), minlength=given.classes).tolist()
                 for k, sure in enumerate(object_confidence(objects[1:]), start=1):
                     rows["masks"].append((*at, k, areas[k], f"{sure:.4f}"))
@@ -227,7 +219,7 @@ def write_overlay(video: Video, given: Given, points: list[tuple], out: Path, co
     def drawn() -> Iterator[tuple[float, np.ndarray]]:
         frames = itertools.islice(video.frames(), count)
         for number, time, image in tqdm(frames, "overlay", count, unit="frame", disable=None):
-            image = image.copy() if given.ids is None else blended(image, labels.read_mask(_mask(out, number)))
+            image = image.copy() if given.ids is None else blended(image, labels.read_mask(out / MASK.format(number)))
             own = points[number * len(given.names) :][: len(given.names)]
             for k, (_, _, name, x, y, _) in enumerate(own, start=1):
                 if x:
@@ -235,7 +227,3 @@ def write_overlay(video: Video, given: Given, points: list[tuple], out: Path, co
             yield time, image
 
     write_video(out / "overlay.mp4", drawn(), video.rate)
-
-
-def _mask(out: Path, number: int) -> Path:
-    return out / "masks" / f"{number:05d}.png"

@@ -60,8 +60,7 @@ class Video:
 def open_video(path: str | Path, rate: float = 24.0) -> Video:
     """Open whatever FFmpeg decodes, or a folder of .jpg and .png frames in the order of their names (9 before 10).
 
-    A phone's rotation is applied; alpha is dropped; grey and deep colours become RGB. `rate`, in frames a second, is
-    that of a folder.
+    A phone's rotation is applied, alpha dropped, grey and deep colours become RGB. `rate`, frames a second: a folder's.
     """
     path = Path(path)
     if path.is_dir():

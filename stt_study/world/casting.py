@@ -26,10 +26,7 @@ def look(rng: np.random.Generator, split: str, action: str | None = None) -> Kin
 def scene(
     rng: np.random.Generator, split: str, size: int, looks: Sequence[Kind], *, still: bool = False, hidden: float = 0.4
 ) -> Scene:
-    """Cast the looks as objects 1, 2, … of a new scene of `size` px, in surroundings of the split's textures.
-
-    For a `still`, the background need not go on outside of it; `hidden` is how likely something passes in front.
-    """
+    """Cast the looks as objects 1, 2, … of a new scene of `size` px; `hidden`: how likely a thing passes in front."""
     count = len(looks)
     canvas = size * OVERSAMPLING
     large = rng.uniform(0.66, 0.9) * (1.0, 0.85, 0.72)[count - 1]  # longer side of a creature, as a share of the frame
@@ -54,7 +51,7 @@ def scene(
         start = rng.uniform(0.2, 0.8) if still else 0.5 - 0.85 * side
         pace = side * rng.uniform(0.02, 0.04)
         actors.append(_thing(rng, skin, canvas, (start, rng.uniform(0.3, 0.9)), 0.05, (pace, 0.0)))
-    zoomed, reach = (1.4, 0.05) if still else (2.3, 0.45)
+    zoomed, reach = (1.4, 0.05) if still else (2.3, 0.45)  # of a still, the background need not go on outside of it
     sharp = rng.random()
     return Scene(
         size=size,

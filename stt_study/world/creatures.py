@@ -1,8 +1,7 @@
 """Articulated, textured creatures: a tree of bones, each drawn as a textured tapered capsule that moves with its bone.
 
-One affine matrix per bone and instant carries everything: the pixels of its sprite, the label map and the joints. So
-the texture moves with the part and every correspondence is real. Units: a creature's trunk is about 1 long; x right,
-y down; angles in radians.
+One affine matrix per bone and instant carries its sprite, label and joints, so every correspondence is real. Units: a
+creature's trunk is about 1 long; x right, y down; angles in radians.
 """
 
 from collections.abc import Sequence
@@ -100,8 +99,7 @@ def draw(
 ) -> np.ndarray | None:
     """Draw a creature into `canvas` (H, W, 3) uint8; its whole silhouette (H, W) bool, or None without `labels`.
 
-    `matrices` (N, 2, 3) lead from bone coordinates to canvas px. `labels` (H, W) int16 become `code + bone index` where
-    a bone covers at least half a pixel.
+    `matrices` (N, 2, 3) lead to canvas px; `labels` (H, W) int16 are `code + bone index` where half a pixel is covered.
     """
     silhouette = None if labels is None else np.zeros(labels.shape, bool)
     bounds = np.array(canvas.shape[1::-1])

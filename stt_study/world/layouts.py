@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
+from stt_core.files import write_bytes
 from stt_core.labels import write_mask
 from stt_study.world.casting import Kind, look, scene
 from stt_study.world.plans import ACTIONS, JOINTS
@@ -41,13 +42,11 @@ def image_class(root: Path, seed: int, size: int, number: int, count: int) -> No
 
 
 def train_video(root: Path, seed: int, size: int, number: int, frames: int) -> tuple[str, dict, dict]:
-    """`youtube-vos/train/JPEGImages/<id>/00000.jpg, 00005.jpg …`: id, its entries of `meta.json` and of `events.json`.
-
-    In some is a cut, which starts another scene, or a jump, which leaves out 2 to 5 s of the same one.
-    """
+    """`youtube-vos/train/JPEGImages/<id>/00000.jpg, 00005.jpg …`: id, entries of `meta.json` and of `events.json`."""
     rng = generator(seed, "youtube-vos", "train", number)
     video = f"{number:010x}"
     names = [f"{LISTED * i:05d}" for i in range(frames)]
+    # A cut starts another scene, a jump leaves out 2 to 5 s of the same one.
     break_kind = ("cuts", "jumps", "")[np.searchsorted([0.2, 0.4], rng.random())] if frames > 3 else ""
     break_at = int(rng.integers(2, frames - 1)) if break_kind else frames
     events = {"cuts": [], "jumps": [], "occlusions": {}}
@@ -110,19 +109,15 @@ def jhmdb_video(root: Path, seed: int, size: int, split: str, number: int, frame
     pos_img = np.stack(positions, axis=-1).transpose(1, 0, 2) + 1.0  # (T of (15, 2)) -> (2, 15, T), counted from 1
     buffer = io.BytesIO()
     savemat(buffer, {"pos_img": pos_img})
-    path = root / f"jhmdb/JHMDB/joint_positions/{name}/joint_positions.mat"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + buffer.getvalue()[116:])  # scipy would write the date
+    content = b"MATLAB 5.0 MAT-file".ljust(116) + buffer.getvalue()[116:]  # scipy would write the date
+    write_bytes(root / f"jhmdb/JHMDB/joint_positions/{name}/joint_positions.mat", content)
     return name, events
 
 
 def filmed(
     rng: np.random.Generator, split: str, size: int, looks: Sequence[Kind], frames: int, start: int = 0
 ) -> tuple[Scene, dict[str, Rendering], dict]:
-    """A scene, its frames by their files' stems, numbered from `start` on, and its entry of `events.json`.
-
-    Its first frame shows every object well, as a first annotation must, and its last still shows it.
-    """
+    """A scene that shows all objects well at first, as an annotation must, and at last; frames by stem; events."""
     for _ in range(50):
         shot = scene(rng, split, size, looks)
         ends = [render(shot, t, rng) for t in (0.0, PACE * (frames - 1.0))]
@@ -131,10 +126,8 @@ def filmed(
             break
     else:
         raise RuntimeError(f"none of 50 {split} scenes shows all of its {len(looks)} objects from first to last")
-    film, events = (
-        {f"{i + start:05d}": render(shot, PACE * i, rng) for i in range(frames)},
-        {"cuts": [], "occlusions": {}},
-    )
+    film = {f"{i + start:05d}": render(shot, PACE * i, rng) for i in range(frames)}
+    events = {"cuts": [], "occlusions": {}}
     for stem, frame in film.items():
         note_occlusions(events, frame, stem)
     return shot, film, events

@@ -5,12 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 # VIP's classes, in its order (paper section 4).
-VIP_CLASSES = (
-    *("background", "hat", "hair", "sun-glasses", "upper-clothes", "dress", "coat", "socks", "pants", "gloves"),
-    *("scarf", "skirt", "torso-skin", "face", "right-arm", "left-arm", "right-leg", "left-leg", "right-shoe"),
-    "left-shoe",
-)
-VIP = {name: index for index, name in enumerate(VIP_CLASSES)}
+CLASSES = "background hat hair sun-glasses upper-clothes dress coat socks pants gloves scarf skirt torso-skin face"
+SIDED_CLASSES = "right-arm left-arm right-leg left-leg right-shoe left-shoe"
+VIP = {name: index for index, name in enumerate(f"{CLASSES} {SIDED_CLASSES}".split())}
 
 # JHMDB's joints, in its order, each at (bone, share of its length). Right is the person's, who faces us.
 LIMB_JOINTS = {

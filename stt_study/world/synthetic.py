@@ -44,11 +44,9 @@ class World:
 def write_world(root: str | Path, world: World = World()) -> Path:
     """Make the world under `root`, whole or not at all; return at once if it is there already.
 
-    The labelled validation videos are listed as each benchmark's training split, the test videos as its `val` split,
-    because that is what loaders evaluate by default. A different world in `root` is replaced, anything else refused.
-
-    Returns:
-        root, with `imagenet/`, `youtube-vos/`, `davis/`, `vip/`, `jhmdb/` and `world.json`.
+    Validation videos are listed as each benchmark's training split, test videos as its `val` split, which loaders
+    evaluate by default. A different world in `root` is replaced, anything else refused. `root`, which is returned, gets
+    `imagenet/`, `youtube-vos/`, `davis/`, `vip/`, `jhmdb/` and `world.json`.
     """
     root = Path(root)
     root.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,6 @@
 """Textures of the world made of code: crops of scikit-image's bundled photographs and procedural noise, recoloured.
 
-Training, validation and test never see the same pixels: each photograph is cut along its longer side into three bands,
-and a split crops its own band only. Noise comes from the caller's generator, which is seeded per split.
+Training, validation and test never share pixels: each photograph is cut along its longer side into a band a split.
 """
 
 from functools import lru_cache
@@ -102,10 +101,7 @@ def recolour(rng: np.random.Generator, rgb: np.ndarray, chroma: float = 1.0) -> 
 def texture(
     rng: np.random.Generator, split: str, size: int, procedural: float = 0.3, chroma: float = 1.0
 ) -> np.ndarray:
-    """One recoloured texture (size, size, 3) uint8 RGB, out of pixels that the split may use.
-
-    A share of `procedural` is made of noise instead of a photograph; `chroma` is a factor on how colourful it is.
-    """
+    """A recoloured texture (size, size, 3) uint8 RGB, noise with chance `procedural`; `chroma` scales its colours."""
     if rng.random() < procedural:
         grey = (noise(rng, size) * 255).astype(np.uint8)
         return recolour(rng, np.repeat(grey[..., None], 3, axis=2), chroma)

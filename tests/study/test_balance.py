@@ -23,9 +23,8 @@ SETTINGS = TemporalSettings(width=0.125, size=64, batch=2, radius_fine=3, radius
 @pytest.fixture(autouse=True)
 def small_paper(monkeypatch: pytest.MonkeyPatch) -> None:
     """256 px take minutes here: let the paper's geometry be 96 px with radius 5 and 3."""
-    assert (balance.PAPER_SIZE, *balance.PAPER_RADII.values()) == (256, 12, 6)
-    monkeypatch.setattr(balance, "PAPER_SIZE", 96)
-    monkeypatch.setattr(balance, "PAPER_RADII", {"radius_fine": 5, "radius_coarse": 3})
+    assert balance.PAPER_GEOMETRY == {"size": 256, "radius_fine": 12, "radius_coarse": 6}
+    monkeypatch.setattr(balance, "PAPER_GEOMETRY", {"size": 96, "radius_fine": 5, "radius_coarse": 3})
 
 
 @pytest.fixture(scope="module")
