@@ -51,7 +51,7 @@ ablations: $(READY)  ## train every variant with SEEDS seeds (hours), then the p
 verify: $(READY)  ## compare a run's figures with the reference results; train what is missing
 	@$(BIN)/python -m stt_study.results.reference verify --profile $(PROFILE) --seed $(SEED) $(if $(DATA),--data "$(DATA)")
 
-notebook: $(READY)  ## run one, fresh or not: NB=06_ablation_no_global ARGS="-p name value"
+notebook: $(if $(NB),$(READY))  ## run one, fresh or not: NB=06_ablation_no_global ARGS="-p name value"
 	@test -n "$(NB)" || { echo 'Say which: make notebook NB=03 ARGS="-p seed 1"'; exit 2; }
 	@$(RUN) --only $(NB) --force
 

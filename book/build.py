@@ -31,58 +31,41 @@ MATHJAX = ("startup.js", "core.js", "input/tex-base.js", "input/tex/extensions/a
 MATHJAX += ("output/chtml/fonts/tex.js", "output/chtml/fonts/woff-v2", "a11y/assistive-mml.js")
 DRAWING = 8000  # colours at most: lines, their soft edges and text
 PACKAGES = ("sphinx", "myst-nb", "sphinx-book-theme", "sphinxcontrib-bibtex", "sphinx-mathjax-offline")
+ROOT = Path(__file__).resolve().parents[1]
 
 
-def executed(root: Path, profile: str) -> dict[Path, dict]:
-    """Executed notebooks, in order, each with the record of its run.
-
-    Raises:
-        InputError: one is missing.
-    """
-    folder = root / "runs" / profile / "notebooks"
+def executed(profile: str) -> dict[Path, dict]:
+    """Executed notebooks, in order, each with the record of its run; InputError where one is missing."""
+    folder = ROOT / "runs" / profile / "notebooks"
     found = {}
-    for source in sorted((root / "notebooks").glob(f"{PATTERN}.py")):
+    for source in sorted((ROOT / "notebooks").glob(f"{PATTERN}.py")):
         path = folder / f"{source.stem}.ipynb"
         if not path.exists():
             raise InputError(f"{path} is missing: run `make reproduce PROFILE={profile}`.")
         found[path] = read_json(path.with_suffix(".json"))
-    if not found:
-        raise InputError(f"there are no notebooks in {root / 'notebooks'}: run this in the repository's folder.")
     return found
 
 
-def pages(root: Path) -> list[Path]:
-    """The book's own files."""
-    return sorted(path for path in (root / "book").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-
-
-def library(root: Path) -> list[Path]:
+def library() -> list[Path]:
     """The sources that pages quote from."""
-    return sorted(path for package in ("stt_core", "stt_study") for path in (root / package).rglob("*.py"))
+    return sorted(path for package in ("stt_core", "stt_study") for path in (ROOT / package).rglob("*.py"))
 
 
-def key(root: Path, notebooks: dict[Path, dict]) -> str:
+def key(notebooks: dict[Path, dict]) -> str:
     """Hash of all that the book shows, and of what renders it."""
+    pages = sorted(path for path in (ROOT / "book").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     explorer = sorted((next(iter(notebooks)).parents[1] / "explorer").glob("*.js"))
-    files = [*pages(root), *library(root), *notebooks, *explorer]
-    texts = [(str(path.relative_to(root)), path.read_bytes().hex()) for path in files]
+    files = [*pages, *library(), *notebooks, *explorer]
+    texts = [(str(path.relative_to(ROOT)), path.read_bytes().hex()) for path in files]
     return hash_of([texts, list(notebooks.values()), [version(package) for package in PACKAGES]])
-
-
-def spoken(seconds: float) -> str:
-    """4 s, 3 min or 1 h 5 min."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def footer(profile: str, records: list[dict]) -> str:
     """Profile, time and surroundings of the run, in a line."""
     last = max(records, key=lambda record: record["finished"])
-    seconds = sum(record["seconds"] for record in records)
+    minutes = sum(record["seconds"] for record in records) / 60
     return (
-        f"Profile “{profile}”, run of {last['finished'][:10]}: {len(records)} notebooks whose times add up to {spoken(seconds)} "
+        f"Profile “{profile}”, run of {last['finished'][:10]}: {len(records)} notebooks whose times add up to {minutes:.1f} min "
         f"on {last['cores']} cores, Python {last['versions']['python']}, PyTorch {last['versions']['torch']}."
     )
 
@@ -92,12 +75,11 @@ def page(path: Path, record: dict) -> nbformat.NotebookNode:
     notebook = nbformat.read(path, as_version=4)
     name, parameters = record["notebook"], record["parameters"]
     assignments = [f"PROFILE={record['profile']}"]
-    assignments += [f"SEED={parameters['seed']}"] if parameters.get("seed") else []
-    assignments += [f"DATA={parameters['data']}"] if parameters.get("data") else []
+    assignments += [f"{what.upper()}={parameters[what]}" for what in ("seed", "data") if parameters.get(what)]
     text = (
         ":::{container} rerun\n"
         f"This page is a notebook, {{download}}`notebooks/{name}.py </notebook-sources/{name}.py>`, "
-        f"and took {spoken(record['seconds'])} in this run; what was there already, such as weights, it only read. To run it again:\n\n"
+        f"and took {record['seconds'] / 60:.1f} min in this run; what was there already, such as weights, it only read. To run it again:\n\n"
         f"```bash\nmake notebook NB={name} {' '.join(assignments)}\n```\n:::"
     )
     injected = [cell for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]
@@ -174,18 +156,17 @@ def without_docstrings(text: str) -> str:
     return "".join(lines)
 
 
-def stage(root: Path, profile: str, notebooks: dict[Path, dict], source: Path) -> None:
+def stage(profile: str, notebooks: dict[Path, dict], source: Path) -> None:
     """Fill `source` with everything that Sphinx reads."""
     shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(root / "book", source, ignore=shutil.ignore_patterns("__pycache__", "build.py"))
-    for path in library(root):
-        write_text(source / path.relative_to(root), without_docstrings(path.read_text(encoding="utf-8")))
+    shutil.copytree(ROOT / "book", source, ignore=shutil.ignore_patterns("__pycache__", "build.py"))
+    for path in library():
+        write_text(source / path.relative_to(ROOT), without_docstrings(path.read_text(encoding="utf-8")))
     (source / "notebook-sources").mkdir()
     for path, record in notebooks.items():
-        text = nbformat.writes(page(path, record))
-        write_text(source / "notebooks" / path.name, text)
-        shutil.copy(root / "notebooks" / f"{path.stem}.py", source / "notebook-sources")
-    explorer = root / "runs" / profile / "explorer"  # written by its notebook
+        write_text(source / "notebooks" / path.name, nbformat.writes(page(path, record)))
+        shutil.copy(ROOT / "notebooks" / f"{path.stem}.py", source / "notebook-sources")
+    explorer = ROOT / "runs" / profile / "explorer"  # written by its notebook
     if explorer.is_dir():
         shutil.copytree(explorer, source / "_static" / "explorer")
     package = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
@@ -197,11 +178,9 @@ def stage(root: Path, profile: str, notebooks: dict[Path, dict], source: Path) -
 
 
 def polish(html: Path) -> None:
-    """What the theme leaves to be mended in the rendered pages.
-
-    It draws a dozen icons by a script of 1.5 MB; book.css does it with its font. The bibliography says it is a list, of entries
-    that don't say they are its items. Keys can't reach a wide equation to scroll it.
-    """
+    """Mend what the theme leaves in the rendered pages."""
+    # It draws a dozen icons by a script of 1.5 MB; book.css does it with its font. The bibliography says it is a list, of
+    # entries that don't say they are its items. Keys can't reach a wide equation to scroll it.
     for path in html.rglob("*.html"):
         text = re.sub(r"<script[^>]*scripts/fontawesome\.js[^>]*></script>", "", path.read_text(encoding="utf-8"))
         text = text.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
@@ -210,22 +189,18 @@ def polish(html: Path) -> None:
         path.unlink()
 
 
-def build(root: Path, profile: str) -> tuple[Path, bool]:
-    """Render the book if it is stale.
+def build(profile: str) -> tuple[Path, bool]:
+    """Render the book if it is stale: its first page, and whether it was rendered.
 
-    Returns:
-        Its first page, and whether it was rendered.
-
-    Raises:
-        InputError: a notebook hasn't run, or Sphinx complains (warnings are errors).
+    InputError: a notebook hasn't run, or Sphinx complains (warnings are errors).
     """
-    notebooks = executed(root, profile)
-    folder = root / "runs" / profile / "book"
-    html, fresh, record = folder / "html", key(root, notebooks), folder / "book.json"
+    notebooks = executed(profile)
+    folder = ROOT / "runs" / profile / "book"
+    html, fresh, record = folder / "html", key(notebooks), folder / "book.json"
     if (html / "index.html").exists() and record.exists() and read_json(record).get("key") == fresh:
         return html / "index.html", False
     source, new, log = folder / "source", folder / "html.new", folder / "sphinx.log"
-    stage(root, profile, notebooks, source)
+    stage(profile, notebooks, source)
     shutil.rmtree(new, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-d", str(folder / "doctrees")]
     result = subprocess.run([*command, str(source), str(new)], capture_output=True, text=True)
@@ -246,10 +221,10 @@ def main() -> int:
     parser.add_argument("--profile", default="laptop")
     given = parser.parse_args()
     with one_sentence():
-        executed(Path.cwd(), given.profile)  # before anything is written
-        with FileLock(Path.cwd() / "runs" / given.profile / ".book.lock"):  # a second one waits, and finds it fresh
-            first, rendered = build(Path.cwd(), given.profile)
-    print(f"The book {'is rendered' if rendered else 'is fresh'}: {first.resolve().as_uri()}")
+        executed(given.profile)  # before anything is written
+        with FileLock(ROOT / "runs" / given.profile / ".book.lock"):  # a second one waits, and finds it fresh
+            first, rendered = build(given.profile)
+    print(f"The book {'is rendered' if rendered else 'is fresh'}: {first.as_uri()}")
     return 0
 
 

@@ -12,15 +12,10 @@ project = "Spatial, then temporal"
 html_title = project
 author = "the stt-core authors"
 copyright = f"2026, {author}. MIT licence"
-language = "en"
 
 sys.path.insert(0, str(HERE))
-extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinxcontrib.bibtex", "run_table"]
-exclude_patterns = ["_build"]
+extensions = ["myst_nb", "sphinxcontrib.bibtex", "run_table"]
 numfig = True
-math_numfig = True
-highlight_language = "python"
-pygments_style = "default"
 
 # Notebooks were executed by the engine; here they are only rendered.
 nb_execution_mode = "off"
@@ -42,20 +37,15 @@ html_static_path = ["_static"]
 html_css_files = ["book.css", "explorer.css"]
 html_favicon = "_static/icon.svg"
 html_show_search_summary = False  # a page opened from the disk may not fetch the pages that it finds
-html_copy_source = True
 html_show_sourcelink = False
-html_last_updated_fmt = None
 html_theme_options = {
     "announcement": "A test of the machinery on hardly any data: its figures and verdicts mean nothing."
     if RUN["profile"] == "smoke"
     else "",
     "navbar_persistent": [],  # the search field is in the side bar
-    "show_navbar_depth": 1,
     "show_toc_level": 2,
     "use_fullscreen_button": False,
     "use_download_button": False,  # every notebook page links its source itself
-    "use_repository_button": False,
-    "use_issues_button": False,
     "extra_footer": f'<p class="run">{html.escape(RUN["footer"])}</p>',
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",

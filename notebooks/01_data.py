@@ -75,17 +75,16 @@ page.show(
 # %% tags=["hide-input"]
 listing = study.folder("videos") / "train" / "events.json"
 events = read_json(listing) if listing.exists() else {}
-broken = {name: e for name, e in events.items() if e["cuts"] or e["jumps"]}
-if broken:
-    print(f"{len(broken)} of {len(events)} training videos have a cut or a jump")
-    folder = study.folder("videos") / "train" / "JPEGImages"
-    rows, titles = [], []
-    for kind in ("cuts", "jumps"):
-        for name in [name for name, e in broken.items() if e[kind]][:1]:
-            frames = sorted((folder / name).glob("*.jpg"))
-            at = [frame.stem for frame in frames].index(broken[name][kind][0])
-            rows.append([read_image(frame) for frame in frames[at - 2 : at + 2]])
-            titles.append(f"{kind[:-1]} after the second")
+rows, titles = [], []
+for kind in ("cuts", "jumps"):
+    for name in [name for name, e in events.items() if e[kind]][:1]:
+        frames = sorted((listing.parent / "JPEGImages" / name).glob("*.jpg"))
+        at = [frame.stem for frame in frames].index(events[name][kind][0])
+        rows.append([read_image(frame) for frame in frames[at - 2 : at + 2]])
+        titles.append(f"{kind[:-1]} after the second")
+if rows:
+    broken = sum(bool(e["cuts"] or e["jumps"]) for e in events.values())
+    print(f"{broken} of {len(events)} training videos have a cut or a jump")
     page.show(
         viz.image_grid(rows, titles, width=7.0),
         "Four neighbouring frames around a cut and around a jump. After the second frame no match is to be found, or none nearby.",
@@ -99,7 +98,8 @@ else:
 # %% [markdown]
 # ## Labels for evaluation
 #
-# Objects, as DAVIS-2017 has them, over time:
+# Over time: objects, as DAVIS-2017 has them, of the shipped world and of real video wherever a DAVIS folder is at hand; body parts, in the
+# classes of VIP; and joints, in the order of JHMDB.
 
 # %% tags=["hide-input"]
 page.clips(
@@ -108,35 +108,10 @@ page.clips(
     "Object masks of four test sequences over time, a colour an object. Only the first frame's are given to a method.",
     name="fig-objects",
 )
-
-# %% tags=["hide-input"]
-page.clips(
-    "real",
-    4,
-    "The same of real video, wherever a DAVIS folder is at hand.",
-)
-
-# %% [markdown]
-# Parts, in the classes of VIP:
-
-# %% tags=["hide-input"]
-page.clips(
-    "vip",
-    3,
-    "Body parts of three test videos over time, a colour a class. Left and right are classes of their own.",
-    name="fig-parts",
-)
-
-# %% [markdown]
-# Joints, in the order of JHMDB:
-
-# %% tags=["hide-input"]
-page.clips(
-    "jhmdb",
-    3,
-    "Joints of three test clips over time. A joint keeps its colour.",
-    name="fig-joints",
-)
+page.clips("real", 4, "The same of real video, wherever a DAVIS folder is at hand.")
+words = "Body parts of three test videos over time, a colour a class. Left and right are classes of their own."
+page.clips("vip", 3, words, name="fig-parts")
+page.clips("jhmdb", 3, "Joints of three test clips over time. A joint keeps its colour.", name="fig-joints")
 
 # %% [markdown]
 # ## One real pair that comes with a package

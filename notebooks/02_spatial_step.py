@@ -62,7 +62,6 @@ print(f"teacher: {study.relative(study.teacher)} ({study.profile.teacher} input)
 # %% tags=["hide-input"]
 page.stereo(
     {"Lab image": "lab", "random weights": "random", "step one": "step_one"},
-    "The same errors in numbers: the median, and the share of the cells whose match lands within so many pixels of the true place.",
     "How far off each match is: dark is right, yellow is lost. Look at smooth panels and at the floor, where one cell looks like the next.",
     name="fig-spatial-stereo",
 )

@@ -99,6 +99,5 @@ else:
 sources = {"Lab image": "lab", "random weights": "random", "step one": "step_one"}
 page.stereo(
     sources | {"step two only": "step_two", "full method": "full"},
-    "The same errors in numbers: the median, and the share of the cells whose match lands within so many pixels of the true place. Compare the full method with the step one that it starts from.",
-    "How far off each match is, on a pair that no training saw: dark is right, yellow is lost.",
+    "How far off each match is, on a pair that no training saw: dark is right, yellow is lost. Compare the full method with the step one that it starts from.",
 )

@@ -34,8 +34,6 @@ page.totals(
     "Every method under the measures of DAVIS, in percent, means over objects. Recall is the share of frames above one half; decay is what is lost from the first quarter of a sequence to the last, so less is better.",
     name="tab-vos",
 )
-
-# %% tags=["hide-input"]
 page.bars(
     results,
     "sequence",

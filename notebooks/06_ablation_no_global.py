@@ -36,10 +36,6 @@ page.training(
 
 # %% tags=["hide-input"]
 page.data()
-page.grid(
-    ["full", "no_global", "forget", "neither"],
-    "The headline figure of each task in percent, one row a variant: mean over seeds ± their standard deviation, where there are several. Those marked as reference are not this run's.",
-)
 
 # %% [markdown]
 # A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % bootstrap interval over both
@@ -52,11 +48,7 @@ page.grid(
 # page's variants so many steps.
 
 # %% tags=["hide-input"]
-page.differences(
-    "full",
-    ["no_global", "forget", "neither"],
-    "The full method minus each of the others, with 95 % intervals in brackets.",
-)
+page.compared("full", ["no_global", "forget", "neither"], "one row a variant", figure=True)
 
 # %% [markdown]
 # ## Sequence by sequence
@@ -86,7 +78,4 @@ page.show(
 # ## A real check: matches on a stereo pair
 
 # %% tags=["hide-input"]
-page.stereo(
-    names,
-    "Errors of the stereo pair's matches with and without global distillation: the median, and the share of the cells whose match lands within so many pixels of the true place.",
-)
+page.stereo(names)

@@ -30,23 +30,13 @@ page.training(
 
 # %% [markdown]
 # ## On the tasks
-
-# %% tags=["hide-input"]
-page.data()
-page.grid(
-    ["full", "no_local", "neither"],
-    "The headline figure of each task in percent, with local distillation, without it, and without either: mean over seeds ± their standard deviation.",
-)
-
-# %% [markdown]
+#
 # The differences' intervals are bootstrapped over sequences and seeds ([](06_ablation_no_global.ipynb) says how).
 
 # %% tags=["hide-input"]
-page.differences(
-    "full",
-    ["no_local", "neither"],
-    "The full method minus each of the others, with 95 % intervals in brackets.",
-)
+page.data()
+words = "with local distillation, without it, and without either"
+page.compared("full", ["no_local", "neither"], words, figure=True)
 
 # %% [markdown]
 # ## From scratch: which queries, which levels
@@ -55,15 +45,10 @@ page.differences(
 # with the highest entropy (0.7 in *step two only*), on all of them, and without it; and reconstruction at one pyramid level.
 
 # %% tags=["hide-input"]
-others = ["share_0.1", "share_0.4", "share_1", "scratch", "one_level"]
-page.grid(
-    ["step_two", *others],
-    "The headline figures in percent of step two from scratch, by the share of queries that local distillation takes, and of reconstruction alone at two levels and at one.",
-)
-page.differences(
+page.compared(
     "step_two",
-    others,
-    "Step two from scratch, as the method has it, minus each change of it, in points with 95 % intervals.",
+    ["share_0.1", "share_0.4", "share_1", "scratch", "one_level"],
+    "of step two from scratch, by the share of queries that local distillation takes, and of reconstruction alone at two levels and at one",
 )
 
 # %% [markdown]
@@ -76,7 +61,4 @@ page.sequences(names[:-1])
 # ## A real check: matches on a stereo pair
 
 # %% tags=["hide-input"]
-page.stereo(
-    names,
-    "Errors of the stereo pair's matches with and without local distillation: the median, and the share of the cells whose match lands within so many pixels of the true place.",
-)
+page.stereo(names)

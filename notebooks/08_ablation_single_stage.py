@@ -33,23 +33,13 @@ page.training(
 
 # %% [markdown]
 # ## On the tasks
-
-# %% tags=["hide-input"]
-page.data()
-page.grid(
-    ["full", "step_one", "step_two", "scratch", "one_stage"],
-    "The headline figure of each task in percent, for both steps, for each alone and for both at once: mean over seeds ± their standard deviation.",
-)
-
-# %% [markdown]
+#
 # The differences' intervals are bootstrapped over sequences and seeds ([](06_ablation_no_global.ipynb) says how).
 
 # %% tags=["hide-input"]
-page.differences(
-    "full",
-    ["step_one", "step_two", "scratch", "one_stage"],
-    "Both steps, one after the other, minus each of the others, with 95 % intervals in brackets.",
-)
+page.data()
+others = ["step_one", "step_two", "scratch", "one_stage"]
+page.compared("full", others, "for both steps, for each alone and for both at once", figure=True)
 
 # %% [markdown]
 # ## Sequence by sequence
@@ -61,7 +51,4 @@ page.sequences(names[:-1])
 # ## A real check: matches on a stereo pair
 
 # %% tags=["hide-input"]
-page.stereo(
-    names,
-    "Errors of the stereo pair's matches after each step alone and after both: the median, and the share of the cells whose match lands within so many pixels of the true place.",
-)
+page.stereo(names)

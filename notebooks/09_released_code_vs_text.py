@@ -198,22 +198,10 @@ page.show(
 #
 # The same training with each difference alone and with all of them. Two things stay as in the text in every row: gradients don't pass through
 # soft weights (in the released code they do), and all else of the method.
+# The differences' intervals are bootstrapped over sequences and seeds ([](06_ablation_no_global.ipynb) says how).
 
 # %% tags=["hide-input"]
 names = ["quarter", "neg_log", "rows", "soft", "released", "released_soft"]
 page.data()
-page.grid(
-    ["full", *names],
-    "The headline figure of each task in percent, under the text's loss (full method) and under its variants: mean over seeds ± their standard deviation.",
-)
-
-# %% [markdown]
-# The differences' intervals are bootstrapped over sequences and seeds ([](06_ablation_no_global.ipynb) says how).
-
-# %% tags=["hide-input"]
-page.differences(
-    "full",
-    names,
-    "The text's loss minus each variant of it, in points with 95 % intervals.",
-    name="tab-released",
-)
+words = "under the text's loss (full method) and under its variants"
+page.compared("full", names, words, name="tab-released")

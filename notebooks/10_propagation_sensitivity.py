@@ -76,8 +76,6 @@ page.show(
     "The same for three kinds of features. If the peaks lie at different values, one setting for all is unfair to some.",
     alt="Small panels, one a setting, each with a line of mean J&F for three kinds of features.",
 )
-
-# %% tags=["hide-input"]
 page.show(
     sensitivity.largest_changes(together).sort_values(["variant", "axis"]).set_index(["variant", "axis"]).round(1),
     "The same of the three, one row a kind of features and setting. Look whether the best value of a setting is the same for all.",

@@ -20,7 +20,7 @@ import pandas as pd
 from stt_study.figures.page import Page
 from stt_study.results import report, tables
 from stt_study.trainings import ROOT
-from stt_study.variants import HEADLINE, VARIANTS, title
+from stt_study.variants import VARIANTS, title
 
 pd.set_option("display.max_rows", None)
 page = Page(profile, settings, seed, data, runs)
@@ -35,43 +35,32 @@ ours = report.benchmark_rows(study, names)
 
 
 # %% tags=["hide-input"]
-def table(benchmark: str) -> pd.DataFrame:
+def show(benchmark: str, words: str, name: str = "") -> None:
     rows = pd.concat([published, ours], ignore_index=True).query("benchmark == @benchmark")
-    known = rows.metric[rows.source != "this run"]
+    known = rows.metric[~rows.source.isin(["this run", "reference"])]
     rows = rows[rows.metric.isin(known)] if len(known) else rows
     index = ["source", "data", "method", "backbone", "stride"]
     shown = rows.pivot_table(index=index, columns="metric", values="value", sort=False)
-    return tables.formatted(shown, dict.fromkeys(shown, "{:.1f}"))
+    files = [ROOT / "book" / "published.csv"] if len(known) else []
+    files += rows.file.dropna().tolist()
+    page.show(tables.formatted(shown, dict.fromkeys(shown, "{:.1f}")), words, files=files, name=name)
 
 
-def files(benchmark: str) -> list:
-    return [ROOT / "book" / "published.csv", *ours[ours.benchmark == benchmark].file]
-
-
-page.show(
-    table("DAVIS-2017"),
-    "Objects, the measures of DAVIS in percent, published figures first. Compare rows of the same data, backbone and stride.",
-    files=files("DAVIS-2017"),
-    name="tab-davis",
-)
+words = "Objects, the measures of DAVIS in percent, published figures first."
+show("DAVIS-2017", f"{words} Compare rows of the same data, backbone and stride.", "tab-davis")
 
 # %% [markdown]
 # ## VIP
 
 # %% tags=["hide-input"]
-words = "Body parts, mIoU in percent, published figures first."
-page.show(table("VIP"), words, files=files("VIP"), name="tab-vip")
+show("VIP", "Body parts, mIoU in percent, published figures first.", "tab-vip")
 
 # %% [markdown]
 # ## JHMDB
 
 # %% tags=["hide-input"]
-page.show(
-    table("JHMDB"),
-    "Joints, share found in percent, published figures first. Sources differ in whether the given frame is scored.",
-    files=files("JHMDB"),
-    name="tab-jhmdb",
-)
+words = "Joints, share found in percent, published figures first."
+show("JHMDB", f"{words} Sources differ in whether the given frame is scored.", "tab-jhmdb")
 
 # %% [markdown]
 # ## BADJA
@@ -80,8 +69,7 @@ page.show(
 
 # %% tags=["hide-input"]
 if page.at_hand("badja"):
-    words = "Joints of real animals, share found in percent, by each method of this run."
-    page.show(table("BADJA"), words, files=files("BADJA")[1:])
+    show("BADJA", "Joints of real animals, share found in percent, by each method of this run.")
 
 # %% [markdown]
 # ## One clip under every variant
@@ -89,7 +77,7 @@ if page.at_hand("badja"):
 # What a point of J&F looks like: the clip on which the full method comes closest to its own mean, carried on by everything that this run trained.
 
 # %% tags=["hide-input"]
-trained = study.results("davis", VARIANTS if study.profile.rows == "all" else HEADLINE)
+trained = study.results("davis", VARIANTS)
 typical = tables.typical({title("full"): trained[title("full")]})
 page.clip(
     "davis",
@@ -97,17 +85,4 @@ page.clip(
     trained,
     f"Sequence `{typical}` under every variant: the annotation above, one row a variant below. Look for outlines that melt and for labels that jump to a look-alike.",
     name="fig-every-variant",
-)
-
-# %% [markdown]
-# ## One model, several protocols
-#
-# Methods are compared under settings of propagation that differ, too. This run's full method on DAVIS under those of CRW {cite}`jabri2020crw`, VFS {cite}`xu2021vfs` and DINO
-# {cite}`caron2021dino`, all at the size and
-# radius of this profile: what moves here is the protocol, not the features. {numref}`tab-sensitivity` takes the settings one by one.
-
-# %% tags=["hide-input"]
-page.show(
-    tables.formatted(report.protocols(study, "full"), dict.fromkeys(("J&F-Mean", "J-Mean", "F-Mean"), "{:.1f}")),
-    "The full method under the settings of other methods, one row a protocol: what is set, and its J&F, J and F in percent.",
 )

@@ -97,20 +97,12 @@ else:
 # a sudden drop is the sign of something that is hidden or lost.
 
 # %% tags=["hide-input"]
-if (out / "points.csv").exists():
-    page.show(
-        viz.score_over_time(pd.read_csv(out / "points.csv"), "confidence", by="name"),
-        "Confidence of each point. Look for sudden drops, not for the slow fall.",
-        alt="One line a point: confidence over frames.",
-        files=[out / "points.csv"],
-    )
-
-# %% tags=["hide-input"]
-if (out / "masks.csv").exists():
-    objects = pd.read_csv(out / "masks.csv").astype({"object": str})
-    page.show(
-        viz.score_over_time(objects, "confidence", by="object"),
-        "Confidence of each object: the mean share of the vote in its cells.",
-        alt="One line an object: confidence over frames.",
-        files=[out / "masks.csv"],
-    )
+for kind, by in (("points", "name"), ("masks", "object")):
+    rows = out / f"{kind}.csv"
+    if rows.exists():
+        page.show(
+            viz.score_over_time(pd.read_csv(rows).astype({by: str}), "confidence", by=by),
+            f"Confidence of the {kind}. Look for sudden drops, not for the slow fall.",
+            alt=f"Lines of confidence over frames, one for each of the {kind}.",
+            files=[rows],
+        )

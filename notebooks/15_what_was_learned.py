@@ -20,7 +20,7 @@ from stt_study.figures.page import Page
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
-sources = {name: study.source(name) for name in against_teacher.NAMES}
+sources = {name: study.source(name) for name in study.taken(against_teacher.NAMES)}
 
 # %% [markdown]
 # ## Is the teacher's structure retained?

@@ -97,16 +97,18 @@ def banded_correlation(query: Tensor, reference: Tensor, radius: int) -> BandedC
         >>> torch.allclose(rebuilt, correlation(query, reference, radius=2) @ colours, atol=1e-6)
         True
     """
+    if query.shape != reference.shape or query.ndim != 4:
+        raise ValueError(f"not (B, C, H, W) of one size: {tuple(query.shape)} and {tuple(reference.shape)}.")
     (height, width), bands = query.shape[2:], []
     with full_precision(query):
         query, reference = (f if f.dtype == torch.float64 else f.float() for f in (query, reference))
         inside = window_mask(height, width, radius, query.device)  # (N, N)
-        outside = torch.zeros_like(inside, dtype=query.dtype).masked_fill_(~inside, -torch.inf)
         for row in range(0, height, BAND):
             own = slice(row * width, min(row + BAND, height) * width)
             near = slice(max(row - radius, 0) * width, min(row + BAND + radius, height) * width)
             queries, references = query.flatten(2)[..., own].transpose(1, 2), reference.flatten(2)[..., near]
-            logits = torch.baddbmm(outside[own, near], queries, references, alpha=query.shape[1] ** -0.5)
+            outside = query.new_zeros(inside[own, near].shape).masked_fill_(~inside[own, near], -torch.inf)
+            logits = torch.baddbmm(outside, queries, references, alpha=query.shape[1] ** -0.5)
             bands.append((near, logits.softmax(dim=2)))
     return BandedCorrelation(bands)
 
@@ -139,8 +141,8 @@ def pool_correlation(fine: Tensor | BandedCorrelation, height: int, width: int, 
     Returns:
         (B, H W / 4, H W / 4).
     """
-    if height % 2 or width % 2:
-        raise ValueError(f"a grid of {height} x {width} cells cannot be pooled 2x2.")
+    if height % 2 or width % 2 or (isinstance(fine, Tensor) and fine.shape[2] != height * width):
+        raise ValueError(f"the correlation cannot be pooled 2x2 on a grid of {height} x {width} cells.")
     halves = (fine.new_ones(side // 2).diag().repeat_interleave(2, dim=0) for side in (height, width))
     coarse = torch.kron(*halves)  # (N, N / 4): which coarse cell a fine one lies in
     with full_precision(coarse):

@@ -204,7 +204,7 @@ def evaluate(
     from stt_study.benchmarks import run
     from stt_study.benchmarks.label_sources import label_source
     from stt_study.benchmarks.registry import BENCHMARKS, chosen
-    from stt_study.spread import together
+    from stt_study.processes import together
 
     _check_least(width=(features.width, 1 / 64))
     if task not in BENCHMARKS:

@@ -11,7 +11,7 @@ import torch
 from stt_core.features import feature_source
 from stt_core.files import read_json
 from stt_core.propagation import Inference
-from stt_core.provenance import processor
+from stt_core.provenance import machine
 from stt_study.benchmarks import run
 from stt_study.benchmarks.label_sources import label_source
 from stt_study.benchmarks.registry import TASKS
@@ -19,7 +19,7 @@ from stt_study.benchmarks.stereo import stereo_matches, stereo_scores
 from stt_study.speed import bench
 from stt_study.store import code_key, computed, folder_fingerprint, made
 from stt_study.trainings import ROOT, Trainings
-from stt_study.variants import BASELINES, title
+from stt_study.variants import BASELINES, HEADLINE, VARIANTS, title
 
 # Folders in a data set's layout that hold another's data.
 STAND_INS = {"vip-camvid": "CamVid (not VIP, but in its layout)"}
@@ -65,9 +65,19 @@ class Study(Trainings):
         path = made(self.out / "results" / f"{task}-{split}-{name}", key, measure, "/results.json")
         return {**read_json(path), "path": str(path)}
 
+    def taken(self, names: Iterable[str]) -> list[str]:
+        """Those that are of this run: baselines at hand and the variants that its `rows` train.
+
+        What isn't, pages take from the reference results, or leave out.
+        """
+        rows = VARIANTS if self.profile.rows == "all" else HEADLINE
+        return [
+            name for name in names if name in rows or (name in BASELINES and (name != "supervised" or self.supervised))
+        ]
+
     def results(self, task: str, names: Iterable[str]) -> dict[str, dict]:
-        """Title -> results of baselines and variants whose weights and data are at hand."""
-        names = [name for name in names if name != "supervised" or self.supervised] if self.has(task) else []
+        """Title -> results of those that are of this run, where the task's data are at hand."""
+        names = self.taken(names) if self.has(task) else []
         return {title(name): self.measure(task, self.source(name)) for name in names}
 
     def stereo(self, weights: str | Path) -> tuple[dict[str, float], pd.DataFrame]:
@@ -77,7 +87,7 @@ class Study(Trainings):
 
     def bench(self) -> dict:
         """Times of the parts and their growth, measured on this machine; see `bench.run_bench`."""
-        key = [asdict(self.profile.bench), processor(), torch.get_num_threads(), code_key(bench.__name__)]
+        key = [asdict(self.profile.bench), machine(), torch.get_num_threads(), code_key(bench.__name__)]
         return computed(self.out / "bench" / "bench", key, lambda: bench.run_bench(self.profile.bench))
 
     def sequences(self, task: str, split: str = "val") -> list[run.Video]:

@@ -21,8 +21,8 @@ from stt_core.training.train_temporal import train_temporal
 from stt_study.balance import carried_weights, forget_weight
 from stt_study.benchmarks.labelled_videos import find_folder
 from stt_study.one_stage import OneStageSettings, train_one_stage
+from stt_study.processes import spread
 from stt_study.profile import Profile, load_profile
-from stt_study.spread import spread
 from stt_study.store import ROOT, code_key, computed, folder_fingerprint, hash_of, made
 from stt_study.variants import VARIANTS, variant_settings
 from stt_study.world import synthetic
@@ -118,8 +118,8 @@ class Trainings:
 
     def begin(self) -> None:
         """Train what all variants of this seed wait for: step one, the teacher, the weights of the distillations."""
-        _ = self.spatial(), self.teacher
-        if self.profile.carry_weights:
+        starts = self.spatial(), self.teacher
+        if all(starts) and self.profile.carry_weights:
             self.balance()
 
     def balance(self) -> dict:

@@ -1,11 +1,12 @@
 """Step one: the training loop (paper section 1). Resumable, logged, on one process or many."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from stt_core import distributed as processes
-from stt_core.distributed import ALONE, Scale, start
+from stt_core.distributed import ALONE, Scale, chosen_precision, start
 from stt_core.errors import TRAINING, InputError, out_of_memory
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.training.images import Images
@@ -45,6 +46,7 @@ def train_spatial(
             f"a queue of {settings.queue} and a batch of {settings.batch} hold more keys than there are images "
             f"({len(images)}), which would be their own negatives; choose a smaller queue or batch."
         )
+    settings = replace(settings, precision=chosen_precision(settings.precision, scale.device))
     fabric = start(settings.precision, scale)
     shards = max(1, settings.shards // processes.count()) * processes.count()
     check_division(settings.batch, shards, "spatial.shards")

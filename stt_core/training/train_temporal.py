@@ -1,13 +1,14 @@
 """Step two: the training loop (paper section 2). Resumable, logged, on one process or many."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from stt_core import distributed as processes
 from stt_core.checkpoints import open_weights
-from stt_core.distributed import ALONE, Scale, part_of_batch, start, synchronise
+from stt_core.distributed import ALONE, Scale, chosen_precision, part_of_batch, start, synchronise
 from stt_core.encoder import STANDARD, STUDENT, Encoder
 from stt_core.errors import TRAINING, InputError, out_of_memory
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
@@ -69,6 +70,7 @@ def train_temporal(
         >>> one = "runs/step-one/weights.pth"
         >>> train_temporal(TemporalSettings(), FramePairs("youtube-vos"), "runs/full", initial=one, teacher=one)
     """
+    settings = replace(settings, precision=chosen_precision(settings.precision, scale.device))
     fabric = start(settings.precision, scale)
     parts = settings.accumulate
     check_division(settings.batch, parts * processes.count(), "temporal.accumulate times processes")

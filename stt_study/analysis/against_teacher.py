@@ -43,9 +43,7 @@ def clip_record(
 ) -> dict[str, float]:
     """All measures of one student on one clip, means over its pairs; nan where the clip has no such thing.
 
-    Of the teacher's structure: "overlap", "CKA" and "chance" of "res5" and "res4", "loss" (of global distillation),
-    "flat loss" (of a student that sees no difference between cells). Of `point_map` from frame 0, in shares of 1:
-    "mass" and "top-k mass" in the right object, "area" of it. Entropy in nats, by `held_out_pairs.REGIONS`.
+    "flat loss" is that of a student that sees no difference between cells; masses are shares of 1, entropies nats.
     """
     found: dict[str, list[float]] = {}
     for pair in pairs:
@@ -96,10 +94,7 @@ def _entropies(pair: HeldOut, student: Look, training: TemporalSettings) -> dict
 
 
 def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") -> pd.DataFrame:
-    """`clip_record` on test clips of "davis" or "real", one row a variant (by title) and clip; measured where missing.
-
-    `sources`: names of variants or "random" -> what `Study.source` gives for them.
-    """
+    """`clip_record` of sources (name -> `Study.source`) on "davis" or "real": one row a variant (title) and clip."""
     training, inference, rows = study.profile.temporal, getattr(study.profile.evaluation, task), []
     seen = [training.size, training.radius_coarse, training.teacher_temperature, file_hash(study.teacher)]
     data = folder_fingerprint(study.folder(task))
@@ -122,10 +117,9 @@ def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") 
 
 
 def summary_table(table: pd.DataFrame, measures: Iterable[str]) -> pd.DataFrame:
-    """Means over clips as text, "mean [low, high]" (95 % bootstrap), one row a variant, one column a measure.
+    """Means over clips that have the measure as "mean [low, high]" (95 % bootstrap); last row: chance, see `CHANCE`.
 
-    Clips without the measure are left out. There is no interval with fewer than three clips, or where all agree. The
-    last row is chance: 0 for CKA, else the mean over variants of the column that `CHANCE` names.
+    One row a variant, one column a measure; no interval with fewer than three clips, or where all agree.
     """
     columns: dict[str, dict[str, str]] = {}
     for measure in measures:
@@ -135,12 +129,11 @@ def summary_table(table: pd.DataFrame, measures: Iterable[str]) -> pd.DataFrame:
             bounds = bootstrap_interval(values.dropna().to_numpy()[None])
             interval = f" [{number}, {number}]".format(*bounds) if np.isfinite(bounds).all() else ""
             column[variant] = number.format(values.mean()) + interval if values.notna().any() else ""
+        column["by chance"] = ""
         if measure.startswith("CKA"):
             column["by chance"] = number.format(0)
         elif measure in CHANCE:
             column["by chance"] = number.format(table.groupby("variant")[CHANCE[measure]].mean().mean())
-        else:
-            column["by chance"] = ""
     return pd.DataFrame(columns)
 
 
@@ -154,10 +147,7 @@ def nearer(study: Study, task: str, better: str, worse: str) -> dict[str, np.nda
 
 
 def retained(study: Study, task: str = "davis") -> pd.DataFrame:
-    """Is the full method nearer to the teacher than the one without global distillation: paired by clip, over seeds.
-
-    One row a measure; "first is nearer on": clips, by the mean over seeds; "undecided": the interval holds zero.
-    """
+    """Is the full method nearer to the teacher than the one without global distillation: one row a measure."""
     rows, won = {}, {"supported": title("full"), "contradicted": title("no_global")}
     for measure, differences in nearer(study, task, "full", "no_global").items():
         row, toward = summary(differences), AGAINST_TEACHER[measure] * differences
@@ -171,9 +161,7 @@ def retained(study: Study, task: str = "davis") -> pd.DataFrame:
 def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:
     """One row for the teacher and for each student (title -> weights), means over cells of `TARGETS` held-out pairs.
 
-    "peak": the largest probability of a row. "same place", "as the teacher": the share of cells whose most probable
-    cell of the earlier frame is the one at the same place, or the teacher's. "loss": that of global distillation.
-    Networks run as in training: a student with one channel dropped and statistics of the batch.
+    Networks run as in training: a student with one channel dropped and statistics of the batch. Page 06 has the words.
     """
     settings, rows, taught = study.profile.temporal, {}, None
     views = torch.stack([pair.views(settings.size) for pair in held_out(study, TARGETS)])  # (P, 2, 3, H, W)

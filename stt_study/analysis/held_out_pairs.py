@@ -88,10 +88,7 @@ def split_of(study: Study) -> str:
 
 
 def regions(earlier: Tensor, later: Tensor, hidden: tuple[int, ...] | None) -> dict[str, Tensor]:
-    """Some of `REGIONS` -> (H, W) bool; the first three share out the map, the others are part of it.
-
-    earlier, later: (K + 1, H, W), see `HeldOut.labels`; without ids of partly occluded objects that region is left out.
-    """
+    """`REGIONS` -> (H, W) bool, of `HeldOut.labels`; the first three share out the map, the last needs `hidden` ids."""
     share, owner = later.max(dim=0)
     border = share < PURE
     found = [~border & (owner == 0), ~border & (owner > 0), border, later[0] - earlier[0] >= UNCOVERED]
@@ -116,9 +113,8 @@ def carried(matches: Tensor, channel: Tensor, stride: int) -> Tensor:
 def levels(encoder: Encoder, views: Tensor, channel: int, settings: TemporalSettings) -> Iterator[dict[str, Tensor]]:
     """What the local distillation sees of each pair of views (B, 2, 3, H, W) uint8 RGB, a pair at a time.
 
-    "fine" (1, 4 N, 4 N) and "coarse" (1, N, N) correlations, "query" and "reference" (1, C, h, w), the scores "entropy"
-    and "neg_log" (1, h, w), and "colour" (h, w): mean error of the dropped channel (1 or 2), in units of Lab, where the
-    coarse correlation rebuilds it. The encoder is in training mode, with the student's strides.
+    Correlations "fine" (1, 4 N, 4 N), "coarse" (1, N, N); maps "query", "reference" (1, C, h, w); `SCORES` (1, h, w);
+    "colour" (h, w): mean error of the dropped channel (1 or 2), in units of Lab, as the coarse correlation rebuilds it.
     """
     lab = rgb_to_lab(views.transpose(0, 1).flatten(0, 1).float() / 255)  # (2 B, 3, H, W): references, then queries
     with torch.no_grad():

@@ -52,10 +52,8 @@ def overlap(a: Tensor, b: Tensor) -> float:
 
 
 def reachable(target: Tensor, window: Tensor) -> Tensor:
-    """(B, N, N): rows that a windowed softmax can give, nearest to the target: what a row lacks is spread evenly.
-
-    `target`: (B, N, N), rows sum to at most 1; `window`: (N, N) bool, where a row may be above 0.
-    """
+    """(B, N, N): the rows nearest to the target (B, N, N) that a softmax over a window (N, N) bool can give."""
+    # What a row lacks of 1 is spread evenly.
     inside = target * window
     return inside + window * ((1 - inside.sum(dim=2)) / window.sum(dim=1))[:, :, None]
 
@@ -68,11 +66,10 @@ def rank_correlation(a: Tensor, b: Tensor) -> float:
 
 
 def loss_figures(level: dict[str, Tensor], local: LocalDistillation, weights: Tensor, radius: int) -> dict:
-    """The loss of one pair (`held_out_pairs.levels`), unweighted, and its gradient; weights (h, w) are `local`'s own.
+    """Loss of one pair (`held_out_pairs.levels`) and norms of its gradient; weights (h, w) are `local`'s own.
 
-    "floor": the least that any coarse correlation can reach; "matched": the loss of one whose rows are the fine
-    correlation's, pooled; norms of the "gradient" with respect to the coarse correlation and of what of it passes the
-    "softmax"; "logits" (N, N), the latter.
+    "floor": the least possible; "matched": if the coarse correlation were the pooled fine one; "logits" (N, N): the
+    gradient past the softmax.
     """
     coarse = level["coarse"].clone().requires_grad_()
     loss = local_distillation_loss(level["fine"], coarse, level["query"], level["reference"], local, radius=radius)
@@ -92,11 +89,8 @@ def loss_figures(level: dict[str, Tensor], local: LocalDistillation, weights: Te
 def measure(study: Study, weights: Path) -> dict[str, pd.DataFrame]:
     """What every variant selects and what its loss is, for one Lab encoder; measured once and kept.
 
-    "pairs": rank correlations of the scores with each other and with both errors, quantiles of the entropy, the share
-    of `CERTAIN` queries and of each of `REGIONS`. "variants", one row a pair and variant (or `INNER`, which has no
-    loss): `kept` (effective share), mean errors of selected and left-out queries (colours in units of Lab), "in REGION"
-    (share of the selection), "with NAME" (`overlap`), `loss_figures`, and `cosine` of the gradient past the softmax
-    with the text's. "profiles": the mean weight `kept` at a `place` (cell) of an `axis` ("row" or "column").
+    "pairs": of the scores, one row a pair; "variants": of each selection and its loss, one row a pair and variant or
+    `INNER`; "profiles": the mean weight `kept` at a `place` (cell) of an `axis` ("row" or "column").
     """
     settings = study.profile.temporal
     data = [split_of(study), folder_fingerprint(study.folder("davis"))]

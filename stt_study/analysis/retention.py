@@ -42,11 +42,9 @@ def neighbour_overlap(one: Tensor, other: Tensor) -> float:
 
 
 def linear_cka(x: Tensor, y: Tensor) -> float:
-    """Linear centred kernel alignment of representations (N, C) and (N, D) of the same cells; nan if one is constant.
-
-    With the unbiased estimate of HSIC (Song et al. 2012): unrelated features give 0 on average, whatever N, C and D,
-    where the plain measure comes near 1 once C and D exceed N. 1: equal up to rotation and scale.
-    """
+    """Linear centred kernel alignment of features (N, C) and (N, D) of the same cells; nan if one is constant."""
+    # With the unbiased estimate of HSIC (Song et al. 2012), unrelated features give 0 on average, whatever N, C and D,
+    # where the plain measure comes near 1 once C and D exceed N.
     x, y = ((f - f.mean(dim=0)).double() for f in (x, y))
     scale = max(_unbiased_hsic(x, x), 0.0) * max(_unbiased_hsic(y, y), 0.0)
     return float(_unbiased_hsic(x, y) / scale**0.5) if scale > 0 else float("nan")
@@ -65,10 +63,7 @@ def _unbiased_hsic(x: Tensor, y: Tensor) -> Tensor:
 def point_map(
     features: Tensor, cell: tuple[int, int], later: Tensor, temperature: float, k: int | None = None
 ) -> Tensor:
-    """(H, W): where a cell (row, column) of features (C, H, W) is found in a later frame's; sums to 1.
-
-    Softmax of cosine similarity, as label propagation weighs it; of the k most similar cells alone, or of all.
-    """
+    """(H, W), sums to 1: where a cell (row, column) of features (C, H, W) is found in later ones, or their k best."""
     query, later = F.normalize(features[:, cell[0], cell[1]], dim=0), F.normalize(later, dim=0)
     similarity = torch.einsum("c,chw->hw", query, later)
     if k is not None and k < similarity.numel():
@@ -108,8 +103,7 @@ def opened(
 def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], str] = STUDENT) -> Look:
     """How a network sees a frame (its path): maps (C, h, w), kept for later calls.
 
-    "res5" and "coarse" (res4), with strides and pooling of `layout`, are of the frame squeezed into a training crop, as
-    the losses see it; "res4" is what label propagation takes.
+    "res5" and "coarse" (res4), in `layout`, are of the frame squeezed as in training; "res4" is for label propagation.
     """
     spatial, size = study.profile.spatial, study.profile.temporal.size
     encoder, prepare = opened(weights, layout, spatial.depth, spatial.width, study.seed)

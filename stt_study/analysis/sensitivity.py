@@ -80,10 +80,7 @@ def settings_around(own: Setting, layers: Sequence[str] = LAYERS) -> dict[str, d
 
 
 def layer_source(weights: str, layer: str, **opening: Any) -> FeatureSource:
-    """`features.feature_source` of any layer of an encoder, on the same grid; of what has no layers, "res4" is all.
-
-    A layer that is finer than the stride gives every second of its cells, which are those that the next layer takes.
-    """
+    """`feature_source` of a layer; a finer one gives only those of its cells that the next layer takes."""
     source = feature_source(weights, **opening)
     if layer == "res4":
         return source
@@ -103,8 +100,7 @@ def layer_source(weights: str, layer: str, **opening: Any) -> FeatureSource:
 def propagate_many(cells: list[Tensor], first: Tensor, settings: Sequence[Inference]) -> Iterator[list[Tensor]]:
     """Labels (K, h, w) of frame 1, 2, … by settings that differ in top-k and temperature alone: one search serves all.
 
-    An affinity depends on features, not on labels: of what a search found, each setting takes its own share. `cells`:
-    of each frame, features (h, w, C) of length 1; `first`: labels (K, h, w) of frame 0.
+    `cells`: of each frame, features (h, w, C) of length 1; `first`: labels (K, h, w) of frame 0.
     """
     own, most = settings[0], max(setting.topk for setting in settings)
     how = {"radius": own.radius, "window": own.window, "first_windowed": own.first_windowed}
@@ -126,11 +122,7 @@ def propagate_many(cells: list[Tensor], first: Tensor, settings: Sequence[Infere
 def scores(
     sequence: labelled_videos.Sequence, sources: dict[tuple[int, str], FeatureSource], settings: list[Setting]
 ) -> list[dict[str, float]]:
-    """J&F-Mean of a sequence under each setting: "objects" (their number), "J&F" (0 to 1).
-
-    `sources`: stride and layer -> the settings' features. An InputError for fewer than three frames, or no object in
-    the first mask.
-    """
+    """Number of "objects" and mean "J&F" (0 to 1) of a sequence under each setting; `sources`: by stride and layer."""
     length = len(sequence.frames)
     masks = [labelled_videos.read_sequence_mask(sequence, t) for t in range(length - 1)]  # the last isn't scored
     given = np.where(masks[0] == 255, 0, masks[0])
@@ -164,10 +156,9 @@ def clips(study: Study) -> tuple[str, list[labelled_videos.Sequence]]:
 
 
 def sensitivity(study: Study, name: str, axes: Sequence[str] | None = None) -> pd.DataFrame:
-    """J&F-Mean of a variant or baseline on `clips`, one setting at a time changed from the profile's; stored.
+    """J&F-Mean of a variant or baseline on `clips`: one row an axis of `settings_around`, value and sequence; stored.
 
-    `name`: of what has features; `axes`: some of those of `settings_around` (those of `SEARCHLESS` take little longer
-    than one setting), or all. One row an axis, value and sequence; "own": whether it is the profile's value.
+    `axes`: some of them, or all. "own": whether it is the profile's value.
     """
     weights, (split, sequences) = study.source(name), clips(study)
     own = Setting(study.profile.evaluation.davis, study.profile.evaluation.stride)
@@ -204,8 +195,7 @@ def means(table: pd.DataFrame) -> pd.DataFrame:
 def largest_changes(table: pd.DataFrame) -> pd.DataFrame:
     """How far each axis moves J&F-Mean from the profile's own value, the farthest first: one row a variant and axis.
 
-    "gain" and "loss", to the best and the worst of the values, are text: points with 95 % bootstrap intervals over
-    clips, "" where the own value is the best or the worst.
+    "gain" and "loss" are text, points with 95 % intervals over clips, "" where the own value is the best or the worst.
     """
     rows = []
     for (variant, axis), values in means(table).groupby(["variant", "axis"], sort=False):

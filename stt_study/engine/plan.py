@@ -128,7 +128,7 @@ def plan(
             key = hash_of([given, common, code_fingerprint("stt_study.study"), [jobs[need].key for need in needs]])
             # Step one has all cores, since all else waits for it; a training of several processes, all GPUs.
             shared = source == "step_one" or (settings.get("scale") or {}).get("processes", 1) != 1
-            threads = alone if shared else beside
+            threads = min(alone, alone if gpus else os.cpu_count() or 1) if shared else beside
             jobs[name] = Job(name, str(out / "trainings" / name), given, needs, key, threads)
 
     common += [(root / "book" / "published.csv").read_text(encoding="utf-8")]  # the tables show it beside the run's own

@@ -28,6 +28,8 @@ class Progress:
         self.kept, self.since = kept, time.time()
         self.out = Path(next(iter(jobs.values())).out).parents[1]
         self.expected = {name: job.seconds for name, job in jobs.items() if job.seconds}  # s that it took last time
+        least = min(job.threads for job in jobs.values())
+        self.wide = {name: job.threads // least for name, job in jobs.items()}  # lanes that it takes
         self.running: dict[str, float] = {}  # since when
         self.begun, self.total = time.monotonic(), len(jobs)
 
@@ -55,17 +57,18 @@ class Progress:
             self.stream.flush()
 
     def left(self) -> float:
-        """Seconds to go, by the last run's times or kept ones at the pace of what ran or trains here; else a mean."""
+        """Seconds to go, by the last run's times or kept ones at the pace of what trains or ran here; else a mean."""
         now = time.monotonic()
         plain = {name: name.partition("-seed")[0] for name in self.waiting.keys() | self.expected}
-        here = {plain[name]: seconds for name, seconds in self.expected.items()} | step_times(self.out, self.since)
+        here = step_times(self.out, self.since) or {plain[name]: took for name, took in self.expected.items()}
         ratios = [here[name] / self.kept[name] for name in here.keys() & self.kept]
         pace = sum(ratios) / len(ratios) if ratios else 1.0
         known = {name: pace * self.kept[own] for name, own in plain.items() if own in self.kept} | self.expected
         mean = sum(known.values()) / max(1, len(known))
-        each = [known.get(name, mean) - now + self.running.get(name, now) for name in self.waiting]
-        each = [max(0.0, seconds) for seconds in each]
-        return max(sum(each) / self.lanes, *each, 0.0)
+        each = {name: known.get(name, mean) - now + self.running.get(name, now) for name in self.waiting}
+        each = {name: max(0.0, seconds) for name, seconds in each.items()}
+        work = sum(seconds * min(self.lanes, self.wide[name]) for name, seconds in each.items())
+        return max(work / self.lanes, *each.values(), 0.0)
 
     def line(self, text: str = "") -> None:
         """Write a line in place of the one that changes, or just wipe that."""

@@ -1,7 +1,6 @@
-"""What the book's correspondence explorer shows: frames, features and tracks of a few clips, packed into small files.
+"""What the book's correspondence explorer shows: frames, features and tracks of a few clips, packed into small scripts.
 
-The files are scripts that hand their content to `book/_static/explorer.js`: a page opened from the disk may load
-scripts, but may not fetch data.
+They hand it to `book/_static/explorer.js`: a page opened from the disk may load scripts, but may not fetch data.
 """
 
 import base64
@@ -76,10 +75,9 @@ def points_of(grid: Sequence[int]) -> Points:
 def followed(
     source: FeatureSource, frames: Sequence[Path], shown: Sequence[int], points: Points, inference: Inference
 ) -> tuple[Tensor, np.ndarray]:
-    """What a network sees of the shown frames (numbers, 0 first), and where label propagation carries the points.
+    """Features (T, C, h, w), L2-normalised, of the shown frames (numbers, 0 first), and tracks (T, P, 2) of the points.
 
-    Features (T, C, h, w), L2-normalised, and tracks (T, P, 2) xy px, (-1, -1) where nothing is left of a point. A point
-    is carried through the whole clip, given and decoded as a joint is in pose tracking (see `labels`).
+    Tracks are xy px, (-1, -1) where nothing is left; a point is carried through the whole clip as a joint is.
     """
     size = read_image(frames[0]).shape[:2]
     places, kept, tracks = points.places(size), [], []
@@ -100,10 +98,8 @@ def followed(
 
 
 def reduced(features: Tensor, dimensions: int = DIMENSIONS) -> tuple[np.ndarray, float]:
-    """Features (T, C, h, w) on their first right singular vectors: (D, T, h, w) int8, D <= `dimensions`, and the scale.
-
-    Nothing is centred, so that products of the result, times the scale squared, are nearly those of the features.
-    """
+    """Features (T, C, h, w) on their first right singular vectors: (D, T, h, w) int8, and the scale."""
+    # Nothing is centred, so that products of the result, times the scale squared, are nearly those of the features.
     cells = features.movedim(1, -1).flatten(0, 2).double()  # (T h w, C)
     _, vectors = torch.linalg.eigh(cells.T @ cells)  # largest last
     short = torch.einsum("tchw,cd->dthw", features.double(), vectors.flip(1)[:, :dimensions])
@@ -112,10 +108,7 @@ def reduced(features: Tensor, dimensions: int = DIMENSIONS) -> tuple[np.ndarray,
 
 
 def similar(features: Tensor, points: Points, temperature: float) -> tuple[Tensor, Tensor]:
-    """The most similar cells (T, P) of the points in each frame, and their part (T, P) of the softmax over it.
-
-    Features (T, C, h, w), L2-normalised; the points' own are those of frame 0.
-    """
+    """The cells (T, P) of features (T, C, h, w) most similar to points in frame 0; their part (T, P) of a softmax."""
     queries = features[0].flatten(1).T[points.cells]  # (C, h, w) -> (P, C)
     share, best = zip(
         *(((queries @ maps.flatten(1)) / temperature).softmax(1).max(1) for maps in features), strict=True
@@ -126,11 +119,9 @@ def similar(features: Tensor, points: Points, temperature: float) -> tuple[Tenso
 def seen_by(
     source: FeatureSource, frames: Sequence[Path], shown: Sequence[int], points: Points, inference: Inference
 ) -> dict:
-    """A file's content for one network and clip; all numbers are `packed`.
+    """A file's content for one network and clip, `packed`: `followed`, `reduced`, and `similar` before reduction.
 
-    "features" and "scale" are `reduced`. The most similar cells aren't safe in these, so "best" (T, P) uint16 has their
-    numbers by the features themselves, and "share" their part of the softmax over the frame, times `WHOLE`. "tracks":
-    (T, P, 2) uint16 xy, times `TENTHS`, `LOST` where nothing is left.
+    "best" (T, P) and "share" (T, P), times `WHOLE`; "tracks" (T, P, 2) xy, times `TENTHS`, or `LOST`: all uint16.
     """
     features, tracks = followed(source, frames, shown, points, inference)
     short, scale = reduced(features)
@@ -156,10 +147,7 @@ def write_script(path: Path, content: dict) -> None:
 
 
 def write_explorer(study: Study, folder: Path) -> None:
-    """Compute and write all that the explorer shows, for `CLIPS` clips evenly chosen from the test list.
-
-    `index.js`, a `<clip>.js` with frames and a `<clip>--<variant>.js` for each of `VARIANTS`, and no other scripts.
-    """
+    """Write `index.js` and, for `CLIPS` clips, `<clip>.js` (frames) and `<clip>--<variant>.js`, no other scripts."""
     inference, entries = study.profile.evaluation.davis, []
     sources = {name: feature_source(study.source(name), **study.opening) for name in VARIANTS}
     for old in folder.glob("*.js"):

@@ -27,11 +27,7 @@ WIDTH = 14.0  # inches, of a grid of maps
 
 @dataclass(frozen=True)
 class MapExample:
-    """Two frames of a clip and, of every network (title), a map (h, w) over the later one with a note for below.
-
-    `ids`: the outlined objects (H, W). `places`: (x, y) px of a point in the earlier and of its object in the later
-    frame.
-    """
+    """Two frames of a clip, outlined `ids` (H, W), `places` (x, y) px of a point, and each network's map (h, w)."""
 
     name: str
     images: list[np.ndarray]
@@ -47,11 +43,7 @@ def networks(study: Study, sources: dict[str, str]) -> dict[str, Look]:
 
 
 def point_examples(study: Study, students: dict[str, Look]) -> list[MapExample]:
-    """`point_map` of a point of frame 0 over the frame after two thirds of the clip, for up to `EXAMPLES` clips.
-
-    Nothing is chosen by how it comes out: clips are evenly spread over the list, the object is the largest of frame 0
-    that both frames show (clips without one are left out), the point and the star its `central_pixel` in either frame.
-    """
+    """`point_map` of the largest object's `central_pixel` in frame 0, over the frame after two thirds of a clip."""
     found = []
     for clip in evenly(chosen_clips(study, "davis"), EXAMPLES):
         times = 0, pair_times(len(clip.frames))[-1]

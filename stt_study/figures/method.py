@@ -42,10 +42,7 @@ def views_figure(study: Study) -> Figure:
 
 
 def reconstruction_figure(study: Study, pair: HeldOut, level: dict[str, Tensor]) -> Figure:
-    """The hidden colour of the earlier frame, carried to the later one by the fine and by the coarse correlation.
-
-    pair, level: one of `held_out_pairs.batches`.
-    """
+    """The hidden colour of the earlier frame, carried to the later one by either level; of `held_out_pairs.batches`."""
     views = pair.views(study.profile.temporal.size)
     lab = LAB_SCALE[1] * rgb_to_lab(views.float() / 255)[:, 1]  # (2, H, W), channel a of both frames
     reference, query = views.permute(0, 2, 3, 1)
@@ -80,10 +77,7 @@ def local_figure(study: Study, pair: HeldOut, level: dict[str, Tensor]) -> Figur
 
 
 def global_figure(study: Study, pair: HeldOut, students: dict[str, str]) -> Figure:
-    """Both frames, and the correlation of their coarsest maps: the teacher's, and each student's (title -> weights).
-
-    A row is a cell of the later frame, a column one of the earlier, both read line by line.
-    """
+    """Both frames, and the correlation of their coarsest maps: the teacher's, and each student's (title -> weights)."""
     reference, query = pair.views(study.profile.temporal.size).permute(0, 2, 3, 1)
     shown, teacher = {"reference\n": reference, "query\n": query}, None
     for name, weights in ({"teacher": str(study.teacher)} | students).items():

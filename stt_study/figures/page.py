@@ -36,10 +36,7 @@ def titled(names: Names) -> dict[str, str]:
 
 
 class Page:
-    """What a page shows, with captions; whatever weights or results are missing is made first.
-
-    The parameters are the page's, see `Study`; `alt` and `name` are those of `show`.
-    """
+    """What a page shows, with captions (`alt` and `name`: see `show`); missing weights or results are made first."""
 
     def __init__(self, profile: str, settings: dict[str, Any], seed: int, data: str, runs: str) -> None:
         viz.style()
@@ -67,7 +64,8 @@ class Page:
 
     def training(self, names: Names, columns: Sequence[str], caption: str, name: str = "") -> None:
         """Curves of columns of `metrics.csv`."""
-        files = {label: self.study.weights(variant).parent / "metrics.csv" for label, variant in titled(names).items()}
+        variants = {label: variant for label, variant in titled(names).items() if self.study.taken([variant])}
+        files = {label: self.study.weights(variant).parent / "metrics.csv" for label, variant in variants.items()}
         curves = {label: pd.read_csv(path) for label, path in files.items()}
         alt = f"Curves over training steps, a line a variant: {', '.join(columns)}."
         self.show(viz.training_curves(curves, columns), caption, alt, files.values(), name)
@@ -120,30 +118,39 @@ class Page:
         names = {task: self.study.data_name(task) for task in TASKS if self.study.has(task)}
         self.show(pd.Series(names, name="data").to_frame(), "What each task is measured on.")
 
-    def grid(self, names: list[str], caption: str) -> None:
-        """Headline figures of variants on every task."""
-        self.show(report.grid_table(self.study, names), caption)
+    def compared(self, first: str, others: Sequence[str], of: str, name: str = "", figure: bool = False) -> None:
+        """Headline figures of variants on every task, and the first minus each of the others, as a figure and a table.
 
-    def differences(self, first: str, others: Iterable[str], caption: str, name: str = "") -> None:
-        """A table of a variant minus each of others."""
+        `of`: the caption's words on the variants.
+        """
+        words = f"The headline figure of each task in percent, {of}: mean over seeds ± their standard deviation."
+        self.show(
+            report.grid_table(self.study, [first, *others]), f"{words} Those marked as reference are not this run's."
+        )
         rows = report.differences(self.study, first, others)
         if rows.empty:
             print("no results: make ablations")
-        else:
-            self.show(report.differences_table(rows), caption, files=rows.files.explode(), name=name)
+            return
+        files, words = list(rows.files.explode()), f"{title(first).capitalize()} minus each of the others, in points"
+        if figure:
+            alt = "Dots with bars, a row a comparison and task, left and right of a zero line."
+            how = "an interval that holds zero decides nothing. Filled: this run's results; hollow: the reference's."
+            self.show(viz.interval_figure(rows), f"{words}, with 95 % intervals: {how}", alt, files)
+        self.show(report.differences_table(rows), f"{words}, with 95 % intervals in brackets.", files=files, name=name)
 
     def sequences(self, others: Iterable[str]) -> None:
         """The full method minus each of other variants, sequence by sequence."""
         davis = self.study.results("davis", [*others, "full"])
-        names, score = [title(name) for name in others], TASKS["davis"].headline
+        names, score = [title(name) for name in self.study.taken(others)], TASKS["davis"].headline
         figure = viz.paired_differences(tables.per_sequence(davis), score, title("full"), names)
         words = f"{score} of the full method minus the other, sequence by sequence."
         words += " Blue: the full method is better; dashed: the mean."
         self.show(figure, words, "Horizontal bars to the right and left of zero, one a sequence.", davis)
 
-    def stereo(self, names: Names, caption: str, figure: str = "", name: str = "") -> None:
+    def stereo(self, names: Names, figure: str = "", name: str = "") -> None:
         """Errors of the stereo pair's matches: a map where its caption is given, and a table."""
-        found = {label: self.study.stereo(self.study.source(source)) for label, source in titled(names).items()}
+        sources = {label: self.study.source(name) for label, name in titled(names).items() if self.study.taken([name])}
+        found = {label: self.study.stereo(source) for label, source in sources.items()}
         if figure:
             maps = {label: table.pivot(index="y", columns="x", values="error") for label, (_, table) in found.items()}
             pictures = {"left image": stereo_motorcycle()[0]} | maps
@@ -151,4 +158,5 @@ class Page:
             alt = "The left image of the stereo pair beside a map of matching errors for each kind of features."
             self.show(drawn, figure, alt, name=name)
         scores = pd.DataFrame({label: scores for label, (scores, _) in found.items()}).T
-        self.show(scores.round(3).astype({"cells": int}), caption)
+        words = "Errors of the stereo pair's matches: the median, and the share of the cells whose match lands within so many"
+        self.show(scores.round(3).astype({"cells": int}), f"{words} pixels of the true place.")

@@ -25,10 +25,7 @@ VEIL = np.array([20, 30, 60])  # RGB, over what is left out
 
 @dataclass(frozen=True)
 class Example:
-    """One pair to look at, by title: `pictures` (S, S, 3) uint8, `maps` (h, w), and one query's `rows` (h, w).
-
-    `chosen`: variant -> the later frame, dark where the variant's selection is not.
-    """
+    """One pair to look at, by title: `pictures` and, `veiled`, `chosen` (S, S, 3); `maps`, a query's `rows` (h, w)."""
 
     pictures: dict[str, np.ndarray]
     maps: dict[str, Tensor]

@@ -62,10 +62,7 @@ def picture(axis: Axes, shown: Any, title: str = "", **imshow: Any) -> AxesImage
 def picture_row(
     shown: dict[str, Any], cell: tuple[float, float] = (1.9, 2.3), bar: str = "", **imshow: Any
 ) -> tuple[Figure, np.ndarray]:
-    """Images and maps (title -> image or map (H, W)) side by side, in cells of so many inches, and their axes.
-
-    `bar`: what the scale of the maps is called, drawn beside the last.
-    """
+    """Images and maps (by title) side by side, in cells of so many inches, and their axes; `bar`: the maps' scale."""
     figure, axes = spread(len(shown), len(shown), cell)
     for axis, (title, image) in zip(axes, shown.items(), strict=True):
         drawn = picture(axis, image, title, **imshow)
@@ -208,10 +205,7 @@ def paired_differences(table: pd.DataFrame, score: str, full: str, others: Seque
 
 
 def interval_figure(table: pd.DataFrame) -> Figure:
-    """Differences with their intervals, one line a comparison and task; hollow where shown from reference results.
-
-    `table`: columns comparison, task, difference, low, high (points) and origin.
-    """
+    """`report.differences` with their intervals, one line a comparison and task; hollow: of the reference."""
     comparisons, tasks = list(dict.fromkeys(table.comparison)), list(dict.fromkeys(table.task))
     figure, ((axes,),) = panels(1, 1, (8, 1 + (0.16 * len(tasks) + 0.1) * len(comparisons)))
     colours = dict(zip(tasks, PALETTE, strict=False))
@@ -246,10 +240,7 @@ def growth_figure(growth: pd.DataFrame) -> Figure:
 
 
 def sensitivity_figure(table: pd.DataFrame) -> Figure:
-    """J&F-Mean over the values of each setting of propagation, a line a variant; grey: the first one's sequences.
-
-    Values stand at even distances, numbers in their order. The ring and the dotted line mark the profile's own value.
-    """
+    """J&F-Mean over the values of each setting, a line a variant; grey: the first one's clips; ring: the profile's."""
     names, variants, averages = list(table.axis.unique()), list(table.variant.unique()), means(table)
     figure, axes = spread(len(names), 4, (2.9, 2.65), sharey=True)
     for panel, axis in zip(axes, names, strict=True):

@@ -63,10 +63,7 @@ CLAIMS = (
 
 
 def claims(study: Study) -> pd.DataFrame:
-    """One row a claim, task and origin (this run's before the reference's), those that can't be judged left out.
-
-    "paper": its two figures and their difference as text, "" where it has none; "files": of the results.
-    """
+    """One row a claim, task and origin (this run's before the reference's), those that can't be judged left out."""
     published, rows = report.published().query("stride == '8'"), []
     for claim in CLAIMS:
         for task in TASKS:

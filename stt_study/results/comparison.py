@@ -7,13 +7,14 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
+from stt_core.errors import InputError
 from stt_core.files import read_json
 from stt_study.bootstrap import summary
 from stt_study.results import tables
 from stt_study.store import hash_of
 from stt_study.study import Study
 from stt_study.trainings import ROOT
-from stt_study.variants import BASELINES, HEADLINE, VARIANTS
+from stt_study.variants import VARIANTS
 
 REFERENCE = ROOT / "results" / "reference"  # <profile>/<variant>.json, see `reference`
 OWN, STORED = "this run", "reference"
@@ -42,11 +43,7 @@ class Outcome:
 
 
 def condensed(results: dict, events: dict | None = None) -> dict:
-    """What comparisons need of a `results.json`: "metrics", "sequences", "weights" and "occlusion" of `Outcome`.
-
-    "occlusion" has J&F of a sequence's objects from their first occlusion on (AFTER; `events` say where), and of all
-    objects that weren't hidden so far, at the same frame numbers (CLEAR): labels are worse late in a clip anyhow.
-    """
+    """What comparisons need of a `results.json`: "metrics", "sequences", "weights" and "occlusion" of `Outcome`."""
     table = tables.per_sequence({"one": results})
     sequences = dict(zip(table.sequence, table.iloc[:, -1].astype(float), strict=True))
     davis = results["task"] == "davis"
@@ -59,6 +56,8 @@ def condensed(results: dict, events: dict | None = None) -> dict:
 
 
 def _by_occlusion(records: list[dict], events: dict) -> dict[str, dict[str, float]]:
+    """J&F of objects from their first occlusion on (AFTER), and of those not hidden so far at the same frames."""
+    # At the same frames, since labels are worse late in a clip anyhow.
     clear: dict[int, list[float]] = {}  # frame -> J&F of the objects that weren't hidden so far
     after: dict[str, list[tuple[int, float]]] = {}  # sequence -> frame and J&F of those that were
     for record in records:
@@ -122,8 +121,7 @@ def reference_runs(study: Study) -> pd.DataFrame:
 @cache  # the claims share most of their variants
 def own(study: Study, task: str, name: str) -> list[Outcome]:
     """A variant's results in this run, one a seed, made where missing; [] where it isn't trained or has no data."""
-    trains = name in BASELINES or name in HEADLINE or study.profile.rows == "all"
-    if not trains or not study.has(task) or (name == "supervised" and not study.supervised):
+    if not study.taken([name]) or not study.has(task):
         return []
     found = []
     for run in map(study.with_seed, study.seeds):
@@ -140,12 +138,12 @@ def by_origin(study: Study, task: str, names: Iterable[str]) -> dict[str, dict[s
 
 
 def differences(first: list[Outcome], second: list[Outcome], where: str = "") -> np.ndarray:
-    """First minus second in points, (seeds, sequences), of the seeds of both.
-
-    `where`: AFTER or CLEAR, for the J&F of these frames alone, or a measure of `nearness`; "" = the headline figure.
-    """
+    """First minus second in points, (seeds, sequences), of the seeds of both; `where`: as of `Outcome.scores`."""
     others = {run.seed: run.scores(where) for run in second}
     pairs = [(run.scores(where), others[run.seed]) for run in first if run.seed in others]
+    for mine, theirs in pairs if not where else ():
+        if odd := mine.keys() ^ theirs.keys():
+            raise InputError(f"{min(odd)} is in one of two results that are compared; measure both on the same data.")
     return np.array([[100 * (score - theirs[name]) for name, score in mine.items()] for mine, theirs in pairs], ndmin=2)
 
 
@@ -159,6 +157,6 @@ def summarised(first: list[Outcome], second: list[Outcome], where: str = "") -> 
 def compared(study: Study, task: str, first: str, second: str) -> dict | None:
     """`summarised` on a task, with "origin" and "files": of this run or, where it lacks one, of the reference."""
     for origin, found in by_origin(study, task, (first, second)).items():
-        row, files = summarised(found[first], found[second]), [run.path for run in (*found[first], *found[second])]
-        return row and {**row, "origin": origin, "files": files}
+        if row := summarised(found[first], found[second]):
+            return {**row, "origin": origin, "files": [run.path for run in (*found[first], *found[second])]}
     return None

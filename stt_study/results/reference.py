@@ -47,7 +47,7 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
             timing = Path(source).with_name("seconds.json")
             seeds[str(run.seed)] = {
                 "training seconds": read_json(timing)["seconds"] if timing.is_file() else None,
-                "threads": sorted({found["machine"]["threads"] for found in results.values()}),
+                "threads": _threads(run, name, results),
                 "measuring seconds": {task: found["seconds"] for task, found in results.items()},
                 "weights": next(iter(results.values()))["weights"]["identity"],
                 "tasks": kept,
@@ -81,11 +81,9 @@ def spreads(study: Study) -> dict[tuple[str, str], tuple[float, int]]:
 def verify(study: Study) -> pd.DataFrame:
     """A fresh run's figures beside the reference's, one row a variant, task, metric and seed.
 
-    A figure may differ from the mean of the reference's n seeds by t sd sqrt(1 + 1/n): sd is of `spreads`, and t
-    Student's quantile within which a figure of an unchanged library lies with a probability of `CONFIDENCE`. Baselines
-    that nothing random enters, and what was computed with the same seed and versions on the same machine (its
-    instructions count, not its name alone), must be the same to a hundredth of a point. Where the reference has one
-    seed alone, other seeds or machines aren't judged ("tolerance" is nan).
+    A figure may differ from the mean of the reference's n seeds by t sd sqrt(1 + 1/n), with Student's t of `CONFIDENCE`
+    and sd of `spreads`; where there is none it isn't judged ("tolerance" is nan). Baselines that nothing random enters,
+    and the same seed, versions and machine (its instructions), must be the same to a hundredth of a point.
     """
     if not (REFERENCE / study.profile.profile).is_dir():
         known = ", ".join(sorted(path.name for path in REFERENCE.glob("*"))) or "none"
@@ -123,7 +121,7 @@ def verify(study: Study) -> pd.DataFrame:
 
 
 def verdicts(study: Study) -> pd.DataFrame:
-    """The verdicts of `claims` that this run and the reference both judge, one row a claim and task: "here", "reference"."""
+    """The verdicts of `claims` judged by this run ("here") and by the reference, one row a claim and task."""
     table = claims.claims(study).pivot_table("verdict", ["claim", "task"], "origin", "first", sort=False).dropna()
     return table.rename(columns={OWN: "here", STORED: "reference"}).rename_axis(columns=None).reset_index()
 
@@ -132,9 +130,18 @@ def _same_machine(study: Study, name: str, seed: int, task: str) -> bool:
     """Whether the reference was computed with this run's versions, machine and threads."""
     content = read_json(REFERENCE / study.profile.profile / f"{name}.json")
     run = study.with_seed(seed)
-    threads = run.measure(task, run.source(name))["machine"]["threads"]
     same = content["versions"] == versions() and content["machine"] == machine()
-    return same and content["seeds"][str(seed)]["threads"] == [threads]
+    results = {task: run.measure(task, run.source(name))}
+    return same and content["seeds"][str(seed)]["threads"] == _threads(run, name, results)
+
+
+def _threads(run: Study, name: str, results: dict[str, dict]) -> dict[str, list[int]]:
+    """Threads of what a result comes from: "measured", and "trained", step one before a variant."""
+    measured = sorted({found["machine"]["threads"] for found in results.values()})
+    weights = [run.weights(variant) for variant in ("step_one", name)] if name in VARIANTS else []
+    records = [read_json(path.with_name("run.json")) for path in weights]
+    trained = [session["threads"] for record in records for session in record.get("sessions", ())]
+    return {"measured": measured, "trained": sorted(set(trained))}
 
 
 def main(

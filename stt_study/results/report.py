@@ -1,18 +1,15 @@
-"""The tables that end the study: differences with intervals, benchmarks, protocols. All from result files."""
+"""The tables that end the study: differences with intervals, benchmarks. All from result files."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pandas as pd
 
-from stt_study.benchmarks.registry import PRESETS, TASKS
+from stt_study.benchmarks.registry import TASKS
 from stt_study.bootstrap import verdict
 from stt_study.results import comparison, tables
 from stt_study.study import Study
 from stt_study.trainings import ROOT
 from stt_study.variants import NO_ENCODER, title
-
-PROTOCOLS = {"davis_s8": "this method", "davis_crw": "CRW", "davis_vfs": "VFS", "davis_dino": "DINO"}  # presets
 
 
 def published() -> pd.DataFrame:
@@ -58,7 +55,10 @@ def grid_table(study: Study, names: list[str]) -> pd.DataFrame:
 
 
 def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
-    """This run's figures in the columns of `book/published.csv`, in percent, each with the "file" that it is from."""
+    """Figures of this run and, for what it doesn't train, of the reference, in percent, as `book/published.csv` has them.
+
+    "file": what a figure is from.
+    """
     spatial = study.profile.spatial
     own = f"ResNet-{spatial.depth}" + (f" x{spatial.width:g}" if spatial.width != 1 else "")
     backbones = {title(name): "" for name in NO_ENCODER} | {title("supervised"): f"ResNet-{spatial.depth}"}
@@ -71,20 +71,13 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
             row |= {"data": data, "source": "this run", "stride": str(result["settings"]["stride"])}
             row["file"] = result["path"]
             rows += [{**row, "metric": name, "value": 100 * value} for name, value in result["metrics"].items()]
+        for name in set(names) - set(study.taken(names)):
+            for metric in (runs := comparison.stored(study, task, name)) and runs[0].metrics:
+                row = {"benchmark": benchmark.official, "method": title(name), "backbone": own, "metric": metric}
+                row |= {"data": study.data_name(task), "source": comparison.STORED, "file": runs[0].path}
+                row |= {"stride": str(study.profile.evaluation.stride)}
+                rows.append(row | {"value": 100 * sum(run.metrics[metric] for run in runs) / len(runs)})
     return pd.DataFrame(rows)
-
-
-def protocols(study: Study, name: str) -> pd.DataFrame:
-    """One model on DAVIS under each of `PROTOCOLS`, at the profile's size and radius: what belongs to the protocol."""
-    own, rows = study.profile.evaluation.davis, []
-    for preset, method in PROTOCOLS.items():
-        inference = replace(PRESETS[preset], resize=own.resize, radius=own.radius)
-        result = study.measure("davis", study.source(name), inference=inference)
-        seen = "windowed" if inference.first_windowed else "whole"
-        row = {"protocol": method, "window": inference.window, "frame 0": seen, "preceding": inference.num_preceding}
-        row |= {"top-k": inference.topk, "temperature": f"{inference.temperature:g}"}
-        rows.append(row | {m: 100 * result["metrics"][m] for m in ("J&F-Mean", "J-Mean", "F-Mean")})
-    return pd.DataFrame(rows).set_index("protocol")
 
 
 def rate_sweep(study: Study) -> pd.DataFrame:

@@ -25,10 +25,7 @@ def mean_text(values: list[float]) -> str:
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `bootstrap.summary` for a page; other columns stay as they are.
-
-    "difference" becomes text such as "+1.2 [-0.3, 2.7]", "single seeds" such as "+0.8 to +1.9 (3)".
-    """
+    """Rows of `bootstrap.summary` as text, "+1.2 [-0.3, 2.7]" and "+0.8 to +1.9 (3)"; other columns stay."""
 
     def interval(row: pd.Series) -> str:
         bounds = f"[{row.low:.1f}, {row.high:.1f}]" if np.isfinite([row.low, row.high]).all() else "no interval"

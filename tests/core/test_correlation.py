@@ -91,8 +91,14 @@ def test_pool_agrees_with_loops(rows):
     torch.testing.assert_close(pooled.sum(dim=2), torch.full((2, 6), expected, dtype=fine.dtype))
 
 
-@pytest.mark.parametrize("grid", [(3, 8), (8, 3)])
-def test_pool_refuses_odd_grids(grid):
+@pytest.mark.parametrize("shape", [(1, 3, 4, 6), (1, 4, 4, 4), (3, 4, 4)])
+def test_bands_refuse_what_does_not_fit(shape):
+    with pytest.raises(ValueError, match="of one size"):
+        banded_correlation(torch.zeros(1, 3, 4, 4), torch.zeros(shape), radius=1)
+
+
+@pytest.mark.parametrize("grid", [(3, 8), (8, 3), (4, 4)])
+def test_pool_refuses_another_grid(grid):
     with pytest.raises(ValueError, match="cannot be pooled"):
         pool_correlation(torch.zeros(1, 24, 24), *grid)
 

@@ -23,7 +23,7 @@ from stt_core.training.train_spatial import train_spatial
 from stt_core.training.train_temporal import train_temporal
 from stt_study.benchmarks.davis import DAVIS
 from stt_study.benchmarks.run import evaluate
-from stt_study.spread import spread, together
+from stt_study.processes import spread, together
 
 # In float64: in float32 these tiny networks blow up any rounding, as they do a change of a weight by 1e-7, tenfold a step.
 SPATIAL = SpatialSettings(
@@ -242,3 +242,15 @@ def test_two_processes_measure_as_one(tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
     written = json.loads((tmp_path / "two/results.json").read_text())
     assert written["metrics"] == alone["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "chosen"), [({"amx_bf16": True}, "bf16-mixed"), ({"avx512_bf16": True}, "32-true")]
+)
+def test_auto_is_bfloat16_where_there_are_units_for_it(
+    capabilities: dict, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert processes.chosen_precision("auto", "cpu") == chosen
+    assert processes.chosen_precision("64-true", "cpu") == "64-true"
+    assert processes.start("auto", replace(processes.ALONE, device="cpu"))._precision.precision == chosen

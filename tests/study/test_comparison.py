@@ -152,11 +152,12 @@ def test_the_papers_figures_are_of_the_tasks_own_benchmark():
 
 @pytest.fixture
 def study(monkeypatch, tmp_path):
-    """A study of a profile that has reference results of three seeds, and whose own are `found`, made with `threads`."""
-    fake = SimpleNamespace(profile=SimpleNamespace(profile="tiny"), found={}, threads=1)
+    """A study of a profile that has reference results of three seeds, and whose own are `found`."""
+    fake = SimpleNamespace(profile=SimpleNamespace(profile="tiny"), found={})
     fake.has, fake.data_name = lambda task: task == TASK, lambda task: "some data"
     fake.with_seed, fake.source = lambda seed: fake, lambda name: name
-    fake.measure = lambda task, source: {"machine": {"threads": fake.threads}}
+    fake.measure = lambda task, source: {"machine": {"threads": 1}}
+    fake.weights = lambda name: tmp_path / name / "weights.pth"
     monkeypatch.setattr(comparison, "REFERENCE", tmp_path)
     monkeypatch.setattr(reference, "REFERENCE", tmp_path)
     monkeypatch.setattr(comparison, "settings_hash", lambda study, name: "hash")
@@ -165,7 +166,10 @@ def study(monkeypatch, tmp_path):
     for name, scores in {"full": (0.60, 0.62, 0.64), "step_one": (0.40, 0.40, 0.46), "copy": (0.3, 0.3, 0.3)}.items():
         rest = {"occlusion": {}, "weights": {"s0": 1}}
         tasks = [{TASK: {"metrics": {"J&F-Mean": s}, "sequences": {"s0": s}, **rest}} for s in scores]
-        seeds = {str(seed): {"tasks": found, "threads": [1]} for seed, found in enumerate(tasks)}
+        seeds = {
+            str(seed): {"tasks": found, "threads": {"measured": [1], "trained": [1]}}
+            for seed, found in enumerate(tasks)
+        }
         content = {"settings": "hash", "data": {TASK: "some data"}, "seeds": seeds}
         content |= {"versions": versions(), "machine": MACHINE}
         write_json(tmp_path / "tiny" / f"{name}.json", content)
@@ -192,13 +196,14 @@ def test_verify_by_hand(study, monkeypatch):
     [
         (MACHINE, 1, 1, False),  # nothing differs: the same to a hundredth of a point
         (ANOTHER, 1, 1, True),  # of the same name, but with other instructions
-        (MACHINE, 2, 1, True),
+        (MACHINE, 2, 1, True),  # of step one, from which all else starts
         (MACHINE, 1, 5, True),  # a seed that the reference hasn't
     ],
 )
-def test_verify_asks_for_the_same_where_nothing_differs(study, monkeypatch, machine, threads, seed, within):
+def test_verify_asks_for_the_same_where_nothing_differs(study, monkeypatch, tmp_path, machine, threads, seed, within):
     monkeypatch.setattr(reference, "machine", lambda: machine)
-    study.threads = threads
+    for name, own in {"step_one": threads, "full": 1}.items():
+        write_json(tmp_path / name / "run.json", {"sessions": [{"threads": own}]})
     study.found = {"full": [run("full", seed, scores=(0.63,))], "copy": [run("copy", 0, scores=(0.3002,))]}
     table = reference.verify(study).set_index("variant")
     assert table.within.to_dict() == {

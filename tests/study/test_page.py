@@ -1,5 +1,6 @@
 """What a page shows: captions, figures only once, and what it says of results and of data that are missing."""
 
+import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,6 +9,24 @@ import pytest
 
 from stt_study.figures import page as page_module
 from stt_study.figures.page import Page
+
+ROWS = pd.DataFrame(
+    {
+        "comparison": "full method minus first label copied",
+        "task": ["davis", "vip"],
+        "figure": ["J&F-Mean", "mIoU"],
+        "difference": [1.0, -0.5],
+        "low": [0.2, -math.inf],
+        "high": [1.8, math.inf],
+        "seeds": [3, 1],
+        "sequences": [5, 2],
+        "lowest seed": [0.5, -0.5],
+        "highest seed": [1.2, -0.5],
+        "verdict": ["supported", "undecided"],
+        "origin": ["this run", "reference"],
+        "files": [["/home/a.json"], ["/home/b.json"]],
+    }
+)
 
 
 def test_page(
@@ -32,3 +51,15 @@ def test_page(
     words = {"caption": "Look. From `a.json` and 1 more.", "alt": "a line", "name": "fig-a"}
     assert shown == [(figure, words), (table, {"caption": "All of them.", "alt": "", "name": "tab-a"})]
     assert plt.get_fignums() == []
+
+    shown.clear()
+    monkeypatch.setattr(page_module.report, "differences", lambda *_: ROWS)
+    monkeypatch.setattr(page_module.report, "grid_table", lambda *_: ROWS)
+    page.compared("full", ["copy"], "of both", "tab-b", figure=True)
+    _, (drawn, words), (table, told) = shown
+    dots = [list(line.get_xdata()) for line in drawn.axes[0].lines]
+    assert dots[:3] == [[0.2, 1.8], [1.0], [-0.5]]  # the second has no interval
+    assert words["caption"].endswith(" From `a.json` and 1 more.")
+    assert table.difference.str.replace("\N{NO-BREAK SPACE}", " ").tolist() == ["+1.0 [0.2, 1.8]", "-0.5 no interval"]
+    assert table.better.tolist() == ["full method", "undecided"]
+    assert told["name"] == "tab-b"

@@ -20,7 +20,7 @@ from stt_study.balance import carried_weights
 from stt_study.benchmarks.registry import PRESETS
 from stt_study.parameters import merged
 from stt_study.profile import load_profile
-from stt_study.results import report
+from stt_study.results import comparison, report
 from stt_study.study import Study
 from stt_study.variants import BASELINES, VARIANTS, title, variant_settings
 
@@ -86,6 +86,19 @@ def test_what_the_trainers_are_given(make, trained: list) -> None:
     assert path.parent.parent == it.out / "weights"
     assert path.parent.name.startswith("full-seed7-")
     assert it.spatial().parent.name.startswith("step-one-lab-seed7-")
+
+
+def test_weights_of_another_precision_are_others(make, trained: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What "auto" is here is in the weights' key and record, but not in what makes reference results comparable."""
+    auto, found = {"spatial": {"precision": "auto"}, "temporal": {"precision": "auto"}}, {}
+    for units, precision in ((True, "bf16-mixed"), (False, "32-true")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda units=units: {"amx_bf16": units})
+        it = make(**auto, scale={"device": "cpu"})
+        found[precision] = it.weights("full"), comparison.settings_hash(it, "full")
+        assert {settings.precision for _, settings, _ in trained[-2:]} == {precision}
+    (first, same), (other, hashed) = found.values()
+    assert first != other
+    assert same == hashed
 
 
 def test_teacher_of_other_colours_is_trained(make, trained: list) -> None:
@@ -364,19 +377,6 @@ def test_supervised_weights_join_where_they_are(make, tmp_path: Path) -> None:
     result = results["supervised (torchvision)"]
     assert result["weights"]["identity"].endswith("-rgb")
     assert Path(result["path"]).parent.name.startswith("davis-val-resnet18-abc-")
-
-
-def test_protocols_keep_the_profiles_size_and_radius(make) -> None:
-    it = make(evaluation={"davis": {"resize": 40, "radius": 3, "num_preceding": 1}})
-    table = report.protocols(it, "lab")
-    assert list(table.index) == ["this method", "CRW", "VFS", "DINO"]
-    assert table.window.tolist() == ["square", "circle", "circle", "square"]
-    assert table.preceding.tolist() == [20, 20, 20, 7]
-    assert table["top-k"].tolist() == [10, 10, 10, 5]
-    folders = list((it.out / "results").glob("davis-val-lab-*/results.json"))
-    settings = [read_json(path)["settings"] for path in folders]
-    assert len(settings) == 4
-    assert {(s["resize"], s["radius"]) for s in settings} == {(40, 3)}
 
 
 def test_backbones_of_the_rows(make) -> None:
