@@ -244,7 +244,7 @@ def propagate(
     rate: float = 24.0,
     features: Features = Features(),
 ) -> None:
-    """Follow objects and points through a video of your own; a stopped run goes on when the same command comes again.
+    """Follow objects and points through a video of your own; a stopped run goes on when the same command is repeated.
 
     Writes masks/00000.png (palette PNGs of the video's size), masks.csv, points.csv and overlay.mp4. Confidence
     is 0 to 1: of an object, the mean share of the vote in its cells; of a point, what is left of its first peak.

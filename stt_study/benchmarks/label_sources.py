@@ -41,7 +41,7 @@ Source = FeatureSource | Baseline
 
 def label_source(weights: str, **how) -> Source:
     """The baseline "copy" or "flow", or `dense_source(weights, **how)`."""
-    carriers = {"copy": copied, "flow": flowed}
+    carriers = {"copy": lambda images, first, mode: (first for _ in images), "flow": flowed}
     if weights in carriers:
         return Baseline(weights, weights, carriers[weights])
     return dense_source(weights, **how)
@@ -53,12 +53,6 @@ def dense_source(weights: str, **how) -> FeatureSource:
         device = chosen_device(how.get("device", "auto"))
         return timm_source(weights, stride=how.get("stride", 8), device=device)
     return feature_source(weights, **how)
-
-
-def copied(images: Iterable[np.ndarray], first: Tensor, mode: str) -> Iterator[Tensor]:
-    """The first maps, for every image."""
-    for _ in images:
-        yield first
 
 
 def flowed(images: Iterable[np.ndarray], first: Tensor, mode: str) -> Iterator[Tensor]:

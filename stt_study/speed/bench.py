@@ -72,8 +72,7 @@ def machine() -> dict:
         a, b = torch.randn(2, 2048, 2048).to(dtype)
         seconds = interleaved({"product": lambda a=a, b=b: a @ b}, 5)["product"]
         rates[name] = 2 * 2048**3 / statistics.median(seconds) / 1e9
-    threads = torch.get_num_threads()
-    return {"processor": processor(), "threads": threads, "rates": rates, "torch": torch.__version__}
+    return {"processor": processor(), "threads": torch.get_num_threads(), "rates": rates, "torch": torch.__version__}
 
 
 def interleaved(ways: dict[str, Callable], repeats: int) -> dict[str, list[float]]:
