@@ -85,7 +85,7 @@ check: $(READY)  ## lint, format, types, and whether notebooks and their sources
 	@$(BIN)/python -m pytest tests/study/test_engine.py -k pairs
 	@$(BIN)/python -m stt_study.figures.glance --check
 
-format: $(READY)  ## mend what `make check` can mend
+format: $(READY)  ## fix what `make check` finds and can fix
 	@$(BIN)/ruff check --fix --extend-exclude '*.ipynb' .
 	@$(BIN)/ruff format --extend-exclude '*.ipynb' .
 	@$(MAKE) --no-print-directory sync

@@ -207,7 +207,7 @@ def build(profile: str) -> tuple[Path, bool]:
     write_text(log, result.stdout + result.stderr)
     if result.returncode:
         print(result.stderr.strip(), file=sys.stderr)
-        raise InputError(f"the book can't be rendered, see {log}; mend the pages that are named above.")
+        raise InputError(f"the book can't be rendered, see {log}; fix the pages that are named above.")
     polish(new)
     record.unlink(missing_ok=True)
     shutil.rmtree(html, ignore_errors=True)

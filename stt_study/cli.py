@@ -61,7 +61,7 @@ def data(
 
     Args:
         action: make the world that ships as code, get a real data set, or check one that is there.
-        name: get: davis, imagenette, jhmdb (downloaded), vip, youtube-vos, imagenet (steps to take by hand, then
+        name: get: davis, imagenette, jhmdb (downloaded), vip, youtube-vos, imagenet (what to fetch by hand, then
             unpacked). check: these, badja, or videos (any folder of frame folders and video files).
         folder: check: the data set's folder.
         root: the folder to write, data/synthetic or data if not given; what is complete there is kept.

@@ -76,7 +76,7 @@ def read_clip(path: Path, root: Path, places: list[Path]) -> labelled_videos.Cli
         scale = np.divide(size, SIZE)
     xy = (joints[..., ::-1] * scale).astype(np.float32)
     if not labelled_videos.in_picture(xy[0, visible[0]], size).any():
-        raise InputError(f"{path} has no joint of its first frame within {frames[0]}; mend one or leave the list out.")
+        raise InputError(f"{path} has no joint of its first frame within {frames[0]}; fix one or leave the list out.")
     folder = _folder(segments[0].parent, root, places)
     masks = labelled_videos.masks_of([segments[a] for a in order], folder, every=False) if folder else ()
     return labelled_videos.Clip(path.stem, frames, xy, tuple((times - times[0]).tolist()), visible, masks)

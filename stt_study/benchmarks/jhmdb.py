@@ -22,7 +22,7 @@ def jhmdb_clips(root: str | Path, split: str = "val", names: Iterable[str] = ())
     path, clips = root / f"{split}_list.txt", []
     for line in names or listed(path):
         if len(line.split()) != 2:
-            raise InputError(f"{path}: '{line}' is not '<joint_positions.mat> <frame folder>'; mend the line.")
+            raise InputError(f"{path}: '{line}' is not '<joint_positions.mat> <frame folder>'; fix the line.")
         positions, folder = (root / part for part in labelled_videos.checked_names(path, line.split()))
         frames = labelled_videos.frame_files(folder, ".png")
         labelled_videos.check_steps(frames)
@@ -31,7 +31,7 @@ def jhmdb_clips(root: str | Path, split: str = "val", names: Iterable[str] = ())
             counts = f"{folder} has {len(frames)} frames but {positions} has {len(joints)}"
             raise InputError(f"{counts}; restore the frames.")
         if not labelled_videos.in_picture(joints[0], image_size(frames[0])).any():
-            raise InputError(f"{positions} has no joint of frame 1 within {frames[0]}; mend one or leave the clip out.")
+            raise InputError(f"{positions} has no joint of frame 1 within {frames[0]}; fix one or leave the clip out.")
         # A clip may end with frames that have no joints; they cannot be scored (the evaluation of VFS cuts them, too).
         name, times = "/".join(folder.parts[-2:]), tuple(range(len(joints)))
         clips.append(labelled_videos.Clip(name, frames[: len(joints)], joints, times, np.ones(joints.shape[:2], bool)))

@@ -69,7 +69,7 @@ def checked_names(path: Path, names: Iterable[str], once: bool = False) -> list[
     names = list(names)
     for name in names:
         if not name or Path(name).is_absolute() or ".." in Path(name).parts:
-            raise InputError(f"{path}: '{name}' is not the name of a video; mend the line.")
+            raise InputError(f"{path}: '{name}' is not the name of a video; fix the line.")
         if once and names.count(name) > 1:
             raise InputError(f"{path} lists {name} twice; take one of the lines out.")
     return names

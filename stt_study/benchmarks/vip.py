@@ -35,7 +35,7 @@ def _score(sequence: labelled_videos.Sequence, source: Source, inference: Infere
         highest = ids[ids != 255].max(initial=0)
         if highest >= CLASSES:
             has = f"{sequence.masks[t]} has the id {highest}"
-            raise InputError(f"{has}, but VIP's classes are 0 to {CLASSES - 1}; mend it.")
+            raise InputError(f"{has}, but VIP's classes are 0 to {CLASSES - 1}; fix it.")
         counts += metrics.confusion(prediction, ids, CLASSES)
         parts, counted = [k for k in np.unique(ids) if k not in (0, 255)], ids != 255
         centres = ([metrics.centre((each == k) & counted) for k in parts] for each in (prediction, ids))

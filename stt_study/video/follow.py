@@ -100,6 +100,8 @@ def _begun(out: Path, settings: dict) -> dict:
             raise InputError(f"{out} holds other things than the results of a video; give a new folder.")
         write_json(path, settings)
     earlier = read_json(path)
+    if not isinstance(earlier, dict):
+        raise InputError(f"{path} is not what a followed video leaves; give a new folder, or delete that one.")
     if changed := [name for name in settings if hash_of(earlier.get(name)) != hash_of(settings[name])]:
         what = " and ".join(changed)
         raise InputError(f"{out} was begun with another {what}; give a new folder, or delete that one.")
@@ -131,6 +133,9 @@ def _follow(
     if state.exists():
         done, known, rows, files = _read_state(state)
         _check(video, done, files, out)
+        for path in (out / MASK.format(number) for number in range(done if given.ids is not None else 0)):
+            if not path.is_file():
+                raise InputError(f"{path} is missing, but was done; delete {state} to begin the video anew.")
     start, first_again = done, max(done - len(known), 1)  # features are large: they are made again, not saved
     times, problem = deque(), None
 

@@ -75,9 +75,9 @@ def read_points(path: str | Path, size: tuple[int, int]) -> tuple[tuple[str, ...
                 except (TypeError, ValueError):
                     x = y = math.nan
                 if None in row or not name.isprintable() or not name or math.isnan(x + y):
-                    raise InputError(f"{where} isn't a name and two numbers; mend it.")
+                    raise InputError(f"{where} isn't a name and two numbers; fix it.")
                 if not (0 <= x <= size[1] - 1 and 0 <= y <= size[0] - 1):
-                    raise InputError(f"{where}: {name} is at {x:g}, {y:g}, outside of {size[1]}x{size[0]} px; mend it.")
+                    raise InputError(f"{where}: {name} is at {x:g}, {y:g}, outside of {size[1]}x{size[0]} px; fix it.")
                 if name in places:
                     raise InputError(f"{where}: there is a point {name} before; give it another name.")
                 places[name] = (x, y)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stt_core import losses
+from stt_core import losses, temporal
 from stt_core.checkpoints import save_weights
 from stt_core.color import normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation
@@ -70,6 +70,20 @@ def test_teacher_only_where_it_is_needed(weights: dict[str, Path]) -> None:
     assert not computed  # nor is the stage that only it needs
     with pytest.raises(InputError, match="teacher"):
         model(weights, None)
+
+
+def test_bands_give_the_losses_and_gradients_of_the_whole(
+    weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for correlate in (correlation, temporal.banded_correlation):
+        monkeypatch.setattr(temporal, "banded_correlation", correlate)
+        tested = model(weights).double()
+        values = tested(pairs(), 1)
+        sum(values.values()).backward()
+        found.append([*values.values(), *(p.grad for p in tested.student.parameters())])
+    for whole, banded in zip(*found, strict=True):
+        torch.testing.assert_close(banded, whole, atol=1e-10, rtol=1e-10)
 
 
 @pytest.mark.parametrize("teacher", ["lab", "rgb"])

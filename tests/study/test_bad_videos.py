@@ -180,8 +180,16 @@ def hostile(out: Path) -> Path:
     return out / "state.pt"
 
 
-@pytest.mark.parametrize("spoil", [spoiled("state.pt", half), spoiled("state.pt", b""), hostile])
-def test_begun_and_damaged(spoil: Spoil, tmp_path: Path, shell: Shell) -> None:
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (spoiled("state.pt", half), "is broken"),
+        (spoiled("state.pt", b""), "is broken"),
+        (hostile, "is broken"),
+        (removed("masks/00001.png"), "is missing, but was done"),
+    ],
+)
+def test_begun_and_damaged(spoil: Spoil, says: str, tmp_path: Path, shell: Shell) -> None:
     """Refused; begun anew as the sentence says, it ends as a run that nothing happened to."""
     out = tmp_path / "out"
     arguments = [*frames(tmp_path), "--out"]
@@ -193,7 +201,7 @@ def test_begun_and_damaged(spoil: Spoil, tmp_path: Path, shell: Shell) -> None:
     assert (out / "state.pt").exists()
     last.write_bytes(good)
     named = spoil(out)
-    assert_refused(shell(*arguments, out), named, "is broken", "delete it to begin the video anew")
+    assert_refused(shell(*arguments, out), named, says, "to begin the video anew")
     assert left_behind(out) == []
     assert not (tmp_path / "ran").exists()
     (out / "state.pt").unlink()

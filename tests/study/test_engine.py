@@ -49,8 +49,12 @@ class Study:
             print(name, self.given["seed"], self.given["settings"], file=file)
         {more}
         return name
+    supervised = None
     def has(self, task):
-        return False
+        return task == "vip"
+    def measure(self, task, weights):
+        with open("measured.txt", "a") as file:
+            print(task, weights, file=file)
 """
 
 
@@ -81,7 +85,6 @@ def write(study: Path, name: str, code: str) -> None:
 
 def trains(study: Path, more: str = "") -> None:
     (study / "stt_study" / "study.py").write_text(STUDY.format(more=more))
-    (study / "stt_study" / "results" / "report.py").write_text("TASKS = ()\n")
 
 
 def start(study: Path, *arguments: str) -> subprocess.Popen:
@@ -175,6 +178,21 @@ def test_after_a_changed_setting_every_training_is_made_again(study: Path) -> No
     left = 2 * len(VARIANTS) - len(HEADLINE)
     assert (code, out.splitlines()[-1]) == (0, f"{left + 1} of {2 * len(VARIANTS) + 1} jobs to run")
     assert "soft-seed1: 1 threads, 0 GPUs, never run, after step_one-seed1" in out
+
+
+def test_step_one_is_measured_with_the_baselines_and_trained_on_all_cores(study: Path) -> None:
+    order(study, "needs: {01_first: [baselines, full]}")
+    jobs = plan(study, "tiny", lanes=2)
+    cores = os.cpu_count()
+    assert {name: job.threads for name, job in jobs.items() if not job.page} == {
+        "step_one-seed0": min(2 * max(1, cores // 2), cores),
+        "baselines-seed0": max(1, cores // 2),
+        "full-seed0": max(1, cores // 2),
+    }
+    assert jobs["baselines-seed0"].needs == jobs["full-seed0"].needs == ("step_one-seed0",)
+    assert run(study)[0] == 0
+    measured = sorted((study / "measured.txt").read_text().splitlines())
+    assert measured == sorted(f"vip {name}" for name in ("step_one", "copy", "flow", "lab", "random", "full"))
 
 
 def test_a_page_waits_for_its_trainings_and_another_does_not(study: Path) -> None:

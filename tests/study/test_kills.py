@@ -15,7 +15,7 @@ import yaml
 from same_results import differences
 from writers import write_images
 
-from stt_core.files import write_json
+from stt_core.files import write_json, written_whole
 from stt_core.signals import Stopped, asked_to_stop, stopped_by_signals
 from stt_study.store import only_writer
 
@@ -135,6 +135,17 @@ def test_under_torchrun_further_signals_are_passed_over(monkeypatch: pytest.Monk
         for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
             os.kill(os.getpid(), number)
     assert asked.number == signal.SIGINT
+
+
+def test_a_failed_write_leaves_the_earlier_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+    before = path.read_bytes()
+    with pytest.raises(LookupError), written_whole(path) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise LookupError
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_differences_are_found(tmp_path: Path) -> None:
