@@ -1,14 +1,15 @@
 # %% [markdown]
 # # What correspondence is
 #
-# Two places in two frames **correspond** if they show the same point of the world. A person sees it at once: this paw was there a moment
-# ago. For a computer a place is a vector of numbers, its *features*, and two places correspond if their features are more alike than
-# those of all others. So everything hangs on the features, and the question of this study is how to learn them without anyone
-# saying what corresponds to what.
+# Two places in two frames **correspond** if they show the same point of the world. A person sees it at once: this paw
+# was there a moment ago. For a computer a place is a vector of numbers, its *features*, and two places correspond if
+# their features are more alike than those of all others. So everything hangs on the features, and the question of this
+# study is how to learn them without anyone saying what corresponds to what.
 #
-# Correspondence is measured by what it lets one do. **Label propagation**: the labels of the first frame are given (objects, body parts,
-# joints, or just a point), every cell of a later frame asks the cells of earlier frames which look most like it, and takes their labels
-# ([](00_method.ipynb) has the equation). Nothing else is learned; if the labels arrive where they belong, the features correspond.
+# Correspondence is measured by what it lets one do. **Label propagation**: the labels of the first frame are given
+# (objects, body parts, joints, or just a point), every cell of a later frame asks the cells of earlier frames which
+# look most like it, and takes their labels ([](00_method.ipynb) has the equation). Nothing else is learned; if the
+# labels arrive where they belong, the features correspond.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -42,16 +43,18 @@ page.show(
 # %% [markdown]
 # ## Two ways to fail
 #
-# **Features that tell things apart, but don't stay the same.** Contrastive learning on images makes a wheel differ from a door. But it never
-# saw a wheel *move*: nothing told it that the wheel, a moment later, turned and in shade, must look the same to it. Labels are lost at
-# every change, and the losses add up, since each frame takes its labels from the frames before: {term}`drift`.
+# **Features that tell things apart, but don't stay the same.** Contrastive learning on images makes a wheel differ from
+# a door. But it never saw a wheel *move*: nothing told it that the wheel, a moment later, turned and in shade, must
+# look the same to it. Labels are lost at every change, and the losses add up, since each frame takes its labels from
+# the frames before: {term}`drift`.
 #
-# **Features that stay the same, but don't know what is what.** Reconstructing one video frame from another rewards whatever is constant from frame to
-# frame. But between neighbouring frames a colour can be carried over by matching any cell of the same colour, and where a look-alike
-# is nearby, or something was hidden for a while, such features may hold nothing to tell the two apart: a {term}`jump` to another thing.
+# **Features that stay the same, but don't know what is what.** Reconstructing one video frame from another rewards
+# whatever is constant from frame to frame. But between neighbouring frames a colour can be carried over by matching any
+# cell of the same colour, and where a look-alike is nearby, or something was hidden for a while, such features may hold
+# nothing to tell the two apart: a {term}`jump` to another thing.
 #
-# The method learns the first, then the second without losing the first. Whether it does is for the figures to say. Here are the
-# features of each step, of both, and of an untrained network, over time, on the test clips of this run.
+# The method learns the first, then the second without losing the first. Whether it does is for the figures to say. Here
+# are the features of each step, of both, and of an untrained network, over time, on the test clips of this run.
 
 # %% tags=["hide-input"]
 results = study.results("davis", names)
@@ -77,9 +80,9 @@ page.clip(
 # %% [markdown]
 # ## By eye and by number
 #
-# One clip shows what happens; how often it happens, means over clips say. The next pages have [the method](00_method.ipynb), loss by loss,
-# the data, the training and the measurements on three tasks ({numref}`tab-vos` is the first of them), with each part of the method taken
-# away in turn.
+# One clip shows what happens; how often it happens, means over clips say. The next pages have [the
+# method](00_method.ipynb), loss by loss, the data, the training and the measurements on three tasks ({numref}`tab-vos`
+# is the first of them), with each part of the method taken away in turn.
 
 # %% tags=["hide-input"]
 measured = {task: study.results(task, names) for task in ("davis", "vip", "jhmdb") if study.has(task)}

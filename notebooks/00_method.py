@@ -2,15 +2,15 @@
 # # The method
 #
 # Correspondence asks for two things at once. Features must be **discriminative**: a cell must look different from its
-# neighbours, or it can't be found again. And they must be **repetitive**: the same point of the world must look alike in
-# the next frame, although it moved, turned or fell into shadow. Images teach the first and videos the second, so the method learns
-# them one after the other {cite:p}`li2023stt`: [step one](step-one) on images,
-# [step two](step-two) on videos. In step two a global loss keeps what step one has learned, and a local one lets the coarse level learn
-# from the fine one.
-# [Label propagation](propagation) then measures how well cells find their partners ({numref}`fig-propagation` shows it at work).
+# neighbours, or it can't be found again. And they must be **repetitive**: the same point of the world must look alike
+# in the next frame, although it moved, turned or fell into shadow. Images teach the first and videos the second, so the
+# method learns them one after the other {cite:p}`li2023stt`: [step one](step-one) on images, [step two](step-two) on
+# videos. In step two a global loss keeps what step one has learned, and a local one lets the coarse level learn from
+# the fine one. [Label propagation](propagation) then measures how well cells find their partners
+# ({numref}`fig-propagation` shows it at work).
 #
-# Each section has the equation and the function that computes it, quoted from the library's source. Symbols are explained
-# in [](../notation.md).
+# Each section has the equation and the function that computes it, quoted from the library's source. Symbols are
+# explained in [](../notation.md).
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -34,17 +34,17 @@ pair, level = next(batches(study, full, study.profile.temporal.batch))
 # ## Step one: spatial features
 #
 # An encoder, a ResNet {cite:p}`he2016resnet`, learns from single images by momentum contrast
-# {cite:p}`he2020moco,chen2020mocov2`. Two random views are cut out of each image. One is embedded by the encoder and gives
-# the query $q$; the other is embedded by the *key encoder* and gives its key $k_+$. Among that key and the keys $k_1 \dots k_Q$ of
-# earlier images, kept in a queue, the query must single out its own:
+# {cite:p}`he2020moco,chen2020mocov2`. Two random views are cut out of each image. One is embedded by the encoder and
+# gives the query $q$; the other is embedded by the *key encoder* and gives its key $k_+$. Among that key and the keys
+# $k_1 \dots k_Q$ of earlier images, kept in a queue, the query must single out its own:
 #
 # ```{math}
 # :label: eq-nce
 # \mathcal{L}_\text{NCE} = -\log \frac{\exp(q \cdot k_+ / \tau)}{\exp(q \cdot k_+ / \tau) + \sum_{n=1}^{Q} \exp(q \cdot k_n / \tau)}
 # ```
 #
-# All embeddings have length 1. The key encoder isn't trained; its weights $\theta_k$ follow the encoder's $\theta_q$ slowly,
-# so that keys made some steps ago still fit:
+# All embeddings have length 1. The key encoder isn't trained; its weights $\theta_k$ follow the encoder's $\theta_q$
+# slowly, so that keys made some steps ago still fit:
 #
 # ```{math}
 # :label: eq-momentum
@@ -57,9 +57,9 @@ pair, level = next(batches(study, full, study.profile.temporal.batch))
 # :dedent: 4
 # ```
 #
-# The method trains the student's start on Lab images and its teacher on RGB images; some of the publication's teachers were
-# trained with DetCo {cite:p}`xie2021detco` instead. The small profiles train one encoder, on Lab, and freeze a copy of it as
-# the teacher.
+# The method trains the student's start on Lab images and its teacher on RGB images; some of the publication's teachers
+# were trained with DetCo {cite:p}`xie2021detco` instead. The small profiles train one encoder, on Lab, and freeze a
+# copy of it as the teacher.
 
 # %% tags=["hide-input"]
 page.show(
@@ -73,10 +73,11 @@ page.show(
 # (step-two)=
 # ## Step two: temporal features
 #
-# Two frames of a video, a moment apart, go through the encoder, cut out alike: 60 to 100 % of the frame, at an aspect of 1.5 to
-# 2.0, resized to a square. (Where a profile's frames are square, aspects are divided by 16:9, or hardly two crops would differ.) The earlier is the *reference*, the later the *query*. Both
-# are in Lab colours with one of the two colour channels set to zero, and it is that channel which must be reconstructed: the
-# network can't cheat by copying it.
+# Two frames of a video, a moment apart, go through the encoder, cut out alike: 60 to 100 % of the frame, at an aspect
+# of 1.5 to 2.0, resized to a square. (Where a profile's frames are square, aspects are divided by 16:9, or hardly two
+# crops would differ.) The earlier is the *reference*, the later the *query*. Both are in Lab colours with one of the
+# two colour channels set to zero, and it is that channel which must be reconstructed: the network can't cheat by
+# copying it.
 #
 # The loss of a batch has four terms:
 #
@@ -95,8 +96,8 @@ page.show(
 # %% [markdown]
 # ### Correlation
 #
-# Where does query cell $i$ come from? Its features $q_i$ are compared with those of the reference cells $k_j$ in a square
-# window $\mathcal{W}_r(i)$ around the same place:
+# Where does query cell $i$ come from? Its features $q_i$ are compared with those of the reference cells $k_j$ in a
+# square window $\mathcal{W}_r(i)$ around the same place:
 #
 # ```{math}
 # :label: eq-correlation
@@ -104,7 +105,8 @@ page.show(
 # \qquad c_{ij} = 0 \text{ for } j \notin \mathcal{W}_r(i)
 # ```
 #
-# The window holds the motion to be expected between two frames: 12 cells at stride 4 and 6 cells at stride 8 are both 48 px.
+# The window holds the motion to be expected between two frames: 12 cells at stride 4 and 6 cells at stride 8 are both
+# 48 px.
 #
 # ```{literalinclude} /stt_core/correlation.py
 # :pyobject: correlation
@@ -123,8 +125,9 @@ page.show(
 # \mathcal{L}_\text{level} = \frac{1}{HW} \sum_{x} \operatorname{smooth}_{L_1}\!\bigl(20\,(\operatorname{up}(\hat y)_x - y_x)\bigr)
 # ```
 #
-# Here $\operatorname{up}$ enlarges the cells' colours to the image's size, bilinearly, and $x$ runs over pixels. The loss is taken at
-# the *fine* level (stride 4) and at the *coarse* level (stride 8). Colours are sampled at the cells, not averaged over them.
+# Here $\operatorname{up}$ enlarges the cells' colours to the image's size, bilinearly, and $x$ runs over pixels. The
+# loss is taken at the *fine* level (stride 4) and at the *coarse* level (stride 8). Colours are sampled at the cells,
+# not averaged over them.
 #
 # ```{literalinclude} /stt_core/losses.py
 # :pyobject: reconstruction_loss
@@ -143,11 +146,12 @@ page.show(
 # %% [markdown]
 # ### Local correlation distillation
 #
-# Labels are propagated with the coarse level's features, but colours tell fine cells apart better than coarse ones, each
-# of which holds many colours. And where frames don't continue each other, after a cut, a jump, or where something comes out from behind another
-# thing, there is no right colour to carry over, and reconstruction teaches whatever fits ({numref}`fig-pairs` shows training pairs). So the coarse
-# correlation learns from the fine one, most of all where it is uncertain. To compare them, the fine correlation is pooled: $2 \times 2$ queries are averaged,
-# and $2 \times 2$ references are added up, since their probabilities are those of one larger cell:
+# Labels are propagated with the coarse level's features, but colours tell fine cells apart better than coarse ones,
+# each of which holds many colours. And where frames don't continue each other, after a cut, a jump, or where something
+# comes out from behind another thing, there is no right colour to carry over, and reconstruction teaches whatever fits
+# ({numref}`fig-pairs` shows training pairs). So the coarse correlation learns from the fine one, most of all where it
+# is uncertain. To compare them, the fine correlation is pooled: $2 \times 2$ queries are averaged, and $2 \times 2$
+# references are added up, since their probabilities are those of one larger cell:
 #
 # ```{math}
 # :label: eq-pool
@@ -174,8 +178,8 @@ page.show(
 # %% [markdown]
 # ### Which queries: selection by entropy
 #
-# A query that has found its partner needs no teacher. The distillation is for those that have not, which are told by the
-# entropy of their match at the coarse level:
+# A query that has found its partner needs no teacher. The distillation is for those that have not, which are told by
+# the entropy of their match at the coarse level:
 #
 # ```{math}
 # :label: eq-entropy
@@ -183,8 +187,8 @@ page.show(
 # \qquad H_i = -\sum_j p_{ij} \log p_{ij}
 # ```
 #
-# The share $T = 0.7$ of queries with the highest entropy makes up $\mathcal{S}$. Note that the products are *not* scaled by
-# $\sqrt{C}$ here, and that window cells beyond the image's border take part with product 0.
+# The share $T = 0.7$ of queries with the highest entropy makes up $\mathcal{S}$. Note that the products are *not*
+# scaled by $\sqrt{C}$ here, and that window cells beyond the image's border take part with product 0.
 #
 # ```{literalinclude} /stt_core/losses.py
 # :pyobject: entropy_map
@@ -208,9 +212,10 @@ page.show(
 # %% [markdown]
 # ### Global correlation distillation
 #
-# The paper argues that reconstruction alone makes the network forget: colours of nearby frames can be matched by features that tell little about
-# *what* is seen ({numref}`tab-claims` has what this study found). The encoder of step one, frozen, guards against it as a teacher. Not its features are imitated but its
-# correlation, at the coarsest level (stride 32) and over all references:
+# The paper argues that reconstruction alone makes the network forget: colours of nearby frames can be matched by
+# features that tell little about *what* is seen ({numref}`tab-claims` has what this study found). The encoder of step
+# one, frozen, guards against it as a teacher. Not its features are imitated but its correlation, at the coarsest level
+# (stride 32) and over all references:
 #
 # ```{math}
 # :label: eq-global
@@ -252,14 +257,15 @@ page.show(
 # (carrying-weights)=
 # ## Carrying the paper's weights to a smaller geometry
 #
-# The weights 1000 and 50 of {eq}`eq-total` were chosen for frames of 256 px. They aren't weights of ideas but of numbers, and the
-# numbers depend on the size of the maps: a mean-squared error between two softmax maps over $N$ references shrinks as $1/N$ where the maps
-# are peaked, and as $1/(N\,\lvert\mathcal{W}\rvert)$ where they are flat over a window, while the reconstruction error
-# of a colour doesn't depend on $N$ at all. At 128 px, the paper's numbers weigh 4 to 16 times what they do at 256 px.
+# The weights 1000 and 50 of {eq}`eq-total` were chosen for frames of 256 px. They aren't weights of ideas but of
+# numbers, and the numbers depend on the size of the maps: a mean-squared error between two softmax maps over $N$
+# references shrinks as $1/N$ where the maps are peaked, and as $1/(N\,\lvert\mathcal{W}\rvert)$ where they are flat
+# over a window, while the reconstruction error of a colour doesn't depend on $N$ at all. At 128 px, the paper's numbers
+# weigh 4 to 16 times what they do at 256 px.
 #
-# What a weight *means* is how hard its term pulls at the network beside the others. So that is what is carried over. With
-# $g_\text{rec}$ and $g_d$ the gradients of the reconstruction (both levels) and of a distillation $d$, all weights 1, with
-# respect to the student's parameters:
+# What a weight *means* is how hard its term pulls at the network beside the others. So that is what is carried over.
+# With $g_\text{rec}$ and $g_d$ the gradients of the reconstruction (both levels) and of a distillation $d$, all weights
+# 1, with respect to the student's parameters:
 #
 # ```{math}
 # :label: eq-carried
@@ -290,9 +296,10 @@ page.show(
 # \qquad \ell_i = \sum_{j \in \mathcal{K}(i)} a_{ij}\, \ell_j
 # ```
 #
-# Labels are maps: one for each object and one for the background, the first mask reduced to the cells; for joints, one Gaussian blob each. The
-# propagated maps are enlarged to the frame bilinearly and each is stretched to 0 … 1; a pixel gets the object whose map is largest there, and a
-# joint lies at the weighted mean of its map's five largest values (`stt_core/labels.py`).
+# Labels are maps: one for each object and one for the background, the first mask reduced to the cells; for joints, one
+# Gaussian blob each. The propagated maps are enlarged to the frame bilinearly and each is stretched to 0 … 1; a pixel
+# gets the object whose map is largest there, and a joint lies at the weighted mean of its map's five largest values
+# (`stt_core/labels.py`).
 #
 # As in the released code, frame 0 counts twice while it is among the preceding frames. Because labels are taken from
 # propagated labels, errors add up in time; frame 0, always in the context, holds against it.
@@ -304,8 +311,8 @@ page.show(
 # ```
 #
 # Between two frames at 480p there are 41 million pairs of cells. The window leaves a tenth of them, and in the end ten
-# cells vote, of all 21 context frames together. So `affinity` never forms the whole: it multiplies tiles of queries with the cells
-# around them.
+# cells vote, of all 21 context frames together. So `affinity` never forms the whole: it multiplies tiles of queries
+# with the cells around them.
 #
 # ```{literalinclude} /stt_core/affinity.py
 # :pyobject: affinity

@@ -98,8 +98,8 @@ else:
 # %% [markdown]
 # ## Labels for evaluation
 #
-# Over time: objects, as DAVIS-2017 has them, of the shipped world and of real video wherever a DAVIS folder is at hand; body parts, in the
-# classes of VIP; and joints, in the order of JHMDB.
+# Over time: objects, as DAVIS-2017 has them, of the shipped world and of real video wherever a DAVIS folder is at hand;
+# body parts, in the classes of VIP; and joints, in the order of JHMDB.
 
 # %% tags=["hide-input"]
 page.clips(

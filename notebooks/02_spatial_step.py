@@ -1,13 +1,14 @@
 # %% [markdown]
 # # Step one: spatial features from images
 #
-# The encoder first learns to tell images apart. MoCo {cite}`he2020moco` shows a network two crops of every image, recoloured and blurred
-# in different ways, and asks it to find the partner of each crop among many others. Whatever survives the
-# crop and the recolouring, the network must describe; that is what makes features *discriminative in space*. No labels
-# are used.
+# The encoder first learns to tell images apart. MoCo {cite}`he2020moco` shows a network two crops of every image,
+# recoloured and blurred in different ways, and asks it to find the partner of each crop among many others. Whatever
+# survives the crop and the recolouring, the network must describe; that is what makes features *discriminative in
+# space*. No labels are used.
 #
-# The paper's student starts from a MoCo trained on Lab images, and its teacher is a published MoCo or DetCo encoder. Here both are trained, so that the
-# whole chain runs from images to tables on any machine. The student's encoder sees CIE Lab because step two hides one of its colours.
+# The paper's student starts from a MoCo trained on Lab images, and its teacher is a published MoCo or DetCo encoder.
+# Here both are trained, so that the whole chain runs from images to tables on any machine. The student's encoder sees
+# CIE Lab because step two hides one of its colours.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -33,8 +34,8 @@ page.show(
 # %% [markdown]
 # ## Training
 #
-# Training leaves `weights.pth` and `metrics.csv`; if it was stopped, it goes on from its last checkpoint. Accuracy is the
-# share of queries whose own partner ranks above every key of the queue.
+# Training leaves `weights.pth` and `metrics.csv`; if it was stopped, it goes on from its last checkpoint. Accuracy is
+# the share of queries whose own partner ranks above every key of the queue.
 
 # %% tags=["hide-input"]
 page.training(
@@ -54,10 +55,11 @@ print(f"teacher: {study.relative(study.teacher)} ({study.profile.teacher} input)
 # %% [markdown]
 # ## A real check: matches on a stereo pair
 #
-# scikit-image {cite}`vanderwalt2014skimage` brings a stereo pair whose disparity was measured {cite}`scharstein2014middlebury`. Every cell of the left image is matched to its nearest
-# neighbour, by cosine, anywhere in the right one, and the distance to the true place is taken. An untrained
-# network may be a strong baseline here, since the two views hardly differ in scale or light: it is already a
-# random, translation-invariant descriptor of a patch.
+# scikit-image {cite}`vanderwalt2014skimage` brings a stereo pair whose disparity was measured
+# {cite}`scharstein2014middlebury`. Every cell of the left image is matched to its nearest neighbour, by cosine,
+# anywhere in the right one, and the distance to the true place is taken. An untrained network may be a strong baseline
+# here, since the two views hardly differ in scale or light: it is already a random, translation-invariant descriptor of
+# a patch.
 
 # %% tags=["hide-input"]
 page.stereo(

@@ -1,11 +1,12 @@
 # %% [markdown]
 # # Step two: temporal features from videos
 #
-# Starting from step one, the student sees pairs of frames with one colour channel hidden, and must paint that channel of
-# the later frame by copying from the earlier one. Copying works only where features of the same surface agree over time:
-# that is what makes them *temporally repetitive*. Two distillation losses run beside the reconstruction: the **global**
-# one keeps the correlation of the deepest stage near that of the frozen step-one encoder, and the **local** one
-# lets the coarse pyramid level learn from the fine one at the queries whose match is uncertain. [](00_method.ipynb) has the equations.
+# Starting from step one, the student sees pairs of frames with one colour channel hidden, and must paint that channel
+# of the later frame by copying from the earlier one. Copying works only where features of the same surface agree over
+# time: that is what makes them *temporally repetitive*. Two distillation losses run beside the reconstruction: the
+# **global** one keeps the correlation of the deepest stage near that of the frozen step-one encoder, and the **local**
+# one lets the coarse pyramid level learn from the fine one at the queries whose match is uncertain. [](00_method.ipynb)
+# has the equations.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -32,10 +33,10 @@ page.show(
 # %% [markdown]
 # ## Carrying the paper's weights to this geometry
 #
-# A mean-squared error between softmax maps depends on how many cells the maps have, so the paper's weights, 1000 and 50 at
-# 256 px, mean something else on smaller frames. The rule of this study: measure, on the same pairs and the same
-# starting weights, the gradient of every term at the paper's geometry and at this run's, and choose weights that
-# keep each distillation's ratio to the reconstruction, equation {eq}`eq-carried`.
+# A mean-squared error between softmax maps depends on how many cells the maps have, so the paper's weights, 1000 and 50
+# at 256 px, mean something else on smaller frames. The rule of this study: measure, on the same pairs and the same
+# starting weights, the gradient of every term at the paper's geometry and at this run's, and choose weights that keep
+# each distillation's ratio to the reconstruction, equation {eq}`eq-carried`.
 
 # %% tags=["hide-input"]
 balance = study.balance()
@@ -77,9 +78,9 @@ page.training(
 # %% [markdown]
 # ## The learning rate, on validation clips
 #
-# The rate matters as much as the losses, so it is looked at on baselines without any distillation, on validation clips only,
-# before any ablation. The rule: the lowest rate within a point of the best. Where the profile lists `rates`, short trainings
-# show it again.
+# The rate matters as much as the losses, so it is looked at on baselines without any distillation, on validation clips
+# only, before any ablation. The rule: the lowest rate within a point of the best. Where the profile lists `rates`,
+# short trainings show it again.
 
 # %% tags=["hide-input"]
 rates = report.rate_sweep(study)

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Video object segmentation
 #
-# The mask of every object is given in the first frame; label propagation carries it through the video by the affinity of
-# features alone (nothing is trained on masks). J is the overlap of a region, F that of its boundary, both between 0 and
-# 100; J&F-Mean is their mean {cite}`perazzi2016davis,ponttuset2017davis`. First and last frame are not scored, as in the official evaluation.
+# The mask of every object is given in the first frame; label propagation carries it through the video by the affinity
+# of features alone (nothing is trained on masks). J is the overlap of a region, F that of its boundary, both between 0
+# and 100; J&F-Mean is their mean {cite}`perazzi2016davis,ponttuset2017davis`. First and last frame are not scored, as
+# in the official evaluation.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -23,9 +24,10 @@ names = ["copy", "flow", "lab", "random", "supervised", "step_one", "step_two", 
 # %% [markdown]
 # ## Results
 #
-# Beside the trained models: the first masks standing still; the first masks moved by dense optical flow (OpenCV's DIS {cite}`kroeger2016dis`,
-# composed from frame to frame, so that a pixel takes the label of the place in the first frame that it comes from); the Lab image as its own feature; an untrained encoder;
-# and, where the profile's `supervised` finds them, torchvision's supervised weights.
+# Beside the trained models: the first masks standing still; the first masks moved by dense optical flow (OpenCV's DIS
+# {cite}`kroeger2016dis`, composed from frame to frame, so that a pixel takes the label of the place in the first frame
+# that it comes from); the Lab image as its own feature; an untrained encoder; and, where the profile's `supervised`
+# finds them, torchvision's supervised weights.
 
 # %% tags=["hide-input"]
 results = study.results("davis", names)
@@ -56,9 +58,10 @@ page.over_time(
 # %% [markdown]
 # ## Are masks where they belong?
 #
-# The mean of predicted minus true centre. Masks that get lost go anywhere, and what an object uncovers pulls its mask to one side; but where all methods
-# that pass the feature grid share an offset, and the copied mask doesn't, places are read or written wrongly: this would have shown what the
-# [trust page](../trust.md) tells of, masks that were carried three to four pixels off.
+# The mean of predicted minus true centre. Masks that get lost go anywhere, and what an object uncovers pulls its mask
+# to one side; but where all methods that pass the feature grid share an offset, and the copied mask doesn't, places are
+# read or written wrongly: this would have shown what the [trust page](../trust.md) tells of, masks that were carried
+# three to four pixels off.
 
 # %% tags=["hide-input"]
 real = study.results("real", names)
@@ -100,9 +103,9 @@ page.clip(
 # %% [markdown]
 # ## On real video
 #
-# Whatever this run trained is also measured on real video wherever a DAVIS folder is at hand: below the data folder, or where
-# the profile's `real` says. Frames are reduced to the size that the profile states, so these figures compare the rows with each
-# other and not with published ones, which {numref}`tab-davis` has.
+# Whatever this run trained is also measured on real video wherever a DAVIS folder is at hand: below the data folder, or
+# where the profile's `real` says. Frames are reduced to the size that the profile states, so these figures compare the
+# rows with each other and not with published ones, which {numref}`tab-davis` has.
 
 # %% tags=["hide-input"]
 if page.at_hand("real"):

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Part propagation and pose tracking
 #
-# The same features, the same propagation, other labels: body parts and clothes in VIP's classes {cite}`zhou2018vip`, scored by the mean over classes
-# of IoU (mIoU), and the fifteen joints of JHMDB {cite}`jhuang2013jhmdb`, scored by the share of joints that land within a tenth (to a half) of the
-# person's size of the truth (PCK). Where BADJA is at hand, the joints of its real animals, too.
+# The same features, the same propagation, other labels: body parts and clothes in VIP's classes {cite}`zhou2018vip`,
+# scored by the mean over classes of IoU (mIoU), and the fifteen joints of JHMDB {cite}`jhuang2013jhmdb`, scored by the
+# share of joints that land within a tenth (to a half) of the person's size of the truth (PCK). Where BADJA is at hand,
+# the joints of its real animals, too.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -47,7 +48,8 @@ if page.at_hand("vip"):
 # %% [markdown]
 # ## Pose
 #
-# The method's code and VFS {cite}`xu2021vfs` score the given frame too; CRW {cite}`jabri2020crw` and UVC {cite}`li2019uvc` do not. Both are here.
+# The method's code and VFS {cite}`xu2021vfs` score the given frame too; CRW {cite}`jabri2020crw` and UVC
+# {cite}`li2019uvc` do not. Both are here.
 
 # %% tags=["hide-input"]
 pose = study.results("jhmdb", names)
@@ -68,9 +70,10 @@ if page.at_hand("jhmdb"):
 # %% [markdown]
 # ## Animals
 #
-# BADJA {cite}`biggs2018badja` has real animals' joints on DAVIS's videos, in about every fifth frame. The first annotated frame is given; a joint is followed if it is visible
-# there, and scored where it is visible. PCK@0.1 and 0.2 are JHMDB's measure; its authors' own counts a joint as found closer than 0.2 times the square root of the
-# area of the animal's mask, and is the mean over the sequences whose masks are at hand.
+# BADJA {cite}`biggs2018badja` has real animals' joints on DAVIS's videos, in about every fifth frame. The first
+# annotated frame is given; a joint is followed if it is visible there, and scored where it is visible. PCK@0.1 and 0.2
+# are JHMDB's measure; its authors' own counts a joint as found closer than 0.2 times the square root of the area of the
+# animal's mask, and is the mean over the sequences whose masks are at hand.
 
 # %% tags=["hide-input"]
 animals = study.results("badja", names)

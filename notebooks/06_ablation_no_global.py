@@ -2,8 +2,9 @@
 # # Without global distillation
 #
 # The global loss keeps the correlation of the deepest stage near the frozen step-one encoder, so that step two does not
-# forget what step one learned. Here it is off; all else is as in the full method. Beside it: learning without forgetting {cite}`li2016lwf` in its
-# place (the student's features of the teacher's own inputs stay near the teacher's), and neither distillation.
+# forget what step one learned. Here it is off; all else is as in the full method. Beside it: learning without
+# forgetting {cite}`li2016lwf` in its place (the student's features of the teacher's own inputs stay near the
+# teacher's), and neither distillation.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -38,14 +39,15 @@ page.training(
 page.data()
 
 # %% [markdown]
-# A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % bootstrap interval over both
-# (`stt_study.bootstrap`); sequences of DAVIS count by their objects, as in its own mean, videos and clips of the other tasks alike, while
-# their tables pool all frames. With one seed the interval covers the choice of sequences alone; *single seeds* has the lowest and
-# the highest mean of one seed. *better* names the one for which the interval and every seed speak. *origin* says
-# whether this run measured both or, where it doesn't train one of them, the reference results are shown.
+# A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % bootstrap
+# interval over both (`stt_study.bootstrap`); sequences of DAVIS count by their objects, as in its own mean, videos and
+# clips of the other tasks alike, while their tables pool all frames. With one seed the interval covers the choice of
+# sequences alone; *single seeds* has the lowest and the highest mean of one seed. *better* names the one for which the
+# interval and every seed speak. *origin* says whether this run measured both or, where it doesn't train one of them,
+# the reference results are shown.
 #
-# Whether a difference is one of short training, a longer one tells: with `ARGS="-p settings.temporal.steps 1500"` the command above trains this
-# page's variants so many steps.
+# Whether a difference is one of short training, a longer one tells: with `ARGS="-p settings.temporal.steps 1500"` the
+# command above trains this page's variants so many steps.
 
 # %% tags=["hide-input"]
 page.compared("full", ["no_global", "forget", "neither"], "one row a variant", figure=True)
@@ -59,11 +61,11 @@ page.sequences(names[:-1])
 # %% [markdown]
 # ## What the teacher asks for
 #
-# A loss can only help if its target is worth learning. On held-out pairs of neighbouring frames, with everything run as in training: how
-# peaked a row of the correlation is (*peak*), how often a cell's most probable partner lies at the same place (between neighbours most
-# things stay within their cell of 32 px, so a teacher that often says otherwise is often wrong), how often it is the teacher's, and the
-# loss. Products aren't normalised, so a cell of long features can attract others; and the fewer cells a map has, the less there is to
-# teach.
+# A loss can only help if its target is worth learning. On held-out pairs of neighbouring frames, with everything run as
+# in training: how peaked a row of the correlation is (*peak*), how often a cell's most probable partner lies at the
+# same place (between neighbours most things stay within their cell of 32 px, so a teacher that often says otherwise is
+# often wrong), how often it is the teacher's, and the loss. Products aren't normalised, so a cell of long features can
+# attract others; and the fewer cells a map has, the less there is to teach.
 
 # %% tags=["hide-input"]
 students = {"start of step two": study.spatial(), **{title(name): study.weights(name) for name in names}}

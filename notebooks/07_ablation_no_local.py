@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Without local distillation
 #
-# Where frames do not continue each other, through occlusion or a jump, reconstruction teaches the wrong thing; the local loss
-# lets the coarse pyramid level learn from the fine one instead (both reasons for it: [](00_method.ipynb)). Here it is off, alone and together with the global one.
+# Where frames do not continue each other, through occlusion or a jump, reconstruction teaches the wrong thing; the
+# local loss lets the coarse pyramid level learn from the fine one instead (both reasons for it: [](00_method.ipynb)).
+# Here it is off, alone and together with the global one.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -41,8 +42,9 @@ page.compared("full", ["no_local", "neither"], words, figure=True)
 # %% [markdown]
 # ## From scratch: which queries, which levels
 #
-# The paper's own ablation of the local loss has no step one. Step two from random weights with the local loss on the share *T* of queries
-# with the highest entropy (0.7 in *step two only*), on all of them, and without it; and reconstruction at one pyramid level.
+# The paper's own ablation of the local loss has no step one. Step two from random weights with the local loss on the
+# share *T* of queries with the highest entropy (0.7 in *step two only*), on all of them, and without it; and
+# reconstruction at one pyramid level.
 
 # %% tags=["hide-input"]
 page.compared(

@@ -1,11 +1,12 @@
 # %% [markdown]
 # # One step instead of two
 #
-# The paper claims that spatial and temporal features need each other, in that order ({numref}`tab-claims`). Here is each step alone:
-# the step-one encoder as it is, and step two from random weights, with the local loss and without. *Both steps at once* sums
-# the contrastive and the temporal losses from random weights, for as many steps as the longer of the two takes alone. Its settings were not
-# searched: both losses have weight 1 and Adam at step two's rate from scratch, which suits the reconstruction and may not suit the
-# contrastive loss, and its steps are fewer than those of the two steps together.
+# The paper claims that spatial and temporal features need each other, in that order ({numref}`tab-claims`). Here is
+# each step alone: the step-one encoder as it is, and step two from random weights, with the local loss and without.
+# *Both steps at once* sums the contrastive and the temporal losses from random weights, for as many steps as the longer
+# of the two takes alone. Its settings were not searched: both losses have weight 1 and Adam at step two's rate from
+# scratch, which suits the reconstruction and may not suit the contrastive loss, and its steps are fewer than those of
+# the two steps together.
 
 # %% tags=["parameters"]
 profile = "laptop"

@@ -14,10 +14,11 @@
 # 4. **Soft weights.** At *T* = -1 the code weighs queries by their score instead of selecting them, and leaves out
 #    the outer 3 cells of the map.
 #
-# Here is what each does alone, and together (1 to 3, which is the code at *T* = 0.7, and 1, 2 and 4, which is the code at *T* = -1): how many queries take part, which ones, and what the loss then asks
-# for. Everything is measured on held-out pairs of neighbouring frames, squeezed to the size of training, with the
-# encoder as training runs it: one colour channel hidden, statistics of the batch. Each figure has the start of step
-# two (*step one*) and its end (*full method*).
+# Here is what each does alone, and together (1 to 3, which is the code at *T* = 0.7, and 1, 2 and 4, which is the code
+# at *T* = -1): how many queries take part, which ones, and what the loss then asks for. Everything is measured on
+# held-out pairs of neighbouring frames, squeezed to the size of training, with the encoder as training runs it: one
+# colour channel hidden, statistics of the batch. Each figure has the start of step two (*step one*) and its end (*full
+# method*).
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -60,9 +61,10 @@ page.show(
 # %% [markdown]
 # ## Which ones
 #
-# Pairs of neighbouring labelled frames under the trained encoder, one a clip: those in which most background came into view. Above: the frames, the annotated objects, the two scores, and how far the
-# hidden colour is off where the coarse correlation copies it. Below: what each variant selects; what is left out is
-# dark. Quarter rows alone select what the text selects.
+# Pairs of neighbouring labelled frames under the trained encoder, one a clip: those in which most background came into
+# view. Above: the frames, the annotated objects, the two scores, and how far the hidden colour is off where the coarse
+# correlation copies it. Below: what each variant selects; what is left out is dark. Quarter rows alone select what the
+# text selects.
 
 # %% tags=["hide-input"]
 examples = viz_selection.examples(study, weights["full method"])
@@ -169,10 +171,11 @@ page.show(
 )
 
 # %% [markdown]
-# The loss before its weight, on the same pairs with the same encoder; the least that any coarse correlation could reach; and the loss of one
-# that has learnt all that the fine one can teach, the pooled fine map itself. Under the text the last is zero; with quarter rows it lies
-# above the least, and what lies between them pulls towards flat rows. Then the norm of the gradient, at the coarse correlation and where it
-# leaves the softmax, which is what reaches the features, and whether it points where the text's does.
+# The loss before its weight, on the same pairs with the same encoder; the least that any coarse correlation could
+# reach; and the loss of one that has learnt all that the fine one can teach, the pooled fine map itself. Under the text
+# the last is zero; with quarter rows it lies above the least, and what lies between them pulls towards flat rows. Then
+# the norm of the gradient, at the coarse correlation and where it leaves the softmax, which is what reaches the
+# features, and whether it points where the text's does.
 
 # %% tags=["hide-input"]
 figures = {
@@ -196,9 +199,9 @@ page.show(
 # %% [markdown]
 # ## What it does to the results
 #
-# The same training with each difference alone and with all of them. Two things stay as in the text in every row: gradients don't pass through
-# soft weights (in the released code they do), and all else of the method.
-# The differences' intervals are bootstrapped over sequences and seeds ([](06_ablation_no_global.ipynb) says how).
+# The same training with each difference alone and with all of them. Two things stay as in the text in every row:
+# gradients don't pass through soft weights (in the released code they do), and all else of the method. The differences'
+# intervals are bootstrapped over sequences and seeds ([](06_ablation_no_global.ipynb) says how).
 
 # %% tags=["hide-input"]
 names = ["quarter", "neg_log", "rows", "soft", "released", "released_soft"]

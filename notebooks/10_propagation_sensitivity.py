@@ -1,8 +1,8 @@
 # %% [markdown]
 # # How much hangs on the settings of propagation
 #
-# Label propagation has a handful of settings, and methods that are compared in one table often differ in them. Here one at a
-# time is changed from the profile's own, all others kept, with the trained encoder as it is: whatever moves is the
+# Label propagation has a handful of settings, and methods that are compared in one table often differ in them. Here one
+# at a time is changed from the profile's own, all others kept, with the trained encoder as it is: whatever moves is the
 # protocol's doing, not the features'.
 #
 # * **preceding frames**: how many frames before the query are references, beside frame 0; 0 leaves frame 0 alone.
@@ -11,10 +11,11 @@
 # * **frame 0 is seen** through that window, or whole (an object that moves far is found again).
 # * **frame 0 counts** twice while it is also one of the preceding frames, as in this method's released code, or once.
 # * **maps normalised**: whether each object's map is stretched to 0 … 1 before the largest wins.
-# * **layer** of the encoder and its **stride** in px a cell (with fewer preceding frames for both strides, and the same radius in px).
+# * **layer** of the encoder and its **stride** in px a cell (with fewer preceding frames for both strides, and the same
+#   radius in px).
 #
-# The clips are validation clips where the data have any (list “train”), so that nobody is tempted to choose by the test clips. An
-# affinity depends on features and not on labels: settings that see the same cells share one search.
+# The clips are validation clips where the data have any (list “train”), so that nobody is tempted to choose by the test
+# clips. An affinity depends on features and not on labels: settings that see the same cells share one search.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -53,7 +54,8 @@ page.show(
 )
 
 # %% [markdown]
-# The best of several values gains something by chance alone, and the clips are few: a small gain is no reason to change a setting.
+# The best of several values gains something by chance alone, and the clips are few: a small gain is no reason to change
+# a setting.
 
 # %% tags=["hide-input"]
 page.show(
@@ -65,8 +67,9 @@ page.show(
 # %% [markdown]
 # ## Is it the same for other features?
 #
-# If the best temperature or top-k of one method differs from another's, a table with one setting for both is unfair to one of them.
-# These settings share one search, so they are cheap to compare: the full method, step one alone, and random weights.
+# If the best temperature or top-k of one method differs from another's, a table with one setting for both is unfair to
+# one of them. These settings share one search, so they are cheap to compare: the full method, step one alone, and
+# random weights.
 
 # %% tags=["hide-input"]
 others = [sensitivity.sensitivity(study, name, SEARCHLESS) for name in ("step_one", "random")]

@@ -1,11 +1,12 @@
 # %% [markdown]
 # # Benchmark tables
 #
-# Published figures beside this run's. The published ones come from `book/published.csv`, each with its source: the paper and the
-# comparison in it {cite:p}`li2023stt` (where TimeCycle is {cite:t}`wang2019timecycle` and ContrastCorr {cite:t}`wang2021contrastcorr`) and the README of
-# its code {cite:p}`li2023code`; rows of the author's earlier draft and of other backbones have no entry in the [references](../references.md). This
-# run's come from its result files. They are **not** comparable as numbers unless the data are the official ones at the official size: the column
-# *data* says what was measured.
+# Published figures beside this run's. The published ones come from `book/published.csv`, each with its source: the
+# paper and the comparison in it {cite:p}`li2023stt` (where TimeCycle is {cite:t}`wang2019timecycle` and ContrastCorr
+# {cite:t}`wang2021contrastcorr`) and the README of its code {cite:p}`li2023code`; rows of the author's earlier draft
+# and of other backbones have no entry in the [references](../references.md). This run's come from its result files.
+# They are **not** comparable as numbers unless the data are the official ones at the official size: the column *data*
+# says what was measured.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -74,7 +75,8 @@ if page.at_hand("badja"):
 # %% [markdown]
 # ## One clip under every variant
 #
-# What a point of J&F looks like: the clip on which the full method comes closest to its own mean, carried on by everything that this run trained.
+# What a point of J&F looks like: the clip on which the full method comes closest to its own mean, carried on by
+# everything that this run trained.
 
 # %% tags=["hide-input"]
 trained = study.results("davis", VARIANTS)

@@ -1,21 +1,23 @@
 # %% [markdown]
 # # Claims reproduced
 #
-# Every claim of the paper that can be tested here, with the paper's figures and this study's. The rule, stated before looking:
-# a claim that *A beats B* is **supported** if the 95 % interval of the mean difference over sequences and seeds lies above zero and the mean
-# of every single seed does, **contradicted** if all lie below, else **undecided**. With one seed an interval covers the choice of sequences
-# alone: read such a verdict as one about these weights. Of many rows some are decided by chance.
+# Every claim of the paper that can be tested here, with the paper's figures and this study's. The rule, stated before
+# looking: a claim that *A beats B* is **supported** if the 95 % interval of the mean difference over sequences and
+# seeds lies above zero and the mean of every single seed does, **contradicted** if all lie below, else **undecided**.
+# With one seed an interval covers the choice of sequences alone: read such a verdict as one about these weights. Of
+# many rows some are decided by chance.
 #
-# Beside this run stand the reference results, computed in the same way from `results/reference`: runs of the same profile and data, kept
-# in the repository, with more seeds and with the variants that this run doesn't train. Where a seed is in both, as seed 0 is in a default run, the two
-# columns are not independent. *paper* has its published figures, for its own data
-# ({numref}`tab-davis` to {numref}`tab-jhmdb` have more of them).
+# Beside this run stand the reference results, computed in the same way from `results/reference`: runs of the same
+# profile and data, kept in the repository, with more seeds and with the variants that this run doesn't train. Where a
+# seed is in both, as seed 0 is in a default run, the two columns are not independent. *paper* has its published
+# figures, for its own data ({numref}`tab-davis` to {numref}`tab-jhmdb` have more of them).
 #
-# Two claims are about more than a mean. That local distillation helps *most where frames don't continue each other* is tested
-# where objects were hidden, which the shipped world knows: the gain in J&F from an object's first occlusion on, minus the gain, at the same
-# frame numbers, of objects that weren't hidden so far; it must also be a gain there. (Cuts occur only in the training videos,
-# where there are no labels to score.) That global distillation *retains* spatial features is tested on the features: how many of a cell's
-# nearest neighbours are those it has for the step-one encoder, in points of overlap; {numref}`tab-retained` says what chance gives.
+# Two claims are about more than a mean. That local distillation helps *most where frames don't continue each other* is
+# tested where objects were hidden, which the shipped world knows: the gain in J&F from an object's first occlusion on,
+# minus the gain, at the same frame numbers, of objects that weren't hidden so far; it must also be a gain there. (Cuts
+# occur only in the training videos, where there are no labels to score.) That global distillation *retains* spatial
+# features is tested on the features: how many of a cell's nearest neighbours are those it has for the step-one encoder,
+# in points of overlap; {numref}`tab-retained` says what chance gives.
 
 # %% tags=["parameters"]
 profile = "laptop"

@@ -30,9 +30,10 @@ print(machine_text(bench["machine"]).replace("; ", "\n"))
 # ## Times
 #
 # *Floor* is what the products of exact windows alone would take in float32 at the rate above; tiles compute more than
-# windows, but nothing else of them is waste. *In part* means that the reference was run on some of the queries and projected: it would take minutes.
-# For propagation, *error* is the largest difference of a label, in 0 to 1, where no tie decides; else it is relative to the largest value.
-# Features are random vectors: the time of either way hardly depends on what is in them.
+# windows, but nothing else of them is waste. *In part* means that the reference was run on some of the queries and
+# projected: it would take minutes. For propagation, *error* is the largest difference of a label, in 0 to 1, where no
+# tie decides; else it is relative to the largest value. Features are random vectors: the time of either way hardly
+# depends on what is in them.
 
 # %% tags=["hide-input"]
 formats = {"ms": "{:,.1f}", "times as fast": "{:.1f}", "error": "{:.0e}", "floor, ms": "{:,.0f}"}
@@ -43,9 +44,9 @@ page.show(
 )
 
 # %% [markdown]
-# How a frame is propagated: queries are taken in tiles. One matrix product compares a tile with its *halo*, the cells within reach
-# of any of its queries, in all context frames at once; the maximum over frames finds the best cells, and the best pairs
-# are among those.
+# How a frame is propagated: queries are taken in tiles. One matrix product compares a tile with its *halo*, the cells
+# within reach of any of its queries, in all context frames at once; the maximum over frames finds the best cells, and
+# the best pairs are among those.
 #
 # ## Growth
 #
@@ -78,8 +79,8 @@ print(memory_text(study.profile.bench))
 # %% [markdown]
 # ## A whole evaluation
 #
-# What counts in the end: reading, features, propagation, writing and scoring together, in the measurements that {numref}`tab-vos` shows.
-# They were taken whenever they were needed, perhaps beside other work.
+# What counts in the end: reading, features, propagation, writing and scoring together, in the measurements that
+# {numref}`tab-vos` shows. They were taken whenever they were needed, perhaps beside other work.
 
 # %% tags=["hide-input"]
 results = study.results("davis", ["copy", "flow", "lab", "random", "full"])

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Your own video
 #
-# Give the first frame a mask, or points, or both: label propagation carries them through the rest. What `stt propagate` does
-# on the command line, with parameters:
+# Give the first frame a mask, or points, or both: label propagation carries them through the rest. What `stt propagate`
+# does on the command line, with parameters:
 #
 # - `video`: a video file, or a folder of frames (paths are meant from the repository's folder),
 # - `mask`: a PNG of the first frame's objects: 0 is background, then 1, 2, 3 …; or one object in white on black,
@@ -92,9 +92,9 @@ else:
 # %% [markdown]
 # ## How sure it is
 #
-# A point's confidence is what is left of its peak in the first frame, an object's the mean share of the vote in its cells: 1 in
-# the first frame, 0 once nothing is left. Labels blur as they are handed on, so both fall with time even where they are right;
-# a sudden drop is the sign of something that is hidden or lost.
+# A point's confidence is what is left of its peak in the first frame, an object's the mean share of the vote in its
+# cells: 1 in the first frame, 0 once nothing is left. Labels blur as they are handed on, so both fall with time even
+# where they are right; a sudden drop is the sign of something that is hidden or lost.
 
 # %% tags=["hide-input"]
 for kind, by in (("points", "name"), ("masks", "object")):

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # What was learned
 #
-# Scores say how well labels are carried; they don't say what a loss did to the features. Here the networks themselves are
-# compared, on the labelled test clips: how much of the step-one encoder's structure is left, where a point is found again, and how
-# sure a match is. The networks run as they are used, in evaluation mode and on whole frames with no colour channel dropped. A 95 % interval
-# is a bootstrap over clips, for the weights of this run.
+# Scores say how well labels are carried; they don't say what a loss did to the features. Here the networks themselves
+# are compared, on the labelled test clips: how much of the step-one encoder's structure is left, where a point is found
+# again, and how sure a match is. The networks run as they are used, in evaluation mode and on whole frames with no
+# colour channel dropped. A 95 % interval is a bootstrap over clips, for the weights of this run.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -25,22 +25,23 @@ sources = {name: study.source(name) for name in study.taken(against_teacher.NAME
 # %% [markdown]
 # ## Is the teacher's structure retained?
 #
-# The claim is that global correlation distillation retains the spatial features ({numref}`tab-claims` has the verdict). The teacher is
-# the frozen step-one encoder, with its own strides; every other network has the strides of step two. Pairs are neighbouring frames. Three
-# measures:
+# The claim is that global correlation distillation retains the spatial features ({numref}`tab-claims` has the verdict).
+# The teacher is the frozen step-one encoder, with its own strides; every other network has the strides of step two.
+# Pairs are neighbouring frames. Three measures:
 #
-# * **Neighbour overlap**: of the cells of the earlier frame that are nearest to a cell of the later one for the teacher, the share that
-#   is among the nearest for the student, too. At res5 (the stage that the loss compares, at the training size) by plain products, as in
-#   the loss; at res4 (what label propagation uses) by cosine, both networks with the strides of inference.
-# * **CKA** {cite}`kornblith2019cka`: similarity of two feature maps up to rotation and scale, cells as samples. It is the unbiased form, which
-#   unrelated features bring to 0 on average; 1 is the same.
-# * **The loss itself**: the distance between both correlations that global distillation lowers (weight 1), on pairs it never saw.
-#   Less is nearer.
+# * **Neighbour overlap**: of the cells of the earlier frame that are nearest to a cell of the later one for the
+#   teacher, the share that is among the nearest for the student, too. At res5 (the stage that the loss compares, at the
+#   training size) by plain products, as in the loss; at res4 (what label propagation uses) by cosine, both networks
+#   with the strides of inference.
+# * **CKA** {cite}`kornblith2019cka`: similarity of two feature maps up to rotation and scale, cells as samples. It is
+#   the unbiased form, which unrelated features bring to 0 on average; 1 is the same.
+# * **The loss itself**: the distance between both correlations that global distillation lowers (weight 1), on pairs it
+#   never saw. Less is nearer.
 #
-# Chance is what an unrelated order of the cells gives (for the loss: a student whose correlation is flat). Beating it says little:
-# neighbouring frames resemble each other, and any network sees that the same place looks alike. *Random weights* are therefore the
-# honest floor. *Step one only* has the teacher's own weights if the teacher reads Lab: at res5 it shows what the other strides alone
-# change, at res4 it is the same network.
+# Chance is what an unrelated order of the cells gives (for the loss: a student whose correlation is flat). Beating it
+# says little: neighbouring frames resemble each other, and any network sees that the same place looks alike. *Random
+# weights* are therefore the honest floor. *Step one only* has the teacher's own weights if the teacher reads Lab: at
+# res5 it shows what the other strides alone change, at res4 it is the same network.
 
 # %% tags=["hide-input"]
 measured = against_teacher.against_teacher(study, sources)
@@ -53,9 +54,10 @@ page.show(
 )
 
 # %% [markdown]
-# **The test of the claim** compares the full method with the same without global distillation, clip by clip. These are five views of one
-# question, not five tests of it; the loss is what was trained for, so it says that training worked, and the others that more than the
-# trained quantity stayed. Nearer to the teacher isn't better in itself: whether it helps is measured with the tasks.
+# **The test of the claim** compares the full method with the same without global distillation, clip by clip. These are
+# five views of one question, not five tests of it; the loss is what was trained for, so it says that training worked,
+# and the others that more than the trained quantity stayed. Nearer to the teacher isn't better in itself: whether it
+# helps is measured with the tasks.
 
 # %% tags=["hide-input"]
 page.show(
@@ -87,11 +89,12 @@ if page.at_hand("real"):
 # %% [markdown]
 # ## Where is a point found again?
 #
-# A point of frame 0 is compared with every cell of a later frame: softmax of the cosine of res4, at the temperature of label propagation.
-# The point is the object's pixel nearest to its centre of mass; the star is the same of the later frame, roughly where the point should
-# be found (an object that turns has its centre elsewhere). Clips are evenly spread over the list, the object is the largest: none was picked
-# for its looks. Heat is drawn to each map's own maximum. Below: the share of the heat inside the object (outlined in the second column).
-# Look for one spot on the star; a copy of it on another creature is a confusion, and heat all over says that cells can't be told apart.
+# A point of frame 0 is compared with every cell of a later frame: softmax of the cosine of res4, at the temperature of
+# label propagation. The point is the object's pixel nearest to its centre of mass; the star is the same of the later
+# frame, roughly where the point should be found (an object that turns has its centre elsewhere). Clips are evenly
+# spread over the list, the object is the largest: none was picked for its looks. Heat is drawn to each map's own
+# maximum. Below: the share of the heat inside the object (outlined in the second column). Look for one spot on the
+# star; a copy of it on another creature is a confusion, and heat all over says that cells can't be told apart.
 
 # %% tags=["hide-input"]
 students = viz_maps.networks(study, sources)
@@ -107,8 +110,9 @@ else:
     print("no object is seen in both frames")
 
 # %% [markdown]
-# One object of a clip shows where heat falls, all of them show how much of it falls right; *top-k* is of the most similar cells alone, which
-# are all that propagation keeps. By chance, that is the share of the frame that an object covers.
+# One object of a clip shows where heat falls, all of them show how much of it falls right; *top-k* is of the most
+# similar cells alone, which are all that propagation keeps. By chance, that is the share of the frame that an object
+# covers.
 
 # %% tags=["hide-input"]
 page.show(
@@ -119,10 +123,10 @@ page.show(
 # %% [markdown]
 # ## How sure is a match?
 #
-# Entropy of a cell's match in the window around it, as local distillation scores it (res4, training size and radius): 0 is certain, the
-# top of the scale is a flat map. It is of plain products, so it falls with the length of features as well as with their distinctness:
-# compare places within a map rather than levels between networks. Sure isn't right, either. Look at the outlines of objects and at
-# flat ground, where one cell is like the next.
+# Entropy of a cell's match in the window around it, as local distillation scores it (res4, training size and radius): 0
+# is certain, the top of the scale is a flat map. It is of plain products, so it falls with the length of features as
+# well as with their distinctness: compare places within a map rather than levels between networks. Sure isn't right,
+# either. Look at the outlines of objects and at flat ground, where one cell is like the next.
 
 # %% tags=["hide-input"]
 page.show(
@@ -133,8 +137,8 @@ page.show(
 )
 
 # %% [markdown]
-# By place: cells of the background or of one object alone, cells on an outline (*object borders*), and objects that are partly hidden in
-# that frame (on those clips that have any, where the data say so).
+# By place: cells of the background or of one object alone, cells on an outline (*object borders*), and objects that are
+# partly hidden in that frame (on those clips that have any, where the data say so).
 
 # %% tags=["hide-input"]
 entropies = [column for column in measured if column.startswith("entropy")]

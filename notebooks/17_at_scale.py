@@ -1,9 +1,9 @@
 # %% [markdown]
 # # At scale
 #
-# What a profile's trainings cost on the machine at hand. Nothing is trained to its end and no data are needed, so this page can be run
-# before anything else, on the machine that is meant to do the work:
-# `make notebook NB=17 PROFILE=paper`.
+# What a profile's trainings cost on the machine at hand. Nothing is trained to its end and no data are needed, so this
+# page can be run before anything else, on the machine that is meant to do the work: `make notebook NB=17
+# PROFILE=paper`.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -27,11 +27,11 @@ study = page.study
 # %% [markdown]
 # ## Operations
 #
-# Of convolutions and matrix products, counted with PyTorch's formulas on the models at their true size, on tensors without content: a multiplication
-# and an addition are two operations. Not counted: the random crops and colours of step one, and the optimizer, a percent of
-# the rest. They don't tell the time. Networks with few channels on large maps, and correlations of every cell with every
-# other, wait for memory more than for arithmetic. The ablation that trains both steps at once isn't listed: each of its
-# steps is one of either.
+# Of convolutions and matrix products, counted with PyTorch's formulas on the models at their true size, on tensors
+# without content: a multiplication and an addition are two operations. Not counted: the random crops and colours of
+# step one, and the optimizer, a percent of the rest. They don't tell the time. Networks with few channels on large
+# maps, and correlations of every cell with every other, wait for memory more than for arithmetic. The ablation that
+# trains both steps at once isn't listed: each of its steps is one of either.
 
 # %% tags=["hide-input"]
 rows = {}
@@ -48,9 +48,10 @@ page.show(
 # %% [markdown]
 # ## Hours
 #
-# Some steps of each training, by the training loops themselves on random pixels, one process with its share of the batch. Reading and decoding are not
-# in them, and nor is the exchange between GPUs. A processor takes a part of a large batch (*measured*: its share of the operations),
-# and time is in proportion. Where *fastest* and *slowest* differ much, something else was at work on the machine.
+# Some steps of each training, by the training loops themselves on random pixels, one process with its share of the
+# batch. Reading and decoding are not in them, and nor is the exchange between GPUs. A processor takes a part of a large
+# batch (*measured*: its share of the operations), and time is in proportion. Where *fastest* and *slowest* differ much,
+# something else was at work on the machine.
 
 # %% tags=["hide-input"]
 trainings = every_training(study.profile)
