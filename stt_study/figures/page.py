@@ -158,5 +158,5 @@ class Page:
             alt = "The left image of the stereo pair beside a map of matching errors for each kind of features."
             self.show(drawn, figure, alt, name=name)
         scores = pd.DataFrame({label: scores for label, (scores, _) in found.items()}).T
-        words = "Errors of the stereo pair's matches: the median, and the share of the cells whose match lands within so many"
-        self.show(scores.round(3).astype({"cells": int}), f"{words} pixels of the true place.")
+        words = "Errors of the stereo pair's matches: the median, and the share of the cells whose match lands within"
+        self.show(scores.round(3).astype({"cells": int}), f"{words} so many pixels of the true place.")

@@ -55,7 +55,7 @@ def grid_table(study: Study, names: list[str]) -> pd.DataFrame:
 
 
 def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
-    """Figures of this run and, for what it doesn't train, of the reference, in percent, as `book/published.csv` has them.
+    """Figures of this run and, for what it doesn't train, the reference's, in percent, as in `book/published.csv`.
 
     "file": what a figure is from.
     """
