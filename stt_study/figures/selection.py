@@ -17,7 +17,7 @@ from stt_study.analysis.query_selection import INNER, reachable, selection_weigh
 from stt_study.figures import viz
 from stt_study.study import Study
 from stt_study.variants import title as variant_title
-from stt_study.video.drawing import blended
+from stt_study.video.follow import blended
 
 Measured = dict[str, dict[str, pd.DataFrame]]  # encoder -> the tables of `query_selection.measure`
 VEIL = np.array([20, 30, 60])  # RGB, over what is left out
