@@ -1,7 +1,6 @@
 """What each loss did to the representation: how much of the teacher's structure is left, where correlation lands.
 
-The teacher is the frozen step-one encoder. Networks run in eval mode on whole frames with no channel dropped, as they
-are used after training.
+Networks run as they are used after training: in eval mode, on whole frames with no channel dropped.
 """
 
 from collections.abc import Callable, Sequence
@@ -90,10 +89,7 @@ def coverage(ids: np.ndarray, grid: Sequence[int], count: int = 0) -> Tensor:
 
 
 def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], str] = STUDENT) -> Look:
-    """How a network sees a frame (its path): maps (C, h, w), kept for later calls.
-
-    "res5" and "coarse" (res4), in `layout`, are of the frame squeezed as in training; "res4" is for label propagation.
-    """
+    """Frame's path -> maps (C, h, w): "res5", "coarse" (res4) as in training, "res4" as for propagation; kept."""
     spatial, size, (strides, pool) = study.profile.spatial, study.profile.temporal.size, layout
     if weights == "random":
         encoder = random_encoder(spatial.depth, spatial.width, study.seed, strides=strides, pool=pool).eval()

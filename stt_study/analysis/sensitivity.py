@@ -75,10 +75,7 @@ def settings_around(own: Setting) -> dict[str, dict[float | str, Setting]]:
 
 
 def propagate_many(cells: list[Tensor], first: Tensor, settings: Sequence[Inference]) -> Iterator[list[Tensor]]:
-    """Labels (K, h, w) of frame 1, 2, … by settings that differ in top-k and temperature alone: one search serves all.
-
-    `cells`: of each frame, features (h, w, C) of length 1; `first`: labels (K, h, w) of frame 0.
-    """
+    """Labels (K, h, w) of frame 1, … of unit features (h, w, C), by settings that differ in top-k and temperature."""
     own, most = settings[0], max(setting.topk for setting in settings)
     how = {"radius": own.radius, "window": own.window, "first_windowed": own.first_windowed}
     carried = [[first.permute(1, 2, 0).to(cells[0].device)] for _ in settings]  # (h, w, K) of each frame
@@ -133,10 +130,7 @@ def clips(study: Study) -> tuple[str, list[labelled_videos.Sequence]]:
 
 
 def sensitivity(study: Study, name: str, axes: Sequence[str] | None = None) -> pd.DataFrame:
-    """J&F-Mean of a variant or baseline on `clips`: one row an axis of `settings_around`, value and sequence; stored.
-
-    `axes`: some of them, or all. "own": whether it is the profile's value.
-    """
+    """J&F-Mean of a variant or baseline on `clips`, stored: a row an axis (of all or `axes`), value and sequence."""
     weights, (split, sequences) = study.source(name), clips(study)
     own = Setting(study.profile.evaluation.davis, study.profile.evaluation.stride)
     around = {axis: values for axis, values in settings_around(own).items() if axes is None or axis in axes}
@@ -169,10 +163,7 @@ def means(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def largest_changes(table: pd.DataFrame) -> pd.DataFrame:
-    """How far each axis moves J&F-Mean from the profile's own value, the farthest first: one row a variant and axis.
-
-    "gain" and "loss" are text, points with 95 % intervals over clips, "" where the own value is the best or the worst.
-    """
+    """How far each axis moves J&F-Mean, the farthest first: a row a variant and axis; 95 % intervals are over clips."""
     rows = []
     for (variant, axis), values in means(table).groupby(["variant", "axis"], sort=False):
         own = values[values.own].iloc[0]

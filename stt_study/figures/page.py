@@ -119,10 +119,7 @@ class Page:
         self.show(pd.Series(names, name="data").to_frame(), "What each task is measured on.")
 
     def compared(self, first: str, others: Sequence[str], of: str, name: str = "", figure: bool = False) -> None:
-        """Headline figures of variants on every task, and the first minus each of the others, as a figure and a table.
-
-        `of`: the caption's words on the variants.
-        """
+        """Headline figures of variants on every task, then the first minus each other; `of`: words on the variants."""
         words = f"The headline figure of each task in percent, {of}: mean over seeds ± their standard deviation."
         self.show(
             report.grid_table(self.study, [first, *others]), f"{words} Those marked as reference are not this run's."
