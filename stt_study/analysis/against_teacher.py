@@ -154,20 +154,19 @@ def retained(study: Study, task: str = "davis") -> pd.DataFrame:
 
 def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:
     """A row for the teacher and each student (title -> weights), run as in training: means over `TARGETS` pairs."""
-    settings, rows, taught = study.profile.temporal, {}, None
+    settings, rows = study.profile.temporal, {}
     views = torch.stack([pair.views(settings.size) for pair in held_out(study, TARGETS)])  # (P, 2, 3, H, W)
     # (B, 2, 3, H, W) -> (2 B, 3, H, W): all references, all queries
     batches = [some.transpose(0, 1).flatten(0, 1).float() / 255 for some in views.split(BATCH)]
     for name, path in {"teacher": study.teacher, **students}.items():
-        strides, pool = STANDARD if taught is None else STUDENT
+        strides, pool = STUDENT if name in students else STANDARD
         encoder, colours = load_encoder(path, strides=strides, pool=pool)
-        if taught is None:
-            prepare, temperature = rgb_to_lab if colours == "lab" else normalize_rgb, settings.teacher_temperature
-            own = _coarsest(encoder, map(prepare, batches), temperature)
-            taught = own
-        else:
+        if name in students:
             dropped = (drop_channel(rgb_to_lab(rgb), 1 + i % 2) for i, rgb in enumerate(batches))
             own = _coarsest(encoder.train(), dropped)
+        else:
+            prepare = rgb_to_lab if colours == "lab" else normalize_rgb
+            own = taught = _coarsest(encoder, map(prepare, batches), settings.teacher_temperature)
         best = own.argmax(dim=2)
         rows[name] = {
             "peak": own.amax(dim=2).mean().item(),
