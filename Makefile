@@ -21,7 +21,8 @@ PAGES := notebooks/[0-9][0-9]_*
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.done
-RUN := $(BIN)/python -m stt_study.engine.launch --profile $(PROFILE) $(if $(JOBS),--jobs $(JOBS)) -p seed $(SEED) $(if $(DATA),-p data "'$(DATA)'") $(ARGS)
+RUN := $(BIN)/python -m stt_study.engine.launch --profile $(PROFILE) $(if $(JOBS),--jobs $(JOBS)) -p seed $(SEED) \
+	$(if $(DATA),-p data "'$(DATA)'") $(ARGS)
 
 # Runs a command while no other `make` does so: the file's lock is free as soon as its process is gone, however it went.
 ALONE := import fcntl, os, sys; lock = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR); fcntl.flock(lock, fcntl.LOCK_EX); \
@@ -29,8 +30,8 @@ ALONE := import fcntl, os, sys; lock = os.open(sys.argv[1], os.O_CREAT | os.O_RD
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(LOCK),--constraint $(LOCK))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment reproduce notebooks ablations cluster verify notebook book serve lab data test check format
-.PHONY: sync lock audit clean
+.PHONY: help setup environment reproduce notebooks ablations cluster verify notebook book serve lab data test check
+.PHONY: format sync lock audit clean
 
 help:  ## list the targets
 	@echo "Targets (variables: PROFILE=$(PROFILE) DATA=$(DATA) SEED=$(SEED) SEEDS=$(SEEDS) JOBS=$(JOBS) PYTHON=$(PYTHON) NB= SET= GPUS= OPTIONS= ARGS= LOCK=):"
@@ -68,7 +69,7 @@ lab: $(READY)  ## open the notebooks in JupyterLab
 cluster: $(READY) $(VENV)/.cluster  ## `ablations` as jobs: OPTIONS="--dry-run" or "--executor slurm --jobs 20"
 	@$(RUN) --gpus $(GPUS) $(COMPARE) -- --retries 1 $(OPTIONS)
 
-data: $(READY)  ## download and check: SET=davis|imagenette|jhmdb|vip|youtube-vos|imagenet; without SET make those that ship as code
+data: $(READY)  ## get and check SET=davis|imagenette|jhmdb|vip|youtube-vos|imagenet, or make those that ship as code
 	@$(BIN)/stt data $(if $(SET),get $(SET) --root "$(or $(DATA),data)",synthetic --root data/synthetic)
 
 test: check  ## everything that CI runs: checks, tests, the whole pipeline on little data

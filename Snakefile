@@ -1,6 +1,7 @@
-# Runs what `python -m stt_study.engine.launch` planned (see Makefile): trainings and pages, each after those it needs. The plan is the
-# configuration. What a job declares is a small file that holds its key, a hash of contents; the launcher deletes it where the key is
-# no longer this, and no time stamp counts. The job itself puts its page in place, so one that fails leaves the last good one.
+# Runs what `python -m stt_study.engine.launch` planned (see Makefile): trainings and pages, each after those it needs.
+# The plan is the configuration. What a job declares is a small file that holds its key, a hash of contents; the
+# launcher deletes it where the key is no longer this, and no time stamp counts. The job itself puts its page in place,
+# so one that fails leaves the last good one.
 import sys
 
 from stt_study.engine.plan import Job
@@ -25,4 +26,5 @@ rule job:
     message:
         "{wildcards.name}"
     shell:
-        "OPENCV_FOR_THREADS_NUM={threads} exec {sys.executable:q} -m stt_study.engine.job {config[out]}/.plan.json {wildcards.name}"
+        "OPENCV_FOR_THREADS_NUM={threads} exec {sys.executable:q} -m stt_study.engine.job"
+        " {config[out]}/.plan.json {wildcards.name}"

@@ -65,8 +65,9 @@ def footer(profile: str, records: list[dict]) -> str:
     last = max(records, key=lambda record: record["finished"])
     minutes = sum(record["seconds"] for record in records) / 60
     return (
-        f"Profile “{profile}”, run of {last['finished'][:10]}: {len(records)} notebooks whose times add up to {minutes:.1f} min "
-        f"on {last['cores']} cores, Python {last['versions']['python']}, PyTorch {last['versions']['torch']}."
+        f"Profile “{profile}”, run of {last['finished'][:10]}: {len(records)} notebooks whose times add up to "
+        f"{minutes:.1f} min on {last['cores']} cores, Python {last['versions']['python']}, "
+        f"PyTorch {last['versions']['torch']}."
     )
 
 
@@ -79,7 +80,8 @@ def page(path: Path, record: dict) -> nbformat.NotebookNode:
     text = (
         ":::{container} rerun\n"
         f"This page is a notebook, {{download}}`notebooks/{name}.py </notebook-sources/{name}.py>`, "
-        f"and took {record['seconds'] / 60:.1f} min in this run; what was there already, such as weights, it only read. To run it again:\n\n"
+        f"and took {record['seconds'] / 60:.1f} min in this run; what was there already, such as weights, it only read."
+        " To run it again:\n\n"
         f"```bash\nmake notebook NB={name} {' '.join(assignments)}\n```\n:::"
     )
     injected = [cell for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]
@@ -131,7 +133,7 @@ def table(output: nbformat.NotebookNode, words: dict[str, str]) -> nbformat.Note
 
 
 def lighter(output: nbformat.NotebookNode) -> None:
-    """A page shall load in less than 2 MB: a drawing with a palette of 256 colours, a large picture of photographs as a JPEG."""
+    """A page shall load in less than 2 MB: drawings get a palette of 256 colours, large photographs become JPEG."""
     data = base64.b64decode(output.data.get("image/png", ""))
     if not data:
         return
@@ -179,8 +181,8 @@ def stage(profile: str, notebooks: dict[Path, dict], source: Path) -> None:
 
 def polish(html: Path) -> None:
     """Mend what the theme leaves in the rendered pages."""
-    # It draws a dozen icons by a script of 1.5 MB; book.css does it with its font. The bibliography says it is a list, of
-    # entries that don't say they are its items. Keys can't reach a wide equation to scroll it.
+    # It draws a dozen icons by a script of 1.5 MB; book.css does it with its font. The bibliography says it is a list,
+    # of entries that don't say they are its items. Keys can't reach a wide equation to scroll it.
     for path in html.rglob("*.html"):
         text = re.sub(r"<script[^>]*scripts/fontawesome\.js[^>]*></script>", "", path.read_text(encoding="utf-8"))
         text = text.replace('<div role="list" class="citation-list">', '<div class="citation-list">')

@@ -51,7 +51,7 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
 
-# Equations without a request to a CDN: the parts of MathJax 3 that these pages need, served from the book (see build.py).
+# Equations without a request to a CDN: the parts of MathJax 3 that these pages need, in the book itself (see build.py).
 mathjax_path = "mathjax/startup.js"
 mathjax3_config = {
     "loader": {"load": ["core", "input/tex-base", "[tex]/ams", "output/chtml", "a11y/assistive-mml"]},

@@ -9,7 +9,10 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.writers.html5 import HTML5Translator
 
 # Docutils leaves closing a figure's <figcaption> to what follows.
-BOX = '</figcaption><div class="pst-scrollable-table-container" tabindex="0"><table class="dataframe table">{}</table></div>'
+BOX = (
+    '</figcaption><div class="pst-scrollable-table-container" tabindex="0">'
+    '<table class="dataframe table">{}</table></div>'
+)
 
 
 class TableFigure(nodes.figure):

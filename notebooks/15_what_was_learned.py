@@ -15,8 +15,10 @@ runs = ""
 
 # %% tags=["hide-input"]
 from stt_study.analysis import against_teacher
+from stt_study.analysis.retention import looks
 from stt_study.figures import maps as viz_maps
 from stt_study.figures.page import Page
+from stt_study.variants import title
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
@@ -97,7 +99,7 @@ if page.at_hand("real"):
 # star; a copy of it on another creature is a confusion, and heat all over says that cells can't be told apart.
 
 # %% tags=["hide-input"]
-students = viz_maps.networks(study, sources)
+students = {title(name): looks(study, weights, "davis") for name, weights in sources.items()}
 points = viz_maps.point_examples(study, students)
 if points:
     page.show(

@@ -1,8 +1,7 @@
-"""Carrying the paper's loss weights to a smaller geometry, by the gradient's shares.
+"""Carrying the paper's loss weights to a smaller geometry: each gradient keeps its ratio to the reconstruction's.
 
 A mean-squared error between softmax maps over N references shrinks with N, so 1000 and 50, chosen at 256 px, weigh more
-on smaller maps. The weights taken here give the gradient of each distillation, with respect to the student at the same
-starting weights, the ratio to the reconstruction's that it has at the paper's geometry (256 px, radius 12 and 6).
+on smaller maps.
 """
 
 from collections.abc import Callable

@@ -11,10 +11,9 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """95 % interval of the mean of differences (seeds, sequences), weighted (sequences,), over both drawn anew.
 
-    Seeds share their sequences, so a draw takes as many of each, independently, and all pairs of the two (the
-    "pigeonhole" bootstrap, Owen 2007, which is wide rather than narrow). Percentiles of few sequences are too narrow:
-    they are moved outwards by the factor that Student's t has over the normal distribution and by the missing n - 1
-    (Hesterberg 2015, "expanded percentile"). Infinite with fewer than three sequences or where all are the same.
+    Seeds share their sequences, so both are drawn independently ("pigeonhole" bootstrap, Owen 2007). Percentiles of few
+    sequences are too narrow: they move outwards by Student's t and the missing n - 1 (Hesterberg 2015, "expanded
+    percentile"). Infinite with fewer than three sequences or where all are the same.
     """
     seeds, sequences = differences.shape
     if sequences < 3 or np.ptp(differences) == 0:

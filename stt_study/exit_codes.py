@@ -28,10 +28,9 @@ FIXES = {
 
 @contextmanager
 def one_sentence(name: str = "", *, debug: bool = False) -> Iterator[None]:
-    """Run a command's block; what it raises becomes a sentence, beginning with the command's name, and an exit code.
+    """Run a command's block; what it raises becomes a sentence and an exit code, unless `debug` lets it through.
 
-    2: the input's (or the machine's) fault, which the sentence says how to fix. 1: a defect of this code. 128 and the
-    signal's number: stopped by SIGTERM or Ctrl-C, all that was computed kept. `debug` lets exceptions through.
+    2: the input's (or machine's) fault, with the fix. 1: this code's defect. 128 and the signal's number: stopped.
     """
     begin = f"{name}: " if name else ""
     try:

@@ -37,8 +37,7 @@ def together() -> Iterator[None]:
 def spread(processes: int, function: Callable, *arguments: Any, **keywords: Any) -> Any:
     """What `function(*arguments, **keywords)` returns in the first of so many processes, as `torchrun` starts them.
 
-    One process is this one, as in a `torchrun` from outside; 0 = one for every GPU. Raises any's InputError. The
-    function is a module's, its arguments can be pickled.
+    One process is this one, as in a `torchrun` from outside; 0 = one for every GPU. Raises any's InputError.
     """
     processes = processes or max(1, torch.cuda.device_count())
     if processes == 1 or "WORLD_SIZE" in os.environ:

@@ -68,20 +68,17 @@ class Profile:
     data: str = ""  # folder; "" = the shipped world, made where it is missing
     world: World = World()
     folders: Folders = Folders()
-    # Profile in whose folder the weights lie, for another measurement of the same ones; "" = its own.
-    weights_of: str = ""
+    weights_of: str = ""  # profile in whose folder the weights lie, to measure them another way; "" = its own
     published: Published = Published()
     scale: Scale = Scale()
-    # Colours of the frozen step-one encoder: "lab" (the student's own start) or "rgb" (one more).
-    teacher: Literal["lab", "rgb"] = "lab"
+    teacher: Literal["lab", "rgb"] = "lab"  # colours of the frozen encoder: the student's own start, or one more
     spatial: SpatialSettings = SpatialSettings()
     temporal: TemporalSettings = TemporalSettings()
     scratch_lr: float = Field(1e-3, gt=0)  # step two from random weights
     max_gap: int = Field(1, ge=1)  # listed frames between the two of a training pair
     aspect: tuple[float, float] = (1.5, 2.0)  # width over height of a training crop; the paper's suits frames of 16:9
     carry_weights: bool = False  # derive the distillations' weights for a smaller geometry, see `balance`
-    # Which of `variants.VARIANTS` are trained: "headline", or "all" (`make ablations`).
-    rows: Literal["headline", "all"] = "headline"
+    rows: Literal["headline", "all"] = "headline"  # of `variants.VARIANTS`, those that are trained
     seeds: int = Field(1, ge=1)  # of every row that is trained
     rates: tuple[PositiveFloat, ...] = ()  # learning rates compared on validation clips, see notebook 03
     rate_steps: int = Field(200, ge=1)  # of each of those trainings

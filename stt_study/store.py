@@ -73,10 +73,7 @@ def _plain(value: Any) -> Any:
 
 
 def code_fingerprint(*modules: str | Path, root: Path = ROOT) -> str:
-    """Hash of what modules (dotted names, or a page's path) do, and all that they import from us, followed through.
-
-    Imports inside functions count; comments, docstrings and layout don't. InputError for no module, or no Python.
-    """
+    """Hash of modules (names, a page's path) and all that they import from us; comments and docstrings don't count."""
     found: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
@@ -121,10 +118,9 @@ def _tree(source: str) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 def folder_fingerprint(path: str | Path) -> str:
-    """Hash of a folder of data: every file's relative path and size, and the content of files below 64 KB.
+    """Hash of a folder of data: every file's relative path and size, and the content of files below `SMALL`.
 
-    Others, and all of a folder of more than `MANY` files, count with their time stamps: a data set of any size takes
-    seconds. Links are followed, hidden files don't count, a missing folder is like an empty one.
+    Others, and all of more than `MANY` files, count with time stamps. Links are followed, hidden files don't count.
     """
     digest, root, files = hashlib.sha256(), str(Path(path)), []
     for folder, below, names in os.walk(root, followlinks=True):

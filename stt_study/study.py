@@ -47,10 +47,7 @@ class Study(Trainings):
         return next(map(Path, found), None)
 
     def measure(self, task: str, weights: str, split: str = "val", inference: Inference | None = None) -> dict:
-        """Results of one of `registry.TASKS`, measured where missing, of what `source` gives as weights.
-
-        `inference` takes the place of the profile's settings of propagation.
-        """
+        """Results of a task, measured where missing, of what `source` gives; `inference`: in place of the profile's."""
         benchmark, root = TASKS[task], self.folder(task)
         inference = inference or getattr(self.profile.evaluation, task)
         source = label_source(weights, **self.opening)
@@ -66,10 +63,7 @@ class Study(Trainings):
         return {**read_json(path), "path": str(path)}
 
     def taken(self, names: Iterable[str]) -> list[str]:
-        """Those that are of this run: baselines at hand and the variants that its `rows` train.
-
-        What isn't, pages take from the reference results, or leave out.
-        """
+        """Those that are of this run: baselines at hand and the variants that its `rows` train."""
         rows = VARIANTS if self.profile.rows == "all" else HEADLINE
         return [
             name for name in names if name in rows or (name in BASELINES and (name != "supervised" or self.supervised))

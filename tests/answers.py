@@ -1,7 +1,8 @@
 """What `stt` answers, in this process, and the tables of inputs that it is asked about.
 
-A row has a command with good data that it writes itself, and one way to spoil them, which returns what the sentence must
-name. So every row is tried twice: spoiled, by its sentence; and restored, when the same command must go on where it was.
+A row has a command with good data that it writes itself, and one way to spoil them, which returns what the sentence
+must name. So every row is tried twice: spoiled, by its sentence; and restored, when the same command must go on where
+it was.
 """
 
 import os

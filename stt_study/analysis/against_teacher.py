@@ -41,10 +41,7 @@ CHANCE |= {"mass": "area", "top-k mass": "area"}
 def clip_record(
     pairs: list[HeldOut], teacher: Look, student: Look, training: TemporalSettings, inference: Inference
 ) -> dict[str, float]:
-    """All measures of one student on one clip, means over its pairs; nan where the clip has no such thing.
-
-    "flat loss" is that of a student that sees no difference between cells; masses are shares of 1, entropies nats.
-    """
+    """A student's measures on a clip, means over its pairs or nan; "flat loss": of one that sees no difference."""
     found: dict[str, list[float]] = {}
     for pair in pairs:
         shown = [pair.sequence.frames[t] for t in (pair.t, pair.t - 1)]
@@ -117,10 +114,7 @@ def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") 
 
 
 def summary_table(table: pd.DataFrame, measures: Iterable[str]) -> pd.DataFrame:
-    """Means over clips that have the measure as "mean [low, high]" (95 % bootstrap); last row: chance, see `CHANCE`.
-
-    One row a variant, one column a measure; no interval with fewer than three clips, or where all agree.
-    """
+    """A row a variant, a column a measure: "mean [low, high]" over clips (95 % bootstrap); last row: `CHANCE`."""
     columns: dict[str, dict[str, str]] = {}
     for measure in measures:
         number = "{:.4f}" if measure == "loss" else "{:.2f}"
@@ -159,24 +153,20 @@ def retained(study: Study, task: str = "davis") -> pd.DataFrame:
 
 
 def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:
-    """One row for the teacher and for each student (title -> weights), means over cells of `TARGETS` held-out pairs.
-
-    Networks run as in training: a student with one channel dropped and statistics of the batch. Page 06 has the words.
-    """
-    settings, rows, taught = study.profile.temporal, {}, None
+    """A row for the teacher and each student (title -> weights), run as in training: means over `TARGETS` pairs."""
+    settings, rows = study.profile.temporal, {}
     views = torch.stack([pair.views(settings.size) for pair in held_out(study, TARGETS)])  # (P, 2, 3, H, W)
     # (B, 2, 3, H, W) -> (2 B, 3, H, W): all references, all queries
     batches = [some.transpose(0, 1).flatten(0, 1).float() / 255 for some in views.split(BATCH)]
     for name, path in {"teacher": study.teacher, **students}.items():
-        strides, pool = STANDARD if taught is None else STUDENT
+        strides, pool = STUDENT if name in students else STANDARD
         encoder, colours = load_encoder(path, strides=strides, pool=pool)
-        if taught is None:
-            prepare, temperature = rgb_to_lab if colours == "lab" else normalize_rgb, settings.teacher_temperature
-            own = _coarsest(encoder, map(prepare, batches), temperature)
-            taught = own
-        else:
+        if name in students:
             dropped = (drop_channel(rgb_to_lab(rgb), 1 + i % 2) for i, rgb in enumerate(batches))
             own = _coarsest(encoder.train(), dropped)
+        else:
+            prepare = rgb_to_lab if colours == "lab" else normalize_rgb
+            own = taught = _coarsest(encoder, map(prepare, batches), settings.teacher_temperature)
         best = own.argmax(dim=2)
         rows[name] = {
             "peak": own.amax(dim=2).mean().item(),

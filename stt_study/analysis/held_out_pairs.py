@@ -1,7 +1,4 @@
-"""Held-out pairs of frames with their masks, and what the local distillation sees of them.
-
-The student runs as in training: one colour channel dropped, statistics of the batch.
-"""
+"""Held-out pairs of frames with their masks, and what the local distillation sees of them, run as in training."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -111,10 +108,9 @@ def carried(matches: Tensor, channel: Tensor, stride: int) -> Tensor:
 
 
 def levels(encoder: Encoder, views: Tensor, channel: int, settings: TemporalSettings) -> Iterator[dict[str, Tensor]]:
-    """What the local distillation sees of each pair of views (B, 2, 3, H, W) uint8 RGB, a pair at a time.
+    """Of views (B, 2, 3, H, W) uint8 RGB, a pair at a time: correlations "fine", "coarse" (1, N, N), maps and errors.
 
-    Correlations "fine" (1, 4 N, 4 N), "coarse" (1, N, N); maps "query", "reference" (1, C, h, w); `SCORES` (1, h, w);
-    "colour" (h, w): mean error of the dropped channel (1 or 2), in units of Lab, as the coarse correlation rebuilds it.
+    "query", "reference" (1, C, h, w), `SCORES` (1, h, w); "colour" (h, w): the rebuilt channel's error in units of Lab.
     """
     lab = rgb_to_lab(views.transpose(0, 1).flatten(0, 1).float() / 255)  # (2 B, 3, H, W): references, then queries
     with torch.no_grad():

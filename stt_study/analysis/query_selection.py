@@ -1,7 +1,6 @@
 """What the released code's differences from the text do to the local distillation: which queries, which loss.
 
-Measured on held-out pairs of frames, with the student as training runs it: one colour channel dropped, statistics of
-the batch. A selection is a map of weights in [0, 1] over the queries; a mask is one of 0 and 1.
+A selection is a map of weights in [0, 1] over the queries of a held-out pair; a mask is one of 0 and 1.
 """
 
 from dataclasses import asdict, replace
@@ -68,8 +67,7 @@ def rank_correlation(a: Tensor, b: Tensor) -> float:
 def loss_figures(level: dict[str, Tensor], local: LocalDistillation, weights: Tensor, radius: int) -> dict:
     """Loss of one pair (`held_out_pairs.levels`) and norms of its gradient; weights (h, w) are `local`'s own.
 
-    "floor": the least possible; "matched": if the coarse correlation were the pooled fine one; "logits" (N, N): the
-    gradient past the softmax.
+    "floor": the least possible; "matched": of the pooled fine correlation; "logits" (N, N): past the softmax.
     """
     coarse = level["coarse"].clone().requires_grad_()
     loss = local_distillation_loss(level["fine"], coarse, level["query"], level["reference"], local, radius=radius)
@@ -87,10 +85,9 @@ def loss_figures(level: dict[str, Tensor], local: LocalDistillation, weights: Te
 
 
 def measure(study: Study, weights: Path) -> dict[str, pd.DataFrame]:
-    """What every variant selects and what its loss is, for one Lab encoder; measured once and kept.
+    """Tables, measured once for one Lab encoder: "pairs", of the scores; "variants", of each selection and its loss.
 
-    "pairs": of the scores, one row a pair; "variants": of each selection and its loss, one row a pair and variant or
-    `INNER`; "profiles": the mean weight `kept` at a `place` (cell) of an `axis` ("row" or "column").
+    "profiles": the mean weight `kept` at a `place` (cell) of an `axis` ("row" or "column").
     """
     settings = study.profile.temporal
     data = [split_of(study), folder_fingerprint(study.folder("davis"))]

@@ -1,7 +1,6 @@
 """What each loss did to the representation: how much of the teacher's structure is left, where correlation lands.
 
-The teacher is the frozen step-one encoder. Networks run in eval mode on whole frames with no channel dropped, as they
-are used after training.
+Networks run as they are used after training: in eval mode, on whole frames with no channel dropped.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from stt_core.checkpoints import load_encoder
 from stt_core.color import normalize_rgb, rgb_to_lab
-from stt_core.encoder import STUDENT, Encoder, random_encoder
+from stt_core.encoder import STUDENT, random_encoder
 from stt_core.features import feature_source, resized
 from stt_core.labels import one_hot
 from stt_core.pictures import read_image
@@ -89,24 +88,15 @@ def coverage(ids: np.ndarray, grid: Sequence[int], count: int = 0) -> Tensor:
     return F.interpolate(one_hot(ids, count or int(ids.max()))[None], size=tuple(grid), mode="area")[0]
 
 
-def opened(
-    weights: str, layout: tuple[Sequence[int], str], depth: int, width: float, seed: int
-) -> tuple[Encoder, Callable[[Tensor], Tensor]]:
-    """An encoder in eval mode, "random" or of a file, with strides and pooling; and RGB in [0, 1] -> what it takes."""
-    if weights == "random":
-        encoder, colours = random_encoder(depth, width, seed, strides=layout[0], pool=layout[1]).eval(), "lab"
-    else:
-        encoder, colours = load_encoder(weights, strides=layout[0], pool=layout[1])
-    return encoder, rgb_to_lab if colours == "lab" else normalize_rgb
-
-
 def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], str] = STUDENT) -> Look:
-    """How a network sees a frame (its path): maps (C, h, w), kept for later calls.
-
-    "res5" and "coarse" (res4), in `layout`, are of the frame squeezed as in training; "res4" is for label propagation.
-    """
-    spatial, size = study.profile.spatial, study.profile.temporal.size
-    encoder, prepare = opened(weights, layout, spatial.depth, spatial.width, study.seed)
+    """Frame's path -> maps (C, h, w): "res5", "coarse" (res4) as in training, "res4" as for propagation; kept."""
+    spatial, size, (strides, pool) = study.profile.spatial, study.profile.temporal.size, layout
+    if weights == "random":
+        encoder = random_encoder(spatial.depth, spatial.width, study.seed, strides=strides, pool=pool).eval()
+        colours = "lab"
+    else:
+        encoder, colours = load_encoder(weights, strides=strides, pool=pool)
+    prepare = rgb_to_lab if colours == "lab" else normalize_rgb
     source = feature_source(weights, **study.opening)
     resize = getattr(study.profile.evaluation, task).resize
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,19 +12,18 @@ from tqdm import tqdm
 
 from stt_core import labels
 from stt_core.affinity import affinity, apply_affinity
-from stt_core.encoder import INFERENCE, STAGES, folded
+from stt_core.encoder import INFERENCE
 from stt_core.errors import InputError
 from stt_core.features import FeatureSource, feature_source, features_of
 from stt_core.pictures import read_image
 from stt_core.propagation import Inference
 from stt_study.analysis.held_out_pairs import split_of
-from stt_study.analysis.retention import opened
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.bootstrap import bootstrap_interval
 from stt_study.evenly import evenly
 from stt_study.store import code_key, computed, folder_fingerprint
 from stt_study.study import Study
-from stt_study.variants import NO_ENCODER, title
+from stt_study.variants import title
 
 MOST = 6  # sequences
 NUMBERS = {
@@ -39,7 +37,6 @@ WORDS = {
     "frame 0 is seen": ("first_windowed", {"windowed": True, "whole": False}),
     "frame 0 counts": ("first_twice", {"twice": True, "once": False}),
 }
-LAYERS = ("res3", "res4", "res5")
 AT_STRIDE_4 = 5  # preceding frames where strides are compared: an affinity at stride 4 costs 16 times one at stride 8
 SEARCHLESS = ("top-k", "temperature", "frame 0 counts", "maps normalised")
 """Axes whose settings share the profile's own search, or one more."""
@@ -51,11 +48,10 @@ class Setting:
 
     inference: Inference
     stride: int = 8  # pixels per cell
-    layer: str = "res4"  # of the encoder
     normalise: bool = True  # min-max normalise every label map before argmax
 
 
-def settings_around(own: Setting, layers: Sequence[str] = LAYERS) -> dict[str, dict[float | str, Setting]]:
+def settings_around(own: Setting) -> dict[str, dict[float | str, Setting]]:
     """Axis -> value -> `own` with that value, the own value among them. Single values are left out."""
     base = own.inference
     radii = [max(1, round(base.radius * factor)) for factor in RADII]
@@ -70,7 +66,6 @@ def settings_around(own: Setting, layers: Sequence[str] = LAYERS) -> dict[str, d
         axes["preceding frames"].pop(0, None)
         del axes["frame 0 is seen"], axes["frame 0 counts"]
     axes["maps normalised"] = {"yes": replace(own, normalise=True), "no": replace(own, normalise=False)}
-    axes["layer"] = {layer: replace(own, layer=layer) for layer in layers}
     fewer = replace(base, num_preceding=min(base.num_preceding, AT_STRIDE_4))
     axes[f"stride, {fewer.num_preceding} preceding"] = {
         stride: replace(own, stride=stride, inference=replace(fewer, radius=base.radius * own.stride // stride))
@@ -79,29 +74,8 @@ def settings_around(own: Setting, layers: Sequence[str] = LAYERS) -> dict[str, d
     return {axis: values for axis, values in axes.items() if len(values) > 1}
 
 
-def layer_source(weights: str, layer: str, **opening: Any) -> FeatureSource:
-    """`feature_source` of a layer; a finer one gives only those of its cells that the next layer takes."""
-    source = feature_source(weights, **opening)
-    if layer == "res4":
-        return source
-    strides, pool = INFERENCE[source.stride]
-    finest = 2 if pool == "none" else 4
-    step = source.stride // int(finest * np.prod(strides[: STAGES.index(layer) + 1]))
-    encoder, prepare = opened(weights, (strides, pool), opening["depth"], opening["width"], opening["seed"])
-    encoder = folded(encoder).to(source.device, memory_format=torch.channels_last)
-
-    def extract(rgb: Tensor) -> Tensor:
-        images = prepare(rgb).contiguous(memory_format=torch.channels_last)
-        return encoder(images, (layer,))[layer][..., ::step, ::step]
-
-    return replace(source, extract=extract)
-
-
 def propagate_many(cells: list[Tensor], first: Tensor, settings: Sequence[Inference]) -> Iterator[list[Tensor]]:
-    """Labels (K, h, w) of frame 1, 2, … by settings that differ in top-k and temperature alone: one search serves all.
-
-    `cells`: of each frame, features (h, w, C) of length 1; `first`: labels (K, h, w) of frame 0.
-    """
+    """Labels (K, h, w) of frame 1, … of unit features (h, w, C), by settings that differ in top-k and temperature."""
     own, most = settings[0], max(setting.topk for setting in settings)
     how = {"radius": own.radius, "window": own.window, "first_windowed": own.first_windowed}
     carried = [[first.permute(1, 2, 0).to(cells[0].device)] for _ in settings]  # (h, w, K) of each frame
@@ -120,9 +94,9 @@ def propagate_many(cells: list[Tensor], first: Tensor, settings: Sequence[Infere
 
 
 def scores(
-    sequence: labelled_videos.Sequence, sources: dict[tuple[int, str], FeatureSource], settings: list[Setting]
+    sequence: labelled_videos.Sequence, sources: dict[int, FeatureSource], settings: list[Setting]
 ) -> list[dict[str, float]]:
-    """Number of "objects" and mean "J&F" (0 to 1) of a sequence under each setting; `sources`: by stride and layer."""
+    """Number of "objects" and mean "J&F" (0 to 1) of a sequence under each setting; `sources`: by stride."""
     length = len(sequence.frames)
     masks = [labelled_videos.read_sequence_mask(sequence, t) for t in range(length - 1)]  # the last isn't scored
     given = np.where(masks[0] == 255, 0, masks[0])
@@ -130,12 +104,12 @@ def scores(
     if length < 3 or not count:
         raise InputError(f"{sequence.frames[0].parent} needs three frames and an object in the first mask.")
     found: dict[Setting, np.ndarray] = {}
-    for key, source in sources.items():
+    for stride, source in sources.items():
         frames = features_of(source, map(read_image, sequence.frames[:-1]), settings[0].inference.resize)
         cells = [F.normalize(maps.float(), dim=0).permute(1, 2, 0).contiguous() for maps in frames]
         first = labels.to_grid(labels.one_hot(given, count), cells[0].shape[:2], "nearest")
         searches: dict[Inference, list[Setting]] = {}
-        for setting in dict.fromkeys(setting for setting in settings if (setting.stride, setting.layer) == key):
+        for setting in dict.fromkeys(setting for setting in settings if setting.stride == stride):
             seen = min(setting.inference.num_preceding, length)  # of what is longer than the clip, all is the same
             search = replace(setting.inference, topk=1, temperature=1.0, num_preceding=seen)
             searches.setdefault(search, []).append(setting)
@@ -156,22 +130,18 @@ def clips(study: Study) -> tuple[str, list[labelled_videos.Sequence]]:
 
 
 def sensitivity(study: Study, name: str, axes: Sequence[str] | None = None) -> pd.DataFrame:
-    """J&F-Mean of a variant or baseline on `clips`: one row an axis of `settings_around`, value and sequence; stored.
-
-    `axes`: some of them, or all. "own": whether it is the profile's value.
-    """
+    """J&F-Mean of a variant or baseline on `clips`, stored: a row an axis (of all or `axes`), value and sequence."""
     weights, (split, sequences) = study.source(name), clips(study)
     own = Setting(study.profile.evaluation.davis, study.profile.evaluation.stride)
-    around = settings_around(own, ("res4",) if name in NO_ENCODER else LAYERS)
-    around = {axis: values for axis, values in around.items() if axes is None or axis in axes}
+    around = {axis: values for axis, values in settings_around(own).items() if axes is None or axis in axes}
     settings = list(dict.fromkeys(setting for values in around.values() for setting in values.values()))
     names = [sequence.name for sequence in sequences]
     key = [feature_source(weights, **study.opening).identity, study.opening, settings, split, names]
     key += [folder_fingerprint(study.folder("davis")), code_key(__name__)]
 
     def measure() -> dict[str, list[dict]]:
-        keys = dict.fromkeys((setting.stride, setting.layer) for setting in settings)
-        sources = {key: layer_source(weights, key[1], **study.opening | {"stride": key[0]}) for key in keys}
+        strides = dict.fromkeys(setting.stride for setting in settings)
+        sources = {stride: feature_source(weights, **study.opening | {"stride": stride}) for stride in strides}
         bar = tqdm(sequences, desc=f"sensitivity {name}", disable=None)
         return {sequence.name: scores(sequence, sources, settings) for sequence in bar}
 
@@ -193,10 +163,7 @@ def means(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def largest_changes(table: pd.DataFrame) -> pd.DataFrame:
-    """How far each axis moves J&F-Mean from the profile's own value, the farthest first: one row a variant and axis.
-
-    "gain" and "loss" are text, points with 95 % intervals over clips, "" where the own value is the best or the worst.
-    """
+    """How far each axis moves J&F-Mean, the farthest first: a row a variant and axis; 95 % intervals are over clips."""
     rows = []
     for (variant, axis), values in means(table).groupby(["variant", "axis"], sort=False):
         own = values[values.own].iloc[0]

@@ -1,7 +1,4 @@
-"""What labels are carried by: features of weights or of timm models; or none: standing still, optical flow.
-
-`timm:NAME` takes the weights that timm (`pip install 'stt-core[timm]'`) downloads and keeps, `timm:NAME@FILE` a file's.
-"""
+"""What labels are carried by: features of weights or of timm models; or none: standing still, optical flow."""
 
 import hashlib
 import textwrap

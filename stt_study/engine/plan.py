@@ -89,10 +89,7 @@ def plan(
     lanes: int = 1,
     gpus: int = 0,
 ) -> dict[str, Job]:
-    """Pages that begin with one of `only` (empty: all) and the trainings they need, by name, each after those it needs.
-
-    Paths of the jobs are relative to `root`, the repository. `lanes` jobs run at a time, each on `gpus`, 8 cores a GPU.
-    """
+    """Pages that begin with one of `only` (empty: all) and trainings they need, by name, each after those it needs."""
     parameters = read_parameters(root, profile, overrides)
     settings = parameters.get("settings") or {}
     first, count = parameters.get("seed", 0), settings.get("seeds", 1)
@@ -113,7 +110,7 @@ def plan(
     folders = [parameters.get("data") or settings.get("data"), *settings.get("real", [])]
     common = [versions(), [folder_fingerprint(root / folder) for folder in folders if folder]]
     out, jobs = Path("runs", profile), {}
-    beside = 8 * gpus or max(1, (os.cpu_count() or 1) // lanes)
+    beside = 8 * gpus or max(1, (os.cpu_count() or 1) // lanes)  # cores: 8 a GPU
     alone = 8 * gpus or beside * lanes
 
     # How many variants and seeds a page compares makes no training stale.

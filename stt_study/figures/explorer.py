@@ -1,7 +1,4 @@
-"""What the book's correspondence explorer shows: frames, features and tracks of a few clips, packed into small scripts.
-
-They hand it to `book/_static/explorer.js`: a page opened from the disk may load scripts, but may not fetch data.
-"""
+"""What `book/_static/explorer.js` shows, packed into scripts: a page from the disk may load them, not fetch data."""
 
 import base64
 import json
@@ -75,10 +72,7 @@ def points_of(grid: Sequence[int]) -> Points:
 def followed(
     source: FeatureSource, frames: Sequence[Path], shown: Sequence[int], points: Points, inference: Inference
 ) -> tuple[Tensor, np.ndarray]:
-    """Features (T, C, h, w), L2-normalised, of the shown frames (numbers, 0 first), and tracks (T, P, 2) of the points.
-
-    Tracks are xy px, (-1, -1) where nothing is left; a point is carried through the whole clip as a joint is.
-    """
+    """Unit features (T, C, h, w) of shown frames (numbers, 0 first); the points' tracks (T, P, 2) xy px, -1: lost."""
     size = read_image(frames[0]).shape[:2]
     places, kept, tracks = points.places(size), [], []
     given = (labels.keypoints_to_maps(some, size) for some in np.array_split(places, len(places) // 64 + 1))
@@ -119,10 +113,7 @@ def similar(features: Tensor, points: Points, temperature: float) -> tuple[Tenso
 def seen_by(
     source: FeatureSource, frames: Sequence[Path], shown: Sequence[int], points: Points, inference: Inference
 ) -> dict:
-    """A file's content for one network and clip, `packed`: `followed`, `reduced`, and `similar` before reduction.
-
-    "best" (T, P) and "share" (T, P), times `WHOLE`; "tracks" (T, P, 2) xy, times `TENTHS`, or `LOST`: all uint16.
-    """
+    """A file's content for a network and clip, `packed`; all but `reduced` is uint16: times `WHOLE`, `TENTHS`."""
     features, tracks = followed(source, frames, shown, points, inference)
     short, scale = reduced(features)
     best, share = similar(features, points, inference.temperature)

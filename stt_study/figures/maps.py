@@ -19,7 +19,6 @@ from stt_study.analysis.retention import Look, chosen_clips, pair_times
 from stt_study.evenly import evenly
 from stt_study.figures.viz import mark, object_ids, panels, picture
 from stt_study.study import Study
-from stt_study.variants import title
 
 EXAMPLES = 3  # clips
 WIDTH = 14.0  # inches, of a grid of maps
@@ -37,13 +36,8 @@ class MapExample:
     notes: dict[str, str]
 
 
-def networks(study: Study, sources: dict[str, str]) -> dict[str, Look]:
-    """Title -> `retention.looks`; a frame that two figures show is then seen once."""
-    return {title(name): retention.looks(study, weights, "davis") for name, weights in sources.items()}
-
-
 def point_examples(study: Study, students: dict[str, Look]) -> list[MapExample]:
-    """`point_map` of the largest object's `central_pixel` in frame 0, over the frame after two thirds of a clip."""
+    """`point_map` of the largest object's `central_pixel` in frame 0, over one after two thirds; students by title."""
     found = []
     for clip in evenly(chosen_clips(study, "davis"), EXAMPLES):
         times = 0, pair_times(len(clip.frames))[-1]

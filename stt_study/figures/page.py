@@ -119,10 +119,7 @@ class Page:
         self.show(pd.Series(names, name="data").to_frame(), "What each task is measured on.")
 
     def compared(self, first: str, others: Sequence[str], of: str, name: str = "", figure: bool = False) -> None:
-        """Headline figures of variants on every task, and the first minus each of the others, as a figure and a table.
-
-        `of`: the caption's words on the variants.
-        """
+        """Headline figures of variants on every task, then the first minus each other; `of`: words on the variants."""
         words = f"The headline figure of each task in percent, {of}: mean over seeds ± their standard deviation."
         self.show(
             report.grid_table(self.study, [first, *others]), f"{words} Those marked as reference are not this run's."
@@ -158,5 +155,5 @@ class Page:
             alt = "The left image of the stereo pair beside a map of matching errors for each kind of features."
             self.show(drawn, figure, alt, name=name)
         scores = pd.DataFrame({label: scores for label, (scores, _) in found.items()}).T
-        words = "Errors of the stereo pair's matches: the median, and the share of the cells whose match lands within so many"
-        self.show(scores.round(3).astype({"cells": int}), f"{words} pixels of the true place.")
+        words = "Errors of the stereo pair's matches: the median, and the share of the cells whose match lands within"
+        self.show(scores.round(3).astype({"cells": int}), f"{words} so many pixels of the true place.")

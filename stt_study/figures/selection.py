@@ -17,7 +17,7 @@ from stt_study.analysis.query_selection import INNER, reachable, selection_weigh
 from stt_study.figures import viz
 from stt_study.study import Study
 from stt_study.variants import title as variant_title
-from stt_study.video.drawing import blended
+from stt_study.video.follow import blended
 
 Measured = dict[str, dict[str, pd.DataFrame]]  # encoder -> the tables of `query_selection.measure`
 VEIL = np.array([20, 30, 60])  # RGB, over what is left out
@@ -25,10 +25,9 @@ VEIL = np.array([20, 30, 60])  # RGB, over what is left out
 
 @dataclass(frozen=True)
 class Example:
-    """One pair to look at, by title: `pictures` and, `veiled`, `chosen` (S, S, 3); `maps`, a query's `rows` (h, w)."""
+    """By title: `pictures` (S, S, 3) and maps (h, w); `veiled`, `chosen` (S, S, 3); a query's `rows` (h, w)."""
 
-    pictures: dict[str, np.ndarray]
-    maps: dict[str, Tensor]
+    pictures: dict[str, np.ndarray | Tensor]
     chosen: dict[str, np.ndarray]
     rows: dict[str, Tensor]
 
@@ -41,6 +40,8 @@ def label(name: str) -> str:
 def examples(study: Study, weights: Path) -> list[Example]:
     """Two pairs of the first batch, a clip each: those of which most was uncovered."""
     settings, found = study.profile.temporal, []
+    compared = variants(settings)
+    del compared["quarter"]  # which selects what the text's does
     for pair, level in batches(study, weights, settings.batch):
         height, width = level["query"].shape[2:]
         # (2, 3, S, S) -> (S, S, 3) twice
@@ -48,21 +49,16 @@ def examples(study: Study, weights: Path) -> list[Example]:
         ids = viz.object_ids(pair.sequence, pair.t)
         ids = cv2.resize(ids, later.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         pictures = {f"{pair.name}\nearlier frame": earlier, "later frame (query)": later}
-        maps = {"entropy": level["entropy"][0], "score without p": level["neg_log"][0], "colour error": level["colour"]}
-        # The variant of quarter rows alone selects what the text's does.
-        kept = {name: selection_weights(level, own)[0] for name, own in variants(settings).items() if name != "quarter"}
+        pictures |= {"objects": blended(later, ids), "entropy": level["entropy"][0]}
+        pictures |= {"score without p": level["neg_log"][0], "colour error": level["colour"]}
+        chosen = {name: veiled(later, selection_weights(level, own)[0]) for name, own in compared.items()}
         one, quarter = (pool_correlation(level["fine"], 2 * height, 2 * width, rows=r) for r in ("one", "quarter"))
         rows = {"coarse correlation": level["coarse"], "target of the text": one, "target as released": quarter}
         rows["nearest reachable row"] = reachable(quarter, window_mask(height, width, settings.radius_coarse))
         query = uncertain(level["entropy"])
-        example = Example(
-            pictures | {"objects": blended(later, ids)},
-            maps,
-            {name: veiled(later, kept[name]) for name in kept},
-            {title: row[0, query].view(height, width) for title, row in rows.items()},
-        )
+        rows = {title: row[0, query].view(height, width) for title, row in rows.items()}
         uncovered = regions(*pair.labels(width), pair.hidden)["uncovered background"].float().mean()
-        found.append((float(uncovered), pair.sequence.name, example))
+        found.append((float(uncovered), pair.sequence.name, Example(pictures, chosen, rows)))
     best: dict[str, Example] = {}
     for _, clip, example in sorted(found, key=lambda entry: -entry[0]):
         best.setdefault(clip, example)
@@ -88,9 +84,9 @@ def maps_figure(examples: list[Example]) -> Figure:
     for axis in axes.flat:
         axis.set_axis_off()
     for example, (top, bottom) in zip(examples, axes.reshape(-1, 2, columns), strict=True):
-        for axis, (title, shown) in zip(top, (example.pictures | example.maps).items(), strict=False):
+        for axis, (title, shown) in zip(top, example.pictures.items(), strict=False):
             drawn = viz.picture(axis, shown, title)
-            if title in example.maps:
+            if shown.ndim == 2:
                 figure.colorbar(drawn, ax=axis, shrink=0.7, location="bottom", format="{x:g}", ticks=MaxNLocator(3))
         for axis, (name, shown) in zip(bottom, example.chosen.items(), strict=False):
             viz.picture(axis, shown, label(name))
@@ -102,17 +98,16 @@ def _shown(tables: dict[str, pd.DataFrame], kind: str = "variants") -> pd.DataFr
     return tables[kind].query("variant != 'quarter'")
 
 
-def _means(table: pd.DataFrame) -> pd.DataFrame:
-    """Means over pairs, one row a variant, order kept."""
-    return table.groupby("variant", sort=False).mean(numeric_only=True)
+def _means(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Means of these over pairs, one row a variant, order kept."""
+    return _shown(tables).groupby("variant", sort=False).mean(numeric_only=True)
 
 
 def kept_figure(measured: Measured, share: float) -> Figure:
     """One row an encoder: the share that each variant keeps of every pair (dots), of each row, and of each column."""
     figure, axes = viz.panels(len(measured), 3, (12, 3.3 * len(measured)), sharey="col")
     for (start, middle, end), (encoder, tables) in zip(axes, measured.items(), strict=True):
-        table, profiles = _shown(tables), _shown(tables, "profiles")
-        means = _means(table).kept
+        table, profiles, means = _shown(tables), _shown(tables, "profiles"), _means(tables).kept
         of = {"hue": "variant", "palette": dict(zip(means.index, viz.PALETTE, strict=False)) | {INNER: (0.5, 0.5, 0.5)}}
         sns.stripplot(table, x="kept", y="variant", ax=start, size=3, jitter=False, alpha=0.6, legend=False, **of)
         start.plot(means, means.index, "|", color="0.1", markersize=22)
@@ -130,7 +125,7 @@ def kept_figure(measured: Measured, share: float) -> Figure:
 
 def agreement(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Mean overlap of every two selections of one encoder."""
-    means = _means(_shown(tables))
+    means = _means(tables)
     table, names = means[[f"with {name}" for name in means.index]], list(map(label, means.index))
     return table.set_axis(names, axis=0).set_axis(names, axis=1)
 
@@ -139,7 +134,7 @@ def regions_figure(measured: Measured) -> Figure:
     """A region's share of the selection over its share of the map: 1 = as chance would have it."""
     figure, (axes,) = viz.panels(1, len(measured), (6 * len(measured), 4), sharey=True, sharex=True)
     for axis, (encoder, tables) in zip(axes, measured.items(), strict=True):
-        means, pairs = _means(_shown(tables)), tables["pairs"].mean(numeric_only=True)
+        means, pairs = _means(tables), tables["pairs"].mean(numeric_only=True)
         there = [region for region in REGIONS if pairs.get(region, 0) > 0]
         for i, (name, colour, marker) in enumerate(zip(means.index, viz.PALETTE, "oXsPD^v", strict=False)):
             ratio = [means.loc[name, f"in {region}"] / pairs[region] for region in there]
@@ -158,7 +153,7 @@ def errors_figure(measured: Measured) -> Figure:
     kinds = {"colour": "error of the copied colour (Lab units)", "label": "share copied with a wrong object id"}
     figure, axes = viz.panels(len(measured), 2, (11, 2.7 * len(measured) + 0.4), sharey=True)
     for row, (encoder, tables) in zip(axes, measured.items(), strict=True):
-        means = _means(_shown(tables))
+        means = _means(tables)
         for axis, (kind, title) in zip(row, kinds.items(), strict=True):
             kept, left, y = means[f"{kind} kept"], means[f"{kind} left"], np.arange(len(means))
             axis.hlines(y, kept, left, color="0.7", linewidth=2, zorder=1)

@@ -15,21 +15,16 @@ from stt_study.study import Study
 
 @dataclass(frozen=True)
 class Claim:
-    """`better` beats `worse` (names of variants or baselines).
-
-    `published`: the methods of `book/published.csv` whose figures are the paper's, "" where it has none. `ours`: a
-    comparison that this study adds. `measure`: about one of `against_teacher.AGAINST_TEACHER`, times 100, not about a
-    task's figure. `where`: that the mean difference is larger after an occlusion than in the clear, and a gain.
-    """
+    """`better` beats `worse` (names of variants or baselines)."""
 
     text: str
     better: str
     worse: str
-    published: tuple[str, str] = ("", "")
+    published: tuple[str, str] = ("", "")  # the methods of `book/published.csv` whose figures are the paper's
     backbone: str = "ResNet-18"
-    ours: bool = False
-    where: bool = False
-    measure: str = ""
+    ours: bool = False  # a comparison that this study adds
+    where: bool = False  # that the mean difference is larger after an occlusion than in the clear, and a gain
+    measure: str = ""  # of `against_teacher.AGAINST_TEACHER`, times 100, in place of a task's figure
 
 
 FORGET = ("full method", "learning without forgetting")

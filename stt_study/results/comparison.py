@@ -32,8 +32,7 @@ class Outcome:
     sequences: dict[str, float]  # sequence -> headline figure, 0 to 1
     occlusion: dict[str, dict[str, float]]  # sequence -> AFTER, CLEAR -> J&F, see `condensed`
     weights: dict[str, int]  # sequence -> how much it counts in the mean: DAVIS counts objects
-    # Sequence -> measures of `against_teacher`; in the reference only.
-    nearness: dict[str, dict[str, float]] = field(default_factory=dict)
+    nearness: dict[str, dict[str, float]] = field(default_factory=dict)  # of `against_teacher`; in the reference only
     path: str = ""  # of the file of results
 
     def scores(self, where: str = "") -> dict[str, float]:

@@ -81,9 +81,8 @@ def spreads(study: Study) -> dict[tuple[str, str], tuple[float, int]]:
 def verify(study: Study) -> pd.DataFrame:
     """A fresh run's figures beside the reference's, one row a variant, task, metric and seed.
 
-    A figure may differ from the mean of the reference's n seeds by t sd sqrt(1 + 1/n), with Student's t of `CONFIDENCE`
-    and sd of `spreads`; where there is none it isn't judged ("tolerance" is nan). Baselines that nothing random enters,
-    and the same seed, versions and machine (its instructions), must be the same to a hundredth of a point.
+    A figure may differ from the reference's mean by t sd sqrt(1 + 1/n), of `CONFIDENCE` and `spreads` (nan: not
+    judged); what nothing random enters, and the same seed, versions and machine, only by a hundredth of a point.
     """
     if not (REFERENCE / study.profile.profile).is_dir():
         known = ", ".join(sorted(path.name for path in REFERENCE.glob("*"))) or "none"

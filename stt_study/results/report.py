@@ -55,10 +55,7 @@ def grid_table(study: Study, names: list[str]) -> pd.DataFrame:
 
 
 def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
-    """Figures of this run and, for what it doesn't train, of the reference, in percent, as `book/published.csv` has them.
-
-    "file": what a figure is from.
-    """
+    """Figures of this run and, for what it doesn't train, the reference's, in percent, as in `book/published.csv`."""
     spatial = study.profile.spatial
     own = f"ResNet-{spatial.depth}" + (f" x{spatial.width:g}" if spatial.width != 1 else "")
     backbones = {title(name): "" for name in NO_ENCODER} | {title("supervised"): f"ResNet-{spatial.depth}"}

@@ -1,7 +1,4 @@
-"""How fast: propagation and the encoder beside a plain reference, on the same tensors in the same run (`stt bench`).
-
-The reference is the released code's scheme. Times are medians of interleaved repeats after one that isn't counted.
-"""
+"""How fast (`stt bench`): propagation and the encoder beside the released scheme, medians of interleaved repeats."""
 
 import math
 import statistics
@@ -45,9 +42,8 @@ class BenchSettings:
 def run_bench(settings: BenchSettings = BenchSettings(), progress: Callable[[str], None] = lambda text: None) -> dict:
     """Measure everything; `progress` is told what comes next.
 
-    "cases" and "growth" are records of a case and way: `seconds` (median), `error` (largest difference to the case's
-    first way, the reference) and, of propagation, `work` (operations that the windows need) and `projected` (from a
-    part of the queries), in "growth" also `cells` (of the map) and `radius`.
+    "cases" and "growth" are records of a case and way: `seconds`, `error` (largest, to the case's first way) and, of
+    propagation, `work` (operations of the windows) and `projected` (from a part of the queries).
     """
     torch.manual_seed(0)
     cases = []
@@ -90,10 +86,9 @@ def interleaved(ways: dict[str, Callable], repeats: int) -> dict[str, list[float
 def released_scheme(
     query: Tensor, context: Tensor, labels: Tensor, radius: int, chunks: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The released code's way: 32 queries at a time against all context cells, masked, top-k, softmax, weighted sum.
+    """The released code's way: 32 queries (H, W, C) at a time, of so many chunks, against all context (S, H, W, C).
 
-    Of L2-normalised query (H, W, C), context (S, H, W, C), labels (S, H, W, K), in all chunks or so many: labels
-    (n, K), by how much the last pair kept beats the first left out (n,), and indices (n,) of the queries.
+    Labels (n, K), by how much the last pair kept beats the first left out (n,), and indices (n,) of the queries.
     """
     height, width, channels = query.shape
     keys, values = context.reshape(-1, channels), labels.flatten(0, 2)  # (S H W, C), (S H W, K)

@@ -1,7 +1,4 @@
-"""What a training costs on the device at hand: operations of a step, its time and memory, hours of all steps.
-
-Some real steps are timed on random data, without reading and decoding; a frozen encoder is as deep as the student.
-"""
+"""What a training costs on the device at hand: some real steps are timed, on random data and with a random teacher."""
 
 import math
 import statistics
@@ -50,10 +47,7 @@ def step_operations(settings: Settings) -> int:
 
 
 def training_cost(settings: Settings, scale: Scale = ALONE) -> dict[str, float]:
-    """What a training costs; of several processes one is measured, on its share of the batch.
-
-    Times go with the operations, of which the share "measured" was timed; "peak, GB" is CUDA memory, else nan.
-    """
+    """Costs of one of the training's processes; of a step's operations, the share "measured" was timed."""
     processes = scale.processes or max(1, torch.cuda.device_count())
     on_gpu = chosen_device(scale.device) == "cuda"
     whole = step_operations(settings) / processes

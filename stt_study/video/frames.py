@@ -17,7 +17,6 @@ from stt_core.files import written_whole
 from stt_core.pictures import IMAGE_ENDINGS, picture_files, read_image
 from stt_study.store import hash_of
 
-CODEC = "libx264" if "libx264" in av.codecs_available else "mpeg4"
 TICK = Fraction(1, 60_000)  # s; 24, 25, 30, 50, 60 and 30000/1001 frames a second are whole numbers of it
 
 
@@ -79,7 +78,7 @@ def open_video(path: str | Path, rate: float = 24.0) -> Video:
 
 
 def write_video(path: str | Path, frames: Iterable[tuple[float, np.ndarray]], rate: float) -> None:
-    """Encode (time in s, image (H, W, 3) uint8 RGB) as an H.264 (or MPEG-4) mp4, whole or not; `rate` in 1/s."""
+    """Encode (time in s, image (H, W, 3) uint8 RGB) as an H.264 mp4, whole or not; `rate` in 1/s."""
     with written_whole(path) as temporary, av.open(str(temporary), "w", options={"movflags": "faststart"}) as container:
         stream = None
         ticks = -1
@@ -87,13 +86,11 @@ def write_video(path: str | Path, frames: Iterable[tuple[float, np.ndarray]], ra
             height, width = image.shape[:2]
             if stream is None:
                 # x264's macroblock tree makes other bytes of the same small frames now and then.
-                options = {"crf": "20", "preset": "veryfast", "x264-params": "mbtree=0"} if CODEC == "libx264" else {}
-                stream = container.add_stream(CODEC, rate=Fraction(rate).limit_denominator(1001), options=options)
+                options = {"crf": "20", "preset": "veryfast", "x264-params": "mbtree=0"}
+                stream = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001), options=options)
                 stream.height, stream.width, stream.pix_fmt = height + height % 2, width + width % 2, "yuv420p"
                 stream.time_base = stream.codec_context.time_base = TICK
                 stream.codec_context.colorspace = Colorspace.ITU601  # players would guess
-                if CODEC == "mpeg4":
-                    stream.bit_rate = int(0.5 * height * width * rate)
             # Players take even sides.
             image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")

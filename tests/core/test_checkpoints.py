@@ -1,6 +1,6 @@
 """Weights files: what is read of them, and what is refused.
 
-That every naming gives the features of the model it came from is in `test_features.py`, bad files in `test_bad_weights.py`.
+`test_features.py` has that every naming gives the features of the model it came from, `test_bad_weights.py` bad files.
 """
 
 import argparse
@@ -122,7 +122,8 @@ def test_note(tmp_path: Path) -> None:
     content |= {"optimizer": {"state": {0: {"step": torch.zeros(1)}}}, "epoch": 3, "input": "lab"}
     note = open_weights(saved(path, content), input="rgb").note
     assert note.endswith(
-        "names after model.net, 120 tensors matched, lab input; left: model.net.fc.weight, model.queue, optimizer.state.0.step"
+        "names after model.net, 120 tensors matched, lab input; "
+        "left: model.net.fc.weight, model.queue, optimizer.state.0.step"
     )
     many = {f"head{i}.bias": torch.zeros(1) for i in range(20)}
     note = open_weights(saved(path, small_state() | many)).note

@@ -25,7 +25,7 @@ from stt_study.benchmarks.davis import DAVIS
 from stt_study.benchmarks.run import evaluate
 from stt_study.processes import spread, together
 
-# In float64: in float32 these tiny networks blow up any rounding, as they do a change of a weight by 1e-7, tenfold a step.
+# In float64: in float32 these tiny networks blow up any rounding, or a change of a weight by 1e-7, tenfold a step.
 SPATIAL = SpatialSettings(
     width=0.125, size=64, load_size=72, batch=8, steps=20, warmup=2, lr=0.01, queue=16, momentum=0.9, dim=8, shards=2,
     precision="64-true",
@@ -180,7 +180,7 @@ def test_split_normalisation_is_that_of_each_part() -> None:
 
 
 def test_a_key_is_embedded_among_others_than_its_query() -> None:
-    """Which images were normalised together, seen through an encoder that says so; and keys come back in their order."""
+    """Which images were normalised together, seen through an encoder that says so; keys come back in their order."""
     model = MoCo(replace(SPATIAL, shards=2))
     seen = []
 

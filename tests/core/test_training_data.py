@@ -1,4 +1,4 @@
-"""Batches, images and frame pairs: permutations, resuming, and crops measured in pictures that show their coordinates."""
+"""Batches, images and frame pairs: permutations, resuming, crops measured in pictures that show their coordinates."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Bad data of the benchmarks: every one gets its own sentence, and restored, the same command goes on. See `answers.py`.
+"""Bad data of the benchmarks: each gets its own sentence, and restored, the same command goes on. See `answers.py`.
 
 Weights are in `test_bad_weights.py`, training data and videos of one's own in `test_bad_videos.py`.
 """

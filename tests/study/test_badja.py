@@ -42,7 +42,7 @@ def visible():
 
 
 def write_list(root, name="lion", joints=None, seen=None, own=False):
-    """A list, in any order; with `own`, of a video of BADJA's own in its own pixels, else of a DAVIS at full resolution."""
+    """A list, in any order; with `own`, of a video of BADJA's own in its pixels, else of DAVIS at full resolution."""
     joints, seen = truth() if joints is None else joints, visible() if seen is None else seen
     image, mask = f"DAVIS/JPEGImages/Full-Resolution/{name}", f"DAVIS/Annotations/Full-Resolution/{name}"
     if own:
@@ -170,8 +170,8 @@ def test_copying_by_hand(badja, tmp_path):
     """
     results = evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
     assert results["metrics"][RULE] == pytest.approx((2 + 2) / (3 + 4))
-    # JHMDB's unit is 0.6 times the diagonal of the box around the joints that are scored: (20 to 60) x (20 to 50) in the
-    # first frame, then (20 to 60) x (25 to 50), then (20 to 90) x (29 to 50).
+    # JHMDB's unit is 0.6 times the diagonal of the box around the joints that are scored: (20 to 60) x (20 to 50) in
+    # the first frame, then (20 to 60) x (25 to 50), then (20 to 90) x (29 to 50).
     units = [0.6 * np.hypot(40, height) for height in (30, 25)] + [0.6 * np.hypot(70, 21)]
     shares = np.array([0, 5, 9]) / units, np.array([0, 0, 30]) / units
     for a in (0.1, 0.2):

@@ -1,4 +1,4 @@
-"""What must not change without a word: reference results that a setting made unreadable, and what a training imports."""
+"""What must not change silently: reference results that a setting made unreadable, and what a training imports."""
 
 import subprocess
 import sys

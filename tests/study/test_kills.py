@@ -23,7 +23,7 @@ SETTINGS = {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 33
 
 
 def run(*words: object) -> subprocess.CompletedProcess:
-    """`kills.py` in a process of its own: what is forked from one in which threads have run may wait for them for ever."""
+    """`kills.py` in its own process: what is forked from one in which threads have run may wait for them for ever."""
     command = [sys.executable, *map(str, words)]
     return subprocess.run(
         command, cwd=kills.REPOSITORY / "tests" / "tools", capture_output=True, text=True, timeout=300

@@ -1,4 +1,4 @@
-"""J, F, mIoU and PCK against the official evaluation's values and cases worked out by hand; loops: `test_properties`."""
+"""J, F, mIoU and PCK against the official evaluation's values and cases done by hand; loops: `test_properties`."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Profile `paper` on a miniature of every data set that it names, in its official layout: found, checked, trained on, measured."""
+"""Profile `paper` on miniatures of its data sets in their official layouts: found, checked, trained on, measured."""
 
 from pathlib import Path
 

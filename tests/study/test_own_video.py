@@ -1,4 +1,4 @@
-"""Objects and points through a video of one's own: an orange square that walks over noise, and all that can go wrong."""
+"""Objects and points through one's own video: an orange square that walks over noise, and all that can go wrong."""
 
 import csv
 import shutil
@@ -18,8 +18,7 @@ from stt_core.features import feature_source
 from stt_core.files import read_json
 from stt_core.propagation import Context, Inference
 from stt_study.video import follow as own_video
-from stt_study.video.drawing import blended
-from stt_study.video.follow import object_confidence, point_confidence, propagate_video
+from stt_study.video.follow import blended, object_confidence, point_confidence, propagate_video
 from stt_study.video.frames import Video, write_video
 from stt_study.video.given import Given, inner_points, read_objects, read_points
 
@@ -300,7 +299,7 @@ def test_confidence_by_hand() -> None:
 
 
 def test_maps_of_the_first_frame() -> None:
-    """By hand: 4x6 cells of 8 px of frames half as large as the video; the centre of cell (i, j) is 16 i + 7.5 there."""
+    """By hand: 4x6 cells of 8 px of frames half the video's size; the centre of cell (i, j) is 16 i + 7.5 there."""
     ids = np.zeros((64, 96), np.uint8)
     ids[16:48, 32:64], ids[48:, :16] = 1, 2
     places = np.array([[16 * 4 + 7.5, 16 * 2 + 7.5], [0, 0], [95, 63]], np.float32)
@@ -379,7 +378,7 @@ def test_points_that_are_refused(tmp_path: Path, text: str | None, words: str) -
 
 
 def test_inner_points() -> None:
-    """The middles of a disk and of a square that the picture's edge cuts; the deepest pixel of the latter is at its middle."""
+    """The middles of a disk and of a square that the picture's edge cuts: its deepest pixel is at its middle."""
     y, x = np.mgrid[:40, :60]
     ids = np.where((y - 20) ** 2 + (x - 40) ** 2 <= 100, 1, 0)
     ids[:11, :11] = 3

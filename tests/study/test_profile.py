@@ -42,7 +42,7 @@ def test_there_are_the_profiles_that_the_text_names() -> None:
 
 
 def test_profiles_of_the_paper_have_its_values() -> None:
-    """Stride 4 measures the same trainings; ResNet-50 has the paper's own batch, rate and iterations (paper section 2)."""
+    """Stride 4 measures the same trainings; ResNet-50 has the paper's batch, rate and iterations (paper section 2)."""
     paper = load_profile("paper")
     assert (paper.temporal.depth, paper.temporal.width, paper.spatial.width) == (18, 1, 1)
     assert (paper.scratch_lr, paper.teacher, paper.max_gap, paper.carry_weights) == (1e-3, "rgb", 1, False)

@@ -181,7 +181,7 @@ def test_affinity_keeps_the_nearest_cells_even_among_equal_ones(
 def test_labels_stay_shares_and_a_stopped_video_goes_on(
     height, width, channels, times, kind, temperature, chosen, seed, stop
 ):
-    """Whatever is equal or zero: every map is a mean of maps before it. And a stream, stopped or not, gives the same."""
+    """Whatever is equal or zero: every map is a mean of maps before it; a stream, stopped or not, gives the same."""
     features = torch.from_numpy(features_of_a_kind(kind, (times, channels, height, width), seed))
     ids = torch.from_numpy(np.random.default_rng(seed).integers(0, 4, (height, width)))
     first = torch.stack([ids == k for k in range(4)]).float()

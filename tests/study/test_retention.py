@@ -222,7 +222,7 @@ def test_the_verdict_knows_that_less_loss_is_nearer(study: Study, monkeypatch: p
 
 def test_figures(study: Study, tmp_path: Path) -> None:
     sources = {"full": str(tmp_path / "student.pth"), "random": "random"}
-    students = viz_maps.networks(study, sources)
+    students = {title(name): retention.looks(study, weights, "davis") for name, weights in sources.items()}
     (point,) = viz_maps.point_examples(study, students)
     assert all(mask[y, x] == 1 for mask, (x, y) in zip(point.ids, point.places, strict=True))
     assert list(point.maps) == [title("full"), title("random")]

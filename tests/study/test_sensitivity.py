@@ -3,16 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from stt_core.affinity import affinity
-from stt_core.checkpoints import save_weights
-from stt_core.color import rgb_to_lab
-from stt_core.encoder import INFERENCE, random_encoder
-from stt_core.features import feature_source
 from stt_core.files import read_json
 from stt_core.propagation import Inference, propagate
 from stt_study.analysis import sensitivity as sensitivity_module
@@ -20,7 +15,6 @@ from stt_study.analysis.sensitivity import (
     SEARCHLESS,
     Setting,
     largest_changes,
-    layer_source,
     means,
     propagate_many,
     sensitivity,
@@ -75,7 +69,7 @@ def test_each_setting_is_what_it_is_alone(search: dict, monkeypatch: pytest.Monk
 def test_around() -> None:
     own = Setting(Inference(num_preceding=7, radius=3, topk=10))
     axes = settings_around(own)
-    assert {"preceding frames", "layer", "radius", *SEARCHLESS} < set(axes)
+    assert {"preceding frames", "radius", *SEARCHLESS} < set(axes)
     assert list(axes["preceding frames"]) == [0, 1, 5, 7, 10, 20, 40]
     assert list(axes["radius"]) == [1, 2, 3, 6]
     for axis, values in axes.items():
@@ -87,31 +81,9 @@ def test_around() -> None:
         for setting in values.values():  # nothing else moves
             flat, mine = ({**vars(s.inference), **vars(s), "inference": 0} for s in (setting, own))
             assert sum(flat[name] != mine[name] for name in flat) == (setting != own)
-    assert "layer" not in settings_around(own, ("res4",))
     without = settings_around(Setting(replace(own.inference, with_first=False)))
     assert not {"frame 0 counts", "frame 0 is seen"} & set(without)
     assert 0 not in without["preceding frames"]
-
-
-def test_layers(tmp_path: Path) -> None:
-    """res4 is what is propagated; the others are the encoder's own maps, on its grid."""
-    image = np.random.default_rng(0).integers(0, 256, (41, 66, 3), dtype=np.uint8)
-    save_weights(tmp_path / "weights.pth", random_encoder(18, 0.125, 5), input="lab")
-    for weights in ("random", str(tmp_path / "weights.pth")):
-        for stride in (8, 4):
-            how = {"stride": stride, "depth": 18, "width": 0.125, "seed": 3}
-            maps = {layer: layer_source(weights, layer, **how)(image) for layer in ("res3", "res4", "res5")}
-            assert torch.equal(maps["res4"], feature_source(weights, **how)(image))
-            assert {tuple(m.shape[1:]) for m in maps.values()} == {(-(-41 // stride), -(-66 // stride))}
-    # By hand: res3 of the unfolded encoder, every second cell.
-    strides, pool = INFERENCE[8]
-    encoder = random_encoder(18, 0.125, 3, strides=strides, pool=pool).eval()
-    with torch.no_grad():
-        rgb = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-        res3 = encoder(rgb_to_lab(rgb), ("res3",))["res3"][0]
-    assert res3.shape[1:] == (11, 17)
-    found = layer_source("random", "res3", stride=8, depth=18, width=0.125, seed=3)(image)
-    torch.testing.assert_close(found, res3[:, ::2, ::2], rtol=0, atol=1e-5)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A file server on the loopback for tests: ranges, cut connections, wrong answers; small archives in the real layout."""
+"""A file server on the loopback for tests: ranges, cut connections, wrong answers; small archives in real layouts."""
 
 import io
 import itertools

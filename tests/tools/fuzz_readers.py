@@ -3,9 +3,9 @@
     python tests/tools/fuzz_readers.py --seconds 600 --seed 0
     python tests/tools/fuzz_readers.py --only badja_clips --cases 5000 --findings /tmp/findings
 
-Anything else is a finding: another exception, a crash of the process, more than a minute or 4 GiB of memory for one file. The
-file and what happened are written to a folder, and the script exits with 1. Cases run in forked processes, so that a crash
-of a decoder is seen; seed, reader and number repeat a case.
+Anything else is a finding: another exception, a crash of the process, more than a minute or 4 GiB of memory for one
+file. The file and what happened are written to a folder, and the script exits with 1. Cases run in forked processes, so
+that a crash of a decoder is seen; seed, reader and number repeat a case.
 """
 
 import argparse
@@ -126,7 +126,7 @@ class Cases:
         return path, spoiled(rng, self.contents[path], self.contents[other], path.suffix)
 
     def run(self, numbers: range) -> list[str]:
-        """`VALUE`, `REFUSAL` or what happened instead, beginning with a line about it, of each up to one that ends it."""
+        """Of each, up to one that ends it: `VALUE`, `REFUSAL` or what happened instead, beginning with a line on it."""
         for path, content in self.contents.items():
             path.write_bytes(content)
         process = multiprocessing.get_context("fork").Process(target=self._work, args=(numbers,))

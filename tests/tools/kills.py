@@ -1,8 +1,8 @@
-"""Kills trainings and notebook runs, runs them again, and compares: what is left must be what an undisturbed run leaves.
+"""Kills trainings and notebook runs, runs them again and compares: they must leave what an undisturbed run leaves.
 
-    python tests/tools/kills.py training --kills 20     # SIGKILL at random moments, for each of the two steps
-    python tests/tools/kills.py writing                 # SIGKILL at every single write, rename and deletion of a training
-    python tests/tools/kills.py notebooks --kills 10    # SIGKILL of the launcher, or of all its processes, on profile smoke
+    python tests/tools/kills.py training --kills 20   # SIGKILL at random moments, for each of the two steps
+    python tests/tools/kills.py writing               # SIGKILL at every write, rename and deletion of a training
+    python tests/tools/kills.py notebooks --kills 10  # SIGKILL of the launcher or all its processes, on profile smoke
 
 Each prints what it did and exits with 1 at the first difference. `test_kills.py` runs a share of it.
 """

@@ -1,4 +1,4 @@
-"""A miniature of every data set that profile `paper` names, in its official layout, out of the world that ships as code.
+"""A miniature of every data set that profile `paper` names, in its official layout, of the world that ships as code.
 
 python tests/tools/miniature.py DIR     # 5 MB, seconds; then: make reproduce PROFILE=paper DATA=DIR ARGS="…"
 """

@@ -1,4 +1,6 @@
-"""Compares what two runs of a profile left, file by file: `python tests/tools/same_results.py RUN OTHER` (as in runs/smoke).
+"""Compares what two runs of a profile left, file by file; a run is a folder such as runs/smoke.
+
+    python tests/tools/same_results.py RUN OTHER
 
 Everything has to be the same to the byte, but for what measures time: fields of that name in JSON files, what pages
 say of it, and the pages and files of speed.

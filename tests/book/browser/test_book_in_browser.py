@@ -1,4 +1,7 @@
-"""The rendered book in a headless Chromium, from the disk and from a server: `STT_BOOK=runs/smoke/book/html pytest tests/book/browser`."""
+"""The rendered book in a headless Chromium, from the disk and from a server.
+
+STT_BOOK=runs/smoke/book/html pytest tests/book/browser
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +20,7 @@ SETTLED = """async () => {
     const explorer = document.querySelector('#explorer [role=status]');
     while (explorer?.textContent.startsWith('Loading')) await new Promise((done) => setTimeout(done, 50));
 }"""
-# What reaches over the right edge and is in no box that scrolls, or over the left: a reader can't get at the rest of it.
+# What reaches over the right edge and is in no box that scrolls, or over the left: readers can't get at the rest of it.
 CUT_OFF = """() => [...document.querySelectorAll('main *')].filter((element) => {
     const scrolls = (box) => box && (/auto|scroll/.test(getComputedStyle(box).overflowX) || scrolls(box.parentElement));
     const box = element.getBoundingClientRect(), image = element.matches('img, mjx-container, table');
