@@ -121,7 +121,8 @@ def verify(study: Study) -> pd.DataFrame:
 
 def verdicts(study: Study) -> pd.DataFrame:
     """The verdicts of `claims` judged by this run ("here") and by the reference, one row a claim and task."""
-    table = claims.claims(study).pivot_table("verdict", ["claim", "task"], "origin", "first", sort=False).dropna()
+    table = claims.claims(study).pivot_table("verdict", ["claim", "task"], "origin", "first", sort=False)
+    table = table.reindex(columns=[OWN, STORED]).dropna()  # one may judge nothing
     return table.rename(columns={OWN: "here", STORED: "reference"}).rename_axis(columns=None).reset_index()
 
 

@@ -61,19 +61,22 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
     backbones = {title(name): "" for name in NO_ENCODER} | {title("supervised"): f"ResNet-{spatial.depth}"}
     rows = []
     for task, benchmark in TASKS.items():
-        results = study.results(task, names)
-        data = study.data_name(task) if results else ""
-        for method, result in results.items():
+        if not study.has(task):
+            continue
+        results, stride = study.results(task, names), study.profile.evaluation.stride
+        found = [
+            (method, result["metrics"], comparison.OWN, result["settings"]["stride"], result["path"])
+            for method, result in results.items()
+        ]
+        for method, runs in ((title(name), comparison.stored(study, task, name)) for name in names):
+            if method not in results and runs:
+                means = {name: sum(run.metrics[name] for run in runs) / len(runs) for name in runs[0].metrics}
+                found.append((method, means, comparison.STORED, stride, runs[0].path))
+        data = study.data_name(task) if found else ""
+        for method, metrics, source, stride, path in found:
             row = {"benchmark": benchmark.official, "method": method, "backbone": backbones.get(method, own)}
-            row |= {"data": data, "source": "this run", "stride": str(result["settings"]["stride"])}
-            row["file"] = result["path"]
-            rows += [{**row, "metric": name, "value": 100 * value} for name, value in result["metrics"].items()]
-        for name in set(names) - set(study.taken(names)):
-            for metric in (runs := comparison.stored(study, task, name)) and runs[0].metrics:
-                row = {"benchmark": benchmark.official, "method": title(name), "backbone": own, "metric": metric}
-                row |= {"data": study.data_name(task), "source": comparison.STORED, "file": runs[0].path}
-                row |= {"stride": str(study.profile.evaluation.stride)}
-                rows.append(row | {"value": 100 * sum(run.metrics[metric] for run in runs) / len(runs)})
+            row |= {"data": data, "source": source, "stride": str(stride), "file": path}
+            rows += [{**row, "metric": name, "value": 100 * value} for name, value in metrics.items()]
     return pd.DataFrame(rows)
 
 

@@ -88,6 +88,20 @@ def test_what_the_trainers_are_given(make, trained: list) -> None:
     assert it.spatial().parent.name.startswith("step-one-lab-seed7-")
 
 
+def test_tables_take_from_the_reference_what_is_not_of_this_run(make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of tasks whose data are at hand: here DAVIS, but no parts, although the reference has them."""
+    runs = [
+        comparison.Outcome("neither", seed, comparison.STORED, {"J&F-Mean": score}, {}, {}, {}, path="neither.json")
+        for seed, score in enumerate((0.5, 0.6))
+    ]
+    monkeypatch.setattr(comparison, "stored", lambda study, task, name: runs if name == "neither" else [])
+    rows = report.benchmark_rows(make(evaluation={"davis": {"resize": 40, "radius": 3}}), ["neither", "copy"])
+    assert set(rows.source[rows.method == "first label copied"]) == {comparison.OWN}
+    (row,) = rows[rows.method == "no distillation"].to_dict(orient="records")
+    assert (row["benchmark"], row["source"], row["file"]) == ("DAVIS-2017", comparison.STORED, "neither.json")
+    assert row["value"] == pytest.approx(55)
+
+
 def test_weights_of_another_precision_are_others(make, trained: list, monkeypatch: pytest.MonkeyPatch) -> None:
     """What "auto" is here is in the weights' key and record, but not in what makes reference results comparable."""
     auto, found = {"spatial": {"precision": "auto"}, "temporal": {"precision": "auto"}}, {}
