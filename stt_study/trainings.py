@@ -118,8 +118,8 @@ class Trainings:
 
     def begin(self) -> None:
         """Train what all variants of this seed wait for: step one, the teacher, the weights of the distillations."""
-        starts = self.spatial(), self.teacher
-        if all(starts) and self.profile.carry_weights:
+        _ = self.spatial(), self.teacher
+        if self.profile.carry_weights:
             self.balance()
 
     def balance(self) -> dict:

@@ -50,8 +50,8 @@ def train(job: Job, say: Callable[[str], None]) -> None:
     if source == "step_one":  # on all cores, since the seed's variants wait for it; measured with the baselines
         study.begin()
         return
-    names = [source] if source in VARIANTS else ["step_one", *BASELINES]
-    sources = [study.source(name) for name in names if name != "supervised" or study.supervised]
+    names = [source] if source in VARIANTS else study.taken(["step_one", *BASELINES])
+    sources = [study.source(name) for name in names]
     wanted = [(task, weights) for weights in sources for task in TASKS if study.has(task)]
     for number, (task, weights) in enumerate(wanted):
         say(f"{number}/{len(wanted)} measured")

@@ -110,7 +110,8 @@ def plan(
     folders = [parameters.get("data") or settings.get("data"), *settings.get("real", [])]
     common = [versions(), [folder_fingerprint(root / folder) for folder in folders if folder]]
     out, jobs = Path("runs", profile), {}
-    beside = 8 * gpus or max(1, (os.cpu_count() or 1) // lanes)  # cores: 8 a GPU
+    cores = 8 * gpus or os.cpu_count() or 1  # 8 a GPU
+    beside = 8 * gpus or max(1, cores // lanes)
     alone = 8 * gpus or beside * lanes
 
     # How many variants and seeds a page compares makes no training stale.
@@ -125,7 +126,7 @@ def plan(
             key = hash_of([given, common, code_fingerprint("stt_study.study"), [jobs[need].key for need in needs]])
             # Step one has all cores, since all else waits for it; a training of several processes, all GPUs.
             shared = source == "step_one" or (settings.get("scale") or {}).get("processes", 1) != 1
-            threads = min(alone, alone if gpus else os.cpu_count() or 1) if shared else beside
+            threads = min(alone, cores) if shared else beside
             jobs[name] = Job(name, str(out / "trainings" / name), given, needs, key, threads)
 
     common += [(root / "book" / "published.csv").read_text(encoding="utf-8")]  # the tables show it beside the run's own

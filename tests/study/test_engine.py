@@ -49,7 +49,8 @@ class Study:
             print(name, self.given["seed"], self.given["settings"], file=file)
         {more}
         return name
-    supervised = None
+    def taken(self, names):
+        return [name for name in names if name != "supervised"]
     def has(self, task):
         return task == "vip"
     def measure(self, task, weights):
