@@ -35,7 +35,7 @@ def views_figure(study: Study) -> Figure:
     batch = torch.stack([images[(0, i)] for i in evenly(range(len(images)), 5)]).float() / 255  # (B, 3, H, W)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        augment = two_views(settings.size)
+        augment = two_views(settings)
         rows = [batch, augment(batch), augment(batch)]
     drawn = [list(row.permute(0, 2, 3, 1).clamp(0, 1).numpy()) for row in rows]
     return image_grid(drawn, ("image", "query's view", "key's view"), width=1.7 * len(batch))
