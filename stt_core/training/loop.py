@@ -17,12 +17,13 @@ logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces 
 
 
 def cosine_rate(step: int, *, lr: float, steps: int, warmup: int = 0) -> float:
-    """Learning rate at `step`: linear warm-up, then a cosine from `lr` to a thousandth of it (paper section 2)."""
-    if step < warmup:
-        return lr * (step + 1) / warmup
-    progress = (step - warmup) / max(1, steps - warmup)
+    """Learning rate at `step`: a cosine from `lr` at step 0 to a thousandth of it at the end (paper section 2).
+
+    During the warm-up it is multiplied by what rises linearly from a thousandth to 1 (released code).
+    """
     floor = 1e-3
-    return lr * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress)))
+    rate = lr * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * step / steps)))
+    return rate * (1 - (1 - step / warmup) * (1 - floor)) if step < warmup else rate
 
 
 def set_rate(optimizer: torch.optim.Optimizer, step: int, settings: Any) -> float:

@@ -154,12 +154,12 @@ def carried(
 
 
 def carried_masks(sequence: Sequence, source: Source, inference: Inference, out: Path) -> Iterator[np.ndarray]:
-    """Predicted ids (H, W) uint8, a frame at a time, also written as palette PNGs; the first are the given, no void."""
+    """Predicted ids (H, W) uint8, a frame at a time, also written as palette PNGs; the first, too, came by the grid."""
     ids = read_sequence_mask(sequence, 0)
     given = np.where(ids == 255, 0, ids).astype(np.uint8)
     maps = carried(sequence.frames, labels.one_hot(given, int(given.max())), "nearest", source, inference)
-    for t, (frame_maps, path) in enumerate(zip(maps, sequence.outputs(out), strict=True)):
-        ids = given if t == 0 else labels.decode_masks(frame_maps, given.shape)
+    for frame_maps, path in zip(maps, sequence.outputs(out), strict=True):
+        ids = labels.decode_masks(frame_maps, given.shape)
         labels.write_mask(path, ids)
         yield ids
 
@@ -171,7 +171,7 @@ def carried_joints(clip: Clip, source: Source, inference: Inference, **how: obje
     maps = carried(clip.frames, labels.keypoints_to_maps(given, size), "bilinear", source, inference)
     predictions = np.full((len(clip.frames), *clip.joints.shape[1:]), -1, np.float32)
     for t, frame_maps in enumerate(maps):
-        predictions[t, followed] = given if t == 0 else labels.decode_keypoints(frame_maps, size)
+        predictions[t, followed] = labels.decode_keypoints(frame_maps, size)
     scored = (clip.visible & followed)[..., None]
     asked = np.where(scored, predictions[list(clip.times)], -1)  # (A, J, 2)
     distances = metrics.pck_distances(asked, clip.joints)  # (A, J)
