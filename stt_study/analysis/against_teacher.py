@@ -1,6 +1,6 @@
 """How near students are to the teacher by `retention`'s measures, and what it asks for on held-out pairs."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from stt_core.color import drop_channel, normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation
 from stt_core.encoder import STANDARD, STUDENT, Encoder
 from stt_core.features import feature_source
-from stt_core.losses import entropy_map, global_distillation_loss
+from stt_core.losses import entropy_map, global_distillation_loss, teacher_correlation
 from stt_core.propagation import Inference
 from stt_core.temporal import TemporalSettings
 from stt_study.analysis import retention
@@ -55,8 +55,8 @@ def clip_record(
             rows = [retention.nearest(*of[i : i + 2], k) for i in (0, 2)]
             values |= {f"overlap {stage}": retention.neighbour_overlap(*rows), f"chance {stage}": k / cells}
         taught, own = (tuple(m[None] for m in maps["res5"][i : i + 2]) for i in (0, 2))  # each (query, reference)
-        values["loss"] = global_distillation_loss(*own, *taught, training.teacher_temperature).item()
-        target = correlation(*taught, temperature=training.teacher_temperature)
+        target = teacher_correlation(*taught, training.teacher_temperature, training.teacher_cosine)
+        values["loss"] = global_distillation_loss(*own, target).item()
         values["flat loss"] = (target - 1 / target.shape[2]).square().mean().item()
         values |= _points(pair, student, inference) | _entropies(pair, student, training)
         for name, value in values.items():
@@ -93,7 +93,8 @@ def _entropies(pair: HeldOut, student: Look, training: TemporalSettings) -> dict
 def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") -> pd.DataFrame:
     """`clip_record` of sources (name -> `Study.source`) on "davis" or "real": one row a variant (title) and clip."""
     training, inference, rows = study.profile.temporal, getattr(study.profile.evaluation, task), []
-    seen = [training.size, training.radius_coarse, training.teacher_temperature, file_hash(study.teacher)]
+    seen = [training.size, training.radius_coarse, training.teacher_temperature, training.teacher_cosine]
+    seen += [file_hash(study.teacher)]
     data = folder_fingerprint(study.folder(task))
     teacher = cache(lambda: looks(study, str(study.teacher), task, STANDARD))  # opened once, if anything is missing
 
@@ -166,7 +167,8 @@ def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:
             own = _coarsest(encoder.train(), dropped)
         else:
             prepare = rgb_to_lab if colours == "lab" else normalize_rgb
-            own = taught = _coarsest(encoder, map(prepare, batches), settings.teacher_temperature)
+            how = {"temperature": settings.teacher_temperature, "cosine": settings.teacher_cosine}
+            own = taught = _coarsest(encoder, map(prepare, batches), partial(teacher_correlation, **how))
         best = own.argmax(dim=2)
         rows[name] = {
             "peak": own.amax(dim=2).mean().item(),
@@ -178,7 +180,7 @@ def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:
 
 
 @torch.no_grad()
-def _coarsest(encoder: Encoder, batches: Iterable[Tensor], temperature: float | None = None) -> Tensor:
+def _coarsest(encoder: Encoder, batches: Iterable[Tensor], correlate: Callable[..., Tensor] = correlation) -> Tensor:
     """(P, N, N) of the coarsest maps of P pairs; batches (2 B, 3, H, W), all references, then all queries."""
     halves = (encoder(frames, ("res5",))["res5"].chunk(2) for frames in batches)
-    return torch.cat([correlation(query, reference, temperature=temperature) for reference, query in halves])
+    return torch.cat([correlate(query, reference) for reference, query in halves])

@@ -26,7 +26,7 @@ def test_targets_by_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     pair = SimpleNamespace(views=lambda size: torch.zeros(2, 3, size, size, dtype=torch.uint8))
     monkeypatch.setattr(against_teacher, "held_out", lambda study, most: [pair, pair])
     monkeypatch.setattr(against_teacher, "load_encoder", lambda path, strides, pool: (Constant(maps[path]), "lab"))
-    temporal = SimpleNamespace(teacher_temperature=0.5, size=64)
+    temporal = SimpleNamespace(teacher_temperature=0.5, teacher_cosine=False, size=64)
     study = SimpleNamespace(profile=SimpleNamespace(temporal=temporal), teacher="teacher")
     table = against_teacher.targets(study, {"one": "student"})
 
