@@ -1,6 +1,5 @@
 """The paper's claims, by the rules of the page "How claims are decided": one row a claim and task, with its verdict."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -159,10 +158,20 @@ def _paper(published: pd.DataFrame, claim: Claim, task: str) -> tuple[str, float
     return "", None
 
 
-def beside(table: pd.DataFrame, shown: Sequence[str]) -> pd.DataFrame:
-    """`claims` as text, one row a claim and task: the paper's figures, then columns `shown` of this run and of the
-    reference; "single seeds" only where there are several."""
-    index = ["claim", "task"]
+def primary(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `claims` that decide or, where nobody has real video, those of the shipped world in their place."""
+    return table[table.decides] if table.decides.any() else table[(table.family == PRIMARY) & (table.task == "davis")]
+
+
+def one_by_one(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `claims` as text, one a claim and origin: all that a verdict is made of."""
+    text = with_intervals(table).set_index(["claim", "origin"]).rename_axis(index=[None, None])
+    return text[["paper", "difference", "smallest effect", "premise", "verdict"]]
+
+
+def beside(table: pd.DataFrame) -> pd.DataFrame:
+    """`claims` as text, one row a claim and task: the paper's figures, what this run says, what the reference says."""
+    index, shown = ["claim", "task"], ["difference", "single seeds", "smallest effect", "verdict"]
     text = with_intervals(table)
     columns = {("paper", ""): table.groupby(index, sort=False).paper.first()}
     for origin in (comparison.OWN, comparison.STORED):

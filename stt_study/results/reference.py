@@ -127,12 +127,11 @@ def verdicts(study: Study) -> pd.DataFrame:
     "agree": "yes" where both favour the same side, "no" where opposite ones, else "undecided".
     """
     table = claims.claims(study).set_index(["claim", "task"])
-    here, kept = (table[table.origin == origin] for origin in (OWN, STORED))  # one may judge nothing
-    both = here[["verdict", "favours"]].join(kept[["verdict", "favours"]], rsuffix=" of reference", how="inner")
-    sides = both.favours * both["favours of reference"]
-    both["agree"] = sides.map({1: "yes", 0: "undecided", -1: "no"})
-    names = {"verdict": "here", "verdict of reference": "reference"}
-    return both.rename(columns=names)[["here", "reference", "agree"]].reset_index()
+    here, kept = (table[table.origin == origin] for origin in (OWN, STORED))
+    both = here.index.intersection(kept.index, sort=False)  # one may judge nothing
+    here, kept = here.loc[both], kept.loc[both]
+    agree = (here.favours * kept.favours).map({1: "yes", 0: "undecided", -1: "no"})
+    return pd.DataFrame({"here": here.verdict, "reference": kept.verdict, "agree": agree}).reset_index()
 
 
 def _same_machine(study: Study, name: str, seed: int, task: str) -> bool:

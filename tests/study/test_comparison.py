@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from stt_core.errors import InputError
@@ -145,12 +146,29 @@ def test_claims_of_this_run_beside_the_references(monkeypatch):
     keeps = found.loc[retains]
     assert keeps.difference.tolist() == pytest.approx([20, 41.5])
     assert keeps.verdict.tolist() == ["these weights: higher", "reproduced"]
-    wide = claims.beside(table, ["difference", "single seeds", "verdict"]).loc[(retains, TASK)]
+    wide = claims.beside(table).loc[(retains, TASK)]
     low, high = keeps.loc["reference", ["low", "high"]]
     interval = f"+41.5 [{low:.1f}, {high:.1f}]".replace(" ", "\N{NO-BREAK SPACE}")
-    assert wide["reference"].tolist() == [interval, "+41.5 to +41.5 (5)", "reproduced"]
-    assert list(wide["this run"].index) == ["difference", "verdict"]  # there is one seed
+    smallest = f"{keeps.loc['reference', 'smallest effect']:.1f}"
+    assert wide["reference"].tolist() == [interval, "+41.5 to +41.5 (5)", smallest, "reproduced"]
+    assert list(wide["this run"].index) == ["difference", "smallest effect", "verdict"]  # there is one seed
+    text = claims.one_by_one(claims.primary(table))
+    assert text.index.tolist() == [("global distillation helps", origin) for origin in ("this run", "reference")]
+    assert text.verdict.tolist()[1] == "untestable here"
     assert wide["paper", ""] == ""
+
+
+def test_verdicts_agree_where_both_favour_the_same_side(monkeypatch):
+    rows = [
+        {"claim": claim, "task": TASK, "origin": origin, "verdict": str(side), "favours": side}
+        for claim, sides in {"a": (1, 1), "b": (-1, 1), "c": (0, 1), "d": (-1, -1)}.items()
+        for origin, side in zip((comparison.OWN, comparison.STORED), sides, strict=True)
+    ]
+    rows.append({"claim": "e", "task": TASK, "origin": comparison.STORED, "verdict": "1", "favours": 1})
+    monkeypatch.setattr(claims, "claims", lambda study: pd.DataFrame(rows))
+    table = reference.verdicts(None).set_index("claim")
+    assert table.agree.to_dict() == {"a": "yes", "b": "no", "c": "undecided", "d": "yes"}
+    assert table.loc["b", ["here", "reference"]].tolist() == ["-1", "1"]
 
 
 def test_the_papers_figures_are_of_the_tasks_own_benchmark():
