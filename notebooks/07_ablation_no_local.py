@@ -65,17 +65,18 @@ page.sequences(names[:-1])
 # %% [markdown]
 # ## Is the fine level worth learning from?
 #
-# The claim that local distillation helps has a premise: where the student starts, the fine level's correlation, pooled
-# to the coarse level's cells as in the loss, must be right more often than the coarse one. On held-out pairs, over the
-# selected queries: the share of pixels that get a wrong id if the earlier frame's ids are copied by each of them.
+# The claim that local distillation helps has a premise: in the student that was trained without it, the fine level's
+# correlation, pooled to the coarse level's cells as in the loss, must be right more often than the coarse one. On
+# held-out pairs, over the selected queries: the share of pixels that get a wrong id if the earlier frame's ids are
+# copied by each of them.
 
 # %% tags=["hide-input"]
 errors = pd.Series(premises.measured(study), name="label error, %").loc[list(premises.LOCAL)]
 page.show(
     errors.mul(100).round(2).to_frame(),
-    "Label errors of the local distillation's target and of the correlation that it trains, at the start of step two.",
+    "Label errors of the local distillation's target and of the correlation that it would train, in the student trained without it.",
     name="tab-local-premise",
-    files=[study.spatial()],
+    files=[study.weights("no_local")],
 )
 
 # %% [markdown]

@@ -18,7 +18,7 @@ LOCAL = ("pooled fine correlation", "coarse correlation")  # likewise, on the se
 
 def measured(study: Study) -> dict[str, float]:
     """Each of `GLOBAL` and `LOCAL` -> its label error, 0 to 1, on held-out pairs; see `held_out_pairs.label_error`."""
-    settings, weights = study.profile.temporal, (study.teacher, study.spatial())
+    settings, weights = study.profile.temporal, (study.teacher, study.spatial(), study.weights("no_local"))
     data = [split_of(study), folder_fingerprint(study.folder("davis"))]
     key = [asdict(settings), *map(file_hash, weights), data, code_key(__name__)]
     return computed(study.out / "premises" / f"premises-seed{study.seed}", key, lambda: _measured(study))
@@ -27,7 +27,8 @@ def measured(study: Study) -> dict[str, float]:
 def _measured(study: Study) -> dict[str, float]:
     errors = targets(study, {START: study.spatial()})["label error"]
     found: dict[str, list[float]] = {name: [] for name in LOCAL}
-    for pair, level in batches(study, study.spatial(), PAIRS):
+    # At the start neither level is trained; what there is to pass on shows where nothing was passed on.
+    for pair, level in batches(study, study.weights("no_local"), PAIRS):
         height, width = level["query"].shape[2:]
         labels = pair.labels(width)
         chosen = selection_weights(level, study.profile.temporal.local)[0]

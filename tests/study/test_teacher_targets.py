@@ -68,7 +68,7 @@ def test_premises_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     errors = {"label error": dict(zip(premises.GLOBAL, (0.1, 0.2, 0.3), strict=True))}
     monkeypatch.setattr(premises, "targets", lambda study, students: errors)
     monkeypatch.setattr(premises, "batches", lambda study, weights, most: iter([(pair, level)] * 2))
-    study = SimpleNamespace(spatial=lambda: "start", profile=SimpleNamespace(temporal=SimpleNamespace(local=None)))
+    study = SimpleNamespace(spatial=str, weights=str, profile=SimpleNamespace(temporal=SimpleNamespace(local=None)))
     for chosen, expected in (([[0, 0], [1, 1]], (0, 1)), ([[1, 1], [0, 0]], (0.75, 1)), ([[1, 1], [1, 1]], (0.375, 1))):
         monkeypatch.setattr(premises, "selection_weights", lambda *_, chosen=chosen: torch.tensor([chosen]).float())
         found = premises._measured(study)
