@@ -201,7 +201,7 @@ page.show(
 #
 # The same training with each difference alone and with all of them. Two things stay as in the text in every row:
 # gradients don't pass through soft weights (in the released code they do), and all else of the method. The differences'
-# intervals are bootstrapped over sequences and seeds ([](06_ablation_no_global.ipynb) says how).
+# intervals are over sequences and seeds ([](06_ablation_no_global.ipynb) says how).
 
 # %% tags=["hide-input"]
 names = ["quarter", "neg_log", "rows", "soft", "released", "released_soft"]
