@@ -19,7 +19,7 @@ from stt_core.provenance import machine, provenance, versions
 from stt_study.analysis import against_teacher, premises
 from stt_study.benchmarks.registry import TASKS
 from stt_study.exit_codes import one_sentence
-from stt_study.results import claims
+from stt_study.results import claims, report
 from stt_study.results.comparison import OWN, REFERENCE, STORED, condensed, own, settings_hash, stored
 from stt_study.study import Study
 from stt_study.times import KEPT, kept, times
@@ -159,6 +159,7 @@ def main(
     seed: int = 0,
     seeds: int = 1,
     only: tuple[str, ...] = (),
+    rates: tuple[float, ...] = (),
 ) -> int:
     """Write or verify the reference results.
 
@@ -169,9 +170,14 @@ def main(
         seed: the first seed.
         seeds: how many.
         only: names of the variants or baselines to write.
+        rates: learning rates, to write their sweep on validation clips and nothing else.
     """
-    changes = {"seeds": seeds} | ({"rows": "all"} if what == "write" else {})
+    changes = {"seeds": seeds, "rates": rates} | ({"rows": "all"} if what == "write" else {})
     study = Study(profile, seed=seed, data=data, settings=changes)
+    if rates:
+        swept = report.rate_sweep(study).round(2).to_dict()
+        write_json(report.SWEPT, (read_json(report.SWEPT) if report.SWEPT.exists() else {}) | {profile: swept})
+        return 0
     if what == "write":
         for path in write(study, list(only) or [n for n in (*BASELINES, *VARIANTS) if n != "supervised"]):
             print(study.relative(path))
