@@ -8,8 +8,8 @@
 # times as long, and an **oracle**, whose correlation is the shipped world's true one. Each teaches with the carried
 # weight ([](06_ablation_no_global.ipynb)) and with a quarter of it.
 #
-# If the oracle helps and step one's teacher doesn't, the teacher is the cause. If the oracle doesn't help either, a
-# better teacher can't.
+# If the oracle helps and step one's teacher doesn't, the teacher is the cause. If the oracle doesn't help either, no
+# better teacher can be expected to.
 #
 # These are trainings of their own, of profile `teacher`, which take hours: `make notebook NB=18 PROFILE=teacher`. With
 # any other profile this page shows the reference results.

@@ -11,6 +11,7 @@ from stt_study.study import Study
 from stt_study.variants import QUARTER, TAUGHT
 
 NONE, STEP_ONE, ORACLE = "teacher_none", "teacher_step_one", "teacher_oracle"
+OVER = "over step one's"
 WEIGHTS = {"the whole weight": TAUGHT, "a quarter of the weight": QUARTER}
 
 
@@ -22,17 +23,19 @@ def study_of(study: Study) -> Study:
 def curve(study: Study, task: str) -> pd.DataFrame:
     """One row a teacher and weight of `WEIGHTS`: what it is, "label error" and `STAY`'s, both 0 to 1, means over seeds.
 
-    And `bootstrap.summary` of its J&F minus that without a teacher, in points; "origin" and "files" as `compared` has
-    them. Empty where there are no results.
+    And `bootstrap.summary` of its J&F minus that without a teacher, in points; `OVER`, `bootstrap.favours` of it minus
+    step one's teacher with the same weight; "origin" and "files" as `compared` has them. Empty without results.
     """
     rows = []
     for weight, variants in WEIGHTS.items():
+        usual = next(v.name for v, whole in zip(variants, TAUGHT, strict=True) if whole.name == STEP_ONE)
         for variant, whole in zip(variants, TAUGHT, strict=True):
-            for origin, found in by_origin(study, task, (variant.name, NONE)).items():
+            for origin, found in by_origin(study, task, (variant.name, usual, NONE)).items():
                 taught, without = found[variant.name], found[NONE]
                 if row := summarised(taught, without):
                     strength = pd.DataFrame([run.premises for run in taught]).mean()
                     row |= {"label error": strength[TEACHER], STAY: strength[STAY], "origin": origin}
+                    row |= {OVER: favours(summarised(taught, found[usual]))}
                     row |= {"files": [run.path for run in (*taught, *without)]}
                     rows.append({"teacher": whole.title, "name": whole.name, "weight": weight} | row)
                     break
@@ -46,14 +49,16 @@ def conclusion(table: pd.DataFrame) -> str:
         own = some.set_index("name")
         if not {STEP_ONE, ORACLE} <= {*own.index}:
             continue
-        oracle, ours = (favours(own.loc[name].to_dict()) for name in (ORACLE, STEP_ONE))
-        limit = f"an effect below {own.loc[ORACLE, 'smallest effect']:.1f} points would not be found"
-        if oracle > 0:
-            says = "the oracle helps"
-            says += ", and step one's teacher, too" if ours > 0 else ", step one's teacher doesn't: it is the cause"
+        best, usual = (own.loc[name].to_dict() for name in (ORACLE, STEP_ONE))
+        if favours(best) <= 0:
+            says = "the oracle is not found to help" if favours(best) == 0 else "even the oracle harms"
+            says += f": at most {best['high']:+.1f} points, and no other teacher can be expected to give more"
+        elif favours(usual) > 0:
+            says = "the oracle helps, and step one's teacher, too"
+        elif best[OVER] > 0:
+            says = "the oracle helps, step one's teacher is not found to and gains less: the teacher is the cause"
         else:
-            says = f"not even the oracle {'helps' if oracle == 0 else 'does anything but harm'} ({limit}), "
-            says += "so a better teacher than step one's can't be what is missing"
+            says = "the oracle helps, step one's teacher is not found to, but nor is a difference between the two"
         rank = spearmanr(-own["label error"], own.difference)
         rises = "rises" if rank.statistic > 0 else "falls"
         rises = rises if rank.pvalue <= 1 - LEVEL else "neither rises nor falls clearly"
