@@ -19,7 +19,7 @@ from stt_core.provenance import machine, provenance, versions
 from stt_study.analysis import against_teacher, premises, teacher_strength
 from stt_study.benchmarks.registry import TASKS
 from stt_study.exit_codes import one_sentence
-from stt_study.results import claims
+from stt_study.results import claims, report
 from stt_study.results.comparison import OWN, REFERENCE, STORED, condensed, own, settings_hash, stored
 from stt_study.study import Study
 from stt_study.times import KEPT, kept, times
@@ -161,6 +161,7 @@ def main(
     seed: int = 0,
     seeds: int = 1,
     only: tuple[str, ...] = (),
+    rates: tuple[float, ...] = (),
 ) -> int:
     """Write or verify the reference results.
 
@@ -171,8 +172,13 @@ def main(
         seed: the first seed.
         seeds: how many.
         only: names of the variants or baselines to write.
+        rates: learning rates, to write their sweep on validation clips and nothing else.
     """
-    study = Study(profile, seed=seed, data=data, settings={"seeds": seeds})
+    study = Study(profile, seed=seed, data=data, settings={"seeds": seeds, "rates": rates})
+    if rates:
+        swept = report.rate_sweep(study).round(2).to_dict()
+        write_json(report.SWEPT, (read_json(report.SWEPT) if report.SWEPT.exists() else {}) | {profile: swept})
+        return 0
     if what == "write":
         rows = list(TEACHERS) if study.profile.rows == "teacher" else [*BASELINES, *ALL]
         for path in write(study, list(only) or [name for name in rows if name != "supervised"]):
