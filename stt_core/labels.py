@@ -80,16 +80,20 @@ def decode_masks(maps: Tensor, size: tuple[int, int], *, normalise: bool = True)
 def keypoints_to_maps(joints: np.ndarray, size: tuple[int, int], sigma: float = 4.0) -> Tensor:
     """Joints (J, 2) xy px as Gaussian maps (J, H, W) with peak 1 at image size; a missing joint (x < 0) is all zero.
 
-    ValueError for a place that is NaN.
+    A Gaussian is centred at the nearest pixel and zero beyond 3 sigma in x or y (released code, which cuts places to
+    whole pixels). ValueError for a place that is NaN.
     """
     if np.isnan(joints).any():
         raise ValueError(f"joint {np.isnan(joints).any(axis=1).argmax()} is at NaN; a missing one is at x < 0.")
     height, width = size
-    x = torch.arange(width) - torch.as_tensor(joints[:, 0], dtype=torch.float32)[:, None]  # (J, W)
-    y = torch.arange(height) - torch.as_tensor(joints[:, 1], dtype=torch.float32)[:, None]  # (J, H)
-    maps = torch.exp(-y.square() / (2 * sigma**2))[:, :, None] * torch.exp(-x.square() / (2 * sigma**2))[:, None, :]
-    present = torch.as_tensor(joints[:, 0] >= 0)
-    return maps * present[:, None, None]
+    places = torch.as_tensor(joints, dtype=torch.float32)
+    centres = (places + 0.5).floor()
+    profiles = []
+    for extent, centre in ((width, centres[:, 0]), (height, centres[:, 1])):
+        apart = torch.arange(extent) - centre[:, None]  # (J, W), (J, H)
+        profiles.append(torch.exp(-apart.square() / (2 * sigma**2)) * (apart.abs() <= 3 * sigma))
+    across, down = profiles
+    return down[:, :, None] * across[:, None, :] * (places[:, 0] >= 0)[:, None, None]
 
 
 def decode_keypoints(maps: Tensor, size: tuple[int, int]) -> np.ndarray:

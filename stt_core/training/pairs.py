@@ -80,17 +80,16 @@ class FramePairs(Dataset):
 def _crop(
     size: tuple[int, int], area: tuple[float, float], aspect: tuple[float, float], rng: np.random.Generator
 ) -> tuple[int, int, int, int]:
-    """Top, left, height, width of a random resized crop; where none fits, the largest central one of legal aspect."""
+    """Top, left, height, width of a random resized crop; of a central square if 20 don't fit (released code)."""
     height, width = size
-    for _ in range(10):
+    for _ in range(20):
         wanted = height * width * rng.uniform(*area)
         ratio = np.exp(rng.uniform(*np.log(aspect)))
         h, w = round((wanted / ratio) ** 0.5), round((wanted * ratio) ** 0.5)
         if 0 < h <= height and 0 < w <= width:
             return int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1)), h, w
-    ratio = float(np.clip(width / height, *aspect))
-    h, w = min(height, round(width / ratio)), min(width, round(height * ratio))
-    return (height - h) // 2, (width - w) // 2, h, w
+    side = min(size)
+    return (height - side) // 2, (width - side) // 2, side, side
 
 
 def training_videos(root: str | Path) -> Sequence[Sequence[Path | VideoFrame]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stt_core import labels
 from stt_core.errors import InputError
-from stt_core.features import features_of
+from stt_core.features import features_of, resized
 from stt_core.labels import read_mask
 from stt_core.pictures import image_size, picture_files, read_image
 from stt_core.propagation import Inference, propagate_frames
@@ -142,24 +142,36 @@ def in_picture(joints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def carried(
     frames: tuple[Path, ...], first: Tensor, mode: str, source: Source, inference: Inference
 ) -> Iterator[Tensor]:
-    """Label maps (K, h, w) of every frame, out of the first one's (K, H, W); `mode` as in `labels.to_grid`."""
+    """Label maps (K, h, w) of every frame, out of the first one's (K, H, W); `mode` as in `labels.to_grid`.
+
+    Those of frame 0 are the given ones at the size of the encoder's input, and are scored as such (released code).
+    """
     images = read_frames(frames)
     if isinstance(source, Baseline):
         yield from source.carry(images, first, mode)
         return
     features = features_of(source, images, inference.resize)
     first_features = next(features)
+    first = at_input(first, mode, inference)
+    yield first
     maps = labels.to_grid(first, first_features.shape[1:], mode).to(first_features)
-    yield from propagate_frames(chain([first_features], features), maps, **inference.propagation())
+    propagated = propagate_frames(chain([first_features], features), maps, **inference.propagation())
+    yield from islice(propagated, 1, None)
+
+
+def at_input(maps: Tensor, mode: str, inference: Inference) -> Tensor:
+    """Label maps (K, H, W) of a frame at the size at which the encoder sees it; `mode` as in `labels.to_grid`."""
+    size = resized(np.zeros(maps.shape[1:], np.uint8), inference.resize).shape
+    return labels.to_grid(maps, size, mode)
 
 
 def carried_masks(sequence: Sequence, source: Source, inference: Inference, out: Path) -> Iterator[np.ndarray]:
-    """Predicted ids (H, W) uint8, a frame at a time, also written as palette PNGs; the first are the given, no void."""
+    """Predicted ids (H, W) uint8, a frame at a time, also written as palette PNGs; void in the first is background."""
     ids = read_sequence_mask(sequence, 0)
     given = np.where(ids == 255, 0, ids).astype(np.uint8)
     maps = carried(sequence.frames, labels.one_hot(given, int(given.max())), "nearest", source, inference)
-    for t, (frame_maps, path) in enumerate(zip(maps, sequence.outputs(out), strict=True)):
-        ids = given if t == 0 else labels.decode_masks(frame_maps, given.shape)
+    for frame_maps, path in zip(maps, sequence.outputs(out), strict=True):
+        ids = labels.decode_masks(frame_maps, given.shape)
         labels.write_mask(path, ids)
         yield ids
 
@@ -171,7 +183,7 @@ def carried_joints(clip: Clip, source: Source, inference: Inference, **how: obje
     maps = carried(clip.frames, labels.keypoints_to_maps(given, size), "bilinear", source, inference)
     predictions = np.full((len(clip.frames), *clip.joints.shape[1:]), -1, np.float32)
     for t, frame_maps in enumerate(maps):
-        predictions[t, followed] = given if t == 0 else labels.decode_keypoints(frame_maps, size)
+        predictions[t, followed] = labels.decode_keypoints(frame_maps, size)
     scored = (clip.visible & followed)[..., None]
     asked = np.where(scored, predictions[list(clip.times)], -1)  # (A, J, 2)
     distances = metrics.pck_distances(asked, clip.joints)  # (A, J)

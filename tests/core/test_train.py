@@ -84,14 +84,16 @@ def names(out: Path) -> list[str]:
 
 
 def test_rate_warms_up_and_falls_to_a_thousandth() -> None:
-    rate = [cosine_rate(step, lr=0.2, steps=104, warmup=4) for step in range(104)]
-    assert rate[:5] == pytest.approx([0.05, 0.1, 0.15, 0.2, 0.2])  # step 4 is the cosine's first
-    assert rate[54] == pytest.approx(0.2 * (1 + 1e-3) / 2)  # half-way
-    assert rate[29] == pytest.approx(0.2 * (1e-3 + (1 - 1e-3) * (2 + math.sqrt(2)) / 4))  # a quarter
-    assert cosine_rate(104, lr=0.2, steps=104, warmup=4) == pytest.approx(0.2 * 1e-3)  # the end
-    assert all(later < earlier for earlier, later in pairwise(rate[4:]))
+    """Of 100 steps, the cosine has (2 + sqrt 2) / 4 of its height after 25, which end the warm-up, and 1/2 after 50."""
+    rate = [cosine_rate(step, lr=0.2, steps=100, warmup=25) for step in range(101)]
+    assert rate[0] == pytest.approx(0.2 * 1e-3)
+    assert rate[1] == pytest.approx(0.2 * (1e-3 + 0.999 / 25) * (1e-3 + 0.999 * (1 + math.cos(math.pi / 100)) / 2))
+    assert rate[25] == pytest.approx(0.2 * (1e-3 + 0.999 * (2 + math.sqrt(2)) / 4))
+    assert rate[50] == pytest.approx(0.2 * (1 + 1e-3) / 2)
+    assert rate[100] == pytest.approx(0.2 * 1e-3)  # the end
+    assert all(later < earlier for earlier, later in pairwise(rate[25:]))
     assert cosine_rate(0, lr=3e-2, steps=10) == pytest.approx(3e-2)  # no warm-up
-    assert cosine_rate(3, lr=1.0, steps=3, warmup=3) == 1.0  # nothing but warm-up: no division by zero
+    assert cosine_rate(2, lr=3.0, steps=3, warmup=4) == pytest.approx(3.0 * (1e-3 + 0.999 / 2) * (1e-3 + 0.999 / 4))
 
 
 @pytest.mark.parametrize("step", STEPS)
