@@ -52,6 +52,8 @@ class Encoder(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if isinstance(module, block):  # begins as its shortcut alone (released code)
+                nn.init.zeros_((module.bn3 if depth == 50 else module.bn2).weight)
 
     def forward(self, images: Tensor, stages: Sequence[str] = ("res4",)) -> dict[str, Tensor]:
         """Dense features of stages out of `STAGES`; nothing after the last of them is computed.

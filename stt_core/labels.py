@@ -80,20 +80,15 @@ def decode_masks(maps: Tensor, size: tuple[int, int], *, normalise: bool = True)
 def keypoints_to_maps(joints: np.ndarray, size: tuple[int, int], sigma: float = 4.0) -> Tensor:
     """Joints (J, 2) xy px as Gaussian maps (J, H, W) with peak 1 at image size; a missing joint (x < 0) is all zero.
 
-    A Gaussian is centred at the nearest pixel and zero beyond 3 sigma in x or y (released code, which cuts places to
-    whole pixels). ValueError for a place that is NaN.
+    They end, in x and in y, at 3 `sigma` (released code). ValueError for a place that is NaN.
     """
     if np.isnan(joints).any():
         raise ValueError(f"joint {np.isnan(joints).any(axis=1).argmax()} is at NaN; a missing one is at x < 0.")
-    height, width = size
     places = torch.as_tensor(joints, dtype=torch.float32)
-    centres = (places + 0.5).floor()
-    profiles = []
-    for extent, centre in ((width, centres[:, 0]), (height, centres[:, 1])):
-        apart = torch.arange(extent) - centre[:, None]  # (J, W), (J, H)
-        profiles.append(torch.exp(-apart.square() / (2 * sigma**2)) * (apart.abs() <= 3 * sigma))
-    across, down = profiles
-    return down[:, :, None] * across[:, None, :] * (places[:, 0] >= 0)[:, None, None]
+    x, y = (torch.arange(extent) - places[:, [axis]] for axis, extent in enumerate(size[::-1]))  # (J, W), (J, H)
+    x, y = (torch.exp(-d.square() / (2 * sigma**2)) * (d.abs() <= 3 * sigma) for d in (x, y))
+    present = torch.as_tensor(joints[:, 0] >= 0)
+    return y[:, :, None] * (x * present[:, None])[:, None, :]
 
 
 def decode_keypoints(maps: Tensor, size: tuple[int, int]) -> np.ndarray:

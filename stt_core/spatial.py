@@ -35,6 +35,9 @@ class SpatialSettings:
     momentum: float = Field(0.999, ge=0, le=1)  # of the key encoder
     temperature: float = Field(0.2, gt=0)
     dim: int = Field(128, ge=1)  # of the embedding that is compared
+    area: float = Field(0.2, gt=0, le=1)  # least share of the image that a view shows
+    jitter: float = Field(0.4, ge=0)  # of brightness, contrast and saturation; a quarter of it of the hue
+    grey: float = Field(0.2, ge=0, le=1)  # share of views without colour
     # Of a batch, each with its own batch statistics and shuffled keys (MoCo: 8 GPUs); at least one a process.
     shards: int = Field(1, ge=1)
     precision: Precision = "32-true"
@@ -74,7 +77,7 @@ class MoCo(nn.Module):
         split_norms(self, max(1, settings.shards // processes.count()))
         self.register_buffer("queue", F.normalize(torch.randn(settings.queue, settings.dim), dim=1))
         self.register_buffer("position", torch.zeros((), dtype=torch.long))
-        self.augment = two_views(settings.size)
+        self.augment = two_views(settings)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """InfoNCE loss of images (B, 3, H, W) uint8 RGB, and the share (0 to 1) of queries whose own key is first."""
@@ -132,12 +135,13 @@ class MoCo(nn.Module):
         self.position.copy_((self.position + len(keys)) % len(self.queue))
 
 
-def two_views(size: int) -> nn.Module:
+def two_views(settings: SpatialSettings) -> nn.Module:
     """MoCo v2's augmentation, sampled per image of a batch (B, 3, H, W) in [0, 1]."""
+    size, jitter = settings.size, settings.jitter
     return K.AugmentationSequential(
-        K.RandomResizedCrop((size, size), scale=(0.2, 1.0), cropping_mode="resample"),
-        K.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
-        K.RandomGrayscale(p=0.2),
+        K.RandomResizedCrop((size, size), scale=(settings.area, 1.0), cropping_mode="resample"),
+        K.ColorJitter(jitter, jitter, jitter, jitter / 4, p=0.8),
+        K.RandomGrayscale(p=settings.grey),
         K.RandomGaussianBlur((size // 20 * 2 + 1,) * 2, (0.1, 2.0), p=0.5),
         K.RandomHorizontalFlip(p=0.5),
         data_keys=["input"],

@@ -81,7 +81,6 @@ class Profile:
     rows: Literal["headline", "all"] = "headline"  # of `variants.VARIANTS`, those that are trained
     seeds: int = Field(1, ge=1)  # of every row that is trained
     rates: tuple[PositiveFloat, ...] = ()  # learning rates compared on validation clips, see notebook 03
-    rate_steps: int = Field(200, ge=1)  # of each of those trainings
     real: tuple[str, ...] = ("data/DAVIS",)  # real video, from the repository's root
     supervised: tuple[str, ...] = ("data/resnet18*.pth",)  # torchvision's weights for a row of the tables, likewise
     evaluation: Evaluation = Evaluation()

@@ -24,6 +24,7 @@ class Variant:
 
 
 NO_GLOBAL, NO_LOCAL = ("weight_global", 0.0), ("weight_local", 0.0)
+COSINE = ("teacher_cosine", True)  # a switch that the released code leaves off
 RELEASED = (("target_rows", "quarter"), ("score", "neg_log"))
 
 VARIANTS = {
@@ -34,6 +35,7 @@ VARIANTS = {
         Variant("no_local", "no local distillation", "both", (NO_LOCAL,), headline=True),
         Variant("neither", "no distillation", "both", (NO_GLOBAL, NO_LOCAL)),
         Variant("forget", "learning without forgetting", "both", (NO_GLOBAL, ("weight_forget", 1.0))),
+        Variant("teacher_cosine", "teacher of cosines", "both", (COSINE,)),
         Variant("step_one", "step one only", "one", headline=True),
         Variant("step_two", "step two only", "two", (NO_GLOBAL,), headline=True),
         Variant("one_stage", "both steps at once", "summed", (NO_GLOBAL,)),

@@ -17,14 +17,13 @@ logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces 
 
 
 def cosine_rate(step: int, *, lr: float, steps: int, warmup: int = 0) -> float:
-    """Learning rate at `step`: a cosine over all `steps`, from `lr` to a thousandth of it (paper section 2).
+    """Learning rate at `step`: a cosine from `lr` at step 0 to a thousandth of it at the end (paper section 2).
 
-    Before step `warmup`, it is multiplied by a factor that rises linearly from a thousandth at step 0 to 1 at `warmup`;
-    the cosine counts from step 0 all the same (released code).
+    During the warm-up it is multiplied by what rises linearly from a thousandth to 1 (released code).
     """
-    least = 1e-3
-    rate = lr * (least + (1 - least) * 0.5 * (1 + math.cos(math.pi * step / steps)))
-    return rate * (least + (1 - least) * step / warmup) if step < warmup else rate
+    floor = 1e-3
+    rate = lr * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * step / steps)))
+    return rate * (1 - (1 - step / warmup) * (1 - floor)) if step < warmup else rate
 
 
 def set_rate(optimizer: torch.optim.Optimizer, step: int, settings: Any) -> float:

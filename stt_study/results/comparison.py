@@ -33,6 +33,7 @@ class Outcome:
     occlusion: dict[str, dict[str, float]]  # sequence -> AFTER, CLEAR -> J&F, see `condensed`
     weights: dict[str, int]  # sequence -> how much it counts in the mean: DAVIS counts objects
     nearness: dict[str, dict[str, float]] = field(default_factory=dict)  # of `against_teacher`; in the reference only
+    premises: dict[str, float] = field(default_factory=dict)  # `premises.measured`; of the reference's full method only
     path: str = ""  # of the file of results
 
     def scores(self, where: str = "") -> dict[str, float]:
@@ -94,7 +95,7 @@ def stored(study: Study, task: str, name: str) -> list[Outcome]:
     if study.has(task) and content["data"].get(task) != study.data_name(task):
         return []
     return [
-        Outcome(name, int(seed), STORED, **found["tasks"][task], path=str(path))
+        Outcome(name, int(seed), STORED, **found["tasks"][task], premises=found.get("premises", {}), path=str(path))
         for seed, found in sorted(content["seeds"].items())
         if task in found["tasks"]
     ]

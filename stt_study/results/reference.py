@@ -16,7 +16,7 @@ from scipy.stats import t
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
 from stt_core.provenance import machine, provenance, versions
-from stt_study.analysis import against_teacher
+from stt_study.analysis import against_teacher, premises
 from stt_study.benchmarks.registry import TASKS
 from stt_study.exit_codes import one_sentence
 from stt_study.results import claims
@@ -52,6 +52,8 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
                 "weights": next(iter(results.values()))["weights"]["identity"],
                 "tasks": kept,
             }
+            if name == "full" and run.has("davis"):
+                seeds[str(run.seed)]["premises"] = premises.measured(run)
         content = {
             "variant": name,
             "title": title(name),
@@ -120,10 +122,16 @@ def verify(study: Study) -> pd.DataFrame:
 
 
 def verdicts(study: Study) -> pd.DataFrame:
-    """The verdicts of `claims` judged by this run ("here") and by the reference, one row a claim and task."""
-    table = claims.claims(study).pivot_table("verdict", ["claim", "task"], "origin", "first", sort=False)
-    table = table.reindex(columns=[OWN, STORED]).dropna()  # one may judge nothing
-    return table.rename(columns={OWN: "here", STORED: "reference"}).rename_axis(columns=None).reset_index()
+    """The verdicts of `claims` judged by this run ("here") and by the reference, one row a claim and task.
+
+    "agree": "yes" where both favour the same side, "no" where opposite ones, else "undecided".
+    """
+    table = claims.claims(study).set_index(["claim", "task"])
+    here, kept = (table[table.origin == origin] for origin in (OWN, STORED))
+    both = here.index.intersection(kept.index, sort=False)  # one may judge nothing
+    here, kept = here.loc[both], kept.loc[both]
+    agree = (here.favours * kept.favours).map({1: "yes", 0: "undecided", -1: "no"})
+    return pd.DataFrame({"here": here.verdict, "reference": kept.verdict, "agree": agree}).reset_index()
 
 
 def _same_machine(study: Study, name: str, seed: int, task: str) -> bool:
@@ -173,12 +181,15 @@ def main(
     print(table.to_string(index=False, float_format="{:.2f}".format))
     print(claimed.to_string(index=False))
     missed, equal = int((~table.within).sum()), int((table["same seed"] == "identical").sum())
-    unjudged, agree = int(table.tolerance.isna().sum()), int((claimed.here == claimed.reference).sum())
+    unjudged, agree = int(table.tolerance.isna().sum()), claimed.agree.value_counts()
     print(
         f"Figures: {len(table) - missed - unjudged} of {len(table)} reproduced, {missed} outside of the reference's "
         f"spread, {unjudged} without one; {equal} identical to the reference's of the same seed"
     )
-    print(f"Claims: {agree} of {len(claimed)} verdicts are the reference's")
+    print(
+        f"Claims: of {len(claimed)}, this run and the reference favour the same side in {agree.get('yes', 0)}, "
+        f"opposite ones in {agree.get('no', 0)}; the others are undecided in one of them"
+    )
     return 1 if missed else 0
 
 

@@ -4,12 +4,15 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from stt_core.files import read_json
 from stt_study.benchmarks.registry import TASKS
-from stt_study.bootstrap import verdict
+from stt_study.bootstrap import favours
 from stt_study.results import comparison, tables
 from stt_study.study import Study
 from stt_study.trainings import ROOT
-from stt_study.variants import NO_ENCODER, title
+from stt_study.variants import HEADLINE, NO_ENCODER, VARIANTS, title
+
+SWEPT = ROOT / "results" / "rates.json"  # profile -> `rate_sweep`
 
 
 def published() -> pd.DataFrame:
@@ -24,17 +27,17 @@ def differences(study: Study, first: str, others: Iterable[str]) -> pd.DataFrame
         for task in TASKS:
             if interval := comparison.compared(study, task, first, other):
                 row = {"comparison": f"{title(first)} minus {title(other)}", "task": task}
-                row |= {"figure": TASKS[task].headline, **interval}
-                rows.append(row | {"verdict": verdict(interval)})
+                rows.append(row | {"figure": TASKS[task].headline, **interval})
     return pd.DataFrame(rows)
 
 
 def differences_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """`differences` as a page shows them; "better" names the one that the interval favours."""
+    """`differences` as a page shows them; "better" names the one that `favours` says."""
     names = rows.comparison.str.split(" minus ", n=1, expand=True)
-    better = names[0].where(rows.verdict == "supported", names[1].where(rows.verdict == "contradicted", "undecided"))
+    side = rows.apply(favours, axis=1)
+    better = names[0].where(side > 0, names[1].where(side < 0, "undecided"))
     shown = tables.with_intervals(rows).assign(task=rows.task + ", " + rows.figure, better=better)
-    columns = ["difference", "single seeds", "better", "origin"]
+    columns = ["difference", "single seeds", "smallest effect", "better", "origin"]
     return shown.set_index(["comparison", "task"])[columns].rename_axis(index=[None, None])
 
 
@@ -81,13 +84,20 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
 
 
 def rate_sweep(study: Study) -> pd.DataFrame:
-    """J&F-Mean on validation clips of baselines without distillation, one row a start, one column a learning rate."""
-    rows: dict[str, dict[str, float]] = {}
-    own = {"neither": study.profile.temporal.lr, "scratch": study.profile.scratch_lr}
-    for rate in study.profile.rates:
-        for name, mine in own.items():
-            changes = {"lr": rate, "steps": study.profile.rate_steps}
-            score = study.measure("davis", str(study.weights(name, **changes)), "train")["metrics"]["J&F-Mean"]
-            mark = " (the profile's)" if rate == mine else ""
-            rows.setdefault(title(name), {})[f"{rate:g}{mark}"] = 100 * score
-    return pd.DataFrame(rows).T
+    """J&F-Mean on validation clips in percent, means over the seeds: one row an arm, one column a learning rate.
+
+    Of this run where its profile lists `rates`, else as it is kept; all arms are trained for as many steps as always.
+    """
+    names = [name for name in HEADLINE if VARIANTS[name].steps != "one"]
+    if not study.profile.rates:
+        kept = read_json(SWEPT) if SWEPT.exists() else {}
+        return pd.DataFrame(kept.get(study.profile.profile, {}))
+    return pd.DataFrame(
+        {f"{rate:g}": {title(name): _validated(study, name, rate) for name in names} for rate in study.profile.rates}
+    )
+
+
+def _validated(study: Study, name: str, rate: float) -> float:
+    runs = map(study.with_seed, study.seeds)
+    scores = [run.measure("davis", str(run.weights(name, lr=rate)), "train")["metrics"]["J&F-Mean"] for run in runs]
+    return 100 * sum(scores) / len(scores)

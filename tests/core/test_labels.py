@@ -149,15 +149,14 @@ def test_a_lost_object_takes_no_pixel():
 
 
 def test_keypoint_maps_are_gaussians():
-    """The place (3.4, 7.6) is in pixel (3, 8); 3 sigma are 6 px, in x and in y."""
-    joints = np.array([[3.4, 7.6], [-1.0, -1.0], [0.0, 0.0]], np.float32)
-    maps = keypoints_to_maps(joints, (16, 12), sigma=2.0)
-    assert maps.shape == (3, 16, 12)
-    for y in range(16):
-        for x in range(12):
-            within = abs(x - 3) <= 6 and abs(y - 8) <= 6
-            expected = np.exp(-((x - 3) ** 2 + (y - 8) ** 2) / 8) if within else 0
-            assert maps[0, y, x] == pytest.approx(expected, abs=1e-6)
+    joints = np.array([[3.0, 5.5], [-1.0, -1.0], [0.0, 0.0]], np.float32)
+    maps = keypoints_to_maps(joints, (13, 9), sigma=2.0)
+    assert maps.shape == (3, 13, 9)
+    for y in range(13):
+        for x in range(9):
+            inside = abs(x - 3) <= 6 and abs(y - 5.5) <= 6  # 3 sigma
+            assert maps[0, y, x] == pytest.approx(inside * np.exp(-((x - 3) ** 2 + (y - 5.5) ** 2) / 8), abs=1e-6)
+    assert maps[0, 12, 3] == 0
     assert maps[1].eq(0).all()  # missing
     assert maps[2, 0, 0] == 1  # a joint on the first pixel is there
 

@@ -84,16 +84,16 @@ def names(out: Path) -> list[str]:
 
 
 def test_rate_warms_up_and_falls_to_a_thousandth() -> None:
-    """Of 100 steps, the cosine has (2 + sqrt 2) / 4 of its height after 25, which end the warm-up, and 1/2 after 50."""
-    rate = [cosine_rate(step, lr=0.2, steps=100, warmup=25) for step in range(101)]
+    rate = [cosine_rate(step, lr=0.2, steps=104, warmup=4) for step in range(104)]
     assert rate[0] == pytest.approx(0.2 * 1e-3)
-    assert rate[1] == pytest.approx(0.2 * (1e-3 + 0.999 / 25) * (1e-3 + 0.999 * (1 + math.cos(math.pi / 100)) / 2))
-    assert rate[25] == pytest.approx(0.2 * (1e-3 + 0.999 * (2 + math.sqrt(2)) / 4))
-    assert rate[50] == pytest.approx(0.2 * (1 + 1e-3) / 2)
-    assert rate[100] == pytest.approx(0.2 * 1e-3)  # the end
-    assert all(later < earlier for earlier, later in pairwise(rate[25:]))
+    cosine = 0.2 * (1e-3 + (1 - 1e-3) * (1 + math.cos(math.pi * 3 / 104)) / 2)  # counts from step 0
+    assert rate[3] == pytest.approx(cosine * (1 - 0.25 * 0.999))  # three quarters of the warm-up are over
+    assert rate[52] == pytest.approx(0.2 * (1 + 1e-3) / 2)  # half-way
+    assert rate[26] == pytest.approx(0.2 * (1e-3 + (1 - 1e-3) * (2 + math.sqrt(2)) / 4))  # a quarter
+    assert cosine_rate(104, lr=0.2, steps=104, warmup=4) == pytest.approx(0.2 * 1e-3)  # the end
+    assert all(later < earlier for earlier, later in pairwise(rate[4:]))
     assert cosine_rate(0, lr=3e-2, steps=10) == pytest.approx(3e-2)  # no warm-up
-    assert cosine_rate(2, lr=3.0, steps=3, warmup=4) == pytest.approx(3.0 * (1e-3 + 0.999 / 2) * (1e-3 + 0.999 / 4))
+    assert cosine_rate(3, lr=1.0, steps=3, warmup=3) == pytest.approx(1e-3)  # nothing but warm-up
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -136,7 +136,7 @@ def test_what_a_run_leaves(run, step: str, tmp_path: Path) -> None:
     assert names(tmp_path / "run") == ["metrics.csv", "run.json", "weights.pth"]
     log = rows(tmp_path / "run")
     assert [row["step"] for row in log] == list(range(7))
-    assert [row["lr"] for row in log[:3]] == pytest.approx([0.5 * log[2]["lr"], log[2]["lr"], log[2]["lr"]])
+    assert log[0]["lr"] < log[1]["lr"] < log[2]["lr"]  # two steps of warm-up
     parts = {"spatial": {"accuracy"}, "temporal": {"fine", "coarse", "local", "global"}}[step]
     assert set(log[0]) == {"step", "loss", "lr"} | parts
     if step == "temporal":

@@ -17,8 +17,9 @@ from stt_study.benchmarks.labelled_videos import read_sequence_mask
 from stt_study.world.synthetic import World, write_world
 
 TINY = World(
-    seed=7, size=96, images=64, classes=4, train_videos=4, train_frames=4, val_videos=1, test_videos=2, frames=4
-)
+    seed=7, size=96, labelled_size=96, images=64, classes=4, train_videos=4, train_frames=4, val_videos=1,
+    test_videos=2, frames=4,
+)  # fmt: skip
 
 
 def write_miniature(root: Path) -> Path:
