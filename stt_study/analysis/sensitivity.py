@@ -107,8 +107,7 @@ def scores(
     for stride, source in sources.items():
         frames = features_of(source, map(read_image, sequence.frames[:-1]), settings[0].inference.resize)
         cells = [F.normalize(maps.float(), dim=0).permute(1, 2, 0).contiguous() for maps in frames]
-        shown = labelled_videos.at_input(labels.one_hot(given, count), "nearest", settings[0].inference)
-        first = labels.to_grid(shown, cells[0].shape[:2], "nearest")
+        first = labels.to_grid(labels.one_hot(given, count), cells[0].shape[:2], "nearest")
         searches: dict[Inference, list[Setting]] = {}
         for setting in dict.fromkeys(setting for setting in settings if setting.stride == stride):
             seen = min(setting.inference.num_preceding, length)  # of what is longer than the clip, all is the same

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice, pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stt_core import labels
 from stt_core.errors import InputError
-from stt_core.features import features_of, resized
+from stt_core.features import features_of
 from stt_core.labels import read_mask
 from stt_core.pictures import image_size, picture_files, read_image
 from stt_core.propagation import Inference, propagate_frames
@@ -142,27 +142,15 @@ def in_picture(joints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def carried(
     frames: tuple[Path, ...], first: Tensor, mode: str, source: Source, inference: Inference
 ) -> Iterator[Tensor]:
-    """Label maps (K, h, w) of every frame, out of the first one's (K, H, W); `mode` as in `labels.to_grid`.
-
-    Those of frame 0 are the given ones at the size of the encoder's input, and are scored as such (released code).
-    """
+    """Label maps (K, h, w) of every frame, out of the first one's (K, H, W); `mode` as in `labels.to_grid`."""
     images = read_frames(frames)
     if isinstance(source, Baseline):
         yield from source.carry(images, first, mode)
         return
     features = features_of(source, images, inference.resize)
     first_features = next(features)
-    first = at_input(first, mode, inference)
-    yield first
     maps = labels.to_grid(first, first_features.shape[1:], mode).to(first_features)
-    propagated = propagate_frames(chain([first_features], features), maps, **inference.propagation())
-    yield from islice(propagated, 1, None)
-
-
-def at_input(maps: Tensor, mode: str, inference: Inference) -> Tensor:
-    """Label maps (K, H, W) of a frame at the size at which the encoder sees it; `mode` as in `labels.to_grid`."""
-    size = resized(np.zeros(maps.shape[1:], np.uint8), inference.resize).shape
-    return labels.to_grid(maps, size, mode)
+    yield from propagate_frames(chain([first_features], features), maps, **inference.propagation())
 
 
 def carried_masks(

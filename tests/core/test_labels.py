@@ -192,9 +192,7 @@ def test_keypoints_survive_maps_at_image_size():
     joints[::50] = -1
     found = decode_keypoints(keypoints_to_maps(joints, size), size)
     np.testing.assert_array_equal(found[::50], np.full((4, 2), -1))
-    seen = joints[:, 0] >= 0
-    assert np.abs(found - joints)[seen].max() < 0.501  # half a pixel, and rounding
-    assert np.abs((found - joints)[seen].mean(axis=0)).max() < 0.1  # to either side
+    assert np.abs(found - joints).max() < 0.5
     whole = joints.round()[1:50]  # a joint on a pixel comes back exactly: it and its four neighbours weigh it
     np.testing.assert_allclose(decode_keypoints(keypoints_to_maps(whole, size), size), whole, atol=1e-4)
 
