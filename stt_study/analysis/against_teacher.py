@@ -1,6 +1,6 @@
 """How near students are to the teacher by `retention`'s measures, and what it asks for on held-out pairs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -159,13 +159,8 @@ def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:
     "label error": the share of pixels that get a wrong id if the earlier frame's ids are copied by the correlation.
     """
     settings, rows, pairs = study.profile.temporal, {}, held_out(study, TARGETS)
-    views = torch.stack([pair.views(settings.size) for pair in pairs])  # (P, 2, 3, H, W)
-    # (B, 2, 3, H, W) -> (2 B, 3, H, W): all references, all queries
-    batches = [some.transpose(0, 1).flatten(0, 1).float() / 255 for some in views.split(BATCH)]
-    encoder, colours = load_encoder(study.teacher, strides=STANDARD[0], pool=STANDARD[1])
-    prepare = rgb_to_lab if colours == "lab" else normalize_rgb
-    how = {"temperature": settings.teacher_temperature, "cosine": settings.teacher_cosine}
-    taught = _coarsest(encoder, map(prepare, batches), partial(teacher_correlation, **how))
+    batches = shown(pairs, settings.size)
+    taught = taught_by(study.teacher, batches, settings)
     found = {"teacher": taught}
     for name, path in students.items():
         encoder, _ = load_encoder(path, strides=STUDENT[0], pool=STUDENT[1])
@@ -184,6 +179,20 @@ def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:
             "loss": (own - taught).square().mean().item(),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def shown(pairs: Sequence[HeldOut], size: int) -> list[Tensor]:
+    """The pairs at a size in px, batch by batch, (2 B, 3, size, size) in [0, 1]: all references, then all queries."""
+    views = torch.stack([pair.views(size) for pair in pairs])  # (P, 2, 3, H, W)
+    return [some.transpose(0, 1).flatten(0, 1).float() / 255 for some in views.split(BATCH)]
+
+
+def taught_by(teacher: Path, batches: Iterable[Tensor], settings: TemporalSettings) -> Tensor:
+    """(P, N, N) that a teacher asks for on the pairs of `shown`."""
+    encoder, colours = load_encoder(teacher, strides=STANDARD[0], pool=STANDARD[1])
+    prepare = rgb_to_lab if colours == "lab" else normalize_rgb
+    how = {"temperature": settings.teacher_temperature, "cosine": settings.teacher_cosine}
+    return _coarsest(encoder, map(prepare, batches), partial(teacher_correlation, **how))
 
 
 @torch.no_grad()

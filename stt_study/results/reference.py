@@ -16,14 +16,14 @@ from scipy.stats import t
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
 from stt_core.provenance import machine, provenance, versions
-from stt_study.analysis import against_teacher, premises
+from stt_study.analysis import against_teacher, premises, teacher_strength
 from stt_study.benchmarks.registry import TASKS
 from stt_study.exit_codes import one_sentence
-from stt_study.results import claims
+from stt_study.results import claims, report
 from stt_study.results.comparison import OWN, REFERENCE, STORED, condensed, own, settings_hash, stored
 from stt_study.study import Study
 from stt_study.times import KEPT, kept, times
-from stt_study.variants import BASELINES, HEADLINE, NO_ENCODER, VARIANTS, title
+from stt_study.variants import ALL, BASELINES, HEADLINE, NO_ENCODER, TEACHERS, VARIANTS, title
 
 CONFIDENCE = 0.999  # that a figure of an unchanged library lies within its tolerance
 
@@ -52,6 +52,8 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
                 "weights": next(iter(results.values()))["weights"]["identity"],
                 "tasks": kept,
             }
+            if name in TEACHERS:
+                seeds[str(run.seed)]["premises"] = teacher_strength.label_errors(run, name)
             if name == "full" and run.has("davis"):
                 seeds[str(run.seed)]["premises"] = premises.measured(run)
         content = {
@@ -159,6 +161,7 @@ def main(
     seed: int = 0,
     seeds: int = 1,
     only: tuple[str, ...] = (),
+    rates: tuple[float, ...] = (),
 ) -> int:
     """Write or verify the reference results.
 
@@ -169,11 +172,16 @@ def main(
         seed: the first seed.
         seeds: how many.
         only: names of the variants or baselines to write.
+        rates: learning rates, to write their sweep on validation clips and nothing else.
     """
-    changes = {"seeds": seeds} | ({"rows": "all"} if what == "write" else {})
-    study = Study(profile, seed=seed, data=data, settings=changes)
+    study = Study(profile, seed=seed, data=data, settings={"seeds": seeds, "rates": rates})
+    if rates:
+        swept = report.rate_sweep(study).round(2).to_dict()
+        write_json(report.SWEPT, (read_json(report.SWEPT) if report.SWEPT.exists() else {}) | {profile: swept})
+        return 0
     if what == "write":
-        for path in write(study, list(only) or [n for n in (*BASELINES, *VARIANTS) if n != "supervised"]):
+        rows = list(TEACHERS) if study.profile.rows == "teacher" else [*BASELINES, *ALL]
+        for path in write(study, list(only) or [name for name in rows if name != "supervised"]):
             print(study.relative(path))
         write_json(KEPT, kept() | {profile: times(study.out)})
         return 0

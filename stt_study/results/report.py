@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
+from scipy.stats import spearmanr
 
 from stt_core.files import read_json
 from stt_study.benchmarks.registry import TASKS
@@ -81,6 +83,21 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
             row |= {"data": data, "source": source, "stride": str(stride), "file": path}
             rows += [{**row, "metric": name, "value": 100 * value} for name, value in metrics.items()]
     return pd.DataFrame(rows)
+
+
+def rank_agreement(study: Study) -> tuple[float, int]:
+    """Spearman's correlation of trained variants' J&F-Means on the shipped world and on real video; of how many.
+
+    Means over the seeds of this run or, where it doesn't train a variant, of the reference; nan of fewer than three.
+    """
+    found = {}
+    for name in VARIANTS:
+        runs = [comparison.own(study, task, name) or comparison.stored(study, task, name) for task in ("davis", "real")]
+        if all(runs):
+            found[name] = [np.mean([run.metrics["J&F-Mean"] for run in some]) for some in runs]
+    if len(found) < 3:
+        return float("nan"), len(found)
+    return float(spearmanr(*zip(*found.values(), strict=True)).statistic), len(found)
 
 
 def rate_sweep(study: Study) -> pd.DataFrame:

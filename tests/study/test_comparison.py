@@ -1,5 +1,6 @@
 """Comparisons of results made by hand: pairing, occlusions, this run or the reference; claims; verifying."""
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -258,3 +259,17 @@ def test_other_settings_and_data_are_not_compared(study, monkeypatch):
     study.profile.profile = "mine"
     with pytest.raises(InputError, match="no reference results for profile mine; there are: tiny"):
         reference.verify(study)
+
+
+def test_rank_agreement_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four variants in the order 1 2 3 4 on one task, 1 2 4 3 on the other: 1 - 6 * 2 / (4 * 15) = 0.8."""
+    scores = {"full": (0.1, 0.5), "no_local": (0.2, 0.6), "no_global": (0.3, 0.8), "step_two": (0.4, 0.7)}
+
+    def own(study: object, task: str, name: str) -> list[Outcome]:
+        return [run(name, scores=[scores[name][task == "real"]])] if name in scores else []
+
+    monkeypatch.setattr(comparison, "own", own)
+    monkeypatch.setattr(comparison, "stored", lambda *_: [])
+    assert report.rank_agreement(None) == (pytest.approx(0.8), 4)
+    scores = dict(list(scores.items())[:2])
+    assert math.isnan(report.rank_agreement(None)[0])

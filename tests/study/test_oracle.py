@@ -9,8 +9,11 @@ import pytest
 import torch
 from test_synthetic import still
 
+from stt_core.encoder import STANDARD, Encoder
 from stt_core.errors import InputError
+from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.training.loop import EpochBatches
+from stt_core.training.train_temporal import train_temporal
 from stt_study.analysis.held_out_pairs import label_error
 from stt_study.analysis.retention import coverage
 from stt_study.world.oracle import OraclePairs, partners, true_correlation
@@ -125,3 +128,24 @@ def test_truth_lies_beside_what_the_same_world_has_without_it(world: Path, tmp_p
     assert sum("Truth" in path.parts for path in with_truth) == 6 * 6 + 2 * 3
     with pytest.raises(InputError, match=r"world\.truth"):
         OraclePairs(plain / "youtube-vos", size=64)[0, 0]
+
+
+def test_training_is_given_the_targets_part_by_part(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, forward = [], SpatialThenTemporal.forward
+
+    def noting(self, pairs, channel, target=None):
+        seen.append((pairs, target))
+        return forward(self, pairs, channel, target)
+
+    monkeypatch.setattr(SpatialThenTemporal, "forward", noting)
+    small = {"width": 0.125, "size": 64, "batch": 4, "accumulate": 2, "steps": 2, "warmup": 0}
+    settings = TemporalSettings(**small, radius_fine=3, radius_coarse=2)
+    pairs = OraclePairs(world / "youtube-vos", size=64, min_gap=2, max_gap=3, aspect=(0.84, 1.125))
+    train_temporal(settings, pairs, tmp_path / "run", initial=None, teacher=Encoder(18, 0.125, *STANDARD))
+    addresses = [address for batch in EpochBatches(len(pairs), 4, 2) for address in batch]
+    expected = [torch.stack(some) for some in zip(*(pairs[address] for address in addresses), strict=True)]
+    assert len(seen) == 4
+    for found, known in zip(zip(*seen, strict=True), expected, strict=True):
+        assert torch.equal(torch.cat(found), known)
