@@ -15,7 +15,7 @@ LAYOUTS = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
 # (strides of res2 … res5, stem pooling); the stem's convolution has stride 2 (paper sections 2 and 3, released code).
 STANDARD = ((1, 2, 2, 2), "max")  # step one and the teacher: res5 at stride 32
 STUDENT = ((1, 2, 2, 4), "none")  # step two: res3 at stride 4, res4 at stride 8, res5 at stride 32
-INFERENCE = {8: ((1, 2, 2, 1), "none"), 4: ((1, 1, 1, 1), "avg")}  # res4; "avg" is known of ResNet-18
+INFERENCE = {8: ((1, 2, 2, 1), "none"), 4: ((1, 1, 1, 1), "avg")}  # res4
 
 
 class Encoder(nn.Module):
@@ -25,7 +25,7 @@ class Encoder(nn.Module):
         depth: 18 or 50.
         width: factor on the number of channels of every stage (1.0 is the paper's).
         strides: stride of each of res2 … res5. They do not change the weights' shapes.
-        pool: pooling after the stem: "max" (standard), "avg" (ResNet-18 at stride 4) or "none" (the student).
+        pool: pooling after the stem: "max" (standard), "avg" (at stride 4) or "none" (the student).
 
     Example:
         >>> Encoder(18, 0.25, *STUDENT)(torch.rand(1, 3, 64, 128))["res4"].shape

@@ -1,36 +1,43 @@
 """What still differs from the released code at inference, measured: the full method as it is, and as released."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import cv2
 import numpy as np
 import pandas as pd
+import torch
+from kornia.color import lab_to_rgb
 from torch import Tensor
 from torch.nn import functional as F
 
 from stt_core.features import FeatureSource, feature_source, resized
 from stt_core.pictures import read_image
+from stt_core.propagation import Inference
+from stt_study.analysis.query_selection import effective_share
 from stt_study.benchmarks import metrics
 from stt_study.benchmarks.labelled_videos import carried_joints
 from stt_study.benchmarks.registry import TASKS
 from stt_study.store import code_key, computed, folder_fingerprint
 from stt_study.study import Study
 
-BILINEAR, WHOLE = "frames shrunk bilinearly, not by area", "given joints at whole pixels"
+SHRUNK, COLOURS, WHOLE = "frames shrunk bilinearly, not by area", "Lab of OpenCV", "given joints cut to whole pixels"
 
 
 def measured(study: Study) -> pd.DataFrame:
     """One row a difference and task whose data are at hand: the figure as it is and "as released", in percent."""
     source = feature_source(study.source("full"), **study.opening)
     rows = []
-    for name, task, measure in ((BILINEAR, "real", _bilinear), (WHOLE, "jhmdb", _whole)):
+    for name, task, measure in ((SHRUNK, "real", _bilinear), (COLOURS, "real", _opencv), (WHOLE, "jhmdb", _whole)):
         if study.has(task):
             own, figure = study.measure(task, study.source("full")), TASKS[task].headline
             key = [source.identity, asdict(study.profile.evaluation), folder_fingerprint(study.folder(task))]
             place = study.out / "deviations" / f"{task}-seed{study.seed}"
-            found = computed(place, [*key, code_key(__name__)], partial(measure, study, task, source))
+            found = computed(place, [name, *key, code_key(__name__)], partial(measure, study, task, source))
             rows.append((name, f"{task}, {figure}", 100 * own["metrics"][figure], 100 * found[figure]))
     return pd.DataFrame(rows, columns=["difference", "task", "as here", "as released"])
 
@@ -44,20 +51,54 @@ def bilinear(source: FeatureSource, size: tuple[int, int]) -> FeatureSource:
     return replace(source, identity=f"{source.identity}-bilinear", extract=extract)
 
 
+def opencv_lab(source: FeatureSource) -> FeatureSource:
+    """A source of an encoder of Lab that takes the Lab colours which OpenCV makes of a frame."""
+
+    def extract(rgb: Tensor) -> Tensor:
+        lab = cv2.cvtColor(rgb[0].permute(1, 2, 0).cpu().numpy(), cv2.COLOR_RGB2Lab)  # (H, W, 3)
+        there = torch.from_numpy(lab).permute(2, 0, 1)[None].to(rgb)
+        return source.extract(lab_to_rgb(there, clip=False))  # the RGB of which these are our Lab
+
+    return replace(source, identity=f"{source.identity}-opencv", extract=extract)
+
+
+def videos_weigh_alike(study: Study) -> tuple[int, float]:
+    """How many videos step two trains on, and how many of one length would weigh as much: each has all its pairs here.
+
+    In the released code, each has one an epoch.
+    """
+    items = study.pairs(study.profile.temporal.size).items
+    counts = torch.bincount(torch.tensor([video for video, _ in items])).double()
+    return int((counts > 0).sum()), len(counts) * effective_share(counts)
+
+
 def _bilinear(study: Study, task: str, source: FeatureSource) -> dict[str, float]:
-    benchmark, inference = TASKS[task], getattr(study.profile.evaluation, task)
+    inference = getattr(study.profile.evaluation, task)
+    sizes = (resized(read_image(video.frames[0]), inference.resize).shape[:2] for video in study.sequences(task))
+    return _scored(study, task, (bilinear(source, size) for size in sizes), replace(inference, resize=None))
+
+
+def _opencv(study: Study, task: str, source: FeatureSource) -> dict[str, float]:
+    return _scored(study, task, repeat(opencv_lab(source)), getattr(study.profile.evaluation, task))
+
+
+def _scored(study: Study, task: str, sources: Iterable[FeatureSource], inference: Inference) -> dict[str, float]:
     records = []
-    for video in study.sequences(task):
-        size = resized(read_image(video.frames[0]), inference.resize).shape[:2]
+    for video, source in zip(study.sequences(task), sources, strict=False):
         with TemporaryDirectory() as out:
-            records.append(benchmark.score(video, bilinear(source, size), replace(inference, resize=None), Path(out)))
-    return benchmark.totals(records)
+            records.append(TASKS[task].score(video, source, inference, Path(out)))
+    return TASKS[task].totals(records)
+
+
+def cut(joints: np.ndarray) -> np.ndarray:
+    """Places (J, 2) px at whole pixels as in the released code, which cuts where a Gaussian begins, 12 px before."""
+    return np.trunc(joints - 12) + 12
 
 
 def _whole(study: Study, task: str, source: FeatureSource) -> dict[str, float]:
     distances = []
     for clip in study.sequences(task):
-        joints = np.concatenate([np.floor(clip.joints[:1] + 0.5), clip.joints[1:]])
+        joints = np.concatenate([cut(clip.joints[:1]), clip.joints[1:]])
         record = carried_joints(replace(clip, joints=joints), source, getattr(study.profile.evaluation, task))[1]
         distances.append(np.array(record["distances"], float))
     return metrics.pck(distances)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stt_core import labels
 from stt_core.errors import InputError
-from stt_core.features import features_of
+from stt_core.features import features_of, resized
 from stt_core.labels import read_mask
 from stt_core.pictures import image_size, picture_files, read_image
 from stt_core.propagation import Inference, propagate_frames
@@ -142,7 +142,10 @@ def in_picture(joints: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def carried(
     frames: tuple[Path, ...], first: Tensor, mode: str, source: Source, inference: Inference
 ) -> Iterator[Tensor]:
-    """Label maps (K, h, w) of every frame, out of the first one's (K, H, W); `mode` as in `labels.to_grid`."""
+    """Label maps (K, h, w) of every frame, out of the first one's (K, H, W); `mode` as in `labels.to_grid`.
+
+    The first are the given ones at the size of the encoder's input, and are scored as such (released code).
+    """
     images = read_frames(frames)
     if isinstance(source, Baseline):
         yield from source.carry(images, first, mode)
@@ -150,21 +153,18 @@ def carried(
     features = features_of(source, images, inference.resize)
     first_features = next(features)
     maps = labels.to_grid(first, first_features.shape[1:], mode).to(first_features)
-    yield from propagate_frames(chain([first_features], features), maps, **inference.propagation())
+    yield labels.to_grid(first, resized(np.zeros(first.shape[1:], np.uint8), inference.resize).shape, mode)
+    propagated = propagate_frames(chain([first_features], features), maps, **inference.propagation())
+    yield from islice(propagated, 1, None)
 
 
-def carried_masks(
-    sequence: Sequence, source: Source, inference: Inference, out: Path, *, first_scored: bool
-) -> Iterator[np.ndarray]:
-    """Predicted ids (H, W) uint8, a frame at a time, also written as palette PNGs, without void.
-
-    The first are the given ones or, if `first_scored`, those to the grid and back (released code).
-    """
+def carried_masks(sequence: Sequence, source: Source, inference: Inference, out: Path) -> Iterator[np.ndarray]:
+    """Predicted ids (H, W) uint8, a frame at a time, also written as palette PNGs, without void; see `carried`."""
     ids = read_sequence_mask(sequence, 0)
     given = np.where(ids == 255, 0, ids).astype(np.uint8)
     maps = carried(sequence.frames, labels.one_hot(given, int(given.max())), "nearest", source, inference)
-    for t, (frame_maps, path) in enumerate(zip(maps, sequence.outputs(out), strict=True)):
-        ids = labels.decode_masks(frame_maps, given.shape) if t or first_scored else given
+    for frame_maps, path in zip(maps, sequence.outputs(out), strict=True):
+        ids = labels.decode_masks(frame_maps, given.shape)
         labels.write_mask(path, ids)
         yield ids
 

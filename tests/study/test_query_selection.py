@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from scipy.stats import rankdata
+from writers import write_picture
 
 from stt_core.checkpoints import save_weights
 from stt_core.color import drop_channel, rgb_to_lab
@@ -322,3 +323,26 @@ def test_frames_shrunk_as_released_are_opencv_s() -> None:
     bilinear, area = (cv2.resize(image, (74, 48), interpolation=how) for how in (cv2.INTER_LINEAR, cv2.INTER_AREA))
     np.testing.assert_allclose(there, source(bilinear), atol=0.02)  # its pixels are rounded
     assert not np.allclose(there, source(area), atol=0.1)
+
+
+def test_colours_as_released_are_opencv_s() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (16, 24, 3), np.uint8)
+    source = feature_source("lab")
+    lab = (cv2.cvtColor(np.float32(image) / 255, cv2.COLOR_RGB2Lab) - (50, 0, 0)) / (50, 127, 127)
+    expected = torch.nn.functional.pixel_unshuffle(torch.from_numpy(lab).permute(2, 0, 1)[None], 8)[0]
+    there = deviations.opencv_lab(source)(image)
+    np.testing.assert_allclose(there, expected, atol=1e-5)
+    assert not np.allclose(source(image), expected, atol=1e-4)
+
+
+def test_joints_are_cut_as_released() -> None:
+    """To the pixel before, within 12 px of the picture's upper and left edge to the one after."""
+    np.testing.assert_array_equal(deviations.cut(np.array([[20.7, 3.4], [11.2, 12.0]])), [[20, 4], [12, 12]])
+
+
+def test_videos_weigh_by_their_pairs(tmp_path: Path) -> None:
+    """Of videos with 1, 3 and 0 pairs: (1 + 3)^2 / (1 + 9) of one length would weigh as much."""
+    for name, length in (("a", 2), ("b", 4), ("c", 1)):
+        for t in range(length):
+            write_picture(tmp_path / f"data/youtube-vos/{name}/{t}.png", np.zeros((8, 8, 3), np.uint8))
+    assert deviations.videos_weigh_alike(Study("smoke", data=str(tmp_path / "data"))) == (2, pytest.approx(1.6))
