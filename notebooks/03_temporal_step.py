@@ -79,8 +79,8 @@ page.training(
 # ## The learning rate, on validation clips
 #
 # The learning rate matters as much as the losses. Each arm of a primary claim was trained at the same rates for as many
-# steps, and its own rate chosen on validation clips before any test clip was measured: the lowest rate within a point
-# of the best. To repeat the sweep, which trains every arm anew at every rate:
+# steps, and takes the rate that is best for it on validation clips; no test clip had been measured when they were
+# chosen. To repeat the sweep, which trains every arm anew at every rate:
 # `make notebook NB=03 ARGS="-p settings.rates [0.0003,0.001,0.003]"`.
 
 # %% tags=["hide-input"]

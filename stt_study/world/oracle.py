@@ -19,11 +19,13 @@ def partners(query: Truth, reference: Truth) -> tuple[np.ndarray, np.ndarray]:
     places = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=2).astype(float)
     if query.shot != reference.shot:
         return places, np.zeros((height, width), bool)
+    motions = np.zeros_like(query.matrices)
     for label in np.unique(query.labels):
-        own = query.labels == label
         back = cv2.invertAffineTransform(query.matrices[label])  # to the label's own coordinates
-        there = places[own] @ back[:, :2].T + back[:, 2]
-        places[own] = there @ reference.matrices[label, :, :2].T + reference.matrices[label, :, 2]
+        motions[label] = reference.matrices[label, :, :2] @ back
+        motions[label, :, 2] += reference.matrices[label, :, 2]
+    motion = motions[query.labels]  # (H, W, 2, 3)
+    places = np.einsum("hwij,hwj->hwi", motion[..., :2], places) + motion[..., 2]
     x, y = np.moveaxis(np.rint(places).astype(int), 2, 0)
     seen = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     seen[seen] = reference.labels[y[seen], x[seen]] == query.labels[seen]  # else something is in front of it
@@ -69,5 +71,5 @@ class OraclePairs(FramePairs):
     def __getitem__(self, address: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """`FramePairs`' (2, 3, size, size), and the `true_correlation` (N, N) of its cells of 32 px."""
         (reference, query), crop, flip = self.cut(address)
-        truths = Truth.read(query), Truth.read(reference)
+        truths = self.kept(Truth.read, query), self.kept(Truth.read, reference)
         return super().__getitem__(address), true_correlation(*truths, self.size // CELL, crop, flip)
