@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from stt_core.errors import InputError
@@ -23,7 +23,8 @@ def read_mask(path: str | Path, *, not_black: bool = False) -> np.ndarray:
 
     InputError for one that cannot be read or, where ids are wanted, is in colours, of more than 8 bits or a JPEG.
     """
-    with opened(path, "annotation") as image:
+    with opened(path, "annotation") as stored:
+        kind, image = stored.format, ImageOps.exif_transpose(stored)
         bits = 16 if image.mode.startswith("I;16") else 32 if image.mode in ("I", "F") else 8
         if not_black:
             return (np.array(image.convert("L") if bits == 8 else image) > 0).astype(np.uint8)
@@ -33,7 +34,7 @@ def read_mask(path: str | Path, *, not_black: bool = False) -> np.ndarray:
             )
         if image.mode not in ("P", "L", "1"):
             raise InputError(f"{path} is a colour image ({image.mode}); save the ids as a palette or grey PNG.")
-        if image.format == "JPEG":
+        if kind == "JPEG":
             raise InputError(f"{path} is a JPEG, which blurs ids into others; save them as a palette or grey PNG.")
         return np.array(image).astype(np.uint8)  # of one bit a pixel: ids 0 and 1
 

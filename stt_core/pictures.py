@@ -23,6 +23,18 @@ REDUCED = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+ORIENTATION = 0x0112  # EXIF's tag
+# Its value -> whether rows become columns, then the steps along rows and along columns.
+TURNS = {
+    1: (False, 1, 1),
+    2: (False, 1, -1),
+    3: (False, -1, -1),
+    4: (False, -1, 1),
+    5: (True, 1, 1),
+    6: (True, 1, -1),
+    7: (True, -1, -1),
+    8: (True, -1, 1),
+}
 
 
 def picture_files(folder: Path, endings: Collection[str] = IMAGE_ENDINGS) -> list[Path]:
@@ -31,27 +43,6 @@ def picture_files(folder: Path, endings: Collection[str] = IMAGE_ENDINGS) -> lis
         return []
     # Hidden ones don't count: a Mac leaves a ._00000.jpg beside every 00000.jpg.
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in endings and not p.name.startswith("."))
-
-
-def read_image(path: str | Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
-    """(H, W, 3) uint8 RGB; InputError if the file is missing, cannot be decoded, or is a JPEG that was cut off.
-
-    Flags are those of `cv2.imdecode`.
-    """
-    # Not cv2.imread: it fills the rest of a JPEG that was cut off with grey, where imdecode refuses it.
-    try:
-        content = np.fromfile(path, np.uint8)
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path} is missing; restore this frame.") from None
-    try:
-        image = cv2.imdecode(content, flags) if content.size else None
-    except cv2.error as error:  # a header that claims more pixels than OpenCV takes
-        if error.code == cv2.Error.StsNoMem:
-            raise
-        image = None
-    if image is None:
-        raise InputError(f"{path} cannot be decoded as an image; restore this frame.")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 @contextmanager
@@ -70,13 +61,41 @@ def opened(path: str | Path, what: str = "frame") -> Iterator[Image.Image]:
     except Exception as error:  # broken bytes raise nearly every kind: SyntaxError, ValueError, zlib.error, …
         if isinstance(error, OSError) and error.filename:  # the system's, not Pillow's own
             raise
+        if isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem:
+            raise
         raise InputError(f"{path} cannot be decoded as an image; restore this {what}.") from None
 
 
+def _turn(image: Image.Image) -> tuple[bool, int, int]:
+    """What shows an opened picture upright, by its EXIF orientation."""
+    try:
+        return TURNS[Image.Image.getexif(image)[ORIENTATION]]  # PNG's own would decode all pixels to look for it
+    except Exception:  # it says nothing, or is broken
+        return TURNS[1]
+
+
+def _turned(image: np.ndarray, turn: tuple[bool, int, int]) -> np.ndarray:
+    transposed, down, right = turn
+    return np.ascontiguousarray((image.swapaxes(0, 1) if transposed else image)[::down, ::right])
+
+
+def read_image(path: str | Path, factor: int = 1) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, upright, at 1, 1/2, 1/4 or 1/8 of its size (rounded up).
+
+    InputError if the file is missing, cannot be decoded, or is a JPEG that was cut off.
+    """
+    with opened(path) as header:
+        # Not cv2.imread: it fills the rest of a JPEG that was cut off with grey, where imdecode refuses it.
+        image = cv2.imdecode(np.fromfile(path, np.uint8), REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
+        if image is None:
+            raise ValueError
+        return cv2.cvtColor(_turned(image, _turn(header)), cv2.COLOR_BGR2RGB)
+
+
 def image_size(path: str | Path) -> tuple[int, int]:
-    """(width, height) out of an image's header; InputError if it has none."""
+    """(width, height) of what `read_image` reads, out of the image's header; InputError if it has none."""
     with opened(path) as image:
-        return image.size
+        return image.size[::-1] if _turn(image)[0] else image.size
 
 
 class VideoFrame(NamedTuple):
@@ -89,39 +108,56 @@ class VideoFrame(NamedTuple):
         return f"{self.path} (frame at {self.pts})"
 
 
-def video_frames(path: Path, every: int) -> list[VideoFrame]:
-    """Every so-manieth frame of a video file, in the order in which they are shown; InputError if it holds no video."""
+@contextmanager
+def opened_video(path: Path, fix: str) -> Iterator[av.VideoStream]:
+    """A video file's stream of pictures; InputError, which ends with the fix, if FFmpeg finds or reads none."""
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        # Absolute, since FFmpeg takes what stands before a colon for a protocol.
+        with av.open(str(path.absolute()), metadata_errors="replace") as container:
             stream = container.streams.best("video")
             if stream is None:
-                raise InputError(f"{path} has no video in it; take it out of the folder.")
-            times = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
-    except av.error.PermissionError:
-        raise
+                raise InputError(f"{path} has no video in it; {fix}.")
+            yield stream
     except av.error.FFmpegError as error:
-        raise InputError(f"{path} cannot be read as a video ({error.strerror}); take it out of the folder.") from None
+        if isinstance(error, PermissionError) and error.filename:
+            raise  # without a name it is a decoder's own word for broken
+        raise InputError(f"{path} cannot be read as a video ({error.strerror}); {fix}.") from None
+
+
+def as_shown(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a decoded frame as players show it: with square pixels, turned and mirrored."""
+    image = frame.to_ndarray(format="rgb24")
+    width = max(1, round(frame.width * (stream.sample_aspect_ratio or 1)))
+    if width != frame.width:
+        image = cv2.resize(image, (width, frame.height), interpolation=cv2.INTER_LINEAR)
+    for side in frame.side_data:
+        if side.type.name == "DISPLAYMATRIX":  # (x, y) is shown at x (a, b) + y (c, d)
+            a, b, _, c, d = np.frombuffer(side, np.int32)[:5].tolist()
+            down, right = (b, c) if abs(b) > abs(a) else (d, a)
+            return _turned(image, (abs(b) > abs(a), -1 if down < 0 else 1, -1 if right < 0 else 1))
+    return image
+
+
+def video_frames(path: Path, every: int) -> list[VideoFrame]:
+    """Every so-manieth frame of a video file, in the order in which they are shown; InputError if it holds no video."""
+    with opened_video(path, "take it out of the folder") as stream:
+        packets = stream.container.demux(stream)  # some, before or after a cut, only help to decode others
+        times = sorted({packet.pts for packet in packets if packet.pts is not None and not packet.is_discard})
     return [VideoFrame(path, time) for time in times[::every]]
 
 
 def read_frame(frame: Path | VideoFrame, factor: int = 1) -> np.ndarray:
     """(H, W, 3) uint8 RGB at 1, 1/2, 1/4 or 1/8 of its size (rounded up); InputError if it is missing or broken."""
     if isinstance(frame, Path):
-        return read_image(frame, REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)  # so that its size is the header's
-    try:
-        with av.open(str(frame.path), metadata_errors="replace") as container:
-            stream = container.streams.best("video")
-            stream.thread_type = "SLICE"  # one frame is wanted, not the next ones in advance
-            container.seek(frame.pts, stream=stream)  # to the key frame before
-            for decoded in container.decode(stream):
-                if decoded.pts is not None and decoded.pts >= frame.pts:
-                    image = np.rot90(decoded.to_ndarray(format="rgb24"), round(decoded.rotation / 90))
-                    image = np.ascontiguousarray(image)
-                    size = [-(-extent // factor) for extent in image.shape[:2]]
-                    return image if factor == 1 else cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-    except av.error.FFmpegError as error:
-        if isinstance(error, PermissionError) and error.filename:
-            raise  # without a name it is the decoder's own word for broken
+        return read_image(frame, factor)
+    with opened_video(frame.path, "restore it or take it out of the folder") as stream:
+        stream.thread_type = "SLICE"  # one frame is wanted, not the next ones in advance
+        stream.container.seek(frame.pts, stream=stream)  # to the key frame before
+        for decoded in stream.container.decode(stream):
+            if decoded.pts is not None and decoded.pts >= frame.pts:
+                image = as_shown(decoded, stream)
+                size = [-(-extent // factor) for extent in image.shape[:2]]
+                return image if factor == 1 else cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
     raise InputError(f"{frame} cannot be decoded; restore the video or take it out of the folder.")
 
 

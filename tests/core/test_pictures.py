@@ -6,9 +6,11 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from stt_core.errors import InputError
-from stt_core.pictures import VideoFrame, frame_size, read_frame, reduction, video_frames
+from stt_core.labels import read_mask
+from stt_core.pictures import VideoFrame, frame_size, image_size, read_frame, read_image, reduction, video_frames
 from stt_core.training.images import Images
 from stt_core.training.pairs import EVERY, FramePairs, training_videos
 from stt_study.video.frames import write_video
@@ -44,14 +46,21 @@ def test_reduced_frames_are_means_of_blocks(tmp_path: Path, factor: int) -> None
     assert np.abs(found - blocks).mean() < 3  # JPEG's own loss
 
 
-def test_a_camera_s_rotation_note_changes_nothing(tmp_path: Path) -> None:
-    """The header's size and the pixels must agree, as they do for loaders that don't know of EXIF."""
-    from PIL import Image
-
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees
-    Image.fromarray(smooth(40, 60)).save(tmp_path / "turned.jpg", exif=exif)
-    assert frame_size(tmp_path / "turned.jpg") == read_frame(tmp_path / "turned.jpg").shape[:2] == (40, 60)
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_camera_s_orientation_is_one_for_all_readers(tmp_path: Path, name: str, orientation: int) -> None:
+    """Against Pillow's own turning: the picture, its size and a mask that a camera's program has noted alike."""
+    exif, stored = Image.Exif(), smooth(40, 60)
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(tmp_path / name, exif=exif, **({"quality": 95} if name == "a.jpg" else {}))
+    with Image.open(tmp_path / name) as image:
+        shown = np.array(ImageOps.exif_transpose(image))
+    assert frame_size(tmp_path / name) == image_size(tmp_path / name)[::-1] == shown.shape[:2]
+    assert np.abs(read_image(tmp_path / name).astype(int) - shown).mean() < 2
+    assert read_frame(tmp_path / name, 4).shape == (*(side // 4 for side in shown.shape[:2]), 3)
+    Image.fromarray(stored[..., 0]).save(tmp_path / "mask.png", exif=exif)
+    turned = np.array(ImageOps.exif_transpose(Image.open(tmp_path / "mask.png")))
+    assert np.array_equal(read_mask(tmp_path / "mask.png"), turned)
 
 
 @pytest.mark.parametrize("factor", [1, 2, 8])
