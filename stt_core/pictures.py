@@ -1,7 +1,9 @@
 """Pictures and frames of videos on the disk: where they lie, what they hold, one sentence for each that is broken."""
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +45,22 @@ def picture_files(folder: Path, endings: Collection[str] = IMAGE_ENDINGS) -> lis
         return []
     # Hidden ones don't count: a Mac leaves a ._00000.jpg beside every 00000.jpg.
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in endings and not p.name.startswith("."))
+
+
+def folder_frames(folder: Path) -> list[Path]:
+    """The pictures of a folder that are frames of one video, 9 before 10; [] if there are none.
+
+    Of JPEGs and PNGs, those that are more, or JPEGs: the others are masks. Of names with and without a number, those
+    with one: a mask, a title picture lie beside them. InputError for two that only what follows the number tells apart.
+    """
+    files = picture_files(folder)
+    jpegs = [file for file in files if file.suffix.lower() != ".png"]
+    files = jpegs if 2 * len(jpegs) >= len(files) else [file for file in files if file not in jpegs]
+    files.sort(key=lambda file: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", file.stem)])
+    for file, other in pairwise(files):
+        if re.fullmatch(re.escape(file.stem) + r"(\D.*)?", other.stem):
+            raise InputError(f"{file} and {other.name} can't both be a frame; leave only the frames in the folder.")
+    return [file for file in files if re.search(r"\d", file.stem)] or files
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from stt_core.errors import InputError
 from stt_core.files import listed, read_json
-from stt_core.pictures import Kept, VideoFrame, frame_size, picture_files, read_frame, reduction, video_frames
+from stt_core.pictures import Kept, VideoFrame, folder_frames, frame_size, read_frame, reduction, video_frames
 
 VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
 EVERY = 5  # frames of a video file: YouTube-VOS lists every fifth
@@ -115,7 +115,7 @@ def training_videos(root: str | Path) -> Sequence[Sequence[Path | VideoFrame]]:
     for video in videos:
         if not video.exists():
             raise InputError(f"{video} is listed but missing; unpack it or take it off the list.")
-    return [video_frames(video, EVERY) if video.is_file() else picture_files(video) for video in videos]
+    return [video_frames(video, EVERY) if video.is_file() else folder_frames(video) for video in videos]
 
 
 def _youtube_vos(meta: Path) -> list[list[Path]]:

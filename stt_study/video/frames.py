@@ -13,7 +13,7 @@ from av.video.reformatter import Colorspace
 
 from stt_core.errors import InputError
 from stt_core.files import written_whole
-from stt_core.pictures import IMAGE_ENDINGS, as_shown, opened_video, picture_files, read_image
+from stt_core.pictures import IMAGE_ENDINGS, as_shown, folder_frames, opened_video, read_image
 from stt_study.store import hash_of
 
 TICK = Fraction(1, 60_000)  # s; 24, 25, 30, 50, 60 and 30000/1001 frames a second are whole numbers of it
@@ -56,13 +56,12 @@ class Video:
 
 
 def open_video(path: str | Path, rate: float = 24.0) -> Video:
-    """Open what FFmpeg decodes, as upright RGB, or a folder of .jpg and .png frames (9 before 10), `rate` a second."""
+    """Open what FFmpeg decodes, as upright RGB, or a folder of frames (`folder_frames`), `rate` a second."""
     path = Path(path)
     if path.is_dir():
-        files = picture_files(path)
+        files = folder_frames(path)
         if not files:
             raise InputError(f"{path} has no {', '.join(IMAGE_ENDINGS)} frames; give the folder that holds them.")
-        files.sort(key=lambda file: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", file.name)])
         return Video(path, tuple(files), read_image(files[0]).shape[:2], rate, len(files))
     if not path.is_file():
         raise InputError(f"{path} does not exist; give a video file or a folder of frames.")

@@ -10,10 +10,19 @@ from PIL import Image, ImageOps
 
 from stt_core.errors import InputError
 from stt_core.labels import read_mask
-from stt_core.pictures import VideoFrame, frame_size, image_size, read_frame, read_image, reduction, video_frames
+from stt_core.pictures import (
+    VideoFrame,
+    folder_frames,
+    frame_size,
+    image_size,
+    read_frame,
+    read_image,
+    reduction,
+    video_frames,
+)
 from stt_core.training.images import Images
 from stt_core.training.pairs import EVERY, FramePairs, training_videos
-from stt_study.video.frames import write_video
+from stt_study.video.frames import open_video, write_video
 
 
 def smooth(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -137,3 +146,31 @@ def test_a_frame_beyond_the_video_is_named(tmp_path: Path) -> None:
     write_video(path, ((t / 25, smooth(48, 64, t)) for t in range(20)), 25)
     with pytest.raises(InputError, match=r"broken\.mp4 \(frame at 999999\d*\) cannot be decoded"):
         read_frame(VideoFrame(path, 999_999_999))
+
+
+@pytest.mark.parametrize(
+    ("names", "frames"),
+    [
+        ("9.jpg 10.JPG 100.jpeg notes.txt ._9.jpg", "9.jpg 10.JPG 100.jpeg"),
+        ("0.jpg 1.jpg 0.png 1.png", "0.jpg 1.jpg"),  # masks beside the frames
+        ("0.jpg 1.jpg first.png", "0.jpg 1.jpg"),
+        ("0.png 1.png 2.png first.png", "0.png 1.png 2.png"),
+        ("0.png 1.png thumbnail.jpg", "0.png 1.png"),
+        ("b.png a.png", "a.png b.png"),
+        ("v2-9.png v2-10.png", "v2-9.png v2-10.png"),
+    ],
+)
+def test_a_folder_that_is_not_only_frames(tmp_path: Path, names: str, frames: str) -> None:
+    for name in names.split():
+        write_jpeg(tmp_path / "video" / name.replace(".txt", ".jpg"), smooth(6, 8)).rename(tmp_path / "video" / name)
+    assert [path.name for path in folder_frames(tmp_path / "video")] == frames.split()
+    assert [path.name for path in training_videos(tmp_path)[0]] == frames.split()
+    assert [path.name for path in open_video(tmp_path / "video").files] == frames.split()
+
+
+@pytest.mark.parametrize("other", ["00001_mask.png", "00001.PNG", "00001-a7.png"])
+def test_two_pictures_of_one_number_are_refused(tmp_path: Path, other: str) -> None:
+    for name in ("00000.png", "00001.png", "00002.png", other):
+        write_jpeg(tmp_path / name, smooth(6, 8))
+    with pytest.raises(InputError, match=r"can't both be a frame; leave only the frames"):
+        folder_frames(tmp_path)
