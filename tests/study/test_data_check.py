@@ -57,7 +57,7 @@ def test_every_fault_of_davis_is_named_at_once(davis: Path) -> None:
     (masks / "two" / "00001.png").write_bytes(png((48, 60)))
     (images / "three" / "00003.jpg").write_bytes(jpeg((48, 60)))
     (masks / "three" / "00003.png").write_bytes(png((48, 60)))
-    (masks / "three" / "00000.png").write_bytes(png((48, 64), mode="RGB"))
+    (masks / "three" / "00000.png").write_bytes(jpeg((48, 64)))
     named(
         check("davis", davis, every=True).problems,
         "val.txt lists three twice",
@@ -70,7 +70,7 @@ def test_every_fault_of_davis_is_named_at_once(davis: Path) -> None:
         "two/00003.png is empty",
         "two/00001.png is 60x48 px but",
         "three/00003.jpg is 60x48 px but",
-        "three/00000.png is a colour image",
+        "three/00000.png is a JPEG",
     )
 
 
