@@ -313,10 +313,10 @@ def test_maps_of_the_first_frame() -> None:
     assert maps[:3].sum(dim=0).eq(1).all()
     peaks = [divmod(int(one.argmax()), 6) for one in maps[3:]]
     assert peaks == [(2, 4), (0, 0), (3, 5)]
-    # A cell's centre lies between two pixels in x and in y; the peak is at the farther one, its neighbour 8 px away.
-    here, near = ((1 + np.exp(-1 / 32)) / 2, (np.exp(-(8**2) / 32) + np.exp(-(9**2) / 32)) / 2)
-    assert float(maps[3, 2, 4]) == pytest.approx(here**2, rel=1e-5)
-    assert float(maps[3, 2, 3]) == pytest.approx(here * near, rel=1e-5)
+    # Between the four pixels around it, half a pixel off in x and y; its neighbour is 8 px farther in x.
+    x, near, far = np.exp(-(0.5**2) / 32), np.exp(-(7.5**2) / 32), np.exp(-(8.5**2) / 32)
+    assert float(maps[3, 2, 4]) == pytest.approx(x**2, rel=1e-5)
+    assert float(maps[3, 2, 3]) == pytest.approx(x * (near + far) / 2, rel=1e-5)
 
 
 def saved(path: Path, image: Image.Image) -> Path:
