@@ -226,6 +226,10 @@ page.show(
 # with $\tilde q$ and $\tilde k$ the teacher's features of the same two frames, with no channel dropped.
 #
 # ```{literalinclude} /stt_core/losses.py
+# :pyobject: teacher_correlation
+# ```
+#
+# ```{literalinclude} /stt_core/losses.py
 # :pyobject: global_distillation_loss
 # :caption: "`stt_core/losses.py`: staying near the teacher, equation {eq}`eq-global`"
 # ```

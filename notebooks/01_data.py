@@ -31,7 +31,7 @@ from stt_study.figures.page import Page
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 images = Images(study.folder("images"), load_size=160)
-pairs = FramePairs(study.folder("videos"), size=160, max_gap=study.profile.max_gap)
+pairs = FramePairs(study.folder("videos"), size=160, min_gap=study.profile.min_gap, max_gap=study.profile.max_gap)
 counts = {"training images": len(images), "training videos": len(pairs.videos)}
 counts["training frames"] = sum(len(frames) for frames in pairs.videos)
 for task in filter(study.has, ("davis", "vip", "jhmdb", "real")):

@@ -14,7 +14,7 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from stt_study.analysis import against_teacher
+from stt_study.analysis import against_teacher, premises
 from stt_study.figures.page import Page
 from stt_study.variants import title
 
@@ -39,12 +39,13 @@ page.training(
 page.data()
 
 # %% [markdown]
-# A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % bootstrap
-# interval over both (`stt_study.bootstrap`); sequences of DAVIS count by their objects, as in its own mean, videos and
+# A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % interval over
+# both ([](../how_claims_are_decided.md)); sequences of DAVIS count by their objects, as in its own mean, videos and
 # clips of the other tasks alike, while their tables pool all frames. With one seed the interval covers the choice of
-# sequences alone; *single seeds* has the lowest and the highest mean of one seed. *better* names the one for which the
-# interval and every seed speak. *origin* says whether this run measured both or, where it doesn't train one of them,
-# the reference results are shown.
+# sequences alone; *single seeds* has the lowest and the highest mean of one seed. *better* names the one that the
+# interval favours, not corrected for the number of rows; *smallest effect* is what would have been found in four of
+# five such studies. *origin* says whether this run measured both or, where it doesn't train one of them, the reference
+# results are shown.
 #
 # Whether a difference is one of short training, a longer one tells: with `ARGS="-p settings.temporal.steps 1500"` the
 # command above trains this page's variants so many steps.
@@ -62,17 +63,21 @@ page.sequences(names[:-1])
 # ## What the teacher asks for
 #
 # A loss can only help if its target is worth learning. On held-out pairs of neighbouring frames, with everything run as
-# in training: how peaked a row of the correlation is (*peak*), how often a cell's most probable partner lies at the
-# same place (between neighbours most things stay within their cell of 32 px, so a teacher that often says otherwise is
-# often wrong), how often it is the teacher's, and the loss. Products aren't normalised, so a cell of long features can
-# attract others; and the fewer cells a map has, the less there is to teach.
+# in training: the share of pixels that get a wrong id if the earlier frame's ids are copied by the correlation (*label
+# error*), how peaked a row of it is (*peak*), how often a cell's most probable partner lies at the same place (between
+# neighbours most things stay within their cell of 32 px, so a teacher that often says otherwise is often wrong), how
+# often it is the teacher's, and the loss. Products aren't normalised, so a cell of long features can attract others;
+# and the fewer cells a map has, the less there is to teach. The claim that global distillation helps has a premise: the
+# teacher's label error must be below the student's at the start of step two and below that of ids that all stay where
+# they are ({numref}`tab-claims` says whether it holds).
 
 # %% tags=["hide-input"]
-students = {"start of step two": study.spatial(), **{title(name): study.weights(name) for name in names}}
+students = {premises.START: study.spatial(), **{title(name): study.weights(name) for name in names}}
 print(f"{(study.profile.temporal.size // 32) ** 2} cells a map")
 page.show(
     against_teacher.targets(study, students).round(3),
-    "The correlation of the teacher and of each student, means over cells; all but the loss lie between 0 and 1. Look first at how often the teacher itself says *same place*.",
+    "The correlation of the teacher and of each student, means over cells; all but the loss lie between 0 and 1. Look first at the teacher's label error: a student whose own is smaller learns errors.",
+    name="tab-targets",
     files=[study.teacher, *students.values()],
 )
 

@@ -35,7 +35,7 @@ page.training(
 # %% [markdown]
 # ## On the tasks
 #
-# The differences' intervals are bootstrapped over sequences and seeds ([](06_ablation_no_global.ipynb) says how).
+# The differences' intervals are over sequences and seeds ([](06_ablation_no_global.ipynb) says how).
 
 # %% tags=["hide-input"]
 page.data()

@@ -27,9 +27,9 @@ sources = {name: study.source(name) for name in study.taken(against_teacher.NAME
 # %% [markdown]
 # ## Is the teacher's structure retained?
 #
-# The claim is that global correlation distillation retains the spatial features ({numref}`tab-claims` has the verdict).
-# The teacher is the frozen step-one encoder, with its own strides; every other network has the strides of step two.
-# Pairs are neighbouring frames. Three measures:
+# The claim is that global correlation distillation retains the spatial features ({numref}`tab-exploratory` has the
+# verdict). The teacher is the frozen step-one encoder, with its own strides; every other network has the strides of step
+# two. Pairs are neighbouring frames. Three measures:
 #
 # * **Neighbour overlap**: of the cells of the earlier frame that are nearest to a cell of the later one for the
 #   teacher, the share that is among the nearest for the student, too. At res5 (the stage that the loss compares, at the

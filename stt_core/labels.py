@@ -109,11 +109,11 @@ def decode_masks(maps: Tensor, size: tuple[int, int], *, normalise: bool = True)
 def keypoints_to_maps(joints: np.ndarray, size: tuple[int, int], sigma: float = 4.0) -> Tensor:
     """Joints (J, 2) xy px as Gaussian maps (J, H, W) with peak 1 at image size; a missing joint (x < 0) is all zero.
 
-    They stand at whole pixels and end, in x and in y, at 3 `sigma` (released code). ValueError for a place that is NaN.
+    They end, in x and in y, at 3 `sigma` (released code). ValueError for a place that is NaN.
     """
     if np.isnan(joints).any():
         raise ValueError(f"joint {np.isnan(joints).any(axis=1).argmax()} is at NaN; a missing one is at x < 0.")
-    places = torch.as_tensor(np.floor(joints + 0.5), dtype=torch.float32)
+    places = torch.as_tensor(joints, dtype=torch.float32)
     x, y = (torch.arange(extent) - places[:, [axis]] for axis, extent in enumerate(size[::-1]))  # (J, W), (J, H)
     x, y = (torch.exp(-d.square() / (2 * sigma**2)) * (d.abs() <= 3 * sigma) for d in (x, y))
     present = torch.as_tensor(joints[:, 0] >= 0)

@@ -166,32 +166,29 @@ def local_distillation_loss(
     return (weights * error).sum() / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
 
 
-def global_distillation_loss(
-    student_query: Tensor,
-    student_reference: Tensor,
-    teacher_query: Tensor,
-    teacher_reference: Tensor,
-    teacher_temperature: float = 0.07,
-) -> Tensor:
-    """The student's correlation of the last stage stays near the frozen teacher's.
+@torch.no_grad()
+def teacher_correlation(query: Tensor, reference: Tensor, temperature: float = 0.07, cosine: bool = False) -> Tensor:
+    """The teacher's (B, N, N) of features (B, D, H, W), N = H W: softmax of q . k / temperature over all references.
 
-    Args:
-        student_query, student_reference: (B, C, H, W); softmax of q . k / sqrt(C) over all references.
-        teacher_query, teacher_reference: (B, D, H, W) on the same grid; softmax of q . k / temperature; no gradient.
-        teacher_temperature: of the teacher's features, which are not normalised.
-
-    Returns:
-        Scalar: mean squared error over all queries and references.
-
-    Raises:
-        InputError: student and teacher differ in grid.
+    `cosine`: of L2-normalised features, by a switch that the released code leaves off.
     """
-    if student_query.shape[2:] != teacher_query.shape[2:]:
-        student, teacher = tuple(student_query.shape[2:]), tuple(teacher_query.shape[2:])
-        raise InputError(f"the student's map is {student} cells, the teacher's {teacher}; choose frames of n x 32 px.")
-    with torch.no_grad():
-        target = correlation(teacher_query, teacher_reference, temperature=teacher_temperature)
-    return F.mse_loss(correlation(student_query, student_reference), target)
+    if cosine:
+        query, reference = F.normalize(query, dim=1), F.normalize(reference, dim=1)
+    return correlation(query, reference, temperature)
+
+
+def global_distillation_loss(query: Tensor, reference: Tensor, target: Tensor) -> Tensor:
+    """The student's correlation of the last stage, softmax of q . k / sqrt(C), stays near the frozen teacher's.
+
+    The student's maps (B, C, H, W) and the target (B, N, N) of `teacher_correlation` -> mean squared error over all
+    references and those queries that have a target: a row of zeros is none. InputError where they differ in grid.
+    """
+    own = correlation(query, reference)
+    if own.shape != target.shape:
+        sizes = f"the student's map has {own.shape[1]} cells, the teacher's {target.shape[1]}"
+        raise InputError(f"{sizes}; choose frames of n x 32 px.")
+    counts = target.any(dim=2)  # (B, N)
+    return (counts * (own - target).square().mean(dim=2)).sum() / counts.sum().clamp(min=1)
 
 
 def without_forgetting_loss(student: Tensor, teacher: Tensor) -> Tensor:

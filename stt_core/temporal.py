@@ -16,6 +16,7 @@ from stt_core.losses import (
     global_distillation_loss,
     local_distillation_loss,
     reconstruction_loss,
+    teacher_correlation,
     without_forgetting_loss,
 )
 from stt_core.settings import Precision, checked
@@ -45,6 +46,7 @@ class TemporalSettings:
     weight_forget: float = Field(0.0, ge=0)  # of learning without forgetting, tried in place of the global loss
     local: LocalDistillation = LocalDistillation()
     teacher_temperature: float = Field(0.07, gt=0)
+    teacher_cosine: bool = False  # L2-normalise the teacher's features
     precision: Precision = "32-true"
     seed: int = Field(0, ge=0)
 
@@ -96,12 +98,13 @@ class SpatialThenTemporal(nn.Module):
             self.teacher.eval()  # frozen: its batch statistics, too
         return self
 
-    def forward(self, pairs: Tensor, channel: int) -> dict[str, Tensor]:
+    def forward(self, pairs: Tensor, channel: int, target: Tensor | None = None) -> dict[str, Tensor]:
         """Weighted losses of one batch.
 
         Args:
             pairs: (B, 2, 3, H, W) uint8 RGB; index 0 of axis 1 is the reference, 1 the query (the later frame).
             channel: 1 or 2, the Lab channel that is dropped from the input and reconstructed.
+            target: (B, N, N) of `global_distillation_loss` in place of the teacher's.
 
         Returns:
             Some of "fine", "coarse", "local", "global", "forget" -> scalar loss, weight included.
@@ -136,23 +139,18 @@ class SpatialThenTemporal(nn.Module):
         if settings.weight_local:
             reference, query = features["res4"]
             losses["local"] = settings.weight_local * local_distillation_loss(
-                correlations["res3"],
-                correlations["res4"],
-                query,
-                reference,
-                settings.local,
-                radius=settings.radius_coarse,
+                correlations["res3"], correlations["res4"], query, reference, settings.local, radius=radii["res4"]
             )
-        if self.teacher is not None:
+        if self.teacher is not None and (target is None or settings.weight_forget):
             image = lab if self.teacher_input == "lab" else normalize_rgb(rgb)
             with torch.no_grad():
                 taught = self.teacher(image, ("res5",))["res5"].to(dtype)
         if settings.weight_global:
             reference, query = features["res5"]
-            taught_reference, taught_query = taught.chunk(2)
-            losses["global"] = settings.weight_global * global_distillation_loss(
-                query, reference, taught_query, taught_reference, settings.teacher_temperature
-            )
+            if target is None:
+                first, later = taught.chunk(2)
+                target = teacher_correlation(later, first, settings.teacher_temperature, settings.teacher_cosine)
+            losses["global"] = settings.weight_global * global_distillation_loss(query, reference, target)
         if settings.weight_forget:
             losses["forget"] = settings.weight_forget * without_forgetting_loss(self.undropped(image), taught)
         return losses

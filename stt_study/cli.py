@@ -13,14 +13,14 @@ import tyro
 from stt_core.errors import InputError
 from stt_study.exit_codes import DEBUG, one_sentence
 from stt_study.store import only_writer
-from stt_study.variants import VARIANTS, variant_settings
+from stt_study.variants import ALL, VARIANTS, variant_settings
 
 if TYPE_CHECKING:  # seconds to import
     from stt_study.study import Study
 
 SHOWN = 50  # problems of a data set that are printed
 # Those that need no more than step one's weights; "forget" would need a measured weight, too.
-STEP_TWO = tuple(name for name, variant in VARIANTS.items() if variant.steps in ("two", "both") and name != "forget")
+STEP_TWO = tuple(name for name in ALL if VARIANTS[name].steps in ("two", "both") and name != "forget")
 
 
 @dataclass(frozen=True)

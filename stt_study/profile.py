@@ -75,10 +75,11 @@ class Profile:
     spatial: SpatialSettings = SpatialSettings()
     temporal: TemporalSettings = TemporalSettings()
     scratch_lr: float = Field(1e-3, gt=0)  # step two from random weights
-    max_gap: int = Field(1, ge=1)  # listed frames between the two of a training pair
+    min_gap: int = Field(1, ge=1)  # listed frames from the first to the second of a training pair
+    max_gap: int = Field(1, ge=1)
     aspect: tuple[float, float] = (1.5, 2.0)  # width over height of a training crop; the paper's suits frames of 16:9
     carry_weights: bool = False  # derive the distillations' weights for a smaller geometry, see `balance`
-    rows: Literal["headline", "all"] = "headline"  # of `variants.VARIANTS`, those that are trained
+    rows: Literal["headline", "all", "teacher"] = "headline"  # of `variants.ROWS`, those that are trained
     seeds: int = Field(1, ge=1)  # of every row that is trained
     rates: tuple[PositiveFloat, ...] = ()  # learning rates compared on validation clips, see notebook 03
     real: tuple[str, ...] = ("data/DAVIS",)  # real video, from the repository's root
@@ -87,6 +88,8 @@ class Profile:
     bench: BenchSettings = BenchSettings()  # notebook 13
 
     def __post_init__(self) -> None:
+        if self.min_gap > self.max_gap:
+            raise InputError(f"min_gap is {self.min_gap}, max_gap {self.max_gap}; give the least and the largest gap.")
         if not 0 < self.aspect[0] <= self.aspect[1]:
             raise InputError(f"aspect is {self.aspect}; give the least and the largest width over height of a crop.")
 

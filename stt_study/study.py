@@ -19,7 +19,7 @@ from stt_study.benchmarks.stereo import stereo_matches, stereo_scores
 from stt_study.speed import bench
 from stt_study.store import code_key, computed, folder_fingerprint, made
 from stt_study.trainings import ROOT, Trainings
-from stt_study.variants import BASELINES, HEADLINE, VARIANTS, title
+from stt_study.variants import BASELINES, ROWS, title
 
 # Folders in a data set's layout that hold another's data.
 STAND_INS = {"vip-camvid": "CamVid (not VIP, but in its layout)"}
@@ -64,7 +64,7 @@ class Study(Trainings):
 
     def taken(self, names: Iterable[str]) -> list[str]:
         """Those that are of this run: baselines at hand and the variants that its `rows` train."""
-        rows = VARIANTS if self.profile.rows == "all" else HEADLINE
+        rows = ROWS[self.profile.rows]
         return [
             name for name in names if name in rows or (name in BASELINES and (name != "supervised" or self.supervised))
         ]

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from stt_core.checkpoints import file_hash, open_weights, save_weights
 from stt_core.distributed import chosen_precision
-from stt_core.encoder import STANDARD
+from stt_core.encoder import STANDARD, random_encoder
 from stt_core.errors import InputError
 from stt_core.files import write_json
 from stt_core.temporal import TemporalSettings
@@ -24,8 +24,11 @@ from stt_study.one_stage import OneStageSettings, train_one_stage
 from stt_study.processes import spread
 from stt_study.profile import Profile, load_profile
 from stt_study.store import ROOT, code_key, computed, folder_fingerprint, hash_of, made
-from stt_study.variants import VARIANTS, variant_settings
+from stt_study.variants import TEACHERS, VARIANTS, variant_settings
 from stt_study.world import synthetic
+from stt_study.world.oracle import OraclePairs
+
+LONGER = 4  # times as many steps, of the teacher that is trained longer
 
 
 class Trainings:
@@ -79,19 +82,21 @@ class Trainings:
 
     def has(self, kind: str) -> bool:
         """Whether this kind of data is at hand: not everyone has real video, parts or poses."""
+        if not self.profile.data and kind in synthetic.LABELLED:
+            return True  # of the world, which need not be made to know it
         try:
             self.folder(kind)
         except InputError:
             return False
         return True
 
-    def spatial(self, input: str = "lab") -> Path:
-        """Step-one weights for "lab" or "rgb" input."""
-        if self.profile.published.student and input == "lab":  # what the student starts from
+    def spatial(self, input: str = "lab", **changes: Any) -> Path:
+        """Step-one weights for "lab" or "rgb" input; `changes` are fields of `SpatialSettings`."""
+        if self.profile.published.student and input == "lab" and not changes:  # what the student starts from
             return self._published("student")
-        settings = self._precise(replace(self.profile.spatial, input=input, seed=self.seed))
+        settings = self._precise(replace(self.profile.spatial, input=input, seed=self.seed, **changes))
         key = [asdict(settings), self.fingerprint("images"), code_key(train_spatial.__module__)]
-        return self.trained(f"step-one-{input}", key, partial(self._spread, train_spatial, settings, "images"))
+        return self.trained(f"step-one-{input}", key, partial(self._spread, train_spatial, settings, Images))
 
     @property
     def teacher(self) -> Path:
@@ -99,6 +104,20 @@ class Trainings:
         if self.profile.published.teacher:
             return self._published("teacher")
         return self.spatial(self.profile.teacher)
+
+    def teacher_of(self, variant: str) -> Path:
+        """Weights of a variant's frozen encoder; the oracle needs none, so it has the profile's, which isn't asked."""
+        own, which = self.profile.spatial, VARIANTS[variant].teacher
+        if which == "longer":
+            return self.spatial(self.profile.teacher, steps=LONGER * own.steps)
+        if which != "untrained":
+            return self.teacher
+
+        def save(out: Path) -> None:
+            save_weights(out / "weights.pth", random_encoder(own.depth, own.width, self.seed), input="lab")
+
+        key = [own.depth, own.width, self.seed, code_key(random_encoder.__module__)]
+        return self.trained("step-one-untrained", key, save)
 
     def _published(self, role: str) -> Path:
         """Weights of step one that the profile names, in our own form, which says its colours."""
@@ -119,6 +138,8 @@ class Trainings:
     def begin(self) -> None:
         """Train what all variants of this seed wait for: step one, the teacher, the weights of the distillations."""
         _ = self.spatial(), self.teacher
+        if self.profile.rows == "teacher":
+            _ = [self.teacher_of(name) for name in TEACHERS]
         if self.profile.carry_weights:
             self.balance()
 
@@ -155,9 +176,10 @@ class Trainings:
         if steps == "summed":
             return self._one_stage(variant, settings)
         initial = self.spatial() if steps == "both" else None
-        teacher = self.teacher if settings.weight_global else initial if settings.weight_forget else None
-        key = [asdict(settings), [path and file_hash(path) for path in (initial, teacher)], self._pairs_key()]
-        train = partial(self._spread, train_temporal, settings, "videos", initial=initial, teacher=teacher)
+        teacher = self.teacher_of(variant) if settings.weight_global else initial if settings.weight_forget else None
+        kind = OraclePairs if VARIANTS[variant].teacher == "oracle" else FramePairs
+        key = [asdict(settings), [path and file_hash(path) for path in (initial, teacher)], self._pairs_key(kind)]
+        train = partial(self._spread, train_temporal, settings, kind, initial=initial, teacher=teacher)
         return self.trained(variant, key, train)
 
     def _one_stage(self, variant: str, temporal: TemporalSettings) -> Path:
@@ -176,10 +198,11 @@ class Trainings:
         """The training images, their short side of `load_size` px; kept in memory unless other processes decode."""
         return Images(self.folder("images"), load_size, seed=self.seed, cache=not self.profile.scale.workers)
 
-    def pairs(self, size: int) -> FramePairs:
+    def pairs(self, size: int, kind: type[FramePairs] = FramePairs) -> FramePairs:
         """The training pairs at a size in px, kept as `images` are."""
-        gap, aspect, cache = self.profile.max_gap, self.profile.aspect, not self.profile.scale.workers
-        return FramePairs(self.folder("videos"), size=size, max_gap=gap, aspect=aspect, seed=self.seed, cache=cache)
+        own, cache = self.profile, not self.profile.scale.workers
+        how = {"min_gap": own.min_gap, "max_gap": own.max_gap, "aspect": own.aspect}
+        return kind(self.folder("videos"), size=size, **how, seed=self.seed, cache=cache)
 
     def fingerprint(self, kind: str) -> str:
         """Fingerprint of the folder of a kind of training data, taken once: a large one takes a while."""
@@ -187,14 +210,16 @@ class Trainings:
             self._prints[kind] = folder_fingerprint(self.folder(kind))
         return self._prints[kind]
 
-    def _spread(self, train: Callable, settings: Any, kind: str, out: Path, **starts: Any) -> None:
-        data = self.images(settings.load_size) if kind == "images" else self.pairs(settings.size)
-        scale, origin = self.profile.scale, {kind: self.fingerprint(kind)}
+    def _spread(self, train: Callable, settings: Any, kind: type, out: Path, **starts: Any) -> None:
+        data = self.images(settings.load_size) if kind is Images else self.pairs(settings.size, kind)
+        name = "images" if kind is Images else "videos"
+        scale, origin = self.profile.scale, {name: self.fingerprint(name)}
         spread(scale.processes, train, settings, data, out, scale=scale, origin=origin, **starts)
 
-    def _pairs_key(self) -> list:
-        code = code_key(carried_weights.__module__)  # which imports all that trains on pairs
-        return [self.profile.max_gap, self.profile.aspect, self.fingerprint("videos"), code]
+    def _pairs_key(self, kind: type[FramePairs] = FramePairs) -> list:
+        # The first imports all that trains on pairs.
+        code = code_key(carried_weights.__module__, kind.__module__)
+        return [self.profile.min_gap, self.profile.max_gap, self.profile.aspect, self.fingerprint("videos"), code]
 
     def trained(self, name: str, key: list, train: Callable[[Path], Any]) -> Path:
         """The weights in the folder that `key` names, trained if they are missing."""

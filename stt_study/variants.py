@@ -20,11 +20,25 @@ class Variant:
     steps: str  # "one", "two" (from scratch), "both", or "summed" (both at once, from scratch)
     changes: tuple[tuple[str, Any], ...] = ()  # fields of TemporalSettings
     local: tuple[tuple[str, Any], ...] = ()  # fields of LocalDistillation
-    headline: bool = False  # trained by `make reproduce`; `make ablations` trains all
+    teacher: str = ""  # "untrained", "longer" or "oracle", see `Trainings.teacher_of`; "" = the profile's
+    pull: float = 1.0  # times the weight of the global distillation
+    headline: bool = False  # trained by `make reproduce`; `make ablations` trains all but `TEACHERS`
 
 
 NO_GLOBAL, NO_LOCAL = ("weight_global", 0.0), ("weight_local", 0.0)
+COSINE = ("teacher_cosine", True)  # a switch that the released code leaves off
 RELEASED = (("target_rows", "quarter"), ("score", "neg_log"))
+
+# Of page 18, trained by profile "teacher": from no teacher to one that is never wrong.
+TAUGHT = (
+    Variant("teacher_untrained", "untrained teacher", "both", teacher="untrained"),
+    Variant("teacher_step_one", "step one's teacher", "both"),
+    Variant("teacher_step_one_cosine", "step one's teacher, cosines", "both", (COSINE,)),
+    Variant("teacher_longer", "teacher of step one four times as long", "both", teacher="longer"),
+    Variant("teacher_oracle", "oracle as teacher", "both", teacher="oracle"),
+)
+QUARTER = tuple(replace(v, name=f"{v.name}_quarter", title=f"{v.title}, a quarter", pull=0.25) for v in TAUGHT)
+TEACHERS = {v.name: v for v in (Variant("teacher_none", "no teacher", "both", (NO_GLOBAL,)), *TAUGHT, *QUARTER)}
 
 VARIANTS = {
     variant.name: variant
@@ -34,6 +48,7 @@ VARIANTS = {
         Variant("no_local", "no local distillation", "both", (NO_LOCAL,), headline=True),
         Variant("neither", "no distillation", "both", (NO_GLOBAL, NO_LOCAL)),
         Variant("forget", "learning without forgetting", "both", (NO_GLOBAL, ("weight_forget", 1.0))),
+        Variant("teacher_cosine", "teacher of cosines", "both", (COSINE,)),
         Variant("step_one", "step one only", "one", headline=True),
         Variant("step_two", "step two only", "two", (NO_GLOBAL,), headline=True),
         Variant("one_stage", "both steps at once", "summed", (NO_GLOBAL,)),
@@ -50,9 +65,12 @@ VARIANTS = {
         Variant("soft", "soft weights", "both", (), (("soft", True),)),
         Variant("released", "as released, T = 0.7", "both", (), (*RELEASED, ("selection", "rows"))),
         Variant("released_soft", "as released, T = -1", "both", (), (*RELEASED, ("soft", True))),
+        *TEACHERS.values(),
     )
 }
 HEADLINE = tuple(name for name, variant in VARIANTS.items() if variant.headline)
+ALL = tuple(name for name in VARIANTS if name not in TEACHERS)
+ROWS = {"headline": HEADLINE, "all": ALL, "teacher": tuple(TEACHERS)}  # what a profile trains
 
 BASELINES = {
     "copy": "first label copied",
@@ -79,6 +97,7 @@ def variant_settings(
         settings = replace(settings, weight_local=weight_local, weight_global=weight_global)
     if own.steps in ("two", "summed"):
         settings = replace(settings, lr=profile.scratch_lr)
+    settings = replace(settings, weight_global=own.pull * settings.weight_global)
     return replace(settings, **dict(own.changes) | changes)
 
 
@@ -89,7 +108,7 @@ def every_training(profile: Profile) -> dict[str, SpatialSettings | TemporalSett
         trainings["step one, Lab"] = profile.spatial
     if not profile.published.teacher and profile.teacher != "lab":
         trainings["step one, RGB, the teacher"] = replace(profile.spatial, input="rgb")
-    for name in HEADLINE if profile.rows == "headline" else VARIANTS:
+    for name in ROWS[profile.rows]:
         if VARIANTS[name].steps in ("two", "both"):
             trainings[title(name)] = variant_settings(profile, name, 0, None)
     return trainings

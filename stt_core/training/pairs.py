@@ -23,7 +23,7 @@ class FramePairs(Dataset):
     Args:
         root: as `training_videos` reads it.
         size: px of both sides of what is returned.
-        max_gap: the second frame is 1 to `max_gap` listed frames later.
+        max_gap, min_gap: the second frame is so many listed frames later.
         area: share of the frame that a crop covers. aspect: its width over its height.
         cache: keep decoded frames in memory.
 
@@ -37,35 +37,40 @@ class FramePairs(Dataset):
         *,
         size: int = 256,
         max_gap: int = 1,
+        min_gap: int = 1,
         area: tuple[float, float] = (0.6, 1.0),
         aspect: tuple[float, float] = (1.5, 2.0),
         seed: int = 0,
         cache: bool = False,
     ) -> None:
         self.videos = training_videos(root)
-        self.items = [(v, t) for v, frames in enumerate(self.videos) for t in range(len(frames) - 1)]
+        self.items = [(v, t) for v, frames in enumerate(self.videos) for t in range(len(frames) - min_gap)]
         if not self.items:
-            raise InputError(f"{root} has no video of two frames or more; put folders of frames or video files there.")
-        self.size, self.max_gap, self.area, self.aspect, self.seed = size, max_gap, area, aspect, seed
+            raise InputError(
+                f"{root} has no video of {min_gap + 1} frames or more; put such folders or video files there."
+            )
+        self.size, self.gap, self.area, self.aspect, self.seed = size, (min_gap, max_gap), area, aspect, seed
         self.kept = Kept(cache)
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, address: tuple[int, int]) -> Tensor:
-        """(2, 3, size, size) uint8 RGB of the pair at (epoch, index): reference (earlier), query (later)."""
+    def cut(self, address: tuple[int, int]) -> tuple[list[Path | VideoFrame], tuple[int, int, int, int], bool]:
+        """Reference (earlier) and query (later) at (epoch, index); the crop (top, left, height, width); if flipped."""
         epoch, index = address
         video, first = self.items[index]
         frames = self.videos[video]
         rng = np.random.default_rng((self.seed, epoch, index))
-        last = min(first + self.max_gap, len(frames) - 1)
-        second = int(rng.integers(first + 1, last + 1))
-        pair = frames[first], frames[second]
+        last = min(first + self.gap[1], len(frames) - 1)
+        pair = [frames[first], frames[int(rng.integers(first + self.gap[0], last + 1))]]
         size, other = (self.kept(frame_size, frame) for frame in pair)
         if size != other:
             raise InputError(f"{pair[1]} differs in size from {pair[0]}; frames of a video must agree.")
-        crop = _crop(size, self.area, self.aspect, rng)
-        flip = rng.random() < 0.5
+        return pair, _crop(size, self.area, self.aspect, rng), rng.random() < 0.5
+
+    def __getitem__(self, address: tuple[int, int]) -> Tensor:
+        """(2, 3, size, size) uint8 RGB of the pair at (epoch, index), as `cut` says."""
+        pair, crop, flip = self.cut(address)
         factor = reduction(min(crop[2:]), self.size)
         views = []
         for frame in pair:

@@ -88,10 +88,12 @@ def train_temporal(
         channel = 1 + int(torch.randint(2, ()))  # a or b, one for the whole batch
         optimizer.zero_grad()
         totals: dict[str, torch.Tensor] = {}
-        for part, pairs_of_part in enumerate(batch.to(fabric.device).chunk(parts)):
+        # Pairs alone, or with the global distillation's targets where the data set knows better than a teacher.
+        given = [one.to(fabric.device).chunk(parts) for one in (batch if isinstance(batch, list) else [batch])]
+        for part, (pairs_of_part, *target) in enumerate(zip(*given, strict=True)):
             with fabric.no_backward_sync(model, enabled=part + 1 < parts) if parts > 1 else nullcontext():
                 with part_of_batch(student, part, parts):
-                    losses = model(pairs_of_part, channel)
+                    losses = model(pairs_of_part, channel, *target)
                 loss = sum(losses.values())
                 fabric.backward(loss / parts)
             for name, value in {"loss": loss, **losses}.items():

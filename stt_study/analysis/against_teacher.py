@@ -1,6 +1,6 @@
 """How near students are to the teacher by `retention`'s measures, and what it asks for on held-out pairs."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -17,20 +17,21 @@ from stt_core.color import drop_channel, normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation
 from stt_core.encoder import STANDARD, STUDENT, Encoder
 from stt_core.features import feature_source
-from stt_core.losses import entropy_map, global_distillation_loss
+from stt_core.losses import entropy_map, global_distillation_loss, teacher_correlation
 from stt_core.propagation import Inference
 from stt_core.temporal import TemporalSettings
 from stt_study.analysis import retention
-from stt_study.analysis.held_out_pairs import BATCH, HeldOut, held_out, pairs_of, regions
+from stt_study.analysis.held_out_pairs import BATCH, HeldOut, held_out, label_error, pairs_of, regions
 from stt_study.analysis.retention import Look, chosen_clips, coverage, looks, pair_times
 from stt_study.benchmarks import labelled_videos
-from stt_study.bootstrap import bootstrap_interval, summary, verdict
+from stt_study.bootstrap import bootstrap, favours, summary
 from stt_study.store import code_key, computed, folder_fingerprint
 from stt_study.study import Study
 from stt_study.variants import title
 
 NAMES = ("random", "step_one", "step_two", "neither", "no_global", "no_local", "full")
 TARGETS = 64  # pairs at most
+STAY = "all stay where they are"
 NEAREST = {"res5": 5, "res4": 10}  # k; at most a third of the map
 AGAINST_TEACHER = {"overlap res5": 1, "overlap res4": 1, "CKA res5": 1, "CKA res4": 1, "loss": -1}  # -1: less is nearer
 CHANCE = {"overlap res5": "chance res5", "overlap res4": "chance res4", "loss": "flat loss"}
@@ -55,8 +56,8 @@ def clip_record(
             rows = [retention.nearest(*of[i : i + 2], k) for i in (0, 2)]
             values |= {f"overlap {stage}": retention.neighbour_overlap(*rows), f"chance {stage}": k / cells}
         taught, own = (tuple(m[None] for m in maps["res5"][i : i + 2]) for i in (0, 2))  # each (query, reference)
-        values["loss"] = global_distillation_loss(*own, *taught, training.teacher_temperature).item()
-        target = correlation(*taught, temperature=training.teacher_temperature)
+        target = teacher_correlation(*taught, training.teacher_temperature, training.teacher_cosine)
+        values["loss"] = global_distillation_loss(*own, target).item()
         values["flat loss"] = (target - 1 / target.shape[2]).square().mean().item()
         values |= _points(pair, student, inference) | _entropies(pair, student, training)
         for name, value in values.items():
@@ -93,7 +94,8 @@ def _entropies(pair: HeldOut, student: Look, training: TemporalSettings) -> dict
 def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") -> pd.DataFrame:
     """`clip_record` of sources (name -> `Study.source`) on "davis" or "real": one row a variant (title) and clip."""
     training, inference, rows = study.profile.temporal, getattr(study.profile.evaluation, task), []
-    seen = [training.size, training.radius_coarse, training.teacher_temperature, file_hash(study.teacher)]
+    seen = [training.size, training.radius_coarse, training.teacher_temperature, training.teacher_cosine]
+    seen += [file_hash(study.teacher)]
     data = folder_fingerprint(study.folder(task))
     teacher = cache(lambda: looks(study, str(study.teacher), task, STANDARD))  # opened once, if anything is missing
 
@@ -120,7 +122,7 @@ def summary_table(table: pd.DataFrame, measures: Iterable[str]) -> pd.DataFrame:
         number = "{:.4f}" if measure == "loss" else "{:.2f}"
         column = columns[measure] = {}
         for variant, values in table.groupby("variant", sort=False)[measure]:
-            bounds = bootstrap_interval(values.dropna().to_numpy()[None])
+            *bounds, _ = bootstrap(values.dropna().to_numpy()[None])
             interval = f" [{number}, {number}]".format(*bounds) if np.isfinite(bounds).all() else ""
             column[variant] = number.format(values.mean()) + interval if values.notna().any() else ""
         column["by chance"] = ""
@@ -142,33 +144,35 @@ def nearer(study: Study, task: str, better: str, worse: str) -> dict[str, np.nda
 
 def retained(study: Study, task: str = "davis") -> pd.DataFrame:
     """Is the full method nearer to the teacher than the one without global distillation: one row a measure."""
-    rows, won = {}, {"supported": title("full"), "contradicted": title("no_global")}
+    rows, won = {}, {1: title("full"), -1: title("no_global"), 0: "undecided"}
     for measure, differences in nearer(study, task, "full", "no_global").items():
         row, toward = summary(differences), AGAINST_TEACHER[measure] * differences
         clips = f"{int((toward.mean(axis=0) > 0).sum())} of {row['sequences']}"
         rows[measure] = {name: row[name] for name in ("difference", "low", "high", "seeds")}
-        winner = won.get(verdict(summary(toward)), "undecided")
-        rows[measure] |= {"first is nearer on": clips, "nearer to the teacher": winner}
+        rows[measure] |= {"first is nearer on": clips, "nearer to the teacher": won[favours(summary(toward))]}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("measure")
 
 
 def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:
-    """A row for the teacher and each student (title -> weights), run as in training: means over `TARGETS` pairs."""
-    settings, rows = study.profile.temporal, {}
-    views = torch.stack([pair.views(settings.size) for pair in held_out(study, TARGETS)])  # (P, 2, 3, H, W)
-    # (B, 2, 3, H, W) -> (2 B, 3, H, W): all references, all queries
-    batches = [some.transpose(0, 1).flatten(0, 1).float() / 255 for some in views.split(BATCH)]
-    for name, path in {"teacher": study.teacher, **students}.items():
-        strides, pool = STUDENT if name in students else STANDARD
-        encoder, colours = load_encoder(path, strides=strides, pool=pool)
-        if name in students:
-            dropped = (drop_channel(rgb_to_lab(rgb), 1 + i % 2) for i, rgb in enumerate(batches))
-            own = _coarsest(encoder.train(), dropped)
-        else:
-            prepare = rgb_to_lab if colours == "lab" else normalize_rgb
-            own = taught = _coarsest(encoder, map(prepare, batches), settings.teacher_temperature)
+    """A row for the teacher, each student (title -> weights), as in training, and `STAY`: means over `TARGETS` pairs.
+
+    "label error": the share of pixels that get a wrong id if the earlier frame's ids are copied by the correlation.
+    """
+    settings, rows, pairs = study.profile.temporal, {}, held_out(study, TARGETS)
+    batches = shown(pairs, settings.size)
+    taught = taught_by(study.teacher, batches, settings)
+    found = {"teacher": taught}
+    for name, path in students.items():
+        encoder, _ = load_encoder(path, strides=STUDENT[0], pool=STUDENT[1])
+        dropped = (drop_channel(rgb_to_lab(rgb), 1 + i % 2) for i, rgb in enumerate(batches))
+        found[name] = _coarsest(encoder.train(), dropped)
+    found[STAY] = torch.eye(taught.shape[1]).expand_as(taught)
+    labels = [pair.labels(settings.size // 32) for pair in pairs]
+    for name, own in found.items():
         best = own.argmax(dim=2)
+        wrong = [label_error(own[i : i + 1], *some).mean().item() for i, some in enumerate(labels)]
         rows[name] = {
+            "label error": float(np.mean(wrong)),
             "peak": own.amax(dim=2).mean().item(),
             "same place": (best == torch.arange(own.shape[1])).float().mean().item(),
             "as the teacher": (best == taught.argmax(dim=2)).float().mean().item(),
@@ -177,8 +181,22 @@ def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def shown(pairs: Sequence[HeldOut], size: int) -> list[Tensor]:
+    """The pairs at a size in px, batch by batch, (2 B, 3, size, size) in [0, 1]: all references, then all queries."""
+    views = torch.stack([pair.views(size) for pair in pairs])  # (P, 2, 3, H, W)
+    return [some.transpose(0, 1).flatten(0, 1).float() / 255 for some in views.split(BATCH)]
+
+
+def taught_by(teacher: Path, batches: Iterable[Tensor], settings: TemporalSettings) -> Tensor:
+    """(P, N, N) that a teacher asks for on the pairs of `shown`."""
+    encoder, colours = load_encoder(teacher, strides=STANDARD[0], pool=STANDARD[1])
+    prepare = rgb_to_lab if colours == "lab" else normalize_rgb
+    how = {"temperature": settings.teacher_temperature, "cosine": settings.teacher_cosine}
+    return _coarsest(encoder, map(prepare, batches), partial(teacher_correlation, **how))
+
+
 @torch.no_grad()
-def _coarsest(encoder: Encoder, batches: Iterable[Tensor], temperature: float | None = None) -> Tensor:
+def _coarsest(encoder: Encoder, batches: Iterable[Tensor], correlate: Callable[..., Tensor] = correlation) -> Tensor:
     """(P, N, N) of the coarsest maps of P pairs; batches (2 B, 3, H, W), all references, then all queries."""
     halves = (encoder(frames, ("res5",))["res5"].chunk(2) for frames in batches)
-    return torch.cat([correlation(query, reference, temperature=temperature) for reference, query in halves])
+    return torch.cat([correlate(query, reference) for reference, query in halves])

@@ -31,44 +31,50 @@ BATCH = 8  # pairs at most
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Two neighbouring frames of a clip; `t` is the later one, the query; `hidden`: the ids partly occluded in it."""
+    """Two frames of a clip; `t` is the later one, the query; `hidden`: the ids partly occluded in it."""
 
     sequence: Sequence
     t: int
     hidden: tuple[int, ...] | None  # None: the data don't say
+    gap: int = 1  # frames from the earlier to the later one
 
     @property
     def name(self) -> str:
         """Such as "val-02 00013", the later frame."""
         return f"{self.sequence.name} {self.sequence.frames[self.t].stem}"
 
+    @property
+    def frames(self) -> list[Path]:
+        """The earlier and the later one's file."""
+        return [self.sequence.frames[i] for i in (self.t - self.gap, self.t)]
+
     def views(self, size: int) -> Tensor:
         """(2, 3, size, size) uint8 RGB: the whole earlier and later frame, squeezed into a square as in training."""
-        images = [read_image(self.sequence.frames[i]) for i in (self.t - 1, self.t)]
+        images = [read_image(frame) for frame in self.frames]
         mode = cv2.INTER_AREA if min(images[0].shape[:2]) > size else cv2.INTER_LINEAR
         views = np.stack([cv2.resize(image, (size, size), interpolation=mode) for image in images])
         return torch.from_numpy(views).permute(0, 3, 1, 2)  # (2, H, W, 3) -> (2, 3, H, W)
 
     def labels(self, cells: int) -> tuple[Tensor, Tensor]:
         """(K + 1, cells, cells) of the earlier and of the later frame: what share of a cell every id covers."""
-        earlier, later = (read_sequence_mask(self.sequence, i) for i in (self.t - 1, self.t))
+        earlier, later = (read_sequence_mask(self.sequence, i) for i in (self.t - self.gap, self.t))
         count = int(max(ids[ids < 255].max(initial=0) for ids in (earlier, later)))
         return coverage(earlier, (cells, cells), count), coverage(later, (cells, cells), count)
 
 
-def pairs_of(sequence: Sequence, times: Iterable[int], events: dict) -> list[HeldOut]:
-    """The pairs of a sequence whose later frames are `times`; `events`: of `Study.events`."""
+def pairs_of(sequence: Sequence, times: Iterable[int], events: dict, gap: int = 1) -> list[HeldOut]:
+    """The pairs of a sequence, `gap` frames apart, whose later frames are `times`; `events`: of `Study.events`."""
     pairs, listed = [], events.get(sequence.name, {}).get("occlusions", {}).items()
     for t in times:
         hidden = tuple(int(i) for i, stems in listed if sequence.frames[t].stem in stems)
-        pairs.append(HeldOut(sequence, t, hidden if events else None))
+        pairs.append(HeldOut(sequence, t, hidden if events else None, gap))
     return pairs
 
 
-def held_out(study: Study, most: int) -> list[HeldOut]:
-    """At most so many pairs of neighbouring frames of `split_of`, spread over the clips and mixed."""
+def held_out(study: Study, most: int, gap: int = 1) -> list[HeldOut]:
+    """At most so many pairs of frames of `split_of`, `gap` frames apart, spread over the clips and mixed."""
     sequences, events = study.sequences("davis", split_of(study)), study.events("davis")
-    pairs = [pair for s in sequences for pair in pairs_of(s, range(1, len(s.frames)), events)]
+    pairs = [pair for s in sequences for pair in pairs_of(s, range(gap, len(s.frames)), events, gap)]
     return [pairs[i] for i in np.random.default_rng(0).permutation(evenly(range(len(pairs)), most))]
 
 

@@ -19,7 +19,7 @@ from stt_core.pictures import read_image
 from stt_core.propagation import Inference
 from stt_study.analysis.held_out_pairs import split_of
 from stt_study.benchmarks import labelled_videos, metrics
-from stt_study.bootstrap import bootstrap_interval
+from stt_study.bootstrap import bootstrap
 from stt_study.evenly import evenly
 from stt_study.store import code_key, computed, folder_fingerprint
 from stt_study.study import Study
@@ -175,7 +175,7 @@ def largest_changes(table: pd.DataFrame) -> pd.DataFrame:
         row["best of"] = len(values)
         for extreme, change, to in (("best", "gain", best), ("worst", "loss", worst)):
             differences = 100 * (single[to.value] - single[own.value]).to_numpy()
-            low, high = bootstrap_interval(differences[None], objects)
+            low, high, _ = bootstrap(differences[None], objects)
             bounds = f" [{low:.1f}, {high:.1f}]" if np.isfinite(low) else ""
             text = f"{np.average(differences, weights=objects):+.1f}{bounds}"
             row |= {extreme: to.value, change: "" if to.value == own.value else text}

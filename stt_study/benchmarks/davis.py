@@ -36,7 +36,7 @@ def _score(sequence: labelled_videos.Sequence, source: Source, inference: Infere
         raise InputError(f"{folder} has {length} frames, but first and last are not scored; give three up.")
     if not (labelled_videos.read_sequence_mask(sequence, 0) % 255).any():
         raise InputError(f"{sequence.masks[0]} has no object to follow; give its first frame a mask.")
-    predictions = labelled_videos.carried_masks(sequence, source, inference, out)
+    predictions = labelled_videos.carried_masks(sequence, source, inference, out, first_scored=False)
     annotations = (labelled_videos.read_sequence_mask(sequence, t) for t in range(length))
     objects = metrics.sequence_scores(sequence.name, predictions, annotations, length)
     return {"objects": objects, "offset": metrics.pooled_offset([record["offset"] for record in objects])}

@@ -153,13 +153,18 @@ def carried(
     yield from propagate_frames(chain([first_features], features), maps, **inference.propagation())
 
 
-def carried_masks(sequence: Sequence, source: Source, inference: Inference, out: Path) -> Iterator[np.ndarray]:
-    """Predicted ids (H, W) uint8, a frame at a time, also written as palette PNGs; the first, too, came by the grid."""
+def carried_masks(
+    sequence: Sequence, source: Source, inference: Inference, out: Path, *, first_scored: bool
+) -> Iterator[np.ndarray]:
+    """Predicted ids (H, W) uint8, a frame at a time, also written as palette PNGs, without void.
+
+    The first are the given ones or, if `first_scored`, those to the grid and back (released code).
+    """
     ids = read_sequence_mask(sequence, 0)
     given = np.where(ids == 255, 0, ids).astype(np.uint8)
     maps = carried(sequence.frames, labels.one_hot(given, int(given.max())), "nearest", source, inference)
-    for frame_maps, path in zip(maps, sequence.outputs(out), strict=True):
-        ids = labels.decode_masks(frame_maps, given.shape)
+    for t, (frame_maps, path) in enumerate(zip(maps, sequence.outputs(out), strict=True)):
+        ids = labels.decode_masks(frame_maps, given.shape) if t or first_scored else given
         labels.write_mask(path, ids)
         yield ids
 

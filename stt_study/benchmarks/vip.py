@@ -30,7 +30,7 @@ def vip_sequences(root: str | Path, split: str = "val", names: Iterable[str] = (
 def _score(sequence: labelled_videos.Sequence, source: Source, inference: Inference, out: Path) -> dict:
     """Pixel counts [annotation, prediction] of all frames, the first included, and the video's own mIoU."""
     counts, offsets = np.zeros((CLASSES, CLASSES), int), []
-    for t, prediction in enumerate(labelled_videos.carried_masks(sequence, source, inference, out)):
+    for t, prediction in enumerate(labelled_videos.carried_masks(sequence, source, inference, out, first_scored=True)):
         ids = labelled_videos.read_sequence_mask(sequence, t)
         highest = ids[ids != 255].max(initial=0)
         if highest >= CLASSES:

@@ -13,7 +13,7 @@ from stt_core.files import read_json
 from stt_core.provenance import versions
 from stt_study.parameters import merged, read_mapping
 from stt_study.store import code_fingerprint, folder_fingerprint, hash_of
-from stt_study.variants import HEADLINE, VARIANTS
+from stt_study.variants import HEADLINE, ROWS, VARIANTS
 
 PATTERN = "[0-9][0-9]_*"  # names of pages, without suffix
 PARAMETERS = re.compile(r'^# %% tags=\["parameters"\]\n(.*?)(?=^# %%|\Z)', re.MULTILINE | re.DOTALL)
@@ -95,13 +95,13 @@ def plan(
     first, count = parameters.get("seed", 0), settings.get("seeds", 1)
     if not (isinstance(first, int) and isinstance(count, int)):
         raise InputError(f"seed is {first!r} and settings.seeds {count!r}; give whole numbers.")
-    rows = tuple(VARIANTS) if settings.get("rows") == "all" else HEADLINE
+    rows = ROWS.get(str(settings.get("rows")), HEADLINE)
 
     pages = {path.stem: path for path in sorted((root / "notebooks").glob(f"{PATTERN}.py"))}
     path = root / "notebooks" / "order.yaml"
     order = read_mapping(path)
     last, wanted = order.get("alone") or [], order.get("needs") or {}
-    wanted = {page: {*names, *(rows if "variants" in names else ())} - {"variants"} for page, names in wanted.items()}
+    wanted = {page: {one for name in names for one in ROWS.get(name, (name,))} for page, names in wanted.items()}
     unknown = {*wanted, *last} - set(pages) or set().union(*wanted.values()) - {*VARIANTS, "baselines"}
     if unknown:
         raise InputError(f"{path} names {min(unknown)}, but there is no such notebook or variant.")

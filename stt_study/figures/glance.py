@@ -2,12 +2,13 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from stt_core.files import read_json, write_text, written_whole
 from stt_study.benchmarks.registry import TASKS
 from stt_study.figures import viz
-from stt_study.results import tables
+from stt_study.results import claims, tables
 from stt_study.results.comparison import REFERENCE
 from stt_study.study import Study
 from stt_study.trainings import ROOT
@@ -37,11 +38,31 @@ def glance(folder: Path) -> str:
     return "\n".join([*lines, "", "; ".join(f"{task}: {data[task]}" for task in tasks) + "."])
 
 
+class Kept(Study):
+    """A profile without a run: of its claims only what the reference results say."""
+
+    def taken(self, names: Iterable[str]) -> list[str]:
+        return []
+
+    def has(self, kind: str) -> bool:
+        return False
+
+
+def decided(profile: str) -> str:
+    """The primary claims of a profile's reference results as a Markdown table; "" where there are none."""
+    table = claims.claims(Kept(profile))
+    if table.empty or not table.decides.any():
+        return ""
+    rows = claims.one_by_one(table[table.decides]).droplevel(1)
+    lines = ["| primary claim, on real video | " + " | ".join(rows) + " |", "|---" * (len(rows.columns) + 1) + "|"]
+    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows.itertuples(name=None)])
+
+
 def written(readme: str, folders: list[Path]) -> str:
-    """README with the part between its two marks made anew, a table a profile."""
+    """README with the part between its two marks made anew: of each profile its figures and its primary claims."""
     head, _, rest = readme.partition(BEGIN)
     _, _, tail = rest.partition(END)
-    parts = [f"Profile `{folder.name}`:\n\n{glance(folder)}" for folder in folders]
+    parts = [f"Profile `{folder.name}`:\n\n{glance(folder)}\n\n{decided(folder.name)}".strip() for folder in folders]
     return "\n\n".join([head + BEGIN, *parts, END + tail])
 
 

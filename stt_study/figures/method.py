@@ -13,7 +13,7 @@ from stt_core.affinity import affinity
 from stt_core.color import LAB_SCALE, rgb_to_lab
 from stt_core.correlation import correlation, pool_correlation
 from stt_core.encoder import STANDARD, STUDENT
-from stt_core.losses import selection_mask
+from stt_core.losses import selection_mask, teacher_correlation
 from stt_core.pictures import read_image
 from stt_core.propagation import propagate_frames
 from stt_core.spatial import two_views
@@ -78,13 +78,14 @@ def local_figure(study: Study, pair: HeldOut, level: dict[str, Tensor]) -> Figur
 
 def global_figure(study: Study, pair: HeldOut, students: dict[str, str]) -> Figure:
     """Both frames, and the correlation of their coarsest maps: the teacher's, and each student's (title -> weights)."""
-    reference, query = pair.views(study.profile.temporal.size).permute(0, 2, 3, 1)
+    temporal = study.profile.temporal
+    reference, query = pair.views(temporal.size).permute(0, 2, 3, 1)
     shown, teacher = {"reference\n": reference, "query\n": query}, None
     for name, weights in ({"teacher": str(study.teacher)} | students).items():
         look = looks(study, weights, "davis", STUDENT if name in students else STANDARD)
         maps = (look(pair.sequence.frames[i])["res5"][None] for i in (pair.t, pair.t - 1))
-        temperature = None if name in students else study.profile.temporal.teacher_temperature
-        matrix = correlation(*maps, temperature=temperature)[0]  # (N, N)
+        how = () if name in students else (temporal.teacher_temperature, temporal.teacher_cosine)
+        matrix = (teacher_correlation if how else correlation)(*maps, *how)[0]  # (N, N)
         teacher = matrix if teacher is None else teacher
         error = f"error {(matrix - teacher).square().mean():.1g}" if name in students else ""
         shown[f"{name}\n{error}"] = matrix

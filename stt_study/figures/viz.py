@@ -226,6 +226,25 @@ def interval_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def strength_figure(table: pd.DataFrame, stay: str) -> Figure:
+    """`teacher_curve.curve`: gain over label error, a panel a weight, stronger to the right; dotted: that of `stay`."""
+    weights = table.groupby("weight", sort=False)
+    figure, (panel,) = panels(1, weights.ngroups, (8.5, 3.6), sharex=True, sharey=True)
+    for axis, (weight, some) in zip(panel, weights, strict=True):
+        for row, colour in zip(some.to_dict(orient="records"), PALETTE, strict=False):
+            x = 100 * row["label error"]
+            if np.isfinite(row["low"]):
+                axis.plot([x, x], [row["low"], row["high"]], color=colour, linewidth=1.5)
+            inside = "white" if row["origin"] == "reference" else colour
+            axis.plot(x, row["difference"], "o", color=colour, markerfacecolor=inside, label=row["teacher"])
+        axis.axhline(0, color="grey", linewidth=1)
+        axis.axvline(100 * some[stay].mean(), color="grey", linestyle=":")
+        axis.set(title=weight, xlabel="label error of the teacher, %", ylabel="gain in J&F, points")
+    panel[0].invert_xaxis()  # shared
+    figure.legend(*panel[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
 def growth_figure(growth: pd.DataFrame) -> Figure:
     """`bench.growth_table`: seconds a frame over the cells of the map, and of the window, on logarithmic axes."""
     figure, (axes,) = panels(1, 2, (8.5, 3.4), sharey=True)

@@ -1,16 +1,19 @@
-"""The paper's claims, one row each and task: its figures, this study's with intervals, and the verdict."""
+"""The paper's claims, by the rules of the page "How claims are decided": one row a claim and task, with its verdict."""
 
 from dataclasses import dataclass
+from functools import cache, partial
 
+import numpy as np
 import pandas as pd
 
-from stt_study.analysis import against_teacher
+from stt_study.analysis import against_teacher, premises
 from stt_study.benchmarks.registry import TASKS
-from stt_study.bootstrap import summary, verdict
+from stt_study.bootstrap import favours, holm, summary, verdict
 from stt_study.results import comparison, report
 from stt_study.results.comparison import AFTER, CLEAR
 from stt_study.results.tables import with_intervals
 from stt_study.study import Study
+from stt_study.variants import title
 
 
 @dataclass(frozen=True)
@@ -21,70 +24,154 @@ class Claim:
     better: str
     worse: str
     published: tuple[str, str] = ("", "")  # the methods of `book/published.csv` whose figures are the paper's
+    family: str = ""  # whose p are corrected together; "": not corrected
+    premise: tuple[str, ...] = ()  # what of `premises` must be best, then what it must beat; or variants, by J&F-Mean
     backbone: str = "ResNet-18"
+    note: str = ""  # on the paper's figures
     ours: bool = False  # a comparison that this study adds
     where: bool = False  # that the mean difference is larger after an occlusion than in the clear, and a gain
     measure: str = ""  # of `against_teacher.AGAINST_TEACHER`, times 100, in place of a task's figure
 
 
+PRIMARY, SHARE, MODEL, RELEASE = "primary", "shares", "baselines", "released code"  # families
+STEPS = ("step_one", "lab")
+UNTESTABLE = "untestable here"
 FORGET = ("full method", "learning without forgetting")
 TWO = "reconstruction at two levels, from scratch"
 SHARES = ("share T = 0.7, from scratch", "share T = {}, from scratch")
+SELECTED = "+ entropy selection, from scratch"
 ONE_MODEL = "one model for all tasks beats"
 CLAIMS = (
-    Claim("two steps beat step one alone", "full", "step_one", ("full method", "step one only")),
-    Claim("two steps beat step two alone", "full", "step_two", ("full method", "step two only")),
+    Claim("two steps beat step one alone", "full", "step_one", ("full method", "step one only"), PRIMARY, STEPS),
+    Claim("two steps beat step two alone", "full", "step_two", ("full method", "step two only"), PRIMARY, STEPS),
+    Claim(
+        "global distillation helps",
+        "full",
+        "no_global",
+        ("full method", "no global distillation"),
+        PRIMARY,
+        premises.GLOBAL,
+    ),
+    Claim(
+        "local distillation helps",
+        "full",
+        "no_local",
+        (SELECTED, TWO),
+        PRIMARY,
+        premises.LOCAL,
+        note="from scratch, with selection",
+    ),
     Claim("two steps beat both at once", "full", "one_stage"),
-    Claim("global distillation helps", "full", "no_global", ("full method", "no global distillation")),
     Claim("it retains spatial features: res5, which it trains", "full", "no_global", measure="overlap res5"),
     Claim("it retains spatial features: res4, which is used", "full", "no_global", measure="overlap res4"),
-    Claim("it beats learning without forgetting", "full", "forget", FORGET, "ResNet-50"),
-    Claim("local distillation helps", "full", "no_local"),
-    Claim("local distillation helps, from scratch", "step_two", "scratch", ("+ entropy selection, from scratch", TWO)),
+    Claim("it beats learning without forgetting", "full", "forget", FORGET, backbone="ResNet-50"),
+    Claim("local distillation helps, from scratch", "step_two", "scratch", (SELECTED, TWO)),
     Claim("it helps most where frames don't continue", "full", "no_local", where=True),
     Claim("two pyramid levels beat one", "scratch", "one_level", (TWO, "reconstruction at one level, from scratch")),
-    Claim("entropy selection beats all queries", "step_two", "share_1", (SHARES[0], SHARES[1].format("1.0"))),
-    Claim("a share of 0.7 beats 0.4", "step_two", "share_0.4", (SHARES[0], SHARES[1].format("0.4"))),
-    Claim("a share of 0.7 beats 0.1", "step_two", "share_0.1", (SHARES[0], SHARES[1].format("0.1"))),
-    Claim(f"{ONE_MODEL} supervised features", "full", "supervised", ("full method", "supervised ImageNet")),
+    Claim("entropy selection beats all queries", "step_two", "share_1", (SHARES[0], SHARES[1].format("1.0")), SHARE),
+    Claim("a share of 0.7 beats 0.4", "step_two", "share_0.4", (SHARES[0], SHARES[1].format("0.4")), SHARE),
+    Claim("a share of 0.7 beats 0.1", "step_two", "share_0.1", (SHARES[0], SHARES[1].format("0.1")), SHARE),
+    Claim(f"{ONE_MODEL} supervised features", "full", "supervised", ("full method", "supervised ImageNet"), MODEL),
     Claim("step one's features beat untrained ones", "step_one", "random", ours=True),
     Claim("the two distillations together help", "full", "neither", ours=True),
-    Claim("the text beats the code as released", "full", "released", ours=True),
+    Claim("the text beats the code as released", "full", "released", family=RELEASE, ours=True),
+    Claim("the text beats the code as released with T = -1", "full", "released_soft", family=RELEASE, ours=True),
     *(
-        Claim(f"{ONE_MODEL} {words}", "full", name, ours=True)
+        Claim(f"{ONE_MODEL} {words}", "full", name, family=MODEL, ours=True)
         for name, words in (("copy", "the first label copied"), ("flow", "optical flow"), ("lab", "the image itself"))
     ),
 )
 
 
+def primary_task(study: Study) -> str:
+    """The task whose J&F-Mean decides the primary claims: real video."""
+    return "davis" if study.profile.data else "real"
+
+
 def claims(study: Study) -> pd.DataFrame:
-    """One row a claim, task and origin (this run's before the reference's), those that can't be judged left out."""
-    published, rows = report.published().query("stride == '8'"), []
+    """One row a claim, task and origin (this run's before the reference's), those that can't be judged left out.
+
+    As `bootstrap.summary`, p corrected in its family; "decides": of a primary claim on the primary measure; "paper" and
+    "premise" in words.
+    """
+    published, rows, premise = report.published().query("stride == '8'"), [], cache(partial(_premise, study))
     for claim in CLAIMS:
         for task in TASKS:
-            fixed = {"claim": claim.text, "ours": claim.ours, "task": task, "paper": _paper(published, claim, task)}
+            decides = claim.family == PRIMARY and task == primary_task(study)
+            words, effect = _paper(published, claim, task)
+            fixed = {"claim": claim.text, "ours": claim.ours, "family": claim.family, "task": task, "decides": decides}
             for origin, row in _judged(study, task, claim).items():
-                rows.append({**fixed, **row, "origin": origin})
-    return pd.DataFrame(rows)
+                holds, figures = premise(claim.premise, origin)
+                row = fixed | {"paper": words, "effect": effect} | row | {"origin": origin}
+                rows.append(row | {"premise": figures, "testable": holds is not False})
+    table = pd.DataFrame(rows)
+    if not rows:
+        return table
+    for (family, *_), some in table[table.testable].groupby(["family", "task", "origin"]):
+        if family:
+            table.loc[some.index, "p"] = holm(some.p, sum(claim.family == family for claim in CLAIMS))
+    sides = table.apply(favours, axis=1) * table.testable
+    return table.assign(favours=sides, verdict=table.apply(_verdict, axis=1))
 
 
-def _paper(published: pd.DataFrame, claim: Claim, task: str) -> str:
+def _verdict(row: pd.Series) -> str:
+    return verdict(row, row.effect, row.ours) if row.testable else UNTESTABLE
+
+
+def _premise(study: Study, names: tuple[str, ...], origin: str) -> tuple[bool | None, str]:
+    """Whether the first of a `Claim.premise` is better than the others, None where it wasn't measured; the figures."""
+    if not names:
+        return None, ""
+    measure, sign, task = "label error, %", -1, primary_task(study)
+    if names == STEPS:
+        found = comparison.by_origin(study, task, names).get(origin, {})
+        measure, sign = TASKS[task].headline, 1
+        values = {name: [run.metrics[measure] for run in runs] for name, runs in found.items()}
+    elif origin == comparison.OWN:
+        own = [premises.measured(run) for run in map(study.with_seed, study.seeds)] if study.has("davis") else []
+        values = {name: [figures[name] for figures in own] for name in names if own}
+    else:
+        kept = {run.seed: run.premises for t in TASKS for run in comparison.stored(study, t, "full") if run.premises}
+        values = {name: [figures[name] for figures in kept.values()] for name in names if kept}
+    if not values:
+        return None, "not measured"
+    first, *others = means = [100 * float(np.mean(values[name])) for name in names]
+    holds = all(sign * first > sign * other for other in others)
+    titles = map(title, names) if names == STEPS else names
+    figures = ", ".join(f"{name} {value:.1f}" for name, value in zip(titles, means, strict=True))
+    return holds, f"{'holds' if holds else 'fails'} ({measure}: {figures})"
+
+
+def _paper(published: pd.DataFrame, claim: Claim, task: str) -> tuple[str, float | None]:
+    """The paper's figures on a task and their difference, such as "70.5 - 69.3 = +1.2", 1.2; "", None without any."""
     own = published[published.benchmark == TASKS[task].official]
     own = own[(own.metric == TASKS[task].headline) & (own.backbone == claim.backbone)]
     figures = own.drop_duplicates("method").set_index("method").value
     # Where the paper has no pair, its authors' later rerun may have one.
-    for suffix, notes in (("", []), (", rerun", ["rerun"])):
+    for suffix in ("", ", rerun"):
         pair = [figures.get(method + suffix) for method in claim.published]
         if None not in pair:
-            notes = notes + [claim.backbone] * (claim.backbone != "ResNet-18")
+            notes = [suffix.strip(", "), claim.note, claim.backbone * (claim.backbone != "ResNet-18")]
             better, worse = pair
-            return f"{better:.1f} - {worse:.1f} = {better - worse:+.1f}" + f" ({', '.join(notes)})" * bool(notes)
-    return ""
+            words = ", ".join(filter(None, notes))
+            return f"{better:.1f} - {worse:.1f} = {better - worse:+.1f}" + f" ({words})" * bool(words), better - worse
+    return "", None
+
+
+def primary(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `claims` that decide or, where nobody has real video, those of the shipped world in their place."""
+    return table[table.decides] if table.decides.any() else table[(table.family == PRIMARY) & (table.task == "davis")]
+
+
+def one_by_one(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `claims` as text, one a claim and origin: all that a verdict is made of."""
+    text = with_intervals(table).set_index(["claim", "origin"]).rename_axis(index=[None, None])
+    return text[["paper", "difference", "smallest effect", "premise", "verdict"]]
 
 
 def beside(table: pd.DataFrame) -> pd.DataFrame:
     """`claims` as text, one row a claim and task: the paper's figures, what this run says, what the reference says."""
-    index, shown = ["claim", "task"], ["difference", "single seeds", "verdict"]
+    index, shown = ["claim", "task"], ["difference", "single seeds", "smallest effect", "verdict"]
     text = with_intervals(table)
     columns = {("paper", ""): table.groupby(index, sort=False).paper.first()}
     for origin in (comparison.OWN, comparison.STORED):
@@ -95,15 +182,15 @@ def beside(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _judged(study: Study, task: str, claim: Claim) -> dict[str, dict]:
-    """Origin -> `bootstrap.summary`, "verdict" and "files", for those that have what the claim is about."""
+    """Origin -> `bootstrap.summary` and "files", for those that have what the claim is about."""
     judged = {}
     for origin, results in comparison.by_origin(study, task, (claim.better, claim.worse)).items():
         better, worse = results[claim.better], results[claim.worse]
-        helps = True
         if claim.where:
             after, clear = (comparison.differences(better, worse, where) for where in (AFTER, CLEAR))
             row = summary(after - clear) if after.size else None
-            helps = after.size and after.mean() > 0  # to hurt less there isn't to help
+            if row and after.mean() <= 0 < row["difference"]:
+                row["p"] = 1.0  # to hurt less there isn't to help
         elif claim.measure and origin == comparison.OWN:
             has_masks = task in ("davis", "real")
             found = against_teacher.nearer(study, task, claim.better, claim.worse) if has_masks else {}
@@ -111,7 +198,5 @@ def _judged(study: Study, task: str, claim: Claim) -> dict[str, dict]:
         else:
             row = comparison.summarised(better, worse, claim.measure)
         if row:
-            says = verdict(row)
-            says = says if helps or says != "supported" else "undecided"
-            judged[origin] = {**row, "verdict": says, "files": [run.path for run in (*better, *worse)]}
+            judged[origin] = {**row, "files": [run.path for run in (*better, *worse)]}
     return judged

@@ -9,12 +9,13 @@ import pandas as pd
 
 from stt_core.errors import InputError
 from stt_core.files import read_json
+from stt_study.analysis.teacher_strength import label_errors
 from stt_study.bootstrap import summary
 from stt_study.results import tables
 from stt_study.store import hash_of
 from stt_study.study import Study
 from stt_study.trainings import ROOT
-from stt_study.variants import VARIANTS
+from stt_study.variants import TEACHERS, VARIANTS
 
 REFERENCE = ROOT / "results" / "reference"  # <profile>/<variant>.json, see `reference`
 OWN, STORED = "this run", "reference"
@@ -33,6 +34,8 @@ class Outcome:
     occlusion: dict[str, dict[str, float]]  # sequence -> AFTER, CLEAR -> J&F, see `condensed`
     weights: dict[str, int]  # sequence -> how much it counts in the mean: DAVIS counts objects
     nearness: dict[str, dict[str, float]] = field(default_factory=dict)  # of `against_teacher`; in the reference only
+    # `premises.measured` of the reference's full method; `teacher_strength.label_errors` of the variants of `TEACHERS`.
+    premises: dict[str, float] = field(default_factory=dict)
     path: str = ""  # of the file of results
 
     def scores(self, where: str = "") -> dict[str, float]:
@@ -81,8 +84,9 @@ def settings_hash(study: Study, name: str) -> str:
     profile = study.profile
     variant = VARIANTS.get(name)
     parts = [profile.teacher, profile.spatial, profile.temporal, profile.scratch_lr, profile.max_gap, profile.aspect]
-    parts += [profile.carry_weights, profile.world, profile.evaluation]
-    return hash_of([*parts, variant and [variant.steps, variant.changes, variant.local], name])
+    parts += [profile.min_gap, profile.carry_weights, profile.world, profile.evaluation]
+    own = variant and [variant.steps, variant.changes, variant.local, variant.teacher, variant.pull]
+    return hash_of([*parts, own, name])
 
 
 def stored(study: Study, task: str, name: str) -> list[Outcome]:
@@ -94,7 +98,7 @@ def stored(study: Study, task: str, name: str) -> list[Outcome]:
     if study.has(task) and content["data"].get(task) != study.data_name(task):
         return []
     return [
-        Outcome(name, int(seed), STORED, **found["tasks"][task], path=str(path))
+        Outcome(name, int(seed), STORED, **found["tasks"][task], premises=found.get("premises", {}), path=str(path))
         for seed, found in sorted(content["seeds"].items())
         if task in found["tasks"]
     ]
@@ -125,7 +129,9 @@ def own(study: Study, task: str, name: str) -> list[Outcome]:
     found = []
     for run in map(study.with_seed, study.seeds):
         results = run.measure(task, run.source(name))
-        found.append(Outcome(name, run.seed, OWN, **condensed(results, run.events(task)), path=results["path"]))
+        strength = label_errors(run, name) if name in TEACHERS else {}
+        kept = condensed(results, run.events(task))
+        found.append(Outcome(name, run.seed, OWN, **kept, premises=strength, path=results["path"]))
     return found
 
 

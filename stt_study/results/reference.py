@@ -16,14 +16,14 @@ from scipy.stats import t
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
 from stt_core.provenance import machine, provenance, versions
-from stt_study.analysis import against_teacher
+from stt_study.analysis import against_teacher, premises, teacher_strength
 from stt_study.benchmarks.registry import TASKS
 from stt_study.exit_codes import one_sentence
-from stt_study.results import claims
+from stt_study.results import claims, report
 from stt_study.results.comparison import OWN, REFERENCE, STORED, condensed, own, settings_hash, stored
 from stt_study.study import Study
 from stt_study.times import KEPT, kept, times
-from stt_study.variants import BASELINES, HEADLINE, NO_ENCODER, VARIANTS, title
+from stt_study.variants import ALL, BASELINES, HEADLINE, NO_ENCODER, TEACHERS, VARIANTS, title
 
 CONFIDENCE = 0.999  # that a figure of an unchanged library lies within its tolerance
 
@@ -52,6 +52,10 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
                 "weights": next(iter(results.values()))["weights"]["identity"],
                 "tasks": kept,
             }
+            if name in TEACHERS:
+                seeds[str(run.seed)]["premises"] = teacher_strength.label_errors(run, name)
+            if name == "full" and run.has("davis"):
+                seeds[str(run.seed)]["premises"] = premises.measured(run)
         content = {
             "variant": name,
             "title": title(name),
@@ -120,10 +124,16 @@ def verify(study: Study) -> pd.DataFrame:
 
 
 def verdicts(study: Study) -> pd.DataFrame:
-    """The verdicts of `claims` judged by this run ("here") and by the reference, one row a claim and task."""
-    table = claims.claims(study).pivot_table("verdict", ["claim", "task"], "origin", "first", sort=False)
-    table = table.reindex(columns=[OWN, STORED]).dropna()  # one may judge nothing
-    return table.rename(columns={OWN: "here", STORED: "reference"}).rename_axis(columns=None).reset_index()
+    """The verdicts of `claims` judged by this run ("here") and by the reference, one row a claim and task.
+
+    "agree": "yes" where both favour the same side, "no" where opposite ones, else "undecided".
+    """
+    table = claims.claims(study).set_index(["claim", "task"])
+    here, kept = (table[table.origin == origin] for origin in (OWN, STORED))
+    both = here.index.intersection(kept.index, sort=False)  # one may judge nothing
+    here, kept = here.loc[both], kept.loc[both]
+    agree = (here.favours * kept.favours).map({1: "yes", 0: "undecided", -1: "no"})
+    return pd.DataFrame({"here": here.verdict, "reference": kept.verdict, "agree": agree}).reset_index()
 
 
 def _same_machine(study: Study, name: str, seed: int, task: str) -> bool:
@@ -151,6 +161,7 @@ def main(
     seed: int = 0,
     seeds: int = 1,
     only: tuple[str, ...] = (),
+    rates: tuple[float, ...] = (),
 ) -> int:
     """Write or verify the reference results.
 
@@ -161,11 +172,16 @@ def main(
         seed: the first seed.
         seeds: how many.
         only: names of the variants or baselines to write.
+        rates: learning rates, to write their sweep on validation clips and nothing else.
     """
-    changes = {"seeds": seeds} | ({"rows": "all"} if what == "write" else {})
-    study = Study(profile, seed=seed, data=data, settings=changes)
+    study = Study(profile, seed=seed, data=data, settings={"seeds": seeds, "rates": rates})
+    if rates:
+        swept = report.rate_sweep(study).round(2).to_dict()
+        write_json(report.SWEPT, (read_json(report.SWEPT) if report.SWEPT.exists() else {}) | {profile: swept})
+        return 0
     if what == "write":
-        for path in write(study, list(only) or [n for n in (*BASELINES, *VARIANTS) if n != "supervised"]):
+        rows = list(TEACHERS) if study.profile.rows == "teacher" else [*BASELINES, *ALL]
+        for path in write(study, list(only) or [name for name in rows if name != "supervised"]):
             print(study.relative(path))
         write_json(KEPT, kept() | {profile: times(study.out)})
         return 0
@@ -173,12 +189,15 @@ def main(
     print(table.to_string(index=False, float_format="{:.2f}".format))
     print(claimed.to_string(index=False))
     missed, equal = int((~table.within).sum()), int((table["same seed"] == "identical").sum())
-    unjudged, agree = int(table.tolerance.isna().sum()), int((claimed.here == claimed.reference).sum())
+    unjudged, agree = int(table.tolerance.isna().sum()), claimed.agree.value_counts()
     print(
         f"Figures: {len(table) - missed - unjudged} of {len(table)} reproduced, {missed} outside of the reference's "
         f"spread, {unjudged} without one; {equal} identical to the reference's of the same seed"
     )
-    print(f"Claims: {agree} of {len(claimed)} verdicts are the reference's")
+    print(
+        f"Claims: of {len(claimed)}, this run and the reference favour the same side in {agree.get('yes', 0)}, "
+        f"opposite ones in {agree.get('no', 0)}; the others are undecided in one of them"
+    )
     return 1 if missed else 0
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
+from scipy.stats import spearmanr
 
 from stt_core.files import read_json
 from stt_study.benchmarks.registry import TASKS
-from stt_study.bootstrap import verdict
+from stt_study.bootstrap import favours
 from stt_study.results import comparison, tables
 from stt_study.study import Study
 from stt_study.trainings import ROOT
@@ -27,17 +29,17 @@ def differences(study: Study, first: str, others: Iterable[str]) -> pd.DataFrame
         for task in TASKS:
             if interval := comparison.compared(study, task, first, other):
                 row = {"comparison": f"{title(first)} minus {title(other)}", "task": task}
-                row |= {"figure": TASKS[task].headline, **interval}
-                rows.append(row | {"verdict": verdict(interval)})
+                rows.append(row | {"figure": TASKS[task].headline, **interval})
     return pd.DataFrame(rows)
 
 
 def differences_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """`differences` as a page shows them; "better" names the one that the interval favours."""
+    """`differences` as a page shows them; "better" names the one that `favours` says."""
     names = rows.comparison.str.split(" minus ", n=1, expand=True)
-    better = names[0].where(rows.verdict == "supported", names[1].where(rows.verdict == "contradicted", "undecided"))
+    side = rows.apply(favours, axis=1)
+    better = names[0].where(side > 0, names[1].where(side < 0, "undecided"))
     shown = tables.with_intervals(rows).assign(task=rows.task + ", " + rows.figure, better=better)
-    columns = ["difference", "single seeds", "better", "origin"]
+    columns = ["difference", "single seeds", "smallest effect", "better", "origin"]
     return shown.set_index(["comparison", "task"])[columns].rename_axis(index=[None, None])
 
 
@@ -81,6 +83,21 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
             row |= {"data": data, "source": source, "stride": str(stride), "file": path}
             rows += [{**row, "metric": name, "value": 100 * value} for name, value in metrics.items()]
     return pd.DataFrame(rows)
+
+
+def rank_agreement(study: Study) -> tuple[float, int]:
+    """Spearman's correlation of trained variants' J&F-Means on the shipped world and on real video; of how many.
+
+    Means over the seeds of this run or, where it doesn't train a variant, of the reference; nan of fewer than three.
+    """
+    found = {}
+    for name in VARIANTS:
+        runs = [comparison.own(study, task, name) or comparison.stored(study, task, name) for task in ("davis", "real")]
+        if all(runs):
+            found[name] = [np.mean([run.metrics["J&F-Mean"] for run in some]) for some in runs]
+    if len(found) < 3:
+        return float("nan"), len(found)
+    return float(spearmanr(*zip(*found.values(), strict=True)).statistic), len(found)
 
 
 def rate_sweep(study: Study) -> pd.DataFrame:

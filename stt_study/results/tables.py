@@ -5,7 +5,8 @@ import pandas as pd
 
 from stt_study.benchmarks.registry import BENCHMARKS
 
-SUMMARY = ("difference", "low", "high", "seeds", "sequences", "lowest seed", "highest seed")  # of `bootstrap.summary`
+SUMMARY = ("difference", "low", "high", "p", "smallest effect", "seeds", "sequences", "lowest seed", "highest seed")
+"""Of `bootstrap.summary`."""
 
 
 def totals(results: dict[str, dict]) -> pd.DataFrame:
@@ -25,7 +26,7 @@ def mean_text(values: list[float]) -> str:
 
 
 def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `bootstrap.summary` as text, "+1.2 [-0.3, 2.7]" and "+0.8 to +1.9 (3)"; other columns stay."""
+    """Rows of `bootstrap.summary` as text, "+1.2 [-0.3, 2.7]", "+0.8 to +1.9 (3)", "2.3"; other columns stay."""
 
     def interval(row: pd.Series) -> str:
         bounds = f"[{row.low:.1f}, {row.high:.1f}]" if np.isfinite([row.low, row.high]).all() else "no interval"
@@ -38,7 +39,9 @@ def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     others = table[[name for name in table if name not in SUMMARY]]
     if table.empty:
         return others
-    return others.assign(difference=table.apply(interval, axis=1), **{"single seeds": table.apply(seeds, axis=1)})
+    smallest = [f"{effect:.1f}" if np.isfinite(effect) else "" for effect in table["smallest effect"]]
+    text = {"single seeds": table.apply(seeds, axis=1), "smallest effect": smallest}
+    return others.assign(difference=table.apply(interval, axis=1), **text)
 
 
 def per_sequence(results: dict[str, dict]) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from stt_core.files import write_bytes
 from stt_core.labels import write_mask
 from stt_study.world.plans import ACTIONS, JOINTS
 from stt_study.world.scenes import CODES, Kind, Rendering, Scene, look, random_scene, render
+from stt_study.world.truth import Truth
 
 BENCHMARKS = ("imagenet", "youtube-vos", "davis", "vip", "jhmdb")
 SPLITS = ("train", "val", "test")
@@ -39,8 +40,11 @@ def image_class(root: Path, seed: int, size: int, number: int, count: int) -> No
         write_image(root / f"imagenet/train/{wnid}/{wnid}_{i}.JPEG", frame.image)
 
 
-def train_video(root: Path, seed: int, size: int, number: int, frames: int) -> tuple[str, dict, dict]:
-    """`youtube-vos/train/JPEGImages/<id>/00000.jpg, 00005.jpg …`: id, entries of `meta.json` and of `events.json`."""
+def train_video(root: Path, seed: int, size: int, number: int, frames: int, truth: bool) -> tuple[str, dict, dict]:
+    """`youtube-vos/train/JPEGImages/<id>/00000.jpg, 00005.jpg …`: id, entries of `meta.json` and of `events.json`.
+
+    `truth`: with each frame's `Truth`.
+    """
     rng = generator(seed, "youtube-vos", "train", number)
     video = f"{number:010x}"
     names = [f"{LISTED * i:05d}" for i in range(frames)]
@@ -60,14 +64,19 @@ def train_video(root: Path, seed: int, size: int, number: int, frames: int) -> t
         elif i == break_at:
             left_out = float(rng.uniform(50, 125))
         frame = render(shot, LISTED * (i - begun) + left_out, rng)
-        write_image(root / f"youtube-vos/train/JPEGImages/{video}/{name}.jpg", frame.image)
+        path = root / f"youtube-vos/train/JPEGImages/{video}/{name}.jpg"
+        write_image(path, frame.image)
+        if truth:
+            Truth.of(frame, begun).write(path)
         for label in frame.visible:  # a cut brings new objects
             objects.setdefault(str(first + label), {"category": "creature", "frames": []})["frames"].append(name)
         note_occlusions(events, frame, name, first)
     return video, {"objects": objects}, events
 
 
-def davis_video(root: Path, seed: int, size: int, split: str, number: int, frames: int) -> tuple[str, dict]:
+def davis_video(
+    root: Path, seed: int, size: int, split: str, number: int, frames: int, truth: bool = False
+) -> tuple[str, dict]:
     """`davis/JPEGImages/480p/SEQ/00000.jpg`, `davis/Annotations/480p/SEQ/00000.png` with 1 to 3 objects."""
     rng = generator(seed, "davis", split, number)
     looks = [look(rng, split) for _ in range(1 + number % 3)]
@@ -76,7 +85,10 @@ def davis_video(root: Path, seed: int, size: int, split: str, number: int, frame
     name = f"{split}-{number:02d}"
     _, film, events = filmed(rng, split, size, looks, frames)
     for stem, frame in film.items():
-        write_image(root / f"davis/JPEGImages/480p/{name}/{stem}.jpg", frame.image)
+        path = root / f"davis/JPEGImages/480p/{name}/{stem}.jpg"
+        write_image(path, frame.image)
+        if truth:
+            Truth.of(frame, 0).write(path)
         write_mask(root / f"davis/Annotations/480p/{name}/{stem}.png", frame.objects)
     return name, events
 

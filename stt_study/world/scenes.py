@@ -87,7 +87,9 @@ class Rendering:
     image: np.ndarray  # (H, W, 3) uint8 RGB
     objects: np.ndarray  # (H, W) uint8, 0 or an object's number
     labels: np.ndarray  # (H, W) int16, 0 or `actor * CODES + 1 + bone` of what is seen there
-    matrices: list[np.ndarray]  # per actor (N, 2, 3), from bone coordinates to frame px (centres are whole numbers)
+    # Per actor (N, 2, 3), from bone coordinates to frame px (centres are whole numbers); the last (1, 2, 3), from the
+    # background's.
+    matrices: list[np.ndarray]
     visible: dict[int, float]  # object -> share of its silhouette inside the frame that nothing hides
 
 
@@ -125,7 +127,7 @@ def render(scene: Scene, t: float, rng: np.random.Generator) -> Rendering:
 
 
 def _expose(scene: Scene, t: float, labels: np.ndarray | None = None):
-    """Canvas (2S, 2S, 3) uint8, silhouettes and bone matrices in canvas px at one instant."""
+    """Canvas (2S, 2S, 3) uint8, silhouettes and `Rendering.matrices`, but in canvas px, at one instant."""
     side = scene.size * OVERSAMPLING
     zoom, roll, shake_x, shake_y = scene.camera(t)
     c, s = np.exp(zoom) * np.cos(roll), np.exp(zoom) * np.sin(roll)
@@ -150,7 +152,7 @@ def _expose(scene: Scene, t: float, labels: np.ndarray | None = None):
         bones[:, :, 2] += offset
         silhouettes.append(draw(actor.creature, bones, canvas, labels, i * CODES + 1))
         matrices.append(bones)
-    return canvas, silhouettes, matrices
+    return canvas, silhouettes, [*matrices, back[None]]
 
 
 def skins(rng: np.random.Generator, split: str, plan: str) -> list[np.ndarray]:

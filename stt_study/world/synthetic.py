@@ -36,6 +36,7 @@ class World:
     val_videos: int = Field(12, ge=1)  # labelled, for choosing settings
     test_videos: int = Field(48, ge=1)  # labelled, for reporting
     frames: int = Field(24, ge=1)  # of a labelled video
+    truth: bool = False  # write where each pixel of training and of DAVIS's videos comes from, see `truth`
 
     def __post_init__(self) -> None:
         if self.classes > self.images:
@@ -86,7 +87,9 @@ def _make(root: Path, world: World) -> None:
     # Threads, not processes: nothing has to be spawned from a notebook, and OpenCV works outside of Python's lock.
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        videos = [pool.submit(train_video, *unlabelled, i, world.train_frames) for i in range(world.train_videos)]
+        videos = [
+            pool.submit(train_video, *unlabelled, i, world.train_frames, world.truth) for i in range(world.train_videos)
+        ]
         counts = [len(range(i, world.images, world.classes)) for i in range(world.classes)]
         images = [pool.submit(image_class, *unlabelled, i, count) for i, count in enumerate(counts)]
         labelled = {}
@@ -94,6 +97,7 @@ def _make(root: Path, world: World) -> None:
             for split, most in many.items():
                 count = most if benchmark == "davis" else max(1, most // 3)
                 begin = partial(pool.submit, job, *labelled_like, split)
+                begin = partial(begin, truth=True) if world.truth and benchmark == "davis" else begin
                 labelled[benchmark, split] = [begin(i, world.frames) for i in range(count)]
         for job in as_completed([*videos, *images, *chain(*labelled.values())]):
             job.result()  # the first that fails ends all

@@ -149,13 +149,13 @@ def test_a_lost_object_takes_no_pixel():
 
 
 def test_keypoint_maps_are_gaussians():
-    joints = np.array([[3.4, 4.5], [-1.0, -1.0], [0.0, 0.0]], np.float32)
+    joints = np.array([[3.0, 5.5], [-1.0, -1.0], [0.0, 0.0]], np.float32)
     maps = keypoints_to_maps(joints, (13, 9), sigma=2.0)
     assert maps.shape == (3, 13, 9)
     for y in range(13):
         for x in range(9):
-            inside = abs(x - 3) <= 6 and abs(y - 5) <= 6  # 3 sigma around the nearest pixel
-            assert maps[0, y, x] == pytest.approx(inside * np.exp(-((x - 3) ** 2 + (y - 5) ** 2) / 8), abs=1e-6)
+            inside = abs(x - 3) <= 6 and abs(y - 5.5) <= 6  # 3 sigma
+            assert maps[0, y, x] == pytest.approx(inside * np.exp(-((x - 3) ** 2 + (y - 5.5) ** 2) / 8), abs=1e-6)
     assert maps[0, 12, 3] == 0
     assert maps[1].eq(0).all()  # missing
     assert maps[2, 0, 0] == 1  # a joint on the first pixel is there

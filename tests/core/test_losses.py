@@ -18,6 +18,7 @@ from stt_core.losses import (
     reconstruction_loss,
     selection_mask,
     soft_weights,
+    teacher_correlation,
     without_forgetting_loss,
 )
 
@@ -229,12 +230,34 @@ def test_global_agrees_with_loops():
         for i in range(6)
         for p, q in zip(naive(*student, b, i, math.sqrt(4)), naive(*teacher, b, i, 0.07), strict=True)
     ]
-    assert float(global_distillation_loss(*student, *teacher)) == pytest.approx(np.mean(errors), rel=1e-9)
+    assert float(global_distillation_loss(*student, teacher_correlation(*teacher))) == pytest.approx(
+        np.mean(errors), rel=1e-9
+    )
+
+
+def test_a_teacher_of_cosines_sees_no_lengths():
+    query, reference = (random(2, 5, 2, 3, seed=s) for s in (22, 23))
+    cosine = torch.nn.functional.cosine_similarity(query[..., None, None], reference[:, :, None, None], dim=1)
+    expected = (cosine.flatten(1, 2).flatten(2) / 0.07).softmax(dim=2)  # (B, H, W, H, W) -> (B, N, N)
+    lengths = 0.1 + torch.rand(2, 1, 2, 3, dtype=torch.float64)
+    torch.testing.assert_close(teacher_correlation(query * lengths, reference / lengths, cosine=True), expected)
+
+
+def test_queries_without_a_target_do_not_count():
+    query, reference = (random(2, 4, 2, 3, seed=s) for s in (20, 21))
+    target = teacher_correlation(*(random(2, 5, 2, 3, seed=s) for s in (22, 23)))
+    own, kept = correlation(query, reference), [(0, 1), (0, 4), (1, 2)]
+    part = torch.zeros_like(target)
+    for b, i in kept:
+        part[b, i] = target[b, i]
+    expected = np.mean([float((own[b, i] - target[b, i]).square().mean()) for b, i in kept])
+    assert float(global_distillation_loss(query, reference, part)) == pytest.approx(expected, rel=1e-9)
+    assert float(global_distillation_loss(query, reference, torch.zeros_like(target))) == 0
 
 
 def test_global_gradient_reaches_the_student_only():
     maps = [random(1, 4, 2, 2, seed=s).requires_grad_() for s in range(4)]
-    global_distillation_loss(*maps).backward()
+    global_distillation_loss(*maps[:2], teacher_correlation(*maps[2:])).backward()
     assert all(m.grad.abs().sum() > 0 for m in maps[:2])
     assert all(m.grad is None for m in maps[2:])
 
@@ -264,7 +287,7 @@ REFUSED = {
     "do not divide": lambda: reconstruction_loss(torch.eye(4)[None], *[torch.zeros(1, 3, 10, 8)] * 2, 1, 4),
     "square": lambda: selection_mask(torch.zeros(1, 4, 6), 0.7, "rows"),
     "larger frames": lambda: soft_weights(torch.ones(1, 6, 8)),
-    "teacher": lambda: global_distillation_loss(*[torch.zeros(1, 4, 2, 2)] * 2, *[torch.zeros(1, 4, 4, 4)] * 2),
+    "teacher": lambda: global_distillation_loss(*[torch.zeros(1, 4, 2, 2)] * 2, torch.zeros(1, 16, 16)),
     "features are": lambda: without_forgetting_loss(torch.ones(1, 3, 2, 2), torch.ones(1, 3, 2, 1)),
 }
 
@@ -284,7 +307,7 @@ def test_losses_under_autocast_equal_those_in_float32():
             [
                 reconstruction_loss(coarse, lab, lab.flip(0), 1, 8),
                 local_distillation_loss(fine, coarse, query, reference, radius=1),
-                global_distillation_loss(query, reference, reference, query),
+                global_distillation_loss(query, reference, teacher_correlation(reference, query, cosine=True)),
             ]
         )
 
@@ -318,7 +341,9 @@ def test_golden_losses_of_the_released_code():
             "stage1_l1_loss": level_1,
             "local_corrdis_loss": local(settings),
             "global_corrdis_loss": 50
-            * global_distillation_loss(query_global, reference_global, query_taught, reference_taught),
+            * global_distillation_loss(
+                query_global, reference_global, teacher_correlation(query_taught, reference_taught)
+            ),
         }
         for name, value in values.items():
             assert float(value) == pytest.approx(float(golden[f"{variant}__{name}"]), abs=1e-5, rel=0), name

@@ -116,11 +116,24 @@ def test_losses_are_those_of_the_students_features(
     prepare = rgb_to_lab if teacher == "lab" else normalize_rgb
     with torch.no_grad():
         taught = [frozen(prepare(rgb[:, side]), ("res5",))["res5"] for side in (1, 0)]  # query, reference
-    expected["global"] = 50 * losses.global_distillation_loss(query["res5"], reference["res5"], *taught, 0.07)
+    target = losses.teacher_correlation(*taught, 0.07)
+    expected["global"] = 50 * losses.global_distillation_loss(query["res5"], reference["res5"], target)
     assert found.keys() == expected.keys()
     for name, loss in expected.items():
         torch.testing.assert_close(found[name], loss, rtol=1e-4, atol=1e-7, msg=lambda m, name=name: f"{name}: {m}")
     torch.testing.assert_close(sum(found.values()), sum(expected.values()), rtol=1e-4, atol=0)
+
+
+def test_a_given_target_takes_the_teachers_place(weights: dict[str, Path]) -> None:
+    tested, seen, asked = model(weights), {}, []
+    tested.student.layer4.register_forward_hook(lambda _m, _i, out: seen.update(res5=out))
+    tested.teacher.register_forward_hook(lambda *_: asked.append("teacher"))
+    target = torch.rand(2, 4, 4, generator=torch.Generator().manual_seed(1))
+    found = tested(pairs(), 1, target)["global"]
+    reference, query = seen["res5"].chunk(2)
+    torch.testing.assert_close(found, 50 * (correlation(query, reference) - target).square().mean())
+    assert not asked
+    assert model(weights, teacher_cosine=True)(pairs(), 1)["global"] != model(weights)(pairs(), 1)["global"]
 
 
 def test_weights_multiply(weights: dict[str, Path]) -> None:

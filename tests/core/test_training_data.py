@@ -181,21 +181,21 @@ def test_a_pair_is_cut_out_alike(tmp_path):
     assert all(not torch.equal(seen[0], other) for other in seen[1:])
 
 
-@pytest.mark.parametrize("max_gap", [1, 3])
-def test_the_query_comes_up_to_max_gap_frames_later(tmp_path, max_gap):
+@pytest.mark.parametrize(("min_gap", "max_gap"), [(1, 1), (1, 3), (2, 3)])
+def test_the_query_comes_min_gap_to_max_gap_frames_later(tmp_path, min_gap, max_gap):
     for t in range(6):
         write_picture(tmp_path / f"a/{t}.png", plain(10 * t))
         write_picture(tmp_path / f"b/{t}.png", plain(100 + 10 * t))
-    pairs = FramePairs(tmp_path, size=8, max_gap=max_gap)
-    assert len(pairs) == 10
-    for index in range(10):
-        start, gaps = (100 if index >= 5 else 0) + index % 5 * 10, set()
+    pairs, each = FramePairs(tmp_path, size=8, min_gap=min_gap, max_gap=max_gap), 6 - min_gap
+    assert len(pairs) == 2 * each
+    for index in range(2 * each):
+        start, gaps = (100 if index >= each else 0) + index % each * 10, set()
         for epoch in range(40):
             pair = pairs[epoch, index]
             reference, query = (int(view.unique().item()) for view in pair)  # plain frames stay plain
             assert reference == start
             gaps.add((query - reference) // 10)
-        assert gaps == set(range(1, min(max_gap, 5 - index % 5) + 1))  # never beyond the video's end
+        assert gaps == set(range(min_gap, min(max_gap, 5 - index % each) + 1))  # never beyond the video's end
 
 
 def test_crops_have_the_stated_area_and_aspect(tmp_path):

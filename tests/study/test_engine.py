@@ -22,7 +22,7 @@ from stt_study.engine.job import read_source
 from stt_study.engine.plan import Job, declared_parameters, plan, read_parameters
 from stt_study.engine.progress import Progress, clock
 from stt_study.times import step_times
-from stt_study.variants import HEADLINE, VARIANTS
+from stt_study.variants import ALL, HEADLINE, ROWS
 
 REPOSITORY = Path(__file__).parents[2]
 TEXT = """\
@@ -161,7 +161,7 @@ def test_run_then_nothing_to_do_then_failure_that_keeps_the_last_good_page(study
 
 def test_after_a_changed_setting_every_training_is_made_again(study: Path) -> None:
     """Those below step one, too, which `ancient()` once hid; more rows and seeds make none of them stale."""
-    order(study, "needs: {01_first: [variants]}")
+    order(study, "needs: {01_first: [all]}")
     assert run(study)[0] == 0
     lines = (study / "trained.txt").read_text().splitlines()
     assert lines[0] == "step_one 0 {}"
@@ -176,8 +176,8 @@ def test_after_a_changed_setting_every_training_is_made_again(study: Path) -> No
 
     all_of_them = ("-p", "settings.rows", "all", "-p", "settings.seeds", "2", "-p", "settings.temporal.steps", "9")
     code, out, _ = run(study, *all_of_them, "--only", "01", "--", "--dry-run")
-    left = 2 * len(VARIANTS) - len(HEADLINE)
-    assert (code, out.splitlines()[-1]) == (0, f"{left + 1} of {2 * len(VARIANTS) + 1} jobs to run")
+    left = 2 * len(ALL) - len(HEADLINE)
+    assert (code, out.splitlines()[-1]) == (0, f"{left + 1} of {2 * len(ALL) + 1} jobs to run")
     assert "soft-seed1: 1 threads, 0 GPUs, never run, after step_one-seed1" in out
 
 
@@ -314,6 +314,15 @@ def test_a_page_that_needs_no_data_waits_for_no_training() -> None:
     assert list(plan(REPOSITORY, "paper", only=["17"])) == ["17_at_scale"]
     only = plan(REPOSITORY, "laptop", only=["06"])
     assert set(only) == {f"{name}-seed0" for name in ("step_one", "full", "no_global")} | {"06_ablation_no_global"}
+
+
+def test_teachers_are_trained_for_their_page_and_profile_alone() -> None:
+    assert list(plan(REPOSITORY, "laptop", only=["18"])) == ["18_teacher_strength"]
+    every = ("settings.rows", "all")
+    assert not {f"{name}-seed0" for name in ROWS["teacher"]} & {*plan(REPOSITORY, "laptop", [every])}
+    jobs = plan(REPOSITORY, "teacher", only=["18"])
+    trained = {f"{name}-seed{seed}" for name in ("step_one", *ROWS["teacher"]) for seed in (0, 1)}
+    assert set(jobs) == trained | {"18_teacher_strength"}
 
 
 def test_what_makes_a_page_stale(study: Path) -> None:

@@ -112,7 +112,7 @@ def test_the_offset_of_what_is_left_behind_is_known(davis, vip, jhmdb, tmp_path)
     of_vip = evaluate(VIP, source, vip, tmp_path / "vip-out", INFERENCE)["offset"]
     of_jhmdb = evaluate(JHMDB, source, jhmdb, tmp_path / "jhmdb-out", INFERENCE)["offset"]
     for offset, x, count in ((of_davis, -2.5 * STEP, 12), (of_vip, -3 * STEP, 10), (of_jhmdb, -3 * STEP, 75)):
-        assert offset == {"x": pytest.approx(x, abs=0.05), "y": pytest.approx(0, abs=0.05), "of": count}
+        assert offset == {"x": pytest.approx(x, abs=0.1), "y": pytest.approx(0, abs=0.1), "of": count}
 
 
 def test_still_masks_have_no_offset(tmp_path):
@@ -333,7 +333,8 @@ def test_jhmdb_follows_joints(jhmdb, tmp_path):
     predictions = np.array(json.loads((tmp_path / "out/joints/catch--ball.json").read_text()))
     assert predictions.shape == (FRAMES, 15, 2)
     joints = np.random.default_rng(0).uniform((10, 10), (40, HEIGHT - 10), (15, 2))
-    np.testing.assert_allclose(predictions[0], joints, atol=0.01)  # given, from 0, in px
+    np.testing.assert_allclose(predictions[0], joints, atol=2)  # given, from 0, in px, to the grid of 4 px and back
+    assert not np.allclose(predictions[0], joints, atol=0.5)
     truth = joints + np.arange(FRAMES)[:, None, None] * (STEP, 0)
     scale = 0.6 * np.hypot(*(joints.max(axis=0) - joints.min(axis=0)))  # the body is rigid
     distances = np.hypot(*(predictions - truth).T).T / scale  # (T, J)

@@ -167,6 +167,7 @@ def test_differences_are_found(tmp_path: Path) -> None:
 
 @pytest.mark.skipif("STT_RUN" not in os.environ, reason="STT_RUN names a run of profile smoke to compare with")
 def test_smoke_again_and_killed_on_the_way(tmp_path: Path) -> None:
-    """The same bytes from a second run in another folder, which is killed three times."""
-    done = kills.kill_notebooks(tmp_path / "again", Path(os.environ["STT_RUN"]), 3, seed=0, strict=False)
-    assert done["files compared"] > 300
+    """The same bytes from a second run of some pages and what they need, elsewhere and killed three times."""
+    pages = ("03", "04", "05", "14")
+    done = kills.kill_notebooks(tmp_path / "again", Path(os.environ["STT_RUN"]), 3, seed=0, only=pages)
+    assert done["files compared"] > 100

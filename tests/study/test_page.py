@@ -22,7 +22,8 @@ ROWS = pd.DataFrame(
         "sequences": [5, 2],
         "lowest seed": [0.5, -0.5],
         "highest seed": [1.2, -0.5],
-        "verdict": ["supported", "undecided"],
+        "p": [0.01, 1.0],
+        "smallest effect": [1.2, math.inf],
         "origin": ["this run", "reference"],
         "files": [["/home/a.json"], ["/home/b.json"]],
     }
@@ -62,4 +63,5 @@ def test_page(
     assert words["caption"].endswith(" From `a.json` and 1 more.")
     assert table.difference.str.replace("\N{NO-BREAK SPACE}", " ").tolist() == ["+1.0 [0.2, 1.8]", "-0.5 no interval"]
     assert table.better.tolist() == ["full method", "undecided"]
+    assert table["smallest effect"].tolist() == ["1.2", ""]
     assert told["name"] == "tab-b"

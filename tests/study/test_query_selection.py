@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ from stt_core.checkpoints import save_weights
 from stt_core.color import drop_channel, rgb_to_lab
 from stt_core.correlation import correlation, pool_correlation, window_mask
 from stt_core.encoder import STUDENT, random_encoder
+from stt_core.features import feature_source
 from stt_core.losses import LocalDistillation, entropy_map, local_distillation_loss, reconstruction_loss
 from stt_core.temporal import TemporalSettings
-from stt_study.analysis import held_out_pairs, query_selection
+from stt_study.analysis import deviations, held_out_pairs, query_selection
 from stt_study.analysis.held_out_pairs import BATCH, label_error, levels, regions
 from stt_study.analysis.query_selection import (
     effective_share,
@@ -311,3 +313,12 @@ def test_batches_are_whole(study: Study, weights: Path):
     assert study.profile.temporal.batch < BATCH
     assert len(list(held_out_pairs.batches(study, weights, 3))) == 2
     assert len(list(held_out_pairs.batches(study, weights, 1))) == 1
+
+
+def test_frames_shrunk_as_released_are_opencv_s() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (97, 150, 3), np.uint8)
+    source = feature_source("lab")
+    there = deviations.bilinear(source, (48, 74))(image)
+    bilinear, area = (cv2.resize(image, (74, 48), interpolation=how) for how in (cv2.INTER_LINEAR, cv2.INTER_AREA))
+    np.testing.assert_allclose(there, source(bilinear), atol=0.02)  # its pixels are rounded
+    assert not np.allclose(there, source(area), atol=0.1)

@@ -14,6 +14,7 @@ from stt_core.encoder import random_encoder
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
 from stt_core.losses import LocalDistillation
+from stt_core.training.pairs import FramePairs
 from stt_core.training.train_spatial import train_spatial
 from stt_study import store, trainings
 from stt_study.balance import carried_weights
@@ -23,6 +24,7 @@ from stt_study.profile import load_profile
 from stt_study.results import comparison, report
 from stt_study.study import Study
 from stt_study.variants import BASELINES, VARIANTS, title, variant_settings
+from stt_study.world.oracle import OraclePairs
 
 SETTINGS = {
     "spatial": {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 2, "queue": 5, "lr": 1e-3},
@@ -195,6 +197,39 @@ def test_variants(
         assert [call[0] for call in trained] == ["temporal"]  # no step one for what needs none
 
 
+def test_every_teacher(make, trained: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights of the teacher, what pairs come with, and the weight of the distillation."""
+    it, kinds, train = make(), [], trainings.train_temporal
+
+    def noting(settings, pairs, *out, **how) -> Path:
+        kinds.append(type(pairs))
+        return train(settings, pairs, *out, **how)
+
+    monkeypatch.setattr(trainings, "train_temporal", noting)
+    expected = {"step_one": it.spatial(), "step_one_cosine": it.spatial(), "oracle": it.spatial()}
+    expected |= {"longer": it.spatial(steps=8), "untrained": it.teacher_of("teacher_untrained")}
+    assert len({*expected.values()}) == 3
+    for name, teacher in expected.items():
+        for ending, weight in (("", 50), ("_quarter", 12.5)):
+            it.weights(f"teacher_{name}{ending}")
+            settings, how = trained[-1][1:]
+            assert (how["initial"], how["teacher"]) == (it.spatial(), teacher)
+            assert (settings.weight_global, settings.teacher_cosine) == (weight, name == "step_one_cosine")
+            assert kinds[-1] is (OraclePairs if name == "oracle" else FramePairs)
+    it.weights("teacher_none")
+    assert (trained[-1][1].weight_global, trained[-1][2]["teacher"]) == (0, None)
+    state, read = random_encoder(18, 0.125, 0).state_dict(), open_weights(expected["untrained"])
+    assert read.input == "lab"
+    assert all(torch.equal(value, read.state[name]) for name, value in state.items())
+
+
+def test_what_the_world_has_is_known_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainings.synthetic, "write_world", None)
+    it = Study("laptop")
+    assert it.has("davis")
+    assert it.data_name("vip") == "shipped world in the layout of VIP"
+
+
 def test_learning_without_forgetting_takes_the_global_losss_place(make, trained: list) -> None:
     it = make(teacher="rgb")
     it.weights("forget")
@@ -260,6 +295,7 @@ def test_balance_is_measured_once_and_used(make, trained: list, monkeypatch: pyt
         {"temporal": {"local": {"share": 0.5}}},
         {"spatial": {"temperature": 0.5}},  # step two depends on step one's weights
         {"max_gap": 2},
+        {"min_gap": 2, "max_gap": 2},
         {"aspect": [1.0, 1.5]},
     ],
 )

@@ -55,7 +55,8 @@ def test_over_time_starts_at_frame_one():
     np.testing.assert_allclose(table["J&F"], [0.5, 0.6, 0.55])
 
 
-def test_glance_by_hand(tmp_path: Path) -> None:
+def test_glance_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(glance, "decided", lambda profile: "| claims |")
     for name, title, scores in (("full", "full method", (0.5, 0.54)), ("copy", "first label copied", (0.3, 0.3))):
         seeds = {str(i): {"tasks": {"davis": {"metrics": {"J&F-Mean": s}}}} for i, s in enumerate(scores)}
         write_json(tmp_path / f"{name}.json", {"title": title, "data": {"davis": "three clips"}, "seeds": seeds})
@@ -63,7 +64,7 @@ def test_glance_by_hand(tmp_path: Path) -> None:
     new = glance.written(text, [tmp_path])
     assert "| full method | 52.0 ± 2.8 |" in new  # 4 / sqrt(2)
     assert "| first label copied | 30.0 |" in new
-    assert "davis: J&F-Mean, three clips." in new
+    assert "davis: J&F-Mean, three clips.\n\n| claims |\n" in new
     assert new.startswith("before\n")
     assert new.endswith("\nafter\n")
     assert "old" not in new

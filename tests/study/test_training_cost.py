@@ -12,7 +12,7 @@ from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_study.profile import load_profile
 from stt_study.speed import training_cost as module
 from stt_study.speed.training_cost import step_operations, training_cost
-from stt_study.variants import VARIANTS, every_training
+from stt_study.variants import ALL, VARIANTS, every_training
 
 SPATIAL = SpatialSettings(width=0.125, size=32, load_size=40, batch=8, steps=20, queue=16, dim=8)
 TEMPORAL = TemporalSettings(width=0.125, size=64, batch=4, steps=20, radius_fine=3, radius_coarse=2)
@@ -75,7 +75,7 @@ def test_a_large_step_is_measured_in_part(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_profile_has_every_training_once() -> None:
     profile = load_profile("smoke", {"teacher": "rgb"})
     found = every_training(profile)
-    assert len(found) == 2 + len(VARIANTS) - 2  # "step one only" is step one; "both at once" isn't counted
+    assert len(found) == 2 + len(ALL) - 2  # "step one only" is step one; "both at once" isn't counted
     assert [settings.input for settings in list(found.values())[:2]] == ["lab", "rgb"]
     assert found["no global distillation"] == replace(profile.temporal, weight_global=0.0)
     published = replace(profile, rows="headline", published=replace(profile.published, student="a", teacher="b"))

@@ -1,0 +1,72 @@
+# %% [markdown]
+# # Teacher's strength
+#
+# "The stronger the teacher, the better", the authors write, and give no curve. Here is one. Everything is as in the full
+# method at the paper's geometry (256 px, so that the deepest stage has 8x8 cells, and pairs of frames so far apart that
+# things leave their cell), but for the teacher of the global distillation: none, an untrained encoder, that of step
+# one, the same with normalised features (a switch that the released code has and leaves off), one of a step one four
+# times as long, and an **oracle**, whose correlation is the shipped world's true one. Each teaches with the carried
+# weight ([](06_ablation_no_global.ipynb)) and with a quarter of it.
+#
+# If the oracle helps and step one's teacher doesn't, the teacher is the cause. If the oracle doesn't help either, no
+# better teacher can be expected to.
+#
+# These are trainings of their own, of profile `teacher`, which take hours: `make notebook NB=18 PROFILE=teacher`. With
+# any other profile this page shows the reference results.
+
+# %% tags=["parameters"]
+profile = "laptop"
+settings = {}
+seed = 0
+data = ""
+runs = ""
+
+# %% tags=["hide-input"]
+from stt_study.analysis.against_teacher import STAY
+from stt_study.figures import viz
+from stt_study.figures.page import Page
+from stt_study.results import teacher_curve
+
+page = Page(profile, settings, seed, data, runs)
+study = teacher_curve.study_of(page.study)
+
+# %% [markdown]
+# ## The curve
+#
+# A teacher's **strength** is what its correlation gets wrong: the share of pixels with a wrong label where labels of the
+# earlier frame are copied by it, on validation clips, with frames as far apart as in training. Only cells that the
+# earlier frame shows, too, count. Even the oracle isn't at zero, since a cell of 32 px that comes from two others is
+# copied from both; *stay* is a teacher that says that nothing moves. The **gain** is the difference in J&F-Mean to the
+# same training without a teacher, with a 95 % interval over seeds and clips
+# ([](../how_claims_are_decided.md)).
+#
+# The oracle has no row for a cell of which more than half is hidden in the earlier frame, outside of it, or beyond a
+# cut: the loss leaves these cells out. Encoders have a row for every cell, right or not.
+
+# %% tags=["hide-input"]
+curves = {task: teacher_curve.curve(study, task) for task in ("davis", "real") if study.has(task)}
+curves = {task: table for task, table in curves.items() if len(table)}
+for task, table in curves.items():
+    page.show(
+        viz.strength_figure(table, STAY),
+        f"Gain in J&F over no teacher, by the teacher's strength, on {study.data_name(task)}; bars: 95 % intervals, dotted: a teacher that says that nothing moves. Filled: this run's results; hollow: the reference's.",
+        alt="Dots with bars, a teacher each, over its label error, with a zero line.",
+        files=table.files.explode(),
+    )
+if not curves:
+    print("no results yet: make notebook NB=18 PROFILE=teacher")
+
+# %% [markdown]
+# ## What it says
+
+# %% tags=["hide-input"]
+for task, table in curves.items():
+    print(f"{study.data_name(task)}:\n{teacher_curve.conclusion(table)}")
+
+# %% tags=["hide-input"]
+for task, table in curves.items():
+    page.show(
+        teacher_curve.shown(table),
+        f"Each teacher's label error and gain over no teacher, on {study.data_name(task)}: mean, 95 % interval, and the smallest effect that would be found.",
+        files=table.files.explode(),
+    )

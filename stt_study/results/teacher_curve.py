@@ -1,0 +1,79 @@
+"""What each teacher gains over none, by its strength: the rows, the sentence and the figure's data of page 18."""
+
+import pandas as pd
+from scipy.stats import spearmanr
+
+from stt_study.analysis.against_teacher import STAY
+from stt_study.analysis.teacher_strength import TEACHER
+from stt_study.bootstrap import LEVEL, favours
+from stt_study.results.comparison import by_origin, summarised
+from stt_study.study import Study
+from stt_study.variants import QUARTER, TAUGHT
+
+NONE, STEP_ONE, ORACLE = "teacher_none", "teacher_step_one", "teacher_oracle"
+OVER = "over step one's"
+WEIGHTS = {"the whole weight": TAUGHT, "a quarter of the weight": QUARTER}
+
+
+def study_of(study: Study) -> Study:
+    """The study itself if its rows are the teachers; else one that has no more of them than reference results."""
+    return study if study.profile.rows == "teacher" else Study("teacher", settings={"rows": "headline"})
+
+
+def curve(study: Study, task: str) -> pd.DataFrame:
+    """One row a teacher and weight of `WEIGHTS`: what it is, "label error" and `STAY`'s, both 0 to 1, means over seeds.
+
+    And `bootstrap.summary` of its J&F minus that without a teacher, in points; `OVER`, `bootstrap.favours` of it minus
+    step one's teacher with the same weight; "origin" and "files" as `compared` has them. Empty without results.
+    """
+    rows = []
+    for weight, variants in WEIGHTS.items():
+        usual = next(v.name for v, whole in zip(variants, TAUGHT, strict=True) if whole.name == STEP_ONE)
+        for variant, whole in zip(variants, TAUGHT, strict=True):
+            for origin, found in by_origin(study, task, (variant.name, usual, NONE)).items():
+                taught, without = found[variant.name], found[NONE]
+                if row := summarised(taught, without):
+                    strength = pd.DataFrame([run.premises for run in taught]).mean()
+                    row |= {"label error": strength[TEACHER], STAY: strength[STAY], "origin": origin}
+                    row |= {OVER: favours(summarised(taught, found[usual]))}
+                    row |= {"files": [run.path for run in (*taught, *without)]}
+                    rows.append({"teacher": whole.title, "name": whole.name, "weight": weight} | row)
+                    break
+    return pd.DataFrame(rows)
+
+
+def conclusion(table: pd.DataFrame) -> str:
+    """A `curve` in words, a sentence a weight: does the oracle help, does step one's teacher, does the gain rise."""
+    sentences = []
+    for weight, some in table.groupby("weight", sort=False):
+        own = some.set_index("name")
+        if not {STEP_ONE, ORACLE} <= {*own.index}:
+            continue
+        best, usual = (own.loc[name].to_dict() for name in (ORACLE, STEP_ONE))
+        if favours(best) <= 0:
+            says = "the oracle is not found to help" if favours(best) == 0 else "even the oracle harms"
+            says += f": at most {best['high']:+.1f} points, and no other teacher can be expected to give more"
+        elif favours(usual) > 0:
+            says = "the oracle helps, and step one's teacher, too"
+        elif best[OVER] > 0:
+            says = "the oracle helps, step one's teacher is not found to and gains less: the teacher is the cause"
+        else:
+            says = "the oracle helps, step one's teacher is not found to, but nor is a difference between the two"
+        rank = spearmanr(-own["label error"], own.difference)
+        rises = "rises" if rank.statistic > 0 else "falls"
+        rises = rises if rank.pvalue <= 1 - LEVEL else "neither rises nor falls clearly"
+        sentences.append(
+            f"At {weight}, {says}. The gain {rises} with the teacher's strength (rank correlation "
+            f"{rank.statistic:+.2f} over {len(own)} teachers)."
+        )
+    return "\n".join(sentences)
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """A `curve` as text, one row a teacher and weight."""
+    interval = [f"{r.difference:+.1f} [{r.low:.1f}, {r.high:.1f}]" for r in table.itertuples()]
+    columns = {"label error, %": (100 * table["label error"]).map("{:.1f}".format), "gain, points": interval}
+    columns |= {"smallest effect": table["smallest effect"].map("{:.1f}".format)}
+    columns |= {name: table[name] for name in ("seeds", "sequences", "origin")}
+    index = pd.MultiIndex.from_frame(table[["weight", "teacher"]])
+    return pd.DataFrame(columns).set_axis(index)
