@@ -60,10 +60,10 @@ def read_mask(path: str | Path, *, not_black: bool = False) -> np.ndarray:
 
 def _hard(grey: np.ndarray) -> np.ndarray:
     """Grey values as they are or, of white on black with a soft edge, 255 where it is more white than black."""
-    between, near = (grey > 0) & (grey < 255), np.ones((5, 5), np.uint8)
+    between, near = (grey > 32) & (grey < 224), np.ones((5, 5), np.uint8)  # few data sets have as many ids
     # The greys of an edge lie between a darker and a brighter neighbour; those of objects, among their like.
     edge = between & (cv2.erode(grey, near) < grey) & (grey < cv2.dilate(grey, near))
-    soft = grey.max(initial=0) >= 128 and 4 * edge.sum() > between.sum()
+    soft = grey.max(initial=0) >= 128 and 2 * edge.sum() > between.sum()
     return np.where(grey < 128, 0, 255).astype(np.uint8) if soft else grey
 
 
