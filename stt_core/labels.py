@@ -98,17 +98,14 @@ def decode_masks(maps: Tensor, size: tuple[int, int], *, normalise: bool = True)
     """
     if len(maps) > 256:
         raise ValueError(f"{len(maps)} maps are more than the 256 ids of a mask.")
-    ids = best = torch.zeros(0)
-    for k in range(len(maps)):  # one at a time: of a large picture, each takes its size
+    ids, best = maps.new_zeros(size, dtype=torch.uint8), maps.new_full(size, -torch.inf)
+    for k in range(len(maps)):  # one at a time: each takes the size of the picture
         full = _upsampled(maps[k : k + 1], size)[0]  # (H, W)
         if normalise:
             low, high = full.aminmax()
             full = (full - low) / (high - low).clamp(min=1e-12)  # a map of zeros (an object that got lost) stays one
-        if k == 0:
-            ids, best = torch.zeros_like(full, dtype=torch.uint8), full
-        else:
-            ids.masked_fill_(full > best, k)
-            best = torch.maximum(best, full)
+        ids.masked_fill_(full > best, k)
+        best = torch.maximum(best, full)
     return ids.cpu().numpy()
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,17 +26,8 @@ REDUCED = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 ORIENTATION = 0x0112  # EXIF's tag
-# Its value -> whether rows become columns, then the steps along rows and along columns.
-TURNS = {
-    1: (False, 1, 1),
-    2: (False, 1, -1),
-    3: (False, -1, -1),
-    4: (False, -1, 1),
-    5: (True, 1, 1),
-    6: (True, 1, -1),
-    7: (True, -1, -1),
-    8: (True, -1, 1),
-}
+# What shows its values 1 to 4 upright: steps along rows and along columns. 5 to 8: the same, once rows are columns.
+STEPS = ((1, 1), (1, -1), (-1, -1), (-1, 1))
 
 
 def picture_files(folder: Path, endings: Collection[str] = IMAGE_ENDINGS) -> list[Path]:
@@ -77,23 +68,20 @@ def opened(path: str | Path, what: str = "frame") -> Iterator[Image.Image]:
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"{path} is missing; restore this {what}.") from None
     except Exception as error:  # broken bytes raise nearly every kind: SyntaxError, ValueError, zlib.error, …
-        if isinstance(error, OSError) and error.filename:  # the system's, not Pillow's own
-            raise
-        if isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem:
-            raise
+        if getattr(error, "filename", None) or getattr(error, "code", 0) == cv2.Error.StsNoMem:
+            raise  # the system's own, or memory ran out
         raise InputError(f"{path} cannot be decoded as an image; restore this {what}.") from None
 
 
 def _turn(image: Image.Image) -> tuple[bool, int, int]:
     """What shows an opened picture upright, by its EXIF orientation."""
-    try:
-        return TURNS[Image.Image.getexif(image)[ORIENTATION]]  # PNG's own would decode all pixels to look for it
-    except Exception:  # it says nothing, or is broken
-        return TURNS[1]
+    value = 0
+    with suppress(Exception):  # it says nothing, or is broken; PNG's own reader would decode all pixels to look for it
+        value = range(1, 9).index(Image.Image.getexif(image)[ORIENTATION])
+    return value > 3, *STEPS[value % 4]
 
 
-def _turned(image: np.ndarray, turn: tuple[bool, int, int]) -> np.ndarray:
-    transposed, down, right = turn
+def _turned(image: np.ndarray, transposed: bool, down: int, right: int) -> np.ndarray:
     return np.ascontiguousarray((image.swapaxes(0, 1) if transposed else image)[::down, ::right])
 
 
@@ -107,7 +95,7 @@ def read_image(path: str | Path, factor: int = 1) -> np.ndarray:
         image = cv2.imdecode(np.fromfile(path, np.uint8), REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
         if image is None:
             raise ValueError
-        return cv2.cvtColor(_turned(image, _turn(header)), cv2.COLOR_BGR2RGB)
+        return cv2.cvtColor(_turned(image, *_turn(header)), cv2.COLOR_BGR2RGB)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -152,7 +140,7 @@ def as_shown(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
         if side.type.name == "DISPLAYMATRIX":  # (x, y) is shown at x (a, b) + y (c, d)
             a, b, _, c, d = np.frombuffer(side, np.int32)[:5].tolist()
             down, right = (b, c) if abs(b) > abs(a) else (d, a)
-            return _turned(image, (abs(b) > abs(a), -1 if down < 0 else 1, -1 if right < 0 else 1))
+            return _turned(image, abs(b) > abs(a), -1 if down < 0 else 1, -1 if right < 0 else 1)
     return image
 
 
