@@ -5,7 +5,7 @@
 # does on the command line, with parameters:
 #
 # - `video`: a video file, or a folder of frames (paths are meant from the repository's folder),
-# - `mask`: a PNG of the first frame's objects: 0 is background, then 1, 2, 3 …; or one object in white on black,
+# - `mask`: a PNG of the first frame's objects: any ids, 0 is background; or one object in white on black,
 # - `points`: a CSV with the header `name,x,y`, in pixels of the first frame,
 # - `weights`: a weights file, `lab` or `random`; the full method's of this run if it is empty,
 # - `resize`: short side, in pixels, that features are made at; the profile's if it is 0.

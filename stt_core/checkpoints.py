@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,13 @@ from stt_core.encoder import LAYOUTS, Encoder
 from stt_core.errors import InputError
 from stt_core.files import write_bytes, write_tensors
 
-# What old tools leave beside the tensors (NumPy scalars, parsed arguments): plain values, which run nothing if loaded.
+PATHS = ("Posix", "PurePosix", "Windows", "PureWindows")
+# What tools leave beside the tensors (NumPy scalars, arguments, paths): plain values, which run nothing if loaded.
 HARMLESS: list[Any] = [argparse.Namespace, np.ndarray, np.dtype]
 HARMLESS += {type(np.dtype(code)) for code in "?bBhHiIlLqQefdUS"}
 REBUILDERS: list[Any] = [np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0]]
+HARMLESS += [(PurePath, f"{module}.{kind}Path") for module in ("pathlib", "pathlib._local") for kind in PATHS]
+HARMLESS += [list, dict, set, int, float, str, (lambda make=None: {}, "collections.defaultdict")]  # and what it makes
 for package in ("numpy._core", "numpy.core"):  # since NumPy 2, and before
     HARMLESS += [(function, f"{package}.multiarray.{function.__name__}") for function in REBUILDERS]
 
@@ -35,7 +38,12 @@ def read_checkpoint(path: str | Path) -> Any:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such weights file; train them first or give another --weights.")
-    path.open("rb").close()  # whether we may read it: other libraries' words for that are of no help
+    with path.open("rb") as file:  # whether we may read it: other libraries' words for that are of no help
+        begin = file.read(100)
+    if begin.startswith(b"version https://git-lfs"):
+        raise InputError(f"{path} is a pointer of Git LFS in place of the weights; get them by git lfs pull.")
+    if re.match(rb"\s*<(!doctype|html|\?xml)", begin, re.IGNORECASE):
+        raise InputError(f"{path} is a web page in place of the weights; download the file that the page is about.")
     try:
         if path.suffix.lower() == ".safetensors":
             with safe_open(path, framework="pt") as file:
@@ -105,6 +113,7 @@ class Weights:
     def note(self) -> str:
         """One line: what was matched and what was left, such as "w.pth: torchvision names, 120 tensors matched, …"."""
         where = f" after {self.prefix}" if self.prefix else ""
+        where += "" if self.state["layer4.0.conv1.weight"].any() else ", layer4 empty"
         colours = f"{self.input} input{' assumed' if self.assumed else ''}"
         more = f" and {len(self.left) - 4} more" if len(self.left) > 4 else ""
         left = f"; left: {', '.join(self.left[:4])}{more}" if self.left else ""
@@ -213,12 +222,14 @@ def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str]) -> tup
     kind, depth = ("bottlenecks", 50) if "layer1.0.conv3.weight" in state else ("basic blocks", 18)
     stages = [{name.split(".")[1] for name in state if name.startswith(f"layer{stage}.")} for stage in (1, 2, 3, 4)]
     blocks = tuple(map(len, stages))
-    if blocks != LAYOUTS[depth][1]:
+    if blocks not in (LAYOUTS[depth][1], (*LAYOUTS[depth][1][:3], 0)):
         fitting = "ResNet-18, (2, 2, 2, 2) basic blocks, or ResNet-50, (3, 4, 6, 3) bottlenecks"
         raise InputError(f"{path} holds a ResNet of {blocks} {kind}; give weights of a {fitting}.")
     width = len(state["conv1.weight"]) / 64
     with torch.device("meta"):
         own = Encoder(depth, width).state_dict()
+    if not blocks[3]:  # left out where only res4 is used, as here
+        state |= {name: torch.zeros_like(own[name], device="cpu") for name in own if name.startswith("layer4.")}
     # Older files, torchvision's own among them, have no batch counts; they are of no use here.
     missing = [name for name in own if name not in state and not name.endswith(COUNTS)]
     surplus = [names[name] for name in state if name not in own]

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from stt_core.errors import InputError
@@ -19,23 +20,51 @@ PALETTE = np.sum(_BITS, axis=0).astype(np.uint8)
 
 
 def read_mask(path: str | Path, *, not_black: bool = False) -> np.ndarray:
-    """Ids (H, W) uint8 of a palette or grey PNG; `not_black`: 1 where any kind of picture isn't black (BADJA).
+    """Ids (H, W) uint8 of a mask, upright; `not_black`: 1 where any kind of picture isn't black (BADJA).
 
-    InputError for one that cannot be read or, where ids are wanted, is in colours, of more than 8 bits or a JPEG.
+    Ids are a palette's indices, grey values or those of DAVIS's colours; 255 is white on black, however soft its edge.
+    What is transparent is black. InputError for one that cannot be read or, where ids are wanted, that is in other
+    colours (a palette whose index 0 isn't the ground, too), of more than 8 bits or a JPEG.
     """
-    with opened(path, "annotation") as image:
+    with opened(path, "annotation") as stored:
+        kind, image = stored.format, ImageOps.exif_transpose(stored)
         bits = 16 if image.mode.startswith("I;16") else 32 if image.mode in ("I", "F") else 8
         if not_black:
             return (np.array(image.convert("L") if bits == 8 else image) > 0).astype(np.uint8)
         if bits > 8:
             raise InputError(
-                f"{path} has {bits} bits a pixel; save it with 8, which hold the ids of up to 255 objects."
+                f"{path} has {bits} bits a pixel; save it with 8, which hold the ids of up to 254 objects."
             )
-        if image.mode not in ("P", "L", "1"):
-            raise InputError(f"{path} is a colour image ({image.mode}); save the ids as a palette or grey PNG.")
-        if image.format == "JPEG":
+        if kind == "JPEG":
             raise InputError(f"{path} is a JPEG, which blurs ids into others; save them as a palette or grey PNG.")
-        return np.array(image).astype(np.uint8)  # of one bit a pixel: ids 0 and 1
+        values = np.array(image).astype(np.uint8)  # of one bit a pixel: ids 0 and 1
+        if image.mode in ("L", "1"):
+            return _hard(values)
+        if image.mode == "P":
+            image.apply_transparency()
+            colours = np.array(image.getpalette("RGBA")).reshape(-1, 4)
+            black = (colours[:, :3] * colours[:, 3:]).max(axis=1) < 32 * 255
+            if black[0] or not black[np.unique(values)].any():
+                return values
+        rgb, alpha = np.split(np.array(image.convert("RGBA"), np.uint16), [3], axis=2)
+        rgb = (rgb * alpha // 255).astype(np.uint8)
+    if (rgb == rgb[..., :1]).all():
+        return _hard(rgb[..., 0]) if image.mode != "P" else np.where(rgb[..., 0] < 128, 0, 255).astype(np.uint8)
+    known, found = (colours.astype(int) @ (1 << 16, 1 << 8, 1) for colours in (PALETTE, rgb))
+    order = known.argsort()
+    ids = order[known[order].searchsorted(found).clip(max=255)].astype(np.uint8)
+    if (known[ids] != found).any():
+        raise InputError(f"{path} has colours that aren't DAVIS's; save ids (black: 0) as a palette or grey PNG.")
+    return ids
+
+
+def _hard(grey: np.ndarray) -> np.ndarray:
+    """Grey values as they are or, of white on black with a soft edge, 255 where it is more white than black."""
+    between, near = (grey > 32) & (grey < 224), np.ones((5, 5), np.uint8)  # few data sets have as many ids
+    # The greys of an edge lie between a darker and a brighter neighbour; those of objects, among their like.
+    edge = between & (cv2.erode(grey, near) < grey) & (grey < cv2.dilate(grey, near))
+    soft = grey.max(initial=0) >= 128 and 2 * edge.sum() > between.sum()
+    return np.where(grey < 128, 0, 255).astype(np.uint8) if soft else grey
 
 
 def write_mask(path: str | Path, ids: np.ndarray) -> None:
@@ -69,12 +98,15 @@ def decode_masks(maps: Tensor, size: tuple[int, int], *, normalise: bool = True)
     """
     if len(maps) > 256:
         raise ValueError(f"{len(maps)} maps are more than the 256 ids of a mask.")
-    full = _upsampled(maps, size)  # (K, H, W)
-    if normalise:
-        low, high = full.amin(dim=(1, 2), keepdim=True), full.amax(dim=(1, 2), keepdim=True)
-        full = (full - low) / (high - low).clamp(min=1e-12)  # a map of zeros (an object that got lost) stays one
-    # As argmax, which is 15 times slower over the leading axis on a CPU.
-    return full.max(dim=0).indices.to(torch.uint8).cpu().numpy()
+    ids, best = maps.new_zeros(size, dtype=torch.uint8), maps.new_full(size, -torch.inf)
+    for k in range(len(maps)):  # one at a time: each takes the size of the picture
+        full = _upsampled(maps[k : k + 1], size)[0]  # (H, W)
+        if normalise:
+            low, high = full.aminmax()
+            full = (full - low) / (high - low).clamp(min=1e-12)  # a map of zeros (an object that got lost) stays one
+        ids.masked_fill_(full > best, k)
+        best = torch.maximum(best, full)
+    return ids.cpu().numpy()
 
 
 def keypoints_to_maps(joints: np.ndarray, size: tuple[int, int], sigma: float = 4.0) -> Tensor:

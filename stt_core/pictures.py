@@ -1,7 +1,9 @@
 """Pictures and frames of videos on the disk: where they lie, what they hold, one sentence for each that is broken."""
 
+import re
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +25,9 @@ REDUCED = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+ORIENTATION = 0x0112  # EXIF's tag
+# What shows its values 1 to 4 upright: steps along rows and along columns. 5 to 8: the same, once rows are columns.
+STEPS = ((1, 1), (1, -1), (-1, -1), (-1, 1))
 
 
 def picture_files(folder: Path, endings: Collection[str] = IMAGE_ENDINGS) -> list[Path]:
@@ -33,25 +38,20 @@ def picture_files(folder: Path, endings: Collection[str] = IMAGE_ENDINGS) -> lis
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in endings and not p.name.startswith("."))
 
 
-def read_image(path: str | Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
-    """(H, W, 3) uint8 RGB; InputError if the file is missing, cannot be decoded, or is a JPEG that was cut off.
+def folder_frames(folder: Path) -> list[Path]:
+    """The pictures of a folder that are frames of one video, 9 before 10; [] if there are none.
 
-    Flags are those of `cv2.imdecode`.
+    Of JPEGs and PNGs, those that are more, or JPEGs: the others are masks. Of names with and without a number, those
+    with one: a mask, a title picture lie beside them. InputError for two that only what follows the number tells apart.
     """
-    # Not cv2.imread: it fills the rest of a JPEG that was cut off with grey, where imdecode refuses it.
-    try:
-        content = np.fromfile(path, np.uint8)
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path} is missing; restore this frame.") from None
-    try:
-        image = cv2.imdecode(content, flags) if content.size else None
-    except cv2.error as error:  # a header that claims more pixels than OpenCV takes
-        if error.code == cv2.Error.StsNoMem:
-            raise
-        image = None
-    if image is None:
-        raise InputError(f"{path} cannot be decoded as an image; restore this frame.")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    files = picture_files(folder)
+    jpegs = [file for file in files if file.suffix.lower() != ".png"]
+    files = jpegs if 2 * len(jpegs) >= len(files) else [file for file in files if file not in jpegs]
+    files.sort(key=lambda file: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", file.stem)])
+    for file, other in pairwise(files):
+        if re.fullmatch(re.escape(file.stem) + r"(\D.*)?", other.stem):
+            raise InputError(f"{file} and {other.name} can't both be a frame; leave only the frames in the folder.")
+    return [file for file in files if re.search(r"\d", file.stem)] or files
 
 
 @contextmanager
@@ -68,15 +68,40 @@ def opened(path: str | Path, what: str = "frame") -> Iterator[Image.Image]:
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"{path} is missing; restore this {what}.") from None
     except Exception as error:  # broken bytes raise nearly every kind: SyntaxError, ValueError, zlib.error, …
-        if isinstance(error, OSError) and error.filename:  # the system's, not Pillow's own
-            raise
+        if getattr(error, "filename", None) or getattr(error, "code", 0) == cv2.Error.StsNoMem:
+            raise  # the system's own, or memory ran out
         raise InputError(f"{path} cannot be decoded as an image; restore this {what}.") from None
 
 
+def _turn(image: Image.Image) -> tuple[bool, int, int]:
+    """What shows an opened picture upright, by its EXIF orientation."""
+    value = 0
+    with suppress(Exception):  # it says nothing, or is broken; PNG's own reader would decode all pixels to look for it
+        value = range(1, 9).index(Image.Image.getexif(image)[ORIENTATION])
+    return value > 3, *STEPS[value % 4]
+
+
+def _turned(image: np.ndarray, transposed: bool, down: int, right: int) -> np.ndarray:
+    return np.ascontiguousarray((image.swapaxes(0, 1) if transposed else image)[::down, ::right])
+
+
+def read_image(path: str | Path, factor: int = 1) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, upright, at 1, 1/2, 1/4 or 1/8 of its size (rounded up).
+
+    InputError if the file is missing, cannot be decoded, or is a JPEG that was cut off.
+    """
+    with opened(path) as header:
+        # Not cv2.imread: it fills the rest of a JPEG that was cut off with grey, where imdecode refuses it.
+        image = cv2.imdecode(np.fromfile(path, np.uint8), REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
+        if image is None:
+            raise ValueError
+        return cv2.cvtColor(_turned(image, *_turn(header)), cv2.COLOR_BGR2RGB)
+
+
 def image_size(path: str | Path) -> tuple[int, int]:
-    """(width, height) out of an image's header; InputError if it has none."""
+    """(width, height) of what `read_image` reads, out of the image's header; InputError if it has none."""
     with opened(path) as image:
-        return image.size
+        return image.size[::-1] if _turn(image)[0] else image.size
 
 
 class VideoFrame(NamedTuple):
@@ -89,39 +114,56 @@ class VideoFrame(NamedTuple):
         return f"{self.path} (frame at {self.pts})"
 
 
-def video_frames(path: Path, every: int) -> list[VideoFrame]:
-    """Every so-manieth frame of a video file, in the order in which they are shown; InputError if it holds no video."""
+@contextmanager
+def opened_video(path: Path, fix: str) -> Iterator[av.VideoStream]:
+    """A video file's stream of pictures; InputError, which ends with the fix, if FFmpeg finds or reads none."""
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        # Absolute, since FFmpeg takes what stands before a colon for a protocol.
+        with av.open(str(path.absolute()), metadata_errors="replace") as container:
             stream = container.streams.best("video")
             if stream is None:
-                raise InputError(f"{path} has no video in it; take it out of the folder.")
-            times = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
-    except av.error.PermissionError:
-        raise
+                raise InputError(f"{path} has no video in it; {fix}.")
+            yield stream
     except av.error.FFmpegError as error:
-        raise InputError(f"{path} cannot be read as a video ({error.strerror}); take it out of the folder.") from None
+        if isinstance(error, PermissionError) and error.filename:
+            raise  # without a name it is a decoder's own word for broken
+        raise InputError(f"{path} cannot be read as a video ({error.strerror}); {fix}.") from None
+
+
+def as_shown(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a decoded frame as players show it: with square pixels, turned and mirrored."""
+    image = frame.to_ndarray(format="rgb24")
+    width = max(1, round(frame.width * (stream.sample_aspect_ratio or 1)))
+    if width != frame.width:
+        image = cv2.resize(image, (width, frame.height), interpolation=cv2.INTER_LINEAR)
+    for side in frame.side_data:
+        if side.type.name == "DISPLAYMATRIX":  # (x, y) is shown at x (a, b) + y (c, d)
+            a, b, _, c, d = np.frombuffer(side, np.int32)[:5].tolist()
+            down, right = (b, c) if abs(b) > abs(a) else (d, a)
+            return _turned(image, abs(b) > abs(a), -1 if down < 0 else 1, -1 if right < 0 else 1)
+    return image
+
+
+def video_frames(path: Path, every: int) -> list[VideoFrame]:
+    """Every so-manieth frame of a video file, in the order in which they are shown; InputError if it holds no video."""
+    with opened_video(path, "take it out of the folder") as stream:
+        packets = stream.container.demux(stream)  # some, before or after a cut, only help to decode others
+        times = sorted({packet.pts for packet in packets if packet.pts is not None and not packet.is_discard})
     return [VideoFrame(path, time) for time in times[::every]]
 
 
 def read_frame(frame: Path | VideoFrame, factor: int = 1) -> np.ndarray:
     """(H, W, 3) uint8 RGB at 1, 1/2, 1/4 or 1/8 of its size (rounded up); InputError if it is missing or broken."""
     if isinstance(frame, Path):
-        return read_image(frame, REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)  # so that its size is the header's
-    try:
-        with av.open(str(frame.path), metadata_errors="replace") as container:
-            stream = container.streams.best("video")
-            stream.thread_type = "SLICE"  # one frame is wanted, not the next ones in advance
-            container.seek(frame.pts, stream=stream)  # to the key frame before
-            for decoded in container.decode(stream):
-                if decoded.pts is not None and decoded.pts >= frame.pts:
-                    image = np.rot90(decoded.to_ndarray(format="rgb24"), round(decoded.rotation / 90))
-                    image = np.ascontiguousarray(image)
-                    size = [-(-extent // factor) for extent in image.shape[:2]]
-                    return image if factor == 1 else cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-    except av.error.FFmpegError as error:
-        if isinstance(error, PermissionError) and error.filename:
-            raise  # without a name it is the decoder's own word for broken
+        return read_image(frame, factor)
+    with opened_video(frame.path, "restore it or take it out of the folder") as stream:
+        stream.thread_type = "SLICE"  # one frame is wanted, not the next ones in advance
+        stream.container.seek(frame.pts, stream=stream)  # to the key frame before
+        for decoded in stream.container.decode(stream):
+            if decoded.pts is not None and decoded.pts >= frame.pts:
+                image = as_shown(decoded, stream)
+                size = [-(-extent // factor) for extent in image.shape[:2]]
+                return image if factor == 1 else cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
     raise InputError(f"{frame} cannot be decoded; restore the video or take it out of the folder.")
 
 

@@ -42,7 +42,8 @@ def machine() -> dict[str, Any]:
 
 def commit() -> str:
     """The repository's commit, with "+" where files differ from it; "unknown" outside of one."""
-    asked = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    # Its files may be another user's, as in a container: git would refuse that as "dubious ownership".
+    asked = ["git", "-c", f"safe.directory={ROOT}", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
     try:
         return subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -253,7 +253,8 @@ def propagate(
         video: a video file, or a folder of .jpg or .png frames.
         weights: a weights file, "random" (untrained) or "lab" (the Lab image as its own feature).
         out: a new folder for the results.
-        mask: PNG of the first frame's objects: 0 is background, then 1, 2, 3 …; or one object in white (255) on black.
+        mask: PNG of the first frame's objects: ids (0 is background, 255 counts as it) as a palette, greys or DAVIS's
+            colours; or one object in white (255) on black.
         points: CSV of points in the first frame, with the header name,x,y; px, the first pixel's centre is 0,0.
         preset: settings of propagation by name; davis_s8, or davis_s4 for stride 4, if not given.
         stride: pixels per cell of the features; the preset's, or 8, if not given.

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 
 from stt_core.errors import InputError, one_line
 from stt_core.signals import Stopped, stopped_by_signals
@@ -33,6 +34,11 @@ def one_sentence(name: str = "", *, debug: bool = False) -> Iterator[None]:
     2: the input's (or machine's) fault, with the fix. 1: this code's defect. 128 and the signal's number: stopped.
     """
     begin = f"{name}: " if name else ""
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # it was closed
+            setattr(sys, stream, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(getattr(sys, stream), TextIOWrapper):  # a letter that it can't show is shown by its number
+            getattr(sys, stream).reconfigure(errors="backslashreplace")
     try:
         with stopped_by_signals():
             yield

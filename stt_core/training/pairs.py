@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from stt_core.errors import InputError
 from stt_core.files import listed, read_json
-from stt_core.pictures import Kept, VideoFrame, frame_size, picture_files, read_frame, reduction, video_frames
+from stt_core.pictures import Kept, VideoFrame, folder_frames, frame_size, read_frame, reduction, video_frames
 
 VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
 EVERY = 5  # frames of a video file: YouTube-VOS lists every fifth
@@ -101,8 +101,8 @@ def training_videos(root: str | Path) -> Sequence[Sequence[Path | VideoFrame]]:
     """The frames of every video, in order; InputError for a missing folder or listed video, a broken list or video.
 
     Videos are, whichever is found first: `root/train/meta.json` (YouTube-VOS: the frames listed for its objects),
-    `root/JPEGImages/480p` (DAVIS: the sequences of `ImageSets/2017/train.txt`, all if there is no such list), or all
-    frame folders and video files in `root`, of which every fifth frame is taken.
+    `root/JPEGImages/480p` or `Full-Resolution` (DAVIS: the sequences of `ImageSets/2017/train.txt`, all if there is no
+    such list), or all frame folders and video files in `root`, of which every fifth frame is taken.
     """
     root = Path(root)
     meta, names = root / "train" / "meta.json", root / "ImageSets" / "2017" / "train.txt"
@@ -110,8 +110,8 @@ def training_videos(root: str | Path) -> Sequence[Sequence[Path | VideoFrame]]:
         return _youtube_vos(meta)
     if not root.is_dir():
         raise InputError(f"{root} does not exist or is a file; give the folder of the training videos.")
-    folder = root / "JPEGImages" / "480p"
-    folder = folder if folder.is_dir() else root
+    sizes = [root / "JPEGImages" / size for size in ("480p", "Full-Resolution")]
+    folder = next(filter(Path.is_dir, sizes), root)
     if folder != root and names.is_file():
         videos = [folder / name for name in listed(names)]
     else:
@@ -120,7 +120,7 @@ def training_videos(root: str | Path) -> Sequence[Sequence[Path | VideoFrame]]:
     for video in videos:
         if not video.exists():
             raise InputError(f"{video} is listed but missing; unpack it or take it off the list.")
-    return [video_frames(video, EVERY) if video.is_file() else picture_files(video) for video in videos]
+    return [video_frames(video, EVERY) if video.is_file() else folder_frames(video) for video in videos]
 
 
 def _youtube_vos(meta: Path) -> list[list[Path]]:

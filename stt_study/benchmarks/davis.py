@@ -20,6 +20,8 @@ def davis_sequences(
     """Sequences of `ImageSets/<year>/<split>.txt` (or `names` of them) at 480p; year 2016 merges each one's objects."""
     root = labelled_videos.official_folder(root, DAVIS.official)
     path, sequences = root / "ImageSets" / year / f"{split}.txt", []
+    if not (root / "JPEGImages" / "480p").is_dir() and (root / "JPEGImages" / "Full-Resolution").is_dir():
+        raise InputError(f"{root} has Full-Resolution alone, but DAVIS is measured at 480p; unpack that archive, too.")
     for name in labelled_videos.checked_names(path, dict.fromkeys(names or listed(path))):
         frames = labelled_videos.frame_files(root / "JPEGImages" / "480p" / name, ".jpg")
         masks = labelled_videos.masks_of(frames, root / "Annotations" / "480p" / name)

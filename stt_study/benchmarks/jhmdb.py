@@ -23,7 +23,8 @@ def jhmdb_clips(root: str | Path, split: str = "val", names: Iterable[str] = ())
     for line in names or listed(path):
         if len(line.split()) != 2:
             raise InputError(f"{path}: '{line}' is not '<joint_positions.mat> <frame folder>'; fix the line.")
-        positions, folder = (root / part for part in labelled_videos.checked_names(path, line.split()))
+        parts = map(_own_part, line.split(), ("joint_positions", "Rename_Images"))
+        positions, folder = (root / part for part in labelled_videos.checked_names(path, parts))
         frames = labelled_videos.frame_files(folder, ".png")
         labelled_videos.check_steps(frames)
         joints = _joints(positions)
@@ -37,6 +38,11 @@ def jhmdb_clips(root: str | Path, split: str = "val", names: Iterable[str] = ())
         clips.append(labelled_videos.Clip(name, frames[: len(joints)], joints, times, np.ones(joints.shape[:2], bool)))
     labelled_videos.checked_names(path, [clip.name for clip in clips], once=True)
     return clips
+
+
+def _own_part(path: str, folder: str) -> str:
+    """A path from this folder of JHMDB on: other methods' lists, such as UVC's, begin at their authors' root."""
+    return folder + "/" + path.split(f"/{folder}/", 1)[1] if path.startswith("/") and f"/{folder}/" in path else path
 
 
 def _joints(path: Path) -> np.ndarray:

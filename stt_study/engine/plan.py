@@ -135,23 +135,25 @@ def plan(
         needs = tuple(need for need, job in jobs.items() if job.parameters.get("source") in wanted.get(name, ()))
         needs += tuple(page for page in pages if page not in last) if name in last else ()
         content = [pages[name].read_text(encoding="utf-8"), code_fingerprint(pages[name])]
-        key = hash_of([*content, parameters, common, [jobs[need].key for need in needs if need not in pages]])
+        given = {k: v for k, v in parameters.items() if k in declared_parameters(pages[name])}
+        key = hash_of([*content, given, common, [jobs[need].key for need in needs if need not in pages]])
         threads, page = alone if name in last else beside, str(pages[name].relative_to(root))
-        jobs[name] = Job(name, str(out / "notebooks" / name), parameters, needs, key, threads, page)
-    return _chosen(jobs, pages, only)
+        jobs[name] = Job(name, str(out / "notebooks" / name), given, needs, key, threads, page)
+    return _chosen(jobs, pages, only, parameters)
 
 
-def _chosen(jobs: dict[str, Job], pages: dict[str, Path], only: Collection[str]) -> dict[str, Job]:
+def _chosen(
+    jobs: dict[str, Job], pages: dict[str, Path], only: Collection[str], parameters: Collection[str]
+) -> dict[str, Job]:
     """Pages that begin so, with the trainings that they need; a page waits for others only where these are chosen."""
     for start in only:
         if not any(name.startswith(start) for name in pages):
             raise InputError(f"no notebook starts with {start}; there are {', '.join(pages)}.")
     kept = {name for name in pages if not only or name.startswith(tuple(only))}
     others = set(pages) - kept
-    for name in sorted(kept):
-        parameters, known = jobs[name].parameters, declared_parameters(pages[name])
-        if unknown := sorted(set(parameters) - known):
-            raise InputError(f"{name} has no parameter {unknown[0]}; it has {', '.join(sorted(known))}.")
+    known = set().union(*(declared_parameters(pages[name]) for name in kept))
+    if unknown := sorted(set(parameters) - known):
+        raise InputError(f"no page that runs has a parameter {unknown[0]}; they have {', '.join(sorted(known))}.")
     for name in reversed(jobs):
         kept |= set(jobs[name].needs) - others if name in kept else set()
     chosen = {name: job for name, job in jobs.items() if name in kept}

@@ -163,17 +163,17 @@ def _follow(
     stream = _propagated(itertools.chain([first], features), first_maps, start, known, inference)
     try:
         for maps in tqdm(stream, video.path.name, video.count, unit="frame", initial=done, disable=None):
-            at, objects = (done, round(times.popleft(), 6)), maps[: given.classes]
+            at, objects = (done, round(times.popleft(), 6)), maps[: len(given.classes)]
             if given.ids is not None:
-                ids = labels.decode_masks(objects, video.size) if done else given.ids
+                ids = given.classes[labels.decode_masks(objects, video.size)] if done else given.ids
                 labels.write_mask(out / MASK.format(done), ids)
-                areas = np.bincount(ids.ravel(), minlength=given.classes).tolist()
-                for k, sure in enumerate(object_confidence(objects[1:]), start=1):
+                areas = np.bincount(ids.ravel(), minlength=256).tolist()
+                for k, sure in zip(given.classes[1:].tolist(), object_confidence(objects[1:]), strict=True):
                     rows["masks"].append((*at, k, areas[k], f"{sure:.4f}"))
-            peaks = maps[given.classes :]
+            peaks = maps[len(given.classes) :]
             # One by one: maps of the video's size are large.
             places = [labels.decode_keypoints(one[None], video.size)[0] for one in peaks] if done else given.places
-            confidence = point_confidence(peaks, first_maps[given.classes :])
+            confidence = point_confidence(peaks, first_maps[len(given.classes) :])
             for name, xy, sure in zip(given.names, places, confidence, strict=True):
                 written = [f"{v:.2f}" if xy[0] >= 0 else "" for v in xy]
                 rows["points"].append((*at, name, *written, f"{sure:.4f}"))

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Container, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +13,7 @@ from av.video.reformatter import Colorspace
 
 from stt_core.errors import InputError
 from stt_core.files import written_whole
-from stt_core.pictures import IMAGE_ENDINGS, picture_files, read_image
+from stt_core.pictures import IMAGE_ENDINGS, as_shown, folder_frames, opened_video, read_image
 from stt_study.store import hash_of
 
 TICK = Fraction(1, 60_000)  # s; 24, 25, 30, 50, 60 and 30000/1001 frames a second are whole numbers of it
@@ -57,17 +56,16 @@ class Video:
 
 
 def open_video(path: str | Path, rate: float = 24.0) -> Video:
-    """Open what FFmpeg decodes, as upright RGB, or a folder of .jpg and .png frames (9 before 10), `rate` a second."""
+    """Open what FFmpeg decodes, as upright RGB, or a folder of frames (`folder_frames`), `rate` a second."""
     path = Path(path)
     if path.is_dir():
-        files = picture_files(path)
+        files = folder_frames(path)
         if not files:
             raise InputError(f"{path} has no {', '.join(IMAGE_ENDINGS)} frames; give the folder that holds them.")
-        files.sort(key=lambda file: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", file.name)])
         return Video(path, tuple(files), read_image(files[0]).shape[:2], rate, len(files))
     if not path.is_file():
         raise InputError(f"{path} does not exist; give a video file or a folder of frames.")
-    with _opened(path) as stream:
+    with opened_video(path, "give another one") as stream:
         rate = stream.average_rate or stream.guessed_rate or rate
         count = stream.frames or round(_length(stream) * rate) or None
     video = Video(path, (), (0, 0), float(rate), count)
@@ -79,6 +77,7 @@ def open_video(path: str | Path, rate: float = 24.0) -> Video:
 
 def write_video(path: str | Path, frames: Iterable[tuple[float, np.ndarray]], rate: float) -> None:
     """Encode (time in s, image (H, W, 3) uint8 RGB) as an H.264 mp4, whole or not; `rate` in 1/s."""
+    path = Path(path).absolute()  # FFmpeg takes what stands before a colon for a protocol
     with written_whole(path) as temporary, av.open(str(temporary), "w", options={"movflags": "faststart"}) as container:
         stream = None
         ticks = -1
@@ -104,7 +103,7 @@ def write_video(path: str | Path, frames: Iterable[tuple[float, np.ndarray]], ra
 
 def _file_frames(video: Video, skip: Container[int] = ()) -> Iterator[Frame]:
     number, start, ends, last = 0, 0.0, 0.0, 0.0
-    with _opened(video.path) as stream:
+    with opened_video(video.path, "give another one") as stream:
         length = _length(stream)
         try:
             for frame in stream.container.decode(stream):
@@ -114,8 +113,7 @@ def _file_frames(video: Video, skip: Container[int] = ()) -> Iterator[Frame]:
                 start = start if number else seconds
                 last = seconds - start
                 if number not in skip:
-                    image = frame.to_ndarray(format="rgb24")
-                    yield Frame(number, last, np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90))))
+                    yield Frame(number, last, as_shown(frame, stream))
                 number += 1
                 ends = seconds + (float(frame.duration * stream.time_base) or 1 / video.rate)
         except av.error.FFmpegError:
@@ -126,21 +124,6 @@ def _file_frames(video: Video, skip: Container[int] = ()) -> Iterator[Frame]:
         if missing and ends - min(start, 0.0) + 2 / video.rate < length:
             where = f"after frame {number - 1} (at {last:.2f} s), but should last {length:.2f} s"
             raise InputError(f"{video.path} ends {where}; restore the rest of it.")
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[av.VideoStream]:
-    try:
-        container = av.open(str(path), metadata_errors="replace")
-    except av.error.PermissionError:
-        raise
-    except av.error.FFmpegError as error:
-        raise InputError(f"{path} cannot be read as a video ({error.strerror}); give another one.") from None
-    with container:
-        stream = container.streams.best("video")
-        if stream is None:
-            raise InputError(f"{path} has no video in it; give another file.")
-        yield stream
 
 
 def _length(stream: av.VideoStream) -> float:

@@ -3,6 +3,7 @@
 import csv
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -18,21 +19,24 @@ from stt_core.errors import InputError
 class Given:
     """What is followed, as it is in the first frame."""
 
-    ids: np.ndarray | None  # (H, W) uint8, 0 = background, objects 1, 2, …; None: no objects
+    ids: np.ndarray | None  # (H, W) uint8, 0 = background; None: no objects
     names: tuple[str, ...]  # of J points
     places: np.ndarray  # (J, 2) float32, xy px, the first pixel's centre at 0
 
-    @property
-    def classes(self) -> int:
-        """Objects, and the background where there are any."""
-        return 0 if self.ids is None else int(self.ids.max()) + 1
+    @cached_property
+    def classes(self) -> np.ndarray:
+        """Ids of the background and the objects, in the order of their maps; [] without objects."""
+        return np.zeros(0, np.uint8) if self.ids is None else np.unique(np.append(self.ids, np.uint8(0)))
 
     def maps(self, native: tuple[int, int], size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
-        """Label maps (classes + J, h, w); native, size, grid: (h, w) of the video, its resized frames, the features."""
+        """Label maps (K + J, h, w) of K classes and J points.
+
+        `native`, `size`, `grid`: (h, w) of the video, its resized frames, the features.
+        """
         maps = []
         if self.ids is not None:
             ids = labels.to_grid(torch.from_numpy(self.ids)[None].float(), grid, "nearest")[0]
-            maps.append(labels.one_hot(ids.numpy(), self.classes - 1))
+            maps.append(labels.one_hot(self.classes.searchsorted(ids.numpy()), len(self.classes) - 1))
         if self.names:
             # At the features' size: the Gaussian's 4 px, the paper's, would fall between the cells of a large video.
             places = (self.places + 0.5) * np.divide(size, native)[::-1] - 0.5
@@ -42,20 +46,14 @@ class Given:
 
 
 def read_objects(path: str | Path, size: tuple[int, int]) -> np.ndarray:
-    """Ids (H, W) uint8 of a palette or grey PNG: 0 is background, objects 1, 2, … 255; only 0 and 255: one object."""
+    """Ids (H, W) uint8 of what `labels.read_mask` reads; 255 is one object if no other id is there, else background."""
     ids = labels.read_mask(path)
     if ids.shape != size:
         sizes = [f"{width}x{height} px" for height, width in (ids.shape, size)]
         raise InputError(f"{path} is {sizes[0]} but the video is {sizes[1]}; draw the mask on its first frame.")
-    objects = [k for k in np.unique(ids).tolist() if k]
-    if not objects:
+    if not ids.any():
         raise InputError(f"{path} has no object to follow; give its pixels an id above 0.")
-    if objects == [255]:
-        return (ids == 255).astype(np.uint8)
-    if missing := sorted(set(range(1, objects[-1])) - set(objects)):
-        gap = f"an object {objects[-1]} but no {missing[0]}"
-        raise InputError(f"{path} has {gap}; number them 1, 2, 3 … without a gap.")
-    return ids
+    return np.where(ids == 255, 0 if (ids % 255).any() else 1, ids).astype(np.uint8)
 
 
 def read_points(path: str | Path, size: tuple[int, int]) -> tuple[tuple[str, ...], np.ndarray]:

@@ -6,7 +6,8 @@
 import argparse
 import functools
 import pickle
-from pathlib import Path
+from collections import defaultdict
+from pathlib import Path, PosixPath, PurePath, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from stt_core.checkpoints import file_hash, load_encoder, open_weights, save_weights
+from stt_core.checkpoints import file_hash, load_encoder, open_weights, read_checkpoint, save_weights
 from stt_core.encoder import STANDARD, Encoder, random_encoder
 from stt_core.errors import InputError
 
@@ -216,3 +217,37 @@ def test_a_resnext_is_refused(tmp_path: Path) -> None:
     state = random_encoder(50, 0.125).state_dict()
     state["layer1.0.conv2.weight"] = torch.zeros(8, 1, 3, 3)  # convolutions in groups
     assert "misfits in layer1.0.conv2.weight" in refusal(saved(tmp_path / "w.pth", state))
+
+
+def test_what_other_tools_leave_beside_the_tensors(tmp_path: Path) -> None:
+    """Paths of either kind of system and dicts with a default, which torch.load refuses by itself."""
+    meters = defaultdict(list, {"loss": [1.0]})
+    content = {"config": {"out": PosixPath("a/b"), "where": PureWindowsPath("c:/d")}, "meters": meters}
+    read = read_checkpoint(saved(tmp_path / "w.pth", content | {"model": small_state()}))
+    assert (read["config"]["out"], read["meters"]) == (PurePath("a/b"), {"loss": [1.0]})
+    assert open_weights(tmp_path / "w.pth").prefix == "model"
+
+
+def test_a_resnet_without_its_last_stage(tmp_path: Path) -> None:
+    """Only res4 is used: it is that of the whole ResNet."""
+    whole = small_state()
+    path = saved(tmp_path / "w.pth", {n: value for n, value in whole.items() if not n.startswith("layer4.")})
+    encoders = [load_encoder(p, **LAYOUT)[0] for p in (path, saved(tmp_path / "whole.pth", whole))]
+    images = torch.rand(1, 3, 32, 32)
+    assert torch.equal(*(encoder(images)["res4"] for encoder in encoders))
+    assert "layer4 empty, 120 tensors" in open_weights(path).note
+    assert "layer4 empty" not in open_weights(tmp_path / "whole.pth").note
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a pointer of Git LFS"),
+        (b"\n<!DOCTYPE html><html><title>weights</title></html>", "is a web page"),
+        (b"<html></html>", "is a web page"),
+    ],
+)
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_what_a_download_left_in_place_of_weights(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert words in refusal(tmp_path / name)

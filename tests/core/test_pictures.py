@@ -6,12 +6,23 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from stt_core.errors import InputError
-from stt_core.pictures import VideoFrame, frame_size, read_frame, reduction, video_frames
+from stt_core.labels import read_mask
+from stt_core.pictures import (
+    VideoFrame,
+    folder_frames,
+    frame_size,
+    image_size,
+    read_frame,
+    read_image,
+    reduction,
+    video_frames,
+)
 from stt_core.training.images import Images
 from stt_core.training.pairs import EVERY, FramePairs, training_videos
-from stt_study.video.frames import write_video
+from stt_study.video.frames import open_video, write_video
 
 
 def smooth(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -44,14 +55,21 @@ def test_reduced_frames_are_means_of_blocks(tmp_path: Path, factor: int) -> None
     assert np.abs(found - blocks).mean() < 3  # JPEG's own loss
 
 
-def test_a_camera_s_rotation_note_changes_nothing(tmp_path: Path) -> None:
-    """The header's size and the pixels must agree, as they do for loaders that don't know of EXIF."""
-    from PIL import Image
-
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees
-    Image.fromarray(smooth(40, 60)).save(tmp_path / "turned.jpg", exif=exif)
-    assert frame_size(tmp_path / "turned.jpg") == read_frame(tmp_path / "turned.jpg").shape[:2] == (40, 60)
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_camera_s_orientation_is_one_for_all_readers(tmp_path: Path, name: str, orientation: int) -> None:
+    """Against Pillow's own turning: the picture, its size and a mask that a camera's program has noted alike."""
+    exif, stored = Image.Exif(), smooth(40, 60)
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(tmp_path / name, exif=exif, **({"quality": 95} if name == "a.jpg" else {}))
+    with Image.open(tmp_path / name) as image:
+        shown = np.array(ImageOps.exif_transpose(image))
+    assert frame_size(tmp_path / name) == image_size(tmp_path / name)[::-1] == shown.shape[:2]
+    assert np.abs(read_image(tmp_path / name).astype(int) - shown).mean() < 2
+    assert read_frame(tmp_path / name, 4).shape == (*(side // 4 for side in shown.shape[:2]), 3)
+    Image.fromarray(stored[..., 0] // 64).save(tmp_path / "mask.png", exif=exif)
+    turned = np.array(ImageOps.exif_transpose(Image.open(tmp_path / "mask.png")))
+    assert np.array_equal(read_mask(tmp_path / "mask.png"), turned)
 
 
 @pytest.mark.parametrize("factor", [1, 2, 8])
@@ -128,3 +146,31 @@ def test_a_frame_beyond_the_video_is_named(tmp_path: Path) -> None:
     write_video(path, ((t / 25, smooth(48, 64, t)) for t in range(20)), 25)
     with pytest.raises(InputError, match=r"broken\.mp4 \(frame at 999999\d*\) cannot be decoded"):
         read_frame(VideoFrame(path, 999_999_999))
+
+
+@pytest.mark.parametrize(
+    ("names", "frames"),
+    [
+        ("9.jpg 10.JPG 100.jpeg notes.txt ._9.jpg", "9.jpg 10.JPG 100.jpeg"),
+        ("0.jpg 1.jpg 0.png 1.png", "0.jpg 1.jpg"),  # masks beside the frames
+        ("0.jpg 1.jpg first.png", "0.jpg 1.jpg"),
+        ("0.png 1.png 2.png first.png", "0.png 1.png 2.png"),
+        ("0.png 1.png thumbnail.jpg", "0.png 1.png"),
+        ("b.png a.png", "a.png b.png"),
+        ("v2-9.png v2-10.png", "v2-9.png v2-10.png"),
+    ],
+)
+def test_a_folder_that_is_not_only_frames(tmp_path: Path, names: str, frames: str) -> None:
+    for name in names.split():
+        write_jpeg(tmp_path / "video" / name.replace(".txt", ".jpg"), smooth(6, 8)).rename(tmp_path / "video" / name)
+    assert [path.name for path in folder_frames(tmp_path / "video")] == frames.split()
+    assert [path.name for path in training_videos(tmp_path)[0]] == frames.split()
+    assert [path.name for path in open_video(tmp_path / "video").files] == frames.split()
+
+
+@pytest.mark.parametrize("other", ["00001_mask.png", "00001.PNG", "00001-a7.png"])
+def test_two_pictures_of_one_number_are_refused(tmp_path: Path, other: str) -> None:
+    for name in ("00000.png", "00001.png", "00002.png", other):
+        write_jpeg(tmp_path / name, smooth(6, 8))
+    with pytest.raises(InputError, match=r"can't both be a frame; leave only the frames"):
+        folder_frames(tmp_path)

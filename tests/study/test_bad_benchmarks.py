@@ -57,7 +57,7 @@ DOG_MASK = "badja/DAVIS/Annotations/480p/dog/00002.png"
 # Ways to spoil them
 
 
-def picture(shape: tuple[int, ...], value: int = 0, kind: type = np.uint8, ending: str = ".png") -> bytes:
+def picture(shape: tuple[int, ...], value: int | tuple = 0, kind: type = np.uint8, ending: str = ".png") -> bytes:
     return cv2.imencode(ending, np.full(shape, value, kind))[1].tobytes()
 
 
@@ -115,7 +115,7 @@ ROWS = [
         ("two frames", two_frames, "has 2 frames", "give three up"),
         ("frame cut off", spoiled(FRAMES + "00002.jpg", half), "cannot be decoded", "restore"),
         ("text as frame", spoiled(FRAMES + "00002.jpg", b"no image"), "cannot be decoded", "restore"),
-        ("mask in colour", spoiled(MASKS + "00002.png", picture((*SIZE, 3))), "palette or grey PNG"),
+        ("mask in colour", spoiled(MASKS + "00002.png", picture((*SIZE, 3), (9, 8, 7))), "palette or grey PNG"),
         ("deep mask", spoiled(MASKS + "00000.png", picture(SIZE, 1, np.uint16)), "16 bits", "8"),
         ("small mask", spoiled(MASKS + "00001.png", SMALL), "32x24 px", "must agree"),
         ("mask cut off", spoiled(MASKS + "00001.png", half), "cannot be decoded", "restore"),

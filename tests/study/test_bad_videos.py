@@ -160,7 +160,7 @@ ROWS = [
         film,
         ("film of no bytes", spoiled("film.mp4", b""), "cannot be read as a video", "give another one"),
         ("own film of text", spoiled("film.mp4", b"no film" * 99), "cannot be read as a video", "give another one"),
-        ("own film without pictures", instead("film.mp4", sound), "has no video in it", "give another file"),
+        ("own film without pictures", instead("film.mp4", sound), "has no video in it", "give another one"),
     ),
     *rows(spatial, ("images nobody may read", every(IMAGES, forbid, TRAIN), "no right", "chmod"), other_user=True),
     *rows(film, ("film nobody may read", every("film.mp4", forbid, "film.mp4"), "no right", "chmod"), other_user=True),

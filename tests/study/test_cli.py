@@ -1,13 +1,17 @@
 """The command line as a user meets it: figures on standard output. What it refuses is in `test_bad_*.py`."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from answers import Shell, assert_refused
+from writers import write_videos
 
 TINY = {
     "real": [],
@@ -146,3 +150,16 @@ def test_wrong_usage(shell: Shell, arguments: tuple) -> None:
     assert answer.code == 2
     assert "Traceback" not in answer.error
     assert answer.error
+
+
+@pytest.mark.parametrize("closed", ["", "1", "2"])
+def test_streams_that_are_closed_or_know_few_letters(tmp_path: Path, closed: str) -> None:
+    """In a process of its own, as a shell starts it with `2>&-`."""
+    write_videos(tmp_path / "weiße", videos=1)
+    program = f"{sys.executable} -c 'from stt_study.cli import main; main()' data check videos weiße"
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = f"{program} {closed}>&-" if closed else program
+    done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, capture_output=True)
+    says = b"wei\\xdfe: videos 1, frames 4, decoded 4\nno problems\n"
+    assert (done.returncode, done.stdout) == (0, b"" if closed == "1" else says), done
+    assert b"defect" not in done.stderr

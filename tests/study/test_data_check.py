@@ -7,8 +7,12 @@ import cv2
 import numpy as np
 import pytest
 from data_server import jpeg, png, youtube_meta
+from PIL import Image
 from writers import write_davis, write_images, write_videos
 
+from stt_core.errors import InputError
+from stt_study.benchmarks.davis import DAVIS
+from stt_study.benchmarks.labelled_videos import read_frames, read_sequence_mask
 from stt_study.data import check as data_check
 from stt_study.data.check import check
 from stt_study.video.frames import write_video
@@ -53,7 +57,7 @@ def test_every_fault_of_davis_is_named_at_once(davis: Path) -> None:
     (masks / "two" / "00001.png").write_bytes(png((48, 60)))
     (images / "three" / "00003.jpg").write_bytes(jpeg((48, 60)))
     (masks / "three" / "00003.png").write_bytes(png((48, 60)))
-    (masks / "three" / "00000.png").write_bytes(png((48, 64), mode="RGB"))
+    (masks / "three" / "00000.png").write_bytes(jpeg((48, 64)))
     named(
         check("davis", davis, every=True).problems,
         "val.txt lists three twice",
@@ -66,8 +70,29 @@ def test_every_fault_of_davis_is_named_at_once(davis: Path) -> None:
         "two/00003.png is empty",
         "two/00001.png is 60x48 px but",
         "three/00003.jpg is 60x48 px but",
-        "three/00000.png is a colour image",
+        "three/00000.png is a JPEG",
     )
+
+
+def test_frames_that_a_camera_noted_as_turned(davis: Path) -> None:
+    """Masks belong to the pictures as they are shown: those as stored are problems, for the evaluation, too."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter to the right
+    for path in (davis / "JPEGImages").rglob("*.jpg"):
+        with Image.open(path) as image:
+            image.save(path, exif=exif)
+    problems = check("davis", davis, every=True).problems
+    assert len(problems) == 20
+    assert all("is 64x48 px but" in problem and "is 48x64" in problem for problem in problems)
+    sequence = DAVIS.read(davis)[0]
+    with pytest.raises(InputError, match="is 64x48 px but its frame is 48x64"):
+        read_sequence_mask(sequence, 0)
+    for path in (davis / "Annotations").rglob("*.png"):
+        with Image.open(path) as image:
+            image.rotate(-90, expand=True).save(path)
+    whole("davis", davis, frames=20, annotations=20, sequences=5, decoded=40)
+    orange = next(read_frames(sequence.frames))[..., 0] > 160
+    assert (orange != (read_sequence_mask(sequence, 0) == 1)).mean() < 0.02
 
 
 def test_the_sample_is_the_same_every_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """Readers of the official layouts, on tiny layouts written by hand and on real folders."""
 
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,12 @@ from PIL import Image
 from scipy.io import loadmat
 from writers import write_jhmdb, write_lines, write_picture
 
+from stt_core import provenance
 from stt_core.errors import InputError
 from stt_core.files import read_json
 from stt_core.pictures import read_image
 from stt_core.propagation import Inference
+from stt_core.training.pairs import training_videos
 from stt_study.benchmarks.davis import davis_sequences
 from stt_study.benchmarks.jhmdb import JHMDB, jhmdb_clips
 from stt_study.benchmarks.label_sources import label_source
@@ -136,6 +140,38 @@ def test_jhmdb_layout(jhmdb):
     expected = loadmat(jhmdb / "joint_positions/catch/a_ball/joint_positions.mat")["pos_img"]
     np.testing.assert_allclose(catch.joints, expected.transpose(2, 1, 0) - 1, atol=1e-6)  # counted from 1
     assert [p.name for p in catch.frames] == ["00001.png", "00002.png", "00003.png", "00004.png"]
+
+
+def test_jhmdb_lists_of_other_methods(jhmdb):
+    """UVC's begin at its authors' root."""
+    clips = jhmdb_clips(jhmdb)
+    path = jhmdb / "val_list.txt"
+    lines = [" ".join(f"/home/other/JHMDB/{part}" for part in line.split()) for line in path.read_text().splitlines()]
+    path.write_text("\n".join(lines) + "\n")
+    assert [(clip.name, clip.frames) for clip in jhmdb_clips(jhmdb)] == [(clip.name, clip.frames) for clip in clips]
+
+
+def test_davis_at_full_resolution_alone(davis):
+    """It is trained on, but not measured, and the sentence says why."""
+    (davis / "JPEGImages" / "480p").rename(davis / "JPEGImages" / "Full-Resolution")
+    with pytest.raises(InputError, match="has Full-Resolution alone, but DAVIS is measured at 480p"):
+        davis_sequences(davis)
+    frames = training_videos(davis)[0]
+    assert frames[0].parent.parent.name == "Full-Resolution"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_commit_of_a_repository_that_is_another_user_s(tmp_path, monkeypatch):
+    for name in ("GLOBAL", "SYSTEM"):
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", os.devnull)
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "one"], check=True)
+    said = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.chown(path, 12345, 12345)
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    assert provenance.commit() == said
 
 
 def test_frames_after_the_last_joints_are_left_out(jhmdb):

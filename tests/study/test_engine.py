@@ -298,11 +298,16 @@ def test_bad_input_is_one_sentence(study: Path, case: str) -> None:
 def test_bad_input_ends_with_exit_code_2_and_a_page_s_own_parameter_does_not(study: Path) -> None:
     source = study / "notebooks" / "02_second.py"
     source.write_text(source.read_text().replace("seed = 0", "seed = 0\nsede = 0"))
-    assert run(study, "-p", "sede", "1")[::2] == (
+    assert run(study, "-p", "sead", "1")[::2] == (
         2,
-        "01_first has no parameter sede; it has data, profile, seed, settings.\n",
+        "no page that runs has a parameter sead; they have data, profile, sede, seed, settings.\n",
     )
-    assert list(plan(study, "tiny", [("sede", 1)], only=["02"])) == ["02_second"]
+    plain, given = plan(study, "tiny"), plan(study, "tiny", [("sede", 1)])
+    assert given["01_first"] == plain["01_first"]
+    assert given["02_second"].parameters == plain["02_second"].parameters | {"sede": 1}
+    assert given["02_second"].key != plain["02_second"].key
+    with pytest.raises(InputError, match="has a parameter sede"):
+        plan(study, "tiny", [("sede", 1)], only=["01"])
 
 
 def test_a_page_that_needs_no_data_waits_for_no_training() -> None:

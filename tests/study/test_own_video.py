@@ -16,6 +16,7 @@ from writers import write_picture
 from stt_core.errors import InputError
 from stt_core.features import feature_source
 from stt_core.files import read_json
+from stt_core.labels import read_mask, write_mask
 from stt_core.propagation import Context, Inference
 from stt_study.video import follow as own_video
 from stt_study.video.follow import blended, object_confidence, point_confidence, propagate_video
@@ -301,11 +302,11 @@ def test_confidence_by_hand() -> None:
 def test_maps_of_the_first_frame() -> None:
     """By hand: 4x6 cells of 8 px of frames half the video's size; the centre of cell (i, j) is 16 i + 7.5 there."""
     ids = np.zeros((64, 96), np.uint8)
-    ids[16:48, 32:64], ids[48:, :16] = 1, 2
+    ids[16:48, 32:64], ids[48:, :16] = 4, 9
     places = np.array([[16 * 4 + 7.5, 16 * 2 + 7.5], [0, 0], [95, 63]], np.float32)
     given = Given(ids, ("centre", "first", "last"), places)
     maps = given.maps((64, 96), (32, 48), (4, 6))
-    assert given.classes == 3
+    assert given.classes.tolist() == [0, 4, 9]
     expected = np.zeros((4, 6))
     expected[1:3, 2:4], expected[3, 0] = 1, 2
     assert np.array_equal(maps[:3].argmax(dim=0), expected)
@@ -318,22 +319,80 @@ def test_maps_of_the_first_frame() -> None:
     assert float(maps[3, 2, 3]) == pytest.approx(x * (near + far) / 2, rel=1e-5)
 
 
-def test_masks_that_are_taken(tmp_path: Path) -> None:
-    """White on black is one object; 255 ids are 255 objects."""
-    white, most = np.array([[0, 255, 255]], np.uint8), np.arange(256, dtype=np.uint8).reshape(16, 16)
-    for ids, expected in ((white, white > 0), (most, most)):
-        write_picture(tmp_path / "mask.png", ids)
-        assert np.array_equal(read_objects(tmp_path / "mask.png", ids.shape), expected)
+def saved(path: Path, image: Image.Image) -> Path:
+    image.save(path)
+    return path
+
+
+def test_ids_that_are_kept(tmp_path: Path, folder: Path) -> None:
+    """As the user numbered them, with gaps, in masks and table; 255 is followed by nobody."""
+    ids = truth(0) * 3
+    ids[50:, 60:], ids[:4] = 7, 255
+    path = saved(tmp_path / "ids.png", Image.fromarray(ids))
+    assert np.array_equal(read_objects(path, SIZE), np.where(ids == 255, 0, ids))
+    propagate_video(SOURCE, folder, tmp_path / "out", INFERENCE, mask=path)
+    found = rows(tmp_path / "out" / "masks.csv")
+    assert [row["object"] for row in found] == ["3", "7"] * 14
+    for t, row in enumerate(found[::2]):
+        mask = np.array(Image.open(tmp_path / "out" / "masks" / f"{t:05d}.png"))
+        assert int(row["area_px"]) == (mask == 3).sum()
+        assert set(np.unique(mask)) == {0, 3, 7}
+        assert ((mask == 3) & (truth(t) == 1)).sum() / ((mask == 3) | (truth(t) == 1)).sum() > 0.65
+    # The same maps, numbered without a gap, go the same way.
+    dense = np.where(ids == 255, 0, np.searchsorted([0, 3, 7], ids)).astype(np.uint8)
+    propagate_video(
+        SOURCE, folder, tmp_path / "dense", INFERENCE, mask=saved(tmp_path / "dense.png", Image.fromarray(dense))
+    )
+    for t in range(14):
+        pair = [np.array(Image.open(tmp_path / out / "masks" / f"{t:05d}.png")) for out in ("out", "dense")]
+        assert np.array_equal(pair[0], np.array([0, 3, 7], np.uint8)[pair[1]])
+
+
+DISC = np.where(np.hypot(*np.mgrid[-60:60, -90:90]) < 40, 255, 0).astype(np.uint8)
+
+
+def on_clear(value: int) -> Image.Image:
+    """The disc in white; around it, this grey behind nothing."""
+    return Image.merge("LA", [Image.fromarray(np.where(DISC, 255, value).astype(np.uint8)), Image.fromarray(DISC)])
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.fromarray(DISC),
+        *(Image.fromarray(DISC).convert(mode) for mode in ("1", "RGB", "RGBA", "LA", "P")),
+        on_clear(0),
+        on_clear(255).convert("RGBA"),
+        Image.fromarray(DISC).quantize(2),
+        Image.fromarray(cv2.blur(DISC, (3, 3))).convert("RGB").quantize(4),
+        *(Image.fromarray(cv2.GaussianBlur(DISC, (0, 0), sigma)) for sigma in (0.6, 3, 15)),
+        Image.fromarray(cv2.GaussianBlur(DISC, (0, 0), 3)).convert("RGBA"),
+    ],
+)
+def test_white_on_black_is_one_object(tmp_path: Path, image: Image.Image) -> None:
+    found = read_objects(saved(tmp_path / "mask.png", image), DISC.shape)
+    assert set(np.unique(found)) == {0, 1}
+    assert (found != (DISC > 0)).mean() < 0.04  # a wide blur moves the edge of a disc
+
+
+@pytest.mark.parametrize("mode", ["P", "RGB", "RGBA", "L"])
+def test_ids_are_the_same_in_a_palette_in_greys_and_in_colours(tmp_path: Path, mode: str) -> None:
+    blocks = np.kron(np.arange(256, dtype=np.uint8).reshape(16, 16), np.ones((9, 9), np.uint8))
+    write_mask(tmp_path / "mask.png", blocks)
+    with Image.open(tmp_path / "mask.png") as palette:
+        image = Image.fromarray(blocks) if mode == "L" else palette.convert(mode)
+    path = saved(tmp_path / "mask.png", image)
+    assert np.array_equal(read_mask(path), blocks)
+    assert np.array_equal(read_objects(path, blocks.shape), blocks % 255)
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (np.array([[0, 1, 3]], np.uint8), "has an object 3 but no 2; number them"),
         (np.array([[0, 0, 0]], np.uint8), "has no object to follow"),
         (np.array([[0, 1, 1], [0, 0, 0]], np.uint8), "is 3x2 px but the video is 3x1 px"),
-        (np.array([[0, 256, 300]], np.uint16), "has 16 bits a pixel; save it with 8, which hold the ids of up to 255"),
-        (np.zeros((1, 3, 3), np.uint8), "is a colour image"),
+        (np.array([[0, 256, 300]], np.uint16), "has 16 bits a pixel; save it with 8, which hold the ids of up to 254"),
+        (np.array([[[0, 0, 0], [255, 0, 0], [128, 0, 0]]], np.uint8), "has colours that aren't DAVIS's; save ids"),
     ],
 )
 def test_masks_that_are_refused(tmp_path: Path, values: np.ndarray, words: str) -> None:

@@ -1,5 +1,6 @@
 """Decoding and encoding, against OpenCV's own reader, and files that are broken on purpose."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from stt_core.errors import InputError
+from stt_core.pictures import frame_size, read_frame, video_frames
 from stt_study.video.frames import open_video, write_video
 
 RNG = np.random.default_rng(0)
@@ -19,12 +21,13 @@ def images(count: int, ground: np.ndarray = GROUND) -> list[np.ndarray]:
 
 
 def encode(
-    path: Path, count: int = 12, codec: str = "libx264", pixels: str = "yuv420p", turned: int = 0, **mux
+    path: Path, count: int = 12, codec: str = "libx264", turned: int = 0, aspect: Fraction = Fraction(1), **mux
 ) -> Path:
     """Written by PyAV alone: `write_video` makes one kind of file only."""
     with av.open(str(path), "w", options=mux) as container:
         stream = container.add_stream(codec, rate=25)
-        stream.height, stream.width, stream.pix_fmt = (*GROUND.shape[:2], pixels)
+        stream.height, stream.width, stream.pix_fmt = (*GROUND.shape[:2], "yuv420p")
+        stream.codec_context.sample_aspect_ratio = aspect
         if turned:
             stream.set_display_rotation(turned)
         for image in images(count):
@@ -89,6 +92,70 @@ def test_rotation_of_phones(tmp_path: Path, turned: int) -> None:
     for frame, other, upright in zip(video.frames(), opencv(path), plain, strict=True):
         assert difference(frame.image, other) < 3
         assert np.array_equal(frame.image, np.rot90(upright.image, turned // 90))
+
+
+@pytest.mark.parametrize(("across", "down"), [(1, 1), (1, -1), (-1, 1), (-1, -1)])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_display_matrix(tmp_path: Path, transposed: bool, across: int, down: int) -> None:
+    """All eight, written into the file's header: pixel (x, y) is shown at x (a, b) + y (c, d), moved to begin at 0."""
+    path = encode(tmp_path / "a.mp4", 2)
+    plain = next(open_video(path).frames()).image
+    a, b, c, d = (0, down, across, 0) if transposed else (across, 0, 0, down)
+    content = bytearray(path.read_bytes())
+    begin = content.index(b"tkhd") + 44
+    content[begin : begin + 36] = np.array([a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30], ">i4").tobytes()
+    path.write_bytes(content)
+    y, x = np.mgrid[: plain.shape[0], : plain.shape[1]]
+    columns, lines = a * x + c * y, b * x + d * y
+    expected = np.empty(((64, 48) if transposed else (48, 64)) + (3,), np.uint8)
+    expected[lines - lines.min(), columns - columns.min()] = plain
+    assert np.array_equal(next(open_video(path).frames()).image, expected)
+    assert np.array_equal(read_frame(video_frames(path, 1)[0]), expected)
+
+
+@pytest.mark.parametrize("turned", [0, 90])
+def test_pixels_that_are_not_square(tmp_path: Path, turned: int) -> None:
+    """Shown as wide as players show them: 64 px of 16:11 are 93."""
+    path = encode(tmp_path / "a.mp4", 2, turned=turned, aspect=Fraction(16, 11))
+    video = open_video(path)
+    assert video.size == ((93, 48) if turned else (48, 93))
+    wide = np.rot90(cv2.resize(images(1)[0], (93, 48)), turned // 90)
+    assert difference(next(video.frames()).image, wide) < 6
+    assert frame_size(video_frames(path, 1)[0]) == video.size
+    write_video(tmp_path / "overlay.mp4", [(0, frame.image) for frame in video.frames()][:1], 25)
+    assert opencv(tmp_path / "overlay.mp4")[0].shape[:2] == tuple(side + side % 2 for side in video.size)
+
+
+def test_a_cut_by_an_edit_list(tmp_path: Path) -> None:
+    """Copied from frame 31 on, which needs those before it: they are in the file, but neither shown nor trained on."""
+    whole = list(open_video(encode(tmp_path / "whole.mp4", 60)).frames())
+    with (
+        av.open(str(tmp_path / "whole.mp4")) as source,
+        av.open(str(tmp_path / "cut.mp4"), "w", options={"avoid_negative_ts": "disabled"}) as target,
+    ):
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                ticks = int(31 / 25 / packet.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts - ticks, packet.dts - ticks, stream
+                target.mux(packet)
+    assert len(packets(tmp_path / "cut.mp4")) == 60
+    frames = video_frames(tmp_path / "cut.mp4", 1)
+    assert len(frames) == 29
+    for frame, shown, same in zip(frames, open_video(tmp_path / "cut.mp4").frames(), whole[31:], strict=True):
+        assert np.array_equal(shown.image, same.image)
+        assert np.array_equal(read_frame(frame), same.image)
+
+
+def test_a_colon_in_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg would take what stands before it for a protocol."""
+    monkeypatch.chdir(tmp_path)
+    write_video("12:30.mp4", [(0, GROUND)], 25)
+    assert open_video("12:30.mp4").size == (48, 64)
+    assert read_frame(video_frames(Path("12:30.mp4"), 1)[0]).shape == (48, 64, 3)
+    Path("12:31.mp4").write_bytes(b"")
+    with pytest.raises(InputError, match=r"^12:31\.mp4 cannot be read as a video"):
+        open_video("12:31.mp4")
 
 
 def test_skipped_frames_change_nothing(tmp_path: Path) -> None:
