@@ -130,7 +130,7 @@ ROWS = [
         ("no videos", removed("youtube-vos", named="."), "has no videos folder", "it should be called"),
         ("frames cut off", every(VIDEOS, content(half), VIDEO), *DECODE),
         ("two sizes", every("youtube-vos/*/*[13].jpg", content(SMALL_JPG), VIDEO), "differs in size", "must agree"),
-        ("single frames", every("youtube-vos/*/*[123].jpg", Path.unlink, "youtube-vos"), "no video of 2 frames or more"),
+        ("single frames", every("youtube-vos/*/*[123].jpg", Path.unlink, "youtube-vos"), "no video of 2 frames"),
         ("broken meta", spoiled(META, b"{broken"), "is not valid JSON", "restore it"),
         ("meta with a way out", meta("../../x", "1"), "not YouTube-VOS's", "restore it"),
         ("listed first frame", meta("00002", "00003"), "is listed in", "unpack JPEGImages beside it"),
