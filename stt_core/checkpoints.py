@@ -139,7 +139,7 @@ def save_weights(path: str | Path, encoder: Encoder, *, input: str) -> None:
         write_tensors(path, {"state_dict": state, "input": input})
 
 
-def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
+def open_weights(path: str | Path, *, input: str = "rgb", whole: bool = True) -> Weights:
     """Find a ResNet-18 or -50 of any width in a checkpoint, `.safetensors` or what torch.save wrote.
 
     It may lie at any level (`state_dict`, `teacher`, …) and after any prefix, in torchvision's names (MoCo, DetCo,
@@ -148,6 +148,7 @@ def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
 
     Args:
         input: the colours to assume where the file does not say: ours do, and safetensors whose metadata has `input`.
+        whole: refuse a ResNet without layer4, since res5 will be asked for.
 
     Example:
         >>> weights = open_weights("moco_v2_200ep.pth.tar")
@@ -172,7 +173,7 @@ def open_weights(path: str | Path, *, input: str = "rgb") -> Weights:
         if name.startswith(prefix) and PART.match(ours):
             found[ours] = name
     state = {ours: tensors[theirs] for ours, theirs in found.items()}
-    depth, width = _checked(path, state, found)
+    depth, width = _checked(path, state, found, whole)
     said = str(content.get("input"))  # other tools may keep anything there
     assumed = said not in ("lab", "rgb")
     left = tuple(name for name in tensors if name not in set(found.values()))
@@ -217,12 +218,13 @@ def _place(path: Path, tensors: dict[str, Tensor]) -> tuple[str, str]:
     return min(places, key=rank)
 
 
-def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str]) -> tuple[int, float]:
+def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str], whole: bool) -> tuple[int, float]:
     """Depth and width of the encoder that the state, in torchvision's names, fills; `names` are the file's own."""
     kind, depth = ("bottlenecks", 50) if "layer1.0.conv3.weight" in state else ("basic blocks", 18)
     stages = [{name.split(".")[1] for name in state if name.startswith(f"layer{stage}.")} for stage in (1, 2, 3, 4)]
     blocks = tuple(map(len, stages))
-    if blocks not in (LAYOUTS[depth][1], (*LAYOUTS[depth][1][:3], 0)):
+    layout = LAYOUTS[depth][1]
+    if blocks != layout and (whole or blocks != (*layout[:3], 0)):
         fitting = "ResNet-18, (2, 2, 2, 2) basic blocks, or ResNet-50, (3, 4, 6, 3) bottlenecks"
         raise InputError(f"{path} holds a ResNet of {blocks} {kind}; give weights of a {fitting}.")
     width = len(state["conv1.weight"]) / 64

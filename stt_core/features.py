@@ -78,7 +78,7 @@ def feature_source(
         encoder, colours = random_encoder(depth, width, seed, strides=strides, pool=pool).eval(), "lab"
         identity = f"random-r{depth}-w{width:g}-seed{seed}"
     else:
-        found = open_weights(weights, input=input)
+        found = open_weights(weights, input=input, whole=False)
         encoder, colours, note = found.encoder(strides, pool), found.input, found.note
         identity = f"{file_hash(weights)}-{colours}"
     encoder = folded(encoder).to(device).to(memory_format=torch.channels_last)

@@ -43,8 +43,10 @@ def read_mask(path: str | Path, *, not_black: bool = False) -> np.ndarray:
         if image.mode == "P":
             image.apply_transparency()
             colours = np.array(image.getpalette("RGBA")).reshape(-1, 4)
-            black = (colours[:, :3] * colours[:, 3:]).max(axis=1) < 32 * 255
-            if black[0] or not black[np.unique(values)].any():
+            black, used = (colours[:, :3] * colours[:, 3:]).max(axis=1) < 32 * 255, np.unique(values)
+            if (colours[used, :3] == used[:, None]).all():  # a grey picture that was converted
+                return _hard(values)
+            if black[0] or not black[used].any():
                 return values
         rgb, alpha = np.split(np.array(image.convert("RGBA"), np.uint16), [3], axis=2)
         rgb = (rgb * alpha // 255).astype(np.uint8)

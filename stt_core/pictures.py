@@ -42,16 +42,20 @@ def folder_frames(folder: Path) -> list[Path]:
     """The pictures of a folder that are frames of one video, 9 before 10; [] if there are none.
 
     Of JPEGs and PNGs, those that are more, or JPEGs: the others are masks. Of names with and without a number, those
-    with one: a mask, a title picture lie beside them. InputError for two that only what follows the number tells apart.
+    with one, unless they are fewer: a mask, a title picture lie beside them. InputError for two that more than their
+    numbers, or only what follows the number, tells apart.
     """
     files = picture_files(folder)
     jpegs = [file for file in files if file.suffix.lower() != ".png"]
     files = jpegs if 2 * len(jpegs) >= len(files) else [file for file in files if file not in jpegs]
     files.sort(key=lambda file: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", file.stem)])
-    for file, other in pairwise(files):
-        if re.fullmatch(re.escape(file.stem) + r"(\D.*)?", other.stem):
+    numbered = [file for file in files if re.search(r"\d", file.stem)]
+    frames = numbered if 2 * len(numbered) >= len(files) else files
+    for file, other in pairwise(frames):
+        kinds = {re.sub(r"\d+", "0", each.stem) for each in (file, other)}
+        if re.fullmatch(re.escape(file.stem) + r"(\D.*)?", other.stem) or (frames is numbered and len(kinds) > 1):
             raise InputError(f"{file} and {other.name} can't both be a frame; leave only the frames in the folder.")
-    return [file for file in files if re.search(r"\d", file.stem)] or files
+    return frames
 
 
 @contextmanager

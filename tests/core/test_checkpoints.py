@@ -229,13 +229,14 @@ def test_what_other_tools_leave_beside_the_tensors(tmp_path: Path) -> None:
 
 
 def test_a_resnet_without_its_last_stage(tmp_path: Path) -> None:
-    """Only res4 is used: it is that of the whole ResNet."""
+    """Where only res4 is used, it is that of the whole ResNet; a teacher or a start of step two is refused."""
     whole = small_state()
     path = saved(tmp_path / "w.pth", {n: value for n, value in whole.items() if not n.startswith("layer4.")})
-    encoders = [load_encoder(p, **LAYOUT)[0] for p in (path, saved(tmp_path / "whole.pth", whole))]
+    found = [open_weights(p, whole=False) for p in (path, saved(tmp_path / "whole.pth", whole))]
     images = torch.rand(1, 3, 32, 32)
-    assert torch.equal(*(encoder(images)["res4"] for encoder in encoders))
-    assert "layer4 empty, 120 tensors" in open_weights(path).note
+    assert torch.equal(*(each.encoder(*STANDARD)(images)["res4"] for each in found))
+    assert "a ResNet of (2, 2, 2, 0) basic blocks" in refusal(path)
+    assert "layer4 empty, 120 tensors" in open_weights(path, whole=False).note
     assert "layer4 empty" not in open_weights(tmp_path / "whole.pth").note
 
 

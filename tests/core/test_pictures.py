@@ -158,6 +158,7 @@ def test_a_frame_beyond_the_video_is_named(tmp_path: Path) -> None:
         ("0.png 1.png thumbnail.jpg", "0.png 1.png"),
         ("b.png a.png", "a.png b.png"),
         ("v2-9.png v2-10.png", "v2-9.png v2-10.png"),
+        ("a.png b.png c0.png", "a.png b.png c0.png"),
     ],
 )
 def test_a_folder_that_is_not_only_frames(tmp_path: Path, names: str, frames: str) -> None:
@@ -168,7 +169,7 @@ def test_a_folder_that_is_not_only_frames(tmp_path: Path, names: str, frames: st
     assert [path.name for path in open_video(tmp_path / "video").files] == frames.split()
 
 
-@pytest.mark.parametrize("other", ["00001_mask.png", "00001.PNG", "00001-a7.png"])
+@pytest.mark.parametrize("other", ["00001_mask.png", "00001.PNG", "00001-a7.png", "mask1.png"])
 def test_two_pictures_of_one_number_are_refused(tmp_path: Path, other: str) -> None:
     for name in ("00000.png", "00001.png", "00002.png", other):
         write_jpeg(tmp_path / name, smooth(6, 8))

@@ -163,3 +163,18 @@ def test_streams_that_are_closed_or_know_few_letters(tmp_path: Path, closed: str
     says = b"wei\\xdfe: videos 1, frames 4, decoded 4\nno problems\n"
     assert (done.returncode, done.stdout) == (0, b"" if closed == "1" else says), done
     assert b"defect" not in done.stderr
+
+
+def test_a_file_of_results_is_no_stream(tmp_path: Path) -> None:
+    """With standard input and error closed, the next files that are opened would get their numbers."""
+    program = """if True:
+        import os
+        from stt_study.exit_codes import one_sentence
+        with one_sentence("stt"), open("kept.txt", "w") as file:
+            os.write(2, b"a library's words")
+            file.write("done")
+    """
+    command = ["sh", "-c", '"$0" -c "$1" <&- 2>&-', sys.executable, program]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    assert subprocess.run(command, cwd=tmp_path, env=environment, check=False).returncode == 0
+    assert (tmp_path / "kept.txt").read_text() == "done"

@@ -364,6 +364,7 @@ def on_clear(value: int) -> Image.Image:
         on_clear(0),
         on_clear(255).convert("RGBA"),
         Image.fromarray(DISC).quantize(2),
+        Image.fromarray(cv2.GaussianBlur(DISC, (0, 0), 3)).convert("P"),
         Image.fromarray(cv2.blur(DISC, (3, 3))).convert("RGB").quantize(4),
         *(Image.fromarray(cv2.GaussianBlur(DISC, (0, 0), sigma)) for sigma in (0.6, 3, 15)),
         Image.fromarray(cv2.GaussianBlur(DISC, (0, 0), 3)).convert("RGBA"),
