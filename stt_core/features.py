@@ -99,17 +99,21 @@ def _lab_patches(rgb: Tensor, stride: int) -> Tensor:
     return F.pixel_unshuffle(lab, stride)  # (1, 3, h s, w s) -> (1, 3 s s, h, w)
 
 
-def resized(image: np.ndarray, short_side: int | tuple[int, int] | None) -> np.ndarray:
-    """An image (H, W, 3) with its short side, or its (height, width), set in pixels; None leaves it as it is."""
-    height, width = image.shape[:2]
+def resized_size(size: tuple[int, ...], short_side: int | tuple[int, int] | None) -> tuple[int, int]:
+    """The (height, width) of what `resized` makes of an image of `size`."""
+    height, width = size
     if isinstance(short_side, int):
         scale = short_side / min(height, width)
-        size = (round(height * scale), round(width * scale))
-    else:
-        size = tuple(short_side or (height, width))
-    if size == (height, width):
+        return round(height * scale), round(width * scale)
+    return (height, width) if short_side is None else (short_side[0], short_side[1])
+
+
+def resized(image: np.ndarray, short_side: int | tuple[int, int] | None) -> np.ndarray:
+    """An image (H, W, 3) with its short side, or its (height, width), set in pixels; None leaves it as it is."""
+    size = resized_size(image.shape[:2], short_side)
+    if size == image.shape[:2]:
         return image
-    shrinks = size[0] < height
+    shrinks = size[0] < len(image)
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 

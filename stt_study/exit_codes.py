@@ -34,13 +34,12 @@ def one_sentence(name: str = "", *, debug: bool = False) -> Iterator[None]:
     2: the input's (or machine's) fault, with the fix. 1: this code's defect. 128 and the signal's number: stopped.
     """
     begin = f"{name}: " if name else ""
-    for stream in ("stdin", "stdout", "stderr"):
-        if getattr(sys, stream) is None:  # it was closed, and a file of results would get its number
-            setattr(sys, stream, open(os.devnull, "r" if stream == "stdin" else "w"))  # noqa: SIM115
-        elif stream != "stdin" and isinstance(
-            getattr(sys, stream), TextIOWrapper
-        ):  # a letter that it can't show is shown by its number
-            getattr(sys, stream).reconfigure(errors="backslashreplace")
+    for standard, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, standard)
+        if stream is None:  # it was closed, and a file of results would get its number
+            setattr(sys, standard, open(os.devnull, mode))  # noqa: SIM115
+        elif mode == "w" and isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a letter that it can't show is shown by its number
     try:
         with stopped_by_signals():
             yield

@@ -13,7 +13,7 @@ from stt_core.files import read_json
 from stt_core.propagation import Inference
 from stt_core.provenance import machine
 from stt_study.benchmarks import run
-from stt_study.benchmarks.label_sources import label_source
+from stt_study.benchmarks.label_sources import Source, label_source
 from stt_study.benchmarks.registry import TASKS
 from stt_study.benchmarks.stereo import stereo_matches, stereo_scores
 from stt_study.speed import bench
@@ -62,11 +62,15 @@ class Study(Trainings):
         coarse = getattr(own, self.profile.real_video)
         return replace(coarse, radius=coarse.radius * own.stride // 4)
 
+    def opened(self, task: str, weights: str) -> Source:
+        """What carries labels on a task, of what `source` gives."""
+        return label_source(weights, **self.opening | {"stride": self.stride(task)})
+
     def measure(self, task: str, weights: str, split: str = "val", inference: Inference | None = None) -> dict:
         """Results of a task, measured where missing, of what `source` gives; `inference`: in place of the profile's."""
         benchmark, root = TASKS[task], self.folder(task)
         inference = inference or self.inference(task)
-        source = label_source(weights, **self.opening | {"stride": self.stride(task)})
+        source = self.opened(task, weights)
         prints = [folder_fingerprint(folder) for folder in (root, *benchmark.beside(root))]
         key = [source.identity, source.stride, asdict(inference), split, prints, code_key(benchmark.read.__module__)]
         trained = Path(weights).name == "weights.pth"

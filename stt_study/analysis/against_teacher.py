@@ -45,8 +45,8 @@ def clip_record(
     """A student's measures on a clip, means over its pairs or nan; "flat loss": of one that sees no difference."""
     found: dict[str, list[float]] = {}
     for pair in pairs:
-        shown = [pair.sequence.frames[t] for t in (pair.t, pair.t - 1)]
-        maps = {stage: [see(f)[stage] for see in (teacher, student) for f in shown] for stage in NEAREST}
+        later_first = pair.frames[::-1]
+        maps = {stage: [see(f)[stage] for see in (teacher, student) for f in later_first] for stage in NEAREST}
         values = {}
         for stage, k in NEAREST.items():
             # The loss compares plain products, label propagation cosines.
@@ -62,7 +62,7 @@ def clip_record(
         values |= _points(pair, student, inference) | _entropies(pair, student, training)
         for name, value in values.items():
             found.setdefault(name, []).append(value)
-    frames = dict.fromkeys(pair.sequence.frames[t] for pair in pairs for t in (pair.t - 1, pair.t))
+    frames = dict.fromkeys(frame for pair in pairs for frame in pair.frames)
     for stage in NEAREST:
         cells = [torch.cat([see(f)[stage].flatten(1).T for f in frames]) for see in (teacher, student)]  # (N, C) each
         found[f"CKA {stage}"] = [retention.linear_cka(*cells)]
@@ -84,7 +84,7 @@ def _points(pair: HeldOut, student: Look, inference: Inference) -> dict[str, flo
 
 
 def _entropies(pair: HeldOut, student: Look, training: TemporalSettings) -> dict[str, float]:
-    maps = [student(pair.sequence.frames[i])["coarse"][None] for i in (pair.t, pair.t - 1)]
+    maps = [student(frame)["coarse"][None] for frame in reversed(pair.frames)]
     entropy = entropy_map(*maps, training.radius_coarse)[0]
     owned = coverage(labelled_videos.read_sequence_mask(pair.sequence, pair.t), entropy.shape)
     where = regions(owned, owned, pair.hidden or ())

@@ -10,7 +10,6 @@ from stt_core.encoder import STANDARD, random_encoder
 from stt_core.features import FeatureSource, resized
 from stt_core.pictures import read_image
 from stt_core.propagation import Context
-from stt_study.benchmarks.label_sources import label_source
 from stt_study.study import Study
 from stt_study.variants import NO_ENCODER, title
 
@@ -45,7 +44,7 @@ def costs(study: Study, task: str, names: list[str]) -> pd.DataFrame:
     image = resized(read_image(study.sequences(task)[0].frames[0]), inference.resize)
     results, rows = study.results(task, names), {}
     for name in study.taken(names):
-        source = label_source(study.source(name), **study.opening | {"stride": study.stride(task)})
+        source = study.opened(task, study.source(name))
         result = results[title(name)]
         found = (np.nan,) * 3
         if isinstance(source, FeatureSource):

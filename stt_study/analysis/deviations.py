@@ -1,9 +1,8 @@
 """What still differs from the released code at inference, measured: the full method as it is, and as released."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
-from itertools import repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,13 +14,14 @@ from kornia.color import lab_to_rgb
 from torch import Tensor
 from torch.nn import functional as F
 
-from stt_core.features import FeatureSource, feature_source, resized
-from stt_core.pictures import read_image
+from stt_core.features import FeatureSource, feature_source, resized_size
+from stt_core.pictures import image_size
 from stt_core.propagation import Inference
 from stt_study.analysis.query_selection import effective_share
 from stt_study.benchmarks import metrics
 from stt_study.benchmarks.labelled_videos import carried_joints
 from stt_study.benchmarks.registry import TASKS
+from stt_study.benchmarks.run import Video
 from stt_study.store import code_key, computed, folder_fingerprint
 from stt_study.study import Study
 
@@ -73,20 +73,26 @@ def videos_weigh_alike(study: Study) -> tuple[int, float]:
 
 
 def _bilinear(study: Study, task: str, source: FeatureSource) -> dict[str, float]:
-    inference = getattr(study.profile.evaluation, task)
-    sizes = (resized(read_image(video.frames[0]), inference.resize).shape[:2] for video in study.sequences(task))
-    return _scored(study, task, (bilinear(source, size) for size in sizes), replace(inference, resize=None))
+    inference = study.inference(task)
+
+    def shrunk(video: Video) -> FeatureSource:
+        return bilinear(source, resized_size(image_size(video.frames[0])[::-1], inference.resize))
+
+    return _scored(study, task, shrunk, replace(inference, resize=None))
 
 
 def _opencv(study: Study, task: str, source: FeatureSource) -> dict[str, float]:
-    return _scored(study, task, repeat(opencv_lab(source)), getattr(study.profile.evaluation, task))
+    other = opencv_lab(source)
+    return _scored(study, task, lambda video: other, study.inference(task))
 
 
-def _scored(study: Study, task: str, sources: Iterable[FeatureSource], inference: Inference) -> dict[str, float]:
+def _scored(
+    study: Study, task: str, source_of: Callable[[Video], FeatureSource], inference: Inference
+) -> dict[str, float]:
     records = []
-    for video, source in zip(study.sequences(task), sources, strict=False):
+    for video in study.sequences(task):
         with TemporaryDirectory() as out:
-            records.append(TASKS[task].score(video, source, inference, Path(out)))
+            records.append(TASKS[task].score(video, source_of(video), inference, Path(out)))
     return TASKS[task].totals(records)
 
 
@@ -99,6 +105,6 @@ def _whole(study: Study, task: str, source: FeatureSource) -> dict[str, float]:
     distances = []
     for clip in study.sequences(task):
         joints = np.concatenate([cut(clip.joints[:1]), clip.joints[1:]])
-        record = carried_joints(replace(clip, joints=joints), source, getattr(study.profile.evaluation, task))[1]
+        record = carried_joints(replace(clip, joints=joints), source, study.inference(task))[1]
         distances.append(np.array(record["distances"], float))
     return metrics.pck(distances)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stt_core import labels
 from stt_core.errors import InputError
-from stt_core.features import features_of, resized
+from stt_core.features import features_of, resized_size
 from stt_core.labels import read_mask
 from stt_core.pictures import image_size, picture_files, read_image
 from stt_core.propagation import Inference, propagate_frames
@@ -153,7 +153,7 @@ def carried(
     features = features_of(source, images, inference.resize)
     first_features = next(features)
     maps = labels.to_grid(first, first_features.shape[1:], mode).to(first_features)
-    yield labels.to_grid(first, resized(np.zeros(first.shape[1:], np.uint8), inference.resize).shape, mode)
+    yield labels.to_grid(first, resized_size(first.shape[1:], inference.resize), mode)
     propagated = propagate_frames(chain([first_features], features), maps, **inference.propagation())
     yield from islice(propagated, 1, None)
 

@@ -48,6 +48,11 @@ class Benchmark:
         return {name: default for name, default in options.items() if name not in ("root", "names")}
 
 
+def record_file(out: Path, name: str) -> Path:
+    """Where a folder of results keeps a video's record, `PRIVATE` fields included."""
+    return out / "sequences" / f"{name.replace('/', '--')}.json"
+
+
 @out_of_memory("lower --resize or --num-preceding, or take --stride 8")
 def evaluate(
     benchmark: Benchmark,
@@ -72,7 +77,7 @@ def evaluate(
     code = code_fingerprint(benchmark.read.__module__)
 
     def record_of(video: Video) -> dict:
-        part = out / "sequences" / f"{video.name.replace('/', '--')}.json"
+        part = record_file(out, video.name)
         record = read_json(part) if part.exists() else {}
         # A video's record belongs to one source, one setting, one version of its files and of the code.
         files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in video.frames + video.masks]

@@ -83,7 +83,7 @@ def global_figure(study: Study, pair: HeldOut, students: dict[str, str]) -> Figu
     shown, teacher = {"reference\n": reference, "query\n": query}, None
     for name, weights in ({"teacher": str(study.teacher)} | students).items():
         look = looks(study, weights, "davis", STUDENT if name in students else STANDARD)
-        maps = (look(pair.sequence.frames[i])["res5"][None] for i in (pair.t, pair.t - 1))
+        maps = (look(frame)["res5"][None] for frame in reversed(pair.frames))
         how = () if name in students else (temporal.teacher_temperature, temporal.teacher_cosine)
         matrix = (teacher_correlation if how else correlation)(*maps, *how)[0]  # (N, N)
         teacher = matrix if teacher is None else teacher

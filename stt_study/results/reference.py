@@ -178,8 +178,7 @@ def main(
     """
     study = Study(profile, seed=seed, data=data, settings={"seeds": seeds, "rates": rates, "fine": fine})
     if rates:
-        swept = report.rate_sweep(study).round(2).to_dict()
-        write_json(report.SWEPT, (read_json(report.SWEPT) if report.SWEPT.exists() else {}) | {profile: swept})
+        write_json(report.SWEPT, report.swept() | {profile: report.rate_sweep(study).round(2).to_dict()})
         return 0
     if what == "write":
         rows = list(TEACHERS) if study.profile.rows == "teacher" else [*BASELINES, *ALL]

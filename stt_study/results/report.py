@@ -114,6 +114,11 @@ def rank_agreement(study: Study) -> tuple[float, int]:
     return float(spearmanr(*zip(*found.values(), strict=True)).statistic), len(found)
 
 
+def swept() -> dict[str, dict]:
+    """Profile -> the `rate_sweep` that is kept of it."""
+    return read_json(SWEPT) if SWEPT.exists() else {}
+
+
 def rate_sweep(study: Study) -> pd.DataFrame:
     """J&F-Mean on validation clips in percent, means over the seeds: one row an arm, one column a learning rate.
 
@@ -121,8 +126,7 @@ def rate_sweep(study: Study) -> pd.DataFrame:
     """
     names = [name for name in HEADLINE if VARIANTS[name].steps != "one"]
     if not study.profile.rates:
-        kept = read_json(SWEPT) if SWEPT.exists() else {}
-        return pd.DataFrame(kept.get(study.profile.profile, {}))
+        return pd.DataFrame(swept().get(study.profile.profile, {}))
     return pd.DataFrame(
         {f"{rate:g}": {title(name): _validated(study, name, rate) for name in names} for rate in study.profile.rates}
     )

@@ -8,6 +8,7 @@ import pandas as pd
 from stt_core.files import read_json
 from stt_study.benchmarks import metrics
 from stt_study.benchmarks.registry import BENCHMARKS
+from stt_study.benchmarks.run import record_file
 
 SUMMARY = ("difference", "low", "high", "p", "smallest effect", "seeds", "sequences", "lowest seed", "highest seed")
 """Of `bootstrap.summary`."""
@@ -40,8 +41,7 @@ def pck_curves(results: dict[str, dict]) -> pd.DataFrame:
     """Joints only, from the stored distances: `variant`, `tolerance` and "PCK", 0 to 1, with frame 0 left out."""
     rows = []
     for name, result in results.items():
-        folder = Path(result["path"]).parent / "sequences"
-        files = [folder / f"{record['name'].replace('/', '--')}.json" for record in result["sequences"]]
+        files = [record_file(Path(result["path"]).parent, record["name"]) for record in result["sequences"]]
         clips = [np.array(read_json(file)["distances"], float)[1:] for file in files]  # (A - 1, J) each
         for tolerance in TOLERANCES:
             shares = metrics.pck_per_joint(clips, tolerance, absent=np.nan)

@@ -7,6 +7,7 @@ from stt_study.analysis.against_teacher import STAY
 from stt_study.analysis.teacher_strength import TEACHER
 from stt_study.bootstrap import LEVEL, favours
 from stt_study.results.comparison import by_origin, summarised
+from stt_study.results.tables import with_intervals
 from stt_study.study import Study
 from stt_study.variants import QUARTER, TAUGHT
 
@@ -75,9 +76,9 @@ def conclusion(table: pd.DataFrame) -> str:
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """A `curve` as text, one row a teacher and weight."""
-    interval = [f"{r.difference:+.1f} [{r.low:.1f}, {r.high:.1f}]" for r in table.itertuples()]
-    columns = {"label error, %": (100 * table["label error"]).map("{:.1f}".format), "gain, points": interval}
-    columns |= {"smallest effect": table["smallest effect"].map("{:.1f}".format)}
+    text = with_intervals(table)
+    columns = {"label error, %": (100 * table["label error"]).map("{:.1f}".format), "gain, points": text.difference}
+    columns |= {"smallest effect": text["smallest effect"]}
     columns |= {name: table[name] for name in ("seeds", "sequences", "origin")}
     index = pd.MultiIndex.from_frame(table[["weight", "teacher"]])
     return pd.DataFrame(columns).set_axis(index)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from stt_core import labels
 from stt_core.checkpoints import file_hash
 from stt_core.errors import InputError
-from stt_core.features import FeatureSource, features_of, resized
+from stt_core.features import FeatureSource, features_of, resized_size
 from stt_core.files import read_json, write_json, write_tensors, write_text
 from stt_core.propagation import Context, Inference
 from stt_study.store import code_fingerprint, hash_of
@@ -157,7 +157,7 @@ def _follow(
     first = next(features, None)
     if first is None:
         raise problem or InputError(f"{video.path} has no frame; give another video.")
-    size = resized(np.zeros(video.size, np.uint8), inference.resize).shape
+    size = resized_size(video.size, inference.resize)
     first_maps = given.maps(video.size, size, first.shape[1:]).to(first)
     known = [maps.to(first_maps) for maps in known]
     stream = _propagated(itertools.chain([first], features), first_maps, start, known, inference)

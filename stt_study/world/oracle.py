@@ -13,10 +13,15 @@ CELL = 32  # px, of res5
 Crop = tuple[int, int, int, int]  # top, left, height, width
 
 
+def _pixels(shape: tuple[int, ...]) -> np.ndarray:
+    """(H, W, 2): x and y of every pixel."""
+    return np.stack(np.meshgrid(*map(np.arange, shape[::-1])), axis=2).astype(float)
+
+
 def partners(query: Truth, reference: Truth) -> tuple[np.ndarray, np.ndarray]:
     """Where the query's pixels lie in the reference (H, W, 2), x and y in px; which of them are seen there (H, W)."""
     height, width = query.labels.shape
-    places = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=2).astype(float)
+    places = _pixels(query.labels.shape)
     if query.shot != reference.shot:
         return places, np.zeros((height, width), bool)
     motions = np.zeros_like(query.matrices)
@@ -54,7 +59,7 @@ def true_correlation(
         return row * cells + column, inside
 
     places, seen = partners(query, reference)
-    own, inside = cell_of(np.stack(np.meshgrid(*map(np.arange, query.labels.shape[::-1])), axis=2).astype(float))
+    own, inside = cell_of(_pixels(query.labels.shape))
     there, arrives = cell_of(places)
     both = inside & arrives & seen
     pixels = np.bincount(own[inside], minlength=count)
