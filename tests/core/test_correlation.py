@@ -7,13 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from stt_core.correlation import (
-    banded_correlation,
-    correlation,
-    local_volume,
-    pool_correlation,
-    products,
-)
+from stt_core.correlation import banded_correlation, correlation, local_volume, pool_correlation, products
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "losses.npz"
 
