@@ -6,14 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from loops import random
 
 from stt_core.correlation import banded_correlation, correlation, local_volume, pool_correlation, products
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "losses.npz"
-
-
-def random(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def naive_correlation(query, reference, temperature, radius):

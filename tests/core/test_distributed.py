@@ -1,6 +1,5 @@
 """Two processes on this machine against one: what they compute together, to the last digits."""
 
-import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from trained import log, state
 from writers import write_davis
 
 from stt_core import distributed as processes
@@ -46,16 +46,11 @@ def training(step: str, root: Path, initial: Path, **changes):
     return train_temporal, (replace(TEMPORAL, **changes), pairs), {"initial": initial, "teacher": initial}
 
 
-def rows(weights: Path) -> list[dict[str, float]]:
-    with open(weights.parent / "metrics.csv", newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-
-
 def assert_equal_runs(one: Path, other: Path) -> None:
     """Losses and weights to 1e-5, of which the trainings moved them a hundred times as much."""
-    for a, b in zip(rows(one), rows(other), strict=True):
+    for a, b in zip(log(one.parent), log(other.parent), strict=True):
         assert a == pytest.approx(b, rel=1e-5)
-    a, b = (torch.load(path, weights_only=True)["state_dict"] for path in (one, other))
+    a, b = state(one), state(other)
     for name in a:
         if a[name].is_floating_point():
             torch.testing.assert_close(a[name], b[name], rtol=1e-5, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}")
@@ -117,11 +112,6 @@ def test_what_cannot_be_divided_is_refused(data_folder: Path, initial: Path, tmp
             train(*arguments, tmp_path / "b", **keywords)
 
 
-def _joined(function, *arguments):
-    with together():
-        return function(*arguments)
-
-
 def _normalised(x: Tensor, gradient: Tensor) -> list[Tensor]:
     """Output, input gradient, weight gradient, running mean and variance of this process's half of x."""
     layer = nn.Sequential(nn.BatchNorm2d(3))
@@ -134,25 +124,9 @@ def _normalised(x: Tensor, gradient: Tensor) -> list[Tensor]:
     (out * gradient.chunk(processes.count())[rank]).sum().backward()
     norm = layer[0]
     summed = processes.averaged(norm.weight.grad) * processes.count()
-    results = [
-        processes.gathered(out.detach()),
-        processes.gathered(mine.grad),
-        summed,
-        norm.running_mean,
-        norm.running_var,
-    ]
-    return [result.clone() for result in results] + [norm.num_batches_tracked]
-
-
-def test_synchronised_statistics_are_those_of_the_whole_batch() -> None:
-    """Against PyTorch's own batch normalisation of the whole batch."""
-    generator = torch.Generator().manual_seed(0)
-    x = 5 + 3 * torch.randn(6, 3, 4, 5, generator=generator)
-    gradient = torch.randn(6, 3, 4, 5, generator=generator)
-    alone = _normalised(x, gradient)
-    shared = spread(2, _joined, _normalised, x, gradient)
-    for a, b in zip(alone, shared, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+    results = [processes.gathered(out.detach()), processes.gathered(mine.grad), summed]
+    results += [norm.running_mean, norm.running_var, norm.num_batches_tracked]
+    return [result.clone() for result in results]
 
 
 def test_parts_leave_the_mean_of_their_statistics() -> None:
@@ -207,12 +181,6 @@ def _keys(views: Tensor) -> list[Tensor]:
     return [keys, model.encoder_k.layer4[1].bn2.running_mean]
 
 
-def test_two_processes_embed_keys_as_one_that_splits_its_batch() -> None:
-    views = torch.rand(8, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    for alone, shared in zip(_keys(views), spread(2, _joined, _keys, views), strict=True):
-        torch.testing.assert_close(alone, shared)
-
-
 def test_shards_share_a_batch() -> None:
     """Processes' shares of every batch, put together, are the batch of one process; parts keep their order."""
     whole = list(EpochBatches(29, 12, 5, seed=2))
@@ -231,10 +199,20 @@ def _evaluated(root: Path, out: Path) -> dict:
     return evaluate(DAVIS, source, root, out, Inference(resize=48, radius=3, num_preceding=2))
 
 
-def test_two_processes_measure_as_one(tmp_path: Path) -> None:
-    root = write_davis(tmp_path / "davis", names=("a", "b", "c"))
-    alone = _evaluated(root, tmp_path / "one")
-    shared = spread(2, _joined, _evaluated, root, tmp_path / "two")
+def _joined(x: Tensor, gradient: Tensor, views: Tensor, root: Path, out: Path) -> tuple:
+    with together():
+        return _normalised(x, gradient), _keys(views), _evaluated(root, out)
+
+
+def test_two_processes_normalise_embed_and_measure_as_one(tmp_path: Path) -> None:
+    """Against PyTorch's own normalisation of the whole batch, one process that splits its batch, and one's files."""
+    generator = torch.Generator().manual_seed(0)
+    x, gradient = torch.randn(2, 6, 3, 4, 5, generator=generator)
+    views = torch.rand(8, 3, 64, 64, dtype=torch.float64, generator=generator)
+    given = 5 + 3 * x, gradient, views, write_davis(tmp_path / "davis", names=("a", "b", "c"))
+    *of_one, alone = _joined(*given, tmp_path / "one")
+    *of_two, shared = spread(2, _joined, *given, tmp_path / "two")
+    torch.testing.assert_close(of_two, of_one, rtol=1e-5, atol=1e-6)
     for results in (alone, shared):
         assert [record["name"] for record in results["sequences"]] == ["a", "b", "c"]
     assert shared["metrics"] == alone["metrics"]

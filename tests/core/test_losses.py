@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from loops import naive_bilinear
+from loops import naive_bilinear, random
 
 from stt_core.correlation import correlation
 from stt_core.errors import InputError
@@ -24,10 +24,6 @@ from stt_core.losses import (
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "losses.npz"
 RELEASED = LocalDistillation.released()
-
-
-def random(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def levels(height=4, width=4, seed=10):

@@ -1,6 +1,5 @@
 """The two training loops: rates by hand, resuming bit by bit, and what a run leaves in its folder."""
 
-import csv
 import json
 import math
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from trained import log, same, stopping
 
 from stt_core.checkpoints import load_encoder
 from stt_core.distributed import Scale
@@ -41,41 +41,16 @@ def run(data_folder: Path, initial: Path):
     """
 
     def run(step: str, out: Path, *, stop: int | None = None, workers: int = 0, save_every: int = 3, **changes) -> Path:
-        left = [math.inf if stop is None else stop]
-
-        class Stopped:
-            def __getitem__(self, address: tuple[int, int]) -> Tensor:
-                left[0] -= 1
-                if left[0] < 0:
-                    raise KeyboardInterrupt
-                return super().__getitem__(address)
-
         how = {"scale": Scale(workers=workers), "save_every": save_every, "origin": {"where": "here"}}
         if step == "spatial":
             settings = replace(SPATIAL, **changes)
-            images = type("StoppedImages", (Stopped, Images), {})(data_folder / "imagenet", 40, seed=settings.seed)
+            images = stopping(Images, stop)(data_folder / "imagenet", 40, seed=settings.seed)
             return train_spatial(settings, images, out, **how)
         settings = replace(TEMPORAL, **changes)
-        pairs = type("StoppedPairs", (Stopped, FramePairs), {})(
-            data_folder / "youtube-vos", size=64, seed=settings.seed
-        )
+        pairs = stopping(FramePairs, stop)(data_folder / "youtube-vos", size=64, seed=settings.seed)
         return train_temporal(settings, pairs, out, initial=initial, teacher=initial, **how)
 
     return run
-
-
-def state(path: Path) -> dict[str, Tensor]:
-    return torch.load(path, weights_only=True)["state_dict"]
-
-
-def same(first: Path, second: Path) -> bool:
-    a, b = state(first), state(second)
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-
-def rows(out: Path) -> list[dict[str, float]]:
-    with open(out / "metrics.csv", newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
 def names(out: Path) -> list[str]:
@@ -103,14 +78,14 @@ def test_interrupted_and_continued_is_as_uninterrupted(run, step: str, tmp_path:
         run(step, out, stop=11)  # 2 items a step: in step 5, two steps after the checkpoint
     assert names(out) == ["checkpoint.pt", "metrics.csv", "run.json"]
     assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 3
-    assert len(rows(out)) == 3
+    assert len(log(out)) == 3
     with pytest.raises(KeyboardInterrupt):
         run(step, out, stop=3)  # once more, before the next checkpoint
     assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 3
     kept = torch.load(out / "checkpoint.pt", weights_only=True)["sessions"]
     torch.manual_seed(99)  # another process has another random state
     assert same(run(step, out), whole)
-    assert rows(out) == rows(tmp_path / "whole")
+    assert log(out) == log(tmp_path / "whole")
     assert not same(run(step, tmp_path / "other", seed=4), whole)
 
     record = json.loads((out / "run.json").read_text())  # of each session, with what it ran
@@ -135,13 +110,13 @@ def test_what_a_run_leaves(run, step: str, tmp_path: Path) -> None:
     path = run(step, tmp_path / "run")
     assert path == tmp_path / "run" / "weights.pth"
     assert names(tmp_path / "run") == ["metrics.csv", "run.json", "weights.pth"]
-    log = rows(tmp_path / "run")
-    assert [row["step"] for row in log] == list(range(7))
-    assert log[0]["lr"] < log[1]["lr"] < log[2]["lr"]  # two steps of warm-up
+    rows = log(tmp_path / "run")
+    assert [row["step"] for row in rows] == list(range(7))
+    assert rows[0]["lr"] < rows[1]["lr"] < rows[2]["lr"]  # two steps of warm-up
     parts = {"spatial": {"accuracy"}, "temporal": {"fine", "coarse", "local", "global"}}[step]
-    assert set(log[0]) == {"step", "loss", "lr"} | parts
+    assert set(rows[0]) == {"step", "loss", "lr"} | parts
     if step == "temporal":
-        for row in log:
+        for row in rows:
             assert row["loss"] == pytest.approx(sum(row[name] for name in parts), rel=1e-5)
     encoder, colours = load_encoder(path, strides=STANDARD[0], pool=STANDARD[1])
     assert colours == "lab"
@@ -253,5 +228,5 @@ def test_tensorboard_gets_every_step_once(data_folder: Path, tmp_path: Path) -> 
         assert set(found.Tags()["scalars"]) == {"loss", "accuracy", "lr"}
         seen = {event.step: event.value for event in found.Scalars("loss")}
         assert len(found.Scalars("loss")) == len(seen) == 7
-        log = rows(tmp_path / name)
-        assert [seen[row["step"]] for row in log] == pytest.approx([row["loss"] for row in log])
+        rows = log(tmp_path / name)
+        assert [seen[row["step"]] for row in rows] == pytest.approx([row["loss"] for row in rows])

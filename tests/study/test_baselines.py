@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from loops import naive_sample
 
 from stt_core.features import FeatureSource
 from stt_study.benchmarks.label_sources import Baseline, composed, flowed, label_source, oriented_gradients, sampled
@@ -23,17 +24,6 @@ def moving():
     for t in range(FRAMES):
         y, x = STEP[1] * (FRAMES - t), STEP[0] * (FRAMES - t)
         yield large[y : y + HEIGHT, x : x + WIDTH]
-
-
-def naive_bilinear(image, x, y):
-    """(H, W) at one place, clamped to the picture."""
-    height, width = image.shape
-    x, y = min(max(x, 0.0), width - 1.0), min(max(y, 0.0), height - 1.0)
-    x0, y0 = min(int(x), width - 2), min(int(y), height - 2)
-    x0, y0 = max(x0, 0), max(y0, 0)
-    a, b = x - x0, y - y0
-    top = image[y0, x0] * (1 - a) + image[y0, x0 + 1] * a
-    return top * (1 - b) + (image[y0 + 1, x0] * (1 - a) + image[y0 + 1, x0 + 1] * a) * b
 
 
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
@@ -74,7 +64,7 @@ def test_composition_equals_a_loop():
     for y in range(height):
         for x in range(width):
             for axis in range(2):
-                expected[axis, y, x] = naive_bilinear(places[axis], x + back[0, y, x], y + back[1, y, x])
+                expected[axis, y, x] = naive_sample(places[axis], x + back[0, y, x], y + back[1, y, x])
     found = composed(torch.from_numpy(places), torch.from_numpy(back))
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
 

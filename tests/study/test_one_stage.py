@@ -1,11 +1,11 @@
 """Both steps at once: one set of weights, the sum of the two steps' own losses, and resuming bit by bit."""
 
-import csv
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
+from trained import log, same, stopping
 
 from stt_core.checkpoints import load_encoder
 from stt_core.encoder import STANDARD
@@ -66,18 +66,8 @@ def test_losses_are_those_of_the_two_steps() -> None:
 @pytest.fixture
 def run(data_folder: Path):
     def run(out: Path, stop: int | None = None) -> Path:
-        left = [stop]
-
-        class Stopped(FramePairs):
-            def __getitem__(self, address: tuple[int, int]) -> Tensor:
-                if left[0] is not None:
-                    left[0] -= 1
-                    if left[0] < 0:
-                        raise KeyboardInterrupt
-                return super().__getitem__(address)
-
         images = Images(data_folder / "imagenet", 40, seed=3)
-        pairs = Stopped(data_folder / "youtube-vos", size=64, seed=3)
+        pairs = stopping(FramePairs, stop)(data_folder / "youtube-vos", size=64, seed=3)
         return train_one_stage(SETTINGS, images, pairs, out, save_every=2)
 
     return run
@@ -89,12 +79,11 @@ def test_resumed_equals_uninterrupted(run, tmp_path: Path) -> None:
         run(tmp_path / "parts", stop=7)
     assert not (tmp_path / "parts" / "weights.pth").exists()
     resumed = run(tmp_path / "parts")
-    for name, value in torch.load(whole, weights_only=True)["state_dict"].items():
-        assert torch.equal(value, torch.load(resumed, weights_only=True)["state_dict"][name]), name
-    logs = [list(csv.DictReader((tmp_path / name / "metrics.csv").open())) for name in ("whole", "parts")]
-    assert logs[0] == logs[1]
-    assert len(logs[0]) == SETTINGS.steps
-    for row in logs[0]:
-        terms = [float(row[name]) for name in ("contrastive", "fine", "coarse", "local")]
-        assert float(row["loss"]) == pytest.approx(sum(terms), rel=1e-5)
+    assert same(whole, resumed)
+    rows = log(tmp_path / "whole")
+    assert rows == log(tmp_path / "parts")
+    assert len(rows) == SETTINGS.steps
+    for row in rows:
+        terms = [row[name] for name in ("contrastive", "fine", "coarse", "local")]
+        assert row["loss"] == pytest.approx(sum(terms), rel=1e-5)
     assert load_encoder(resumed, strides=STANDARD[0], pool=STANDARD[1])[1] == "lab"

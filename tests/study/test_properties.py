@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from loops import naive_bilinear, naive_propagation
+from loops import naive_bilinear, naive_propagation, seen
 
 from stt_core import labels
 from stt_core.affinity import affinity
@@ -87,12 +87,8 @@ def normalised(features: np.ndarray) -> np.ndarray:
 
 def candidates(context: list, y: int, x: int, height: int, width: int, radius: int, window: str) -> np.ndarray:
     """(n, 3) frame, row, column of all that the query at y, x sees."""
-
-    def is_seen(dy: int, dx: int) -> bool:
-        return dy * dy + dx * dx < radius * radius if window == "circle" else abs(dy) <= radius and abs(dx) <= radius
-
     cells = [(s, whole, i, j) for s, whole in context for i in range(height) for j in range(width)]
-    return np.array([(s, i, j) for s, whole, i, j in cells if whole or is_seen(i - y, j - x)])
+    return np.array([(s, i, j) for s, whole, i, j in cells if whole or seen(i - y, j - x, radius, window)])
 
 
 @examples(110)
@@ -136,11 +132,7 @@ def test_affinity_keeps_the_nearest_cells_even_among_equal_ones(
     features = normalised(features_of_a_kind(kind, (frames + 1, channels, height, width), seed))
     cells = torch.from_numpy(features.transpose(0, 2, 3, 1).astype(np.float32))
     indices, weights = affinity(
-        cells[0].contiguous(),
-        cells[1:].contiguous(),
-        temperature=temperature,
-        first_twice=first_twice,
-        **chosen,
+        cells[0].contiguous(), cells[1:].contiguous(), temperature=temperature, first_twice=first_twice, **chosen
     )
     assert indices.shape == weights.shape == (len(indices), height * width)
     query, context = features[0], features[1:]

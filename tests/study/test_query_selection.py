@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from loops import random
 from PIL import Image
 from scipy.stats import rankdata
 from writers import write_picture
@@ -38,10 +39,6 @@ SETTINGS = {
     "spatial": {"width": 0.125},
 }
 ALL = query_selection.variants(TemporalSettings())
-
-
-def random(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def made_level(size=8, radius=2):

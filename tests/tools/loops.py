@@ -1,23 +1,34 @@
-"""Resizing and propagation written as loops over pixels and cells, which tests compare with."""
+"""Resizing and propagation written as loops over pixels and cells, which tests compare with; random inputs."""
 
 import itertools
 import math
 
 import numpy as np
+import torch
+
+
+def random(*shape, seed=0):
+    """Normal float64 numbers."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def naive_sample(image, x, y):
+    """(h, w) at one place between its pixels, clamped to the picture."""
+    height, width = image.shape
+    x, y = min(max(x, 0.0), width - 1.0), min(max(y, 0.0), height - 1.0)
+    x0, y0 = int(x), int(y)
+    x1, y1 = min(x0 + 1, width - 1), min(y0 + 1, height - 1)
+    top = image[y0, x0] * (1 - (x - x0)) + image[y0, x1] * (x - x0)
+    bottom = image[y1, x0] * (1 - (x - x0)) + image[y1, x1] * (x - x0)
+    return top * (1 - (y - y0)) + bottom * (y - y0)
 
 
 def naive_bilinear(image, size):
-    """(h, w) -> (H, W): pixel centres at (i + 0.5) * h / H - 0.5, clamped to the picture."""
+    """(h, w) -> (H, W): pixel centres at (i + 0.5) * h / H - 0.5."""
     (height, width), result = image.shape, np.zeros(size)
-    for i in range(size[0]):
-        for j in range(size[1]):
-            y = max(0.0, (i + 0.5) * height / size[0] - 0.5)
-            x = max(0.0, (j + 0.5) * width / size[1] - 0.5)
-            y0, x0 = int(y), int(x)
-            y1, x1 = min(y0 + 1, height - 1), min(x0 + 1, width - 1)
-            top = image[y0, x0] * (1 - (x - x0)) + image[y0, x1] * (x - x0)
-            bottom = image[y1, x0] * (1 - (x - x0)) + image[y1, x1] * (x - x0)
-            result[i, j] = top * (1 - (y - y0)) + bottom * (y - y0)
+    for i, j in itertools.product(range(size[0]), range(size[1])):
+        place = (j + 0.5) * width / size[1] - 0.5, (i + 0.5) * height / size[0] - 0.5
+        result[i, j] = naive_sample(image, *place)
     return result
 
 
