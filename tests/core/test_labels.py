@@ -85,7 +85,7 @@ def test_a_cell_of_a_mask_has_the_id_at_its_centre(size, grid):
 
 
 @pytest.mark.parametrize("stride", [8, 4])
-@pytest.mark.parametrize("size", [(240, 320), (237, 421), (181, 179)])
+@pytest.mark.parametrize("size", [(160, 208), (157, 221), (181, 179)])
 def test_a_mask_that_identity_features_carry_stays_where_it_is(size, stride):
     """Every cell's feature is its own place and nothing moves, so the mask must not, either.
 
@@ -185,17 +185,6 @@ def test_keypoints_are_the_weighted_mean_of_the_five_largest():
     x = (5 * 2 + 4 * 3 + 3 * 2 + 2 * 7 + 1 * 0) / 15
     y = (5 * 1 + 4 * 1 + 3 * 2 + 2 * 4 + 1 * 0) / 15
     np.testing.assert_allclose(found, [[x, y], [-1, -1], [6, 3]], atol=1e-6)
-
-
-def test_keypoints_survive_maps_at_image_size():
-    size = (60, 80)
-    joints = np.random.default_rng(1).uniform(2, (77, 57), (200, 2)).astype(np.float32)
-    joints[::50] = -1
-    found = decode_keypoints(keypoints_to_maps(joints, size), size)
-    np.testing.assert_array_equal(found[::50], np.full((4, 2), -1))
-    assert np.abs(found - joints).max() < 0.5
-    whole = joints.round()[1:50]  # a joint on a pixel comes back exactly: it and its four neighbours weigh it
-    np.testing.assert_allclose(decode_keypoints(keypoints_to_maps(whole, size), size), whole, atol=1e-4)
 
 
 @pytest.mark.parametrize(("size", "grid"), [((240, 320), (40, 40)), ((160, 160), (20, 20))])

@@ -141,13 +141,6 @@ def test_a_folder_of_videos_and_frame_folders(tmp_path: Path) -> None:
         assert (cached[2, index] == pairs[2, index]).all()  # from memory
 
 
-def test_a_frame_beyond_the_video_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "broken.mp4"
-    write_video(path, ((t / 25, smooth(48, 64, t)) for t in range(20)), 25)
-    with pytest.raises(InputError, match=r"broken\.mp4 \(frame at 999999\d*\) cannot be decoded"):
-        read_frame(VideoFrame(path, 999_999_999))
-
-
 @pytest.mark.parametrize(
     ("names", "frames"),
     [

@@ -41,54 +41,33 @@ def test_equals_golden_values(clip):
     np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=1e-5)
 
 
-# (T, C, H, W), K, num_preceding, radius, topk, with_first
+# (T, C, H, W), K, num_preceding, radius, topk, and what other methods do. Smaller: `tests/study/test_properties.py`.
 CASES = [
-    ((4, 5, 9, 17), 3, 2, 2, 10, True),  # one row and one column beyond a tile: corner tiles of one cell
-    ((3, 4, 19, 35), 2, 20, 1, 5, True),  # several tiles each way
-    ((3, 6, 10, 18), 1, 1, 3, 10, False),
-    ((6, 4, 5, 4), 2, 3, 1, 4, True),  # frame 0 leaves the preceding frames
-    ((6, 4, 5, 4), 2, 3, 1, 4, False),
-    ((4, 4, 9, 17), 2, 2, 0, 10, True),  # radius 0: as many candidates as context frames
-    ((4, 4, 9, 17), 2, 2, 1, 1000, True),  # k larger than window times context
-    ((3, 4, 9, 17), 2, 1, 1, 12, False),  # k larger than the window in the corners only: one frame of 9, 6 or 4 cells
-    ((3, 4, 6, 7), 2, 2, 50, 10, True),  # window larger than the map
-    ((3, 4, 6, 7), 2, 2, 6, 10_000, False),  # everything sees everything
-    ((4, 3, 1, 20), 2, 2, 2, 3, True),  # one row
-    ((4, 3, 11, 1), 2, 2, 2, 3, True),  # one column
-    ((3, 3, 1, 1), 2, 2, 2, 3, True),
-    ((1, 3, 4, 5), 2, 2, 2, 3, True),  # one frame
-    ((4, 4, 5, 6), 2, 0, 1, 3, True),  # frame 0 only
-    ((5, 4, 5, 6), 2, 2, 1, 1, True),  # nearest neighbour
+    ((4, 5, 9, 17), 3, 2, 2, 10, {}),  # one row and one column beyond a tile: corner tiles of one cell
+    ((3, 4, 19, 35), 2, 20, 1, 5, {}),  # several tiles each way
+    ((3, 6, 10, 18), 1, 1, 3, 10, {"with_first": False}),
+    ((4, 4, 9, 17), 2, 2, 0, 10, {}),  # radius 0: as many candidates as context frames
+    ((4, 4, 9, 17), 2, 2, 1, 1000, {}),  # k larger than window times context
+    ((3, 4, 9, 17), 2, 1, 1, 12, {"with_first": False}),  # k larger than the window in the corners only
+    ((4, 3, 1, 20), 2, 2, 2, 3, {}),  # one row
+    ((4, 3, 11, 1), 2, 2, 2, 3, {}),  # one column
+    ((5, 5, 10, 18), 2, 2, 3, 10, {"window": "circle"}),
+    ((5, 5, 10, 18), 2, 3, 1, 3, {"window": "circle", "first_windowed": False}),
+    ((5, 5, 10, 18), 2, 2, 2, 10, {"first_windowed": False}),
+    ((5, 5, 10, 18), 2, 5, 4, 10, {"window": "circle", "first_windowed": False}),
+    ((5, 5, 10, 18), 2, 2, 2, 7, {"first_twice": False}),
 ]
 
 
 @pytest.mark.parametrize("case", range(len(CASES)))
 def test_equals_a_double_loop(case):
-    shape, classes, num_preceding, radius, topk, with_first = CASES[case]
-    settings = dict(num_preceding=num_preceding, radius=radius, topk=topk, temperature=0.2, with_first=with_first)
+    shape, classes, num_preceding, radius, topk, others = CASES[case]
+    settings = dict(num_preceding=num_preceding, radius=radius, topk=topk, temperature=0.2, **others)
     features, first_labels = random_clip(case, *shape, classes)
     expected, gap = naive_propagation(features, first_labels, **settings)
     assert gap > 1e-6, "rounding may decide the top-k of this input: choose another seed"
     result = propagate(features, first_labels, **settings)
     assert result.dtype == torch.float32
-    np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        dict(window="circle", radius=3, topk=10, num_preceding=2),
-        dict(window="circle", radius=1, topk=3, num_preceding=3, first_windowed=False),
-        dict(window="square", radius=2, topk=10, num_preceding=2, first_windowed=False),
-        dict(window="circle", radius=4, topk=10, num_preceding=5, first_windowed=False),
-        dict(window="square", radius=2, topk=7, num_preceding=2, first_twice=False),
-    ],
-)
-def test_contexts_of_other_methods_equal_a_double_loop(settings):
-    features, first_labels = random_clip(11, 5, 5, 10, 18, 2)
-    expected, gap = naive_propagation(features, first_labels, temperature=0.1, **settings)
-    assert gap > 1e-6, "rounding may decide the top-k of this input: choose another seed"
-    result = propagate(features, first_labels, temperature=0.1, **settings)
     np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=1e-5)
 
 
@@ -177,33 +156,33 @@ def test_nothing_is_read_back_from_the_device(first_windowed):
     assert result.device.type == "meta"
 
 
-def test_strips_side_by_side_change_nothing(monkeypatch):
+@pytest.fixture
+def three_threads():
+    """Switches from the one of other tests."""
+    before = torch.get_num_threads()
+    yield lambda: torch.set_num_threads(3)
+    torch.set_num_threads(before)
+
+
+def test_strips_side_by_side_change_nothing(monkeypatch, three_threads):
     generator = torch.Generator().manual_seed(5)
     query, context = torch.randn(18, 70, 8, generator=generator), torch.randn(3, 18, 70, 8, generator=generator)
     query, context = torch.nn.functional.normalize(query, dim=2), torch.nn.functional.normalize(context, dim=3)
     alone = affinity(query, context, radius=2, topk=5, temperature=0.1)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(3)
-        shared = affinity(query, context, radius=2, topk=5, temperature=0.1)
-        assert torch.get_num_threads() == 3
-        for one, other in zip(alone, shared, strict=True):
-            assert one.equal(other)
-        monkeypatch.setattr(affinity_module, "_top_pairs", lambda *arguments: 1 / 0)
-        with pytest.raises(ZeroDivisionError):  # what goes wrong in a thread isn't lost
-            affinity(query, context, radius=2, topk=5, temperature=0.1)
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
+    three_threads()
+    shared = affinity(query, context, radius=2, topk=5, temperature=0.1)
+    assert torch.get_num_threads() == 3
+    for one, other in zip(alone, shared, strict=True):
+        assert one.equal(other)
+    monkeypatch.setattr(affinity_module, "_top_pairs", lambda *arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # what goes wrong in a thread isn't lost
+        affinity(query, context, radius=2, topk=5, temperature=0.1)
+    assert torch.get_num_threads() == 3
 
 
-def test_in_inference_mode_with_threads():
+def test_in_inference_mode_with_threads(three_threads):
     features, first_labels = random_clip(6, 4, 8, 18, 70, 2)
     expected = propagate(features, first_labels, radius=2)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(3)
-        with torch.inference_mode():
-            assert propagate(features, first_labels, radius=2).equal(expected)
-    finally:
-        torch.set_num_threads(before)
+    three_threads()
+    with torch.inference_mode():
+        assert propagate(features, first_labels, radius=2).equal(expected)

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from data_server import jpeg, png, youtube_meta
+from data_server import jpeg, png, youtube_files
 from PIL import Image
 from writers import write_davis, write_images, write_videos
 
@@ -118,10 +118,7 @@ def test_images(tmp_path: Path) -> None:
 
 
 def test_youtube_vos(tmp_path: Path) -> None:
-    files = {"train/meta.json": json.dumps(youtube_meta()).encode()}
-    for video, entry in youtube_meta()["videos"].items():
-        files |= {f"train/JPEGImages/{video}/{frame}.jpg": jpeg() for frame in entry["objects"]["1"]["frames"]}
-    root = write(tmp_path / "youtube-vos", files)
+    root = write(tmp_path / "youtube-vos", youtube_files())
     whole("youtube-vos", root, frames=6, videos=2, decoded=6)
     frames = root / "train" / "JPEGImages"
     (frames / "003234408d" / "00005.jpg").unlink()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from scipy.io import loadmat
 from writers import write_jhmdb, write_lines, write_picture
 
@@ -181,12 +180,6 @@ def test_frames_after_the_last_joints_are_left_out(jhmdb):
 
 
 # Single files and folders
-
-
-def test_read_image_is_rgb(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "frame.png")
-    np.testing.assert_array_equal(read_image(tmp_path / "frame.png"), pixels)
 
 
 def test_find_folder_takes_the_first_that_exists(tmp_path):

@@ -1,7 +1,6 @@
 """Data sets fetched from a server on the loopback, through cuts and lies, and opened with our own readers."""
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from answers import Shell, assert_refused
-from data_server import Server, davis_files, imagenette_files, jhmdb_archives, jpeg, tarred, youtube_meta, zipped
+from data_server import Server, davis_files, imagenette_files, jhmdb_archives, jpeg, tarred, youtube_files, zipped
 from torchvision.datasets import Imagenette
 from torchvision.datasets.imagenet import ARCHIVE_META
 
@@ -177,10 +176,7 @@ def test_sets_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         get("youtube-vos", tmp_path)
     assert "train.zip, every fifth frame" in capsys.readouterr().out
     (tmp_path / "archives").mkdir(exist_ok=True)
-    files = {"train/meta.json": json.dumps(youtube_meta()).encode()}
-    for video, entry in youtube_meta()["videos"].items():
-        files |= {f"train/JPEGImages/{video}/{frame}.jpg": jpeg() for frame in entry["objects"]["1"]["frames"]}
-    (tmp_path / "archives" / "train.zip").write_bytes(zipped(files))
+    (tmp_path / "archives" / "train.zip").write_bytes(zipped(youtube_files()))
     assert get("youtube-vos", tmp_path).counts == {"frames": 6, "videos": 2, "decoded": 6}
     assert len(FramePairs(tmp_path / "youtube-vos", size=16)) == 4
 

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 import tarfile
 import threading
 import zipfile
@@ -146,5 +147,8 @@ def imagenette_files() -> dict[str, bytes]:
     return {f"imagenette2-160/{split}/{wnid}/{i}.JPEG": jpeg() for split, wnid, i in names}
 
 
-def youtube_meta(frames: tuple[str, ...] = ("00000", "00005", "00010")) -> dict:
-    return {"videos": {video: {"objects": {"1": {"frames": list(frames)}}} for video in ("003234408d", "0043f083b5")}}
+def youtube_files() -> dict[str, bytes]:
+    videos, frames = ("003234408d", "0043f083b5"), ["00000", "00005", "00010"]
+    meta = {"videos": {video: {"objects": {"1": {"frames": frames}}} for video in videos}}
+    pictures = {f"train/JPEGImages/{video}/{frame}.jpg": jpeg() for video in videos for frame in frames}
+    return {"train/meta.json": json.dumps(meta).encode()} | pictures

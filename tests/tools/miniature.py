@@ -3,17 +3,13 @@
 python tests/tools/miniature.py DIR     # 5 MB, seconds; then: make reproduce PROFILE=paper DATA=DIR ARGS="…"
 """
 
-import json
 import shutil
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
+from writers import write_badja
 
-from stt_study.benchmarks.badja import SIZE
-from stt_study.benchmarks.davis import davis_sequences
-from stt_study.benchmarks.labelled_videos import read_sequence_mask
 from stt_study.world.synthetic import World, write_world
 
 TINY = World(
@@ -44,29 +40,8 @@ def write_miniature(root: Path) -> Path:
     (root / "masks").rename(masks / "Category_ids")
     for split in ("train", "val"):
         shutil.copytree(root / "imagenet/train", root / "imagenette2-160" / split)
-    _write_badja(root / "BADJA", root / "DAVIS")
+    write_badja(root / "BADJA")
     return root
-
-
-def _write_badja(root: Path, davis: Path) -> None:
-    """Joints on a DAVIS video: the ends of its first object in every other frame, in pixels of 1920x1080."""
-    sequence = davis_sequences(davis)[0]
-    entries = []
-    for t in range(0, len(sequence.frames), 2):
-        mask = read_sequence_mask(sequence, t) == 1
-        points = np.argwhere(mask)  # (y, x)
-        ends = [points[order] for order in (points[:, 0].argmin(), points[:, 0].argmax(), points[:, 1].argmin())]
-        ends += [points[points[:, 1].argmax()], points.mean(axis=0)]
-        joints = (np.array(ends) + 1) * (np.array(SIZE[::-1]) / mask.shape)
-        kinds = {"image_path": ("JPEGImages", "jpg"), "segmentation_path": ("Annotations", "png")}
-        paths = {
-            key: f"DAVIS/{kind}/Full-Resolution/{sequence.name}/{t:05d}.{ending}"
-            for key, (kind, ending) in kinds.items()
-        }
-        entries.append({**paths, "joints": joints.tolist(), "visibility": [True] * len(joints)})
-    path = root / "joint_annotations" / f"{sequence.name}.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(entries))
 
 
 if __name__ == "__main__":
