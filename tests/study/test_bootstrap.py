@@ -72,7 +72,7 @@ def test_one_seed_holds_the_truth_as_often_as_it_says(sequences):
 
 @pytest.mark.parametrize(("sd", "seeds"), [((4, 1, 1), 5), ((1, 3, 2), 5), ((0, 3, 2), 1)])
 def test_the_smallest_effect_is_found_four_times_in_five(sd, seeds):
-    tables = studies(400, sd, seeds, 48)
+    tables = studies(250, sd, seeds, 48)
     smallest = np.mean([summary(table)["smallest effect"] for table in tables])
     found = np.mean([favours(summary(table + smallest)) > 0 for table in tables])
     assert 0.72 <= found <= 0.9

@@ -97,11 +97,14 @@ def test_tables_take_from_the_reference_what_is_not_of_this_run(make, monkeypatc
         for seed, score in enumerate((0.5, 0.6))
     ]
     monkeypatch.setattr(comparison, "stored", lambda study, task, name: runs * ((task, name) == ("davis", "neither")))
-    rows = report.benchmark_rows(make(evaluation={"davis": {"resize": 40, "radius": 3}}), ["neither", "copy"])
-    assert set(rows.source[rows.method == "first label copied"]) == {comparison.OWN}
+    it = make(evaluation={"davis": {"resize": 40, "radius": 3}})
+    rows = report.benchmark_rows(it, ["neither", "copy", "lab", "random"])
+    assert set(rows.source[rows.method != "no distillation"]) == {comparison.OWN}
     (row,) = rows[rows.method == "no distillation"].to_dict(orient="records")
     assert (row["benchmark"], row["source"], row["file"]) == ("DAVIS-2017", comparison.STORED, "neither.json")
     assert row["value"] == pytest.approx(55)
+    backbones = rows[rows.source == comparison.OWN].groupby("method").backbone.unique().map(list).to_dict()
+    assert backbones == {"first label copied": [""], "Lab image": [""], "random weights": ["ResNet-18 x0.125"]}
 
 
 def test_weights_of_another_precision_are_others(make, trained: list, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -447,13 +450,6 @@ def test_supervised_weights_join_where_they_are(make, tmp_path: Path) -> None:
     result = results["supervised (torchvision)"]
     assert result["weights"]["identity"].endswith("-rgb")
     assert Path(result["path"]).parent.name.startswith("davis-val-resnet18-abc-")
-
-
-def test_backbones_of_the_rows(make) -> None:
-    rows = report.benchmark_rows(make(evaluation={"davis": {"resize": 40, "radius": 3}}), ["copy", "lab", "random"])
-    assert set(rows.benchmark) == {"DAVIS-2017"}
-    found = rows.groupby("method").backbone.unique().map(list).to_dict()
-    assert found == {"first label copied": [""], "Lab image": [""], "random weights": ["ResNet-18 x0.125"]}
 
 
 def test_what_was_measured_is_named(make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Counted operations against known ones and PyTorch's own count of real tensors; nothing is asserted about speed."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -17,12 +18,13 @@ from stt_study.variants import ALL, VARIANTS, every_training
 SPATIAL = SpatialSettings(width=0.125, size=32, load_size=40, batch=8, steps=20, queue=16, dim=8)
 TEMPORAL = TemporalSettings(width=0.125, size=64, batch=4, steps=20, radius_fine=3, radius_coarse=2)
 ALONE = replace(TEMPORAL, weight_global=0.0)
+counted = cache(step_operations)  # each takes seconds
 
 
 def test_the_count_is_that_of_real_tensors() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    found = [step_operations(settings) for settings in (ALONE, SPATIAL)]
+    found = [counted(settings) for settings in (ALONE, SPATIAL)]
     assert torch.equal(torch.get_rng_state(), before)
     pairs = torch.zeros(4, 2, 3, 64, 64, dtype=torch.uint8)
     moco = MoCo(SPATIAL).train()
@@ -39,10 +41,10 @@ def test_the_count_is_that_of_real_tensors() -> None:
 
 def test_operations_are_in_proportion_to_the_batch_however_it_is_divided() -> None:
     for settings, divided in ((SPATIAL, {"shards": 4}), (TEMPORAL, {"accumulate": 2})):
-        whole = step_operations(settings)
+        whole = counted(settings)
         assert step_operations(replace(settings, batch=2 * settings.batch)) == 2 * whole
         assert step_operations(replace(settings, **divided)) == whole
-    assert step_operations(replace(ALONE, weight_local=0.0)) < step_operations(ALONE) < step_operations(TEMPORAL)
+    assert step_operations(replace(ALONE, weight_local=0.0)) < counted(ALONE) < counted(TEMPORAL)
     # The known 1.82 GMAC of a ResNet-18: of queries forward and backward, which is twice the work, and of keys forward.
     whole = step_operations(replace(SPATIAL, width=1.0, size=224, batch=2, queue=2))
     assert whole / 2 == pytest.approx(4 * 2 * 1.82e9, rel=0.05)
@@ -54,7 +56,7 @@ def test_measured_steps(settings, monkeypatch: pytest.MonkeyPatch) -> None:
     found = training_cost(settings)
     assert found["measured"] == 1
     assert 0 < found["fastest"] <= found["seconds a step"] <= found["slowest"]
-    assert found["TFLOP a step"] == step_operations(settings) / 1e12
+    assert found["TFLOP a step"] == counted(settings) / 1e12
     assert found["GFLOP/s"] * found["seconds a step"] == pytest.approx(1e3 * found["TFLOP a step"])
     assert found["hours"] == pytest.approx(20 * found["seconds a step"] / 3600)
 
