@@ -69,8 +69,20 @@ def test_teacher_only_where_it_is_needed(weights: dict[str, Path]) -> None:
     without.student.layer4.register_forward_hook(lambda *_: computed.append("res5"))
     without(pairs(), 1)
     assert not computed  # nor is the stage that only it needs
-    with pytest.raises(InputError, match="teacher"):
-        model(weights, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "teacher", "changes"),
+    [
+        ("teacher", None, {}),
+        (r"lab\.pth.*same depth and width", "lab", {"width": 0.25}),
+        (r"lab\.pth.*same depth and width", "lab", {"depth": 50}),
+        ("reads RGB", "rgb", {"weight_global": 0.0, "weight_forget": 1.0}),
+    ],
+)
+def test_weights_that_do_not_fit(weights: dict[str, Path], words: str, teacher: str | None, changes: dict) -> None:
+    with pytest.raises(InputError, match=words):
+        model(weights, teacher, **changes)
 
 
 def test_bands_give_the_losses_and_gradients_of_the_whole(
@@ -185,17 +197,6 @@ def test_student_starts_from_the_initial_weights(weights: dict[str, Path]) -> No
     assert not torch.equal(scratch["conv1.weight"], state["conv1.weight"])
 
 
-def test_initial_weights_that_do_not_fit(weights: dict[str, Path]) -> None:
-    for changes in ({"width": 0.25}, {"depth": 50}):
-        with pytest.raises(InputError, match=r"lab\.pth.*same depth and width"):
-            model(weights, **changes)
-
-
-def test_sizes_that_do_not_divide(weights: dict[str, Path]) -> None:
-    with pytest.raises(InputError, match="px"):
-        model(weights)(torch.zeros(1, 2, 3, 60, 64, dtype=torch.uint8), 1)
-
-
 def test_learning_without_forgetting(weights: dict[str, Path]) -> None:
     """The student sees the teacher's own inputs, and the look leaves no trace in its running statistics."""
     tested = model(weights, weight_global=0.0, weight_forget=3.0)
@@ -218,11 +219,6 @@ def test_learning_without_forgetting(weights: dict[str, Path]) -> None:
     found["forget"].backward()
     assert tested.student.conv1.weight.grad.abs().max() > 0
     assert all(p.grad is None for p in tested.teacher.parameters())
-
-
-def test_without_forgetting_needs_a_lab_teacher(weights: dict[str, Path]) -> None:
-    with pytest.raises(InputError, match="reads RGB"):
-        model(weights, "rgb", weight_global=0.0, weight_forget=1.0)
 
 
 def test_features_leave_autocast_in_32_bits(weights: dict[str, Path]) -> None:

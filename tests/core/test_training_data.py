@@ -112,19 +112,6 @@ def test_the_short_side_is_resized(tmp_path):
     assert (image[:, :, -1] - image[:, :, 0]).float().mean() == pytest.approx(94, abs=1.5)
 
 
-def test_images_depend_on_the_address_only(images):
-    first, second = Images(images, 24, seed=3), Images(images, 24, seed=3, cache=True)
-    order = [(0, 1), (7, 2), (0, 2), (7, 1)]
-    expected = {address: first[address] for address in order}
-    for address in reversed(order):
-        assert torch.equal(second[address], expected[address])
-    assert not torch.equal(expected[0, 1], expected[7, 1])
-    assert not torch.equal(Images(images, 24, seed=4)[0, 1], expected[0, 1])
-    for path in first.paths:
-        path.unlink()
-    assert torch.equal(second[0, 1], expected[0, 1])  # from memory
-
-
 # FramePairs: where the frames come from
 
 
@@ -228,16 +215,20 @@ def test_where_no_crop_fits_the_central_square_is_taken(tmp_path):
     np.testing.assert_allclose(y, np.broadcast_to(np.arange(85, 115)[:, None], (30, 30)), atol=1)
 
 
-def test_pairs_depend_on_the_address_only(tmp_path):
+# Both
+
+
+@pytest.mark.parametrize(("kind", "settings"), [(Images, {"load_size": 24}), (FramePairs, {"size": 24, "max_gap": 3})])
+def test_items_depend_on_the_address_only(tmp_path, kind, settings):
     for t in range(5):
         write_picture(tmp_path / f"a/{t}.png", noise(40, 70, t))
-    settings = dict(size=24, max_gap=3, seed=1)
-    fresh, cached = FramePairs(tmp_path, **settings), FramePairs(tmp_path, cache=True, **settings)
+    fresh, cached = kind(tmp_path, seed=1, **settings), kind(tmp_path, seed=1, cache=True, **settings)
     addresses = [(epoch, index) for epoch in range(4) for index in range(4)]
     expected = {address: fresh[address] for address in addresses}
     for address in reversed(addresses):
         assert torch.equal(cached[address], expected[address])
-    assert not torch.equal(FramePairs(tmp_path, **settings | {"seed": 2})[0, 0], expected[0, 0])
-    for path in fresh.videos[0]:
+    assert not torch.equal(expected[0, 1], expected[3, 1])
+    assert not torch.equal(kind(tmp_path, seed=2, **settings)[0, 0], expected[0, 0])
+    for path in (tmp_path / "a").iterdir():
         path.unlink()
     assert torch.equal(cached[2, 3], expected[2, 3])  # from memory

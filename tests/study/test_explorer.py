@@ -21,7 +21,7 @@ from stt_core.labels import decode_keypoints, keypoints_to_maps, to_grid
 from stt_core.pictures import read_image
 from stt_core.propagation import propagate
 from stt_study.figures import explorer
-from stt_study.figures.explorer import Points, points_of, reduced, write_explorer
+from stt_study.figures.explorer import Points, points_of, write_explorer
 from stt_study.study import Study
 from stt_study.variants import title
 
@@ -120,23 +120,6 @@ def test_packed_features_give_the_cosines(written: Path, features: dict) -> None
         for t in range(1, 5):
             cosines, packed = (maps[:, 0].T @ maps[:, t] for maps in (full, short))  # (points, cells) both
             assert np.abs(cosines - packed).mean() < 0.02
-
-
-def test_reduced_features_are_the_nearest_of_their_rank() -> None:
-    generator = torch.Generator().manual_seed(0)
-    maps = torch.randn(2, 9, 4, 5, generator=generator) + 1  # far from the origin: it must not be centred
-    short, scale = reduced(maps, 4)
-    assert short.shape == (4, 2, 4, 5)
-    assert np.abs(short.astype(int)).max() == 127
-    cells = maps.permute(0, 2, 3, 1).reshape(-1, 9).double().numpy()
-    u, s, _ = np.linalg.svd(cells, full_matrices=False)
-    nearest = (u[:, :4] * s[:4] ** 2) @ u[:, :4].T  # the Gram matrix of the best approximation of rank 4
-    seen = scale * short.transpose(1, 2, 3, 0).reshape(-1, 4).astype(float)
-    norms = np.linalg.norm(cells, axis=1)
-    bound = scale * (norms[:, None] + norms) + 4 * scale**2  # each of four numbers is off by half a scale at most
-    assert (np.abs(seen @ seen.T - nearest) < bound).all()
-    assert np.abs(cells @ cells.T - nearest).max() > bound.max()  # so the bound tells them apart
-    assert reduced(maps, 32)[0].shape[0] == 9
 
 
 def test_most_similar_cells(written: Path, features: dict) -> None:
@@ -373,7 +356,3 @@ def test_a_missing_file_is_one_sentence(opened: Callable, tmp_path: Path) -> Non
     page.reload()
     page.get_by_text("The file index.js is missing").wait_for()
     opened.problems.clear()  # the browser's own words about the missing files
-
-
-def test_without_javascript(opened: Callable) -> None:
-    assert opened(ready="", java_script_enabled=False).locator("#explorer noscript p").is_visible()

@@ -12,21 +12,10 @@ from stt_study.study import Study
 
 FILES = sorted(REFERENCE.glob("*/*.json"))
 # Of the notebooks' extra, and what the study alone needs.
-BLOCKED = [
-    "pandas",
-    "scipy",
-    "skimage",
-    "papermill",
-    "jupytext",
-    "nbformat",
-    "matplotlib",
-    "seaborn",
-    "tyro",
-    "stt_study",
-]
+BLOCKED = "pandas scipy skimage papermill jupytext nbformat matplotlib seaborn tyro stt_study"
 TRAINING = """
 import sys
-sys.modules.update(dict.fromkeys({blocked!r}))  # importing one fails
+sys.modules.update(dict.fromkeys({blocked!r}.split()))  # importing one fails
 import stt_core
 from stt_core.spatial import SpatialSettings
 from stt_core.training.images import Images

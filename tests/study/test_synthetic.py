@@ -185,29 +185,6 @@ def test_joints_lie_on_their_parts(seed):
     assert checked >= 15
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_texture_moves_with_the_bones(seed):
-    rng = np.random.default_rng(100 + seed)
-    shot = still(random_scene(rng, "train", 160, [look(rng, "train")], hidden=0.0))
-    start, end = render(shot, 0, rng), render(shot, 8, rng)
-    i = next(i for i, actor in enumerate(shot.actors) if actor.label == 1)
-    followed, stayed = [], []
-    for j in range(len(shot.actors[i].creature.bones)):
-        lift = [np.vstack([frame.matrices[i][j], [0, 0, 1]]) for frame in (start, end)]
-        motion = (lift[1] @ np.linalg.inv(lift[0]))[:2]  # first frame's px to the second's
-        code = i * CODES + 1 + j
-        options = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REPLICATE}
-        back = cv2.warpAffine(end.image.astype(np.float32), motion, (160, 160), **options)
-        there = cv2.warpAffine((end.labels == code).astype(np.uint8) * 255, motion, (160, 160), **options)
-        own = cv2.erode(((start.labels == code) & (there > 250)).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-        followed.append(np.abs(back - start.image)[own])
-        stayed.append(np.abs(end.image.astype(np.float32) - start.image)[own])
-    followed, stayed = np.concatenate(followed), np.concatenate(stayed)
-    assert len(followed) > 150
-    assert followed.mean() < 8  # what two samplings of one texture differ by
-    assert followed.mean() < 0.4 * stayed.mean()
-
-
 def test_visible_share_and_masks_agree_with_removing_the_occluder():
     hidden = []
     for seed in range(6):

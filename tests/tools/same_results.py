@@ -38,7 +38,7 @@ def differences(run: Path, other: Path) -> tuple[int, list[str]]:
         if files[run][name].read_bytes() != files[other][name].read_bytes():
             contents = [content(files[root][name], root) for root in (run, other)]
             if contents[0] != contents[1]:
-                found.append(f"{name} differs{where(*contents)}")
+                found.append(f"{name} differs")
     return len(both), found
 
 
@@ -70,18 +70,6 @@ def blank(text: str) -> str:
     text = re.sub(r"\b0x[0-9a-f]{6,}\b", "ADDRESS", text)
     text = STAMPED.sub(r"\1", text)
     return re.sub(r"\d[\d.,:]* ?(s|ms|min|h|seconds|frames a second|frames/s)\b", "TIME", text)
-
-
-def where(a: Any, b: Any, path: str = "") -> str:
-    """The first place at which two values differ."""
-    if type(a) is type(b) and isinstance(a, dict) and a.keys() == b.keys():
-        return next(where(a[k], b[k], f"{path}/{k}") for k in a if a[k] != b[k])
-    if type(a) is type(b) and isinstance(a, list) and len(a) == len(b):
-        return next(where(x, y, f"{path}/{i}") for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y)
-    if isinstance(a, str) and isinstance(b, str):
-        i = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-        a, b = a[max(0, i - 30) : i + 60], b[max(0, i - 30) : i + 60]
-    return f" at {path or 'its start'}: {str(a)[:100]!r} and {str(b)[:100]!r}"
 
 
 def main() -> int:
