@@ -83,11 +83,8 @@ def places(prefixes: list[str]) -> dict[str, torch.Tensor]:
     ("chosen", "others"),
     [
         ("encoder_q.", ["encoder_k."]),
-        ("module.encoder_q.", ["module.encoder_k."]),
-        ("backbone.", ["backbone_t."]),
         ("backbone.", ["backbone_momentum.", "teacher."]),
         ("backbone.", ["teacher.backbone."]),
-        ("teacher.module.backbone.", ["student.module.backbone."]),
         ("teacher.backbone.", ["student.module.backbone."]),
         ("teacher_backbone.", ["student_backbone."]),
         ("module.backbone.", ["momentum."]),  # a wrapper makes nothing deeper

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
-from answers import Code, Row, Shell, Spoil, check, every, forbid, half, instead, removed, rows, spoiled
+from answers import Code, Row, Shell, Spoil, check, every, forbid, half, removed, rows, spoiled
 from safetensors.torch import save_file
 from writers import write_davis
 
@@ -80,10 +80,8 @@ ROWS = [
     *rows(
         pth,
         ("none", removed("w.pth"), "no such weights file", "give another --weights"),
-        ("a folder", instead("w.pth", Path.mkdir), "no such weights file", "give another --weights"),
         ("empty", spoiled("w.pth", b""), *UNREADABLE),
         ("cut off", spoiled("w.pth", half), *UNREADABLE),
-        ("text", spoiled("w.pth", b"no weights\n"), *UNREADABLE),
         ("hostile", hostile(torch.save), *UNSAFE),
         ("hostile, of old", hostile(old_format), *UNREADABLE),
         ("hostile, a bare pickle", hostile(lambda c, path: path.write_bytes(pickle.dumps(c, 2))), *UNREADABLE),
@@ -92,14 +90,10 @@ ROWS = [
         ("negative variance", filled("bn1.running_var", -1.0), "values in bn1.running_var", "damaged"),
         ("other architecture", named("vit_b_16"), *NO_RESNET),
         ("ResNet-34", named("resnet34"), "a ResNet of (3, 4, 6, 3) basic blocks", "ResNet-18, (2, 2, 2, 2)"),
-        ("no tensors", saved(lambda content: {}), *NO_RESNET),
         ("a list", saved(lambda content: [content]), "holds a list, not a state dict", "model.state_dict()"),
         ("a part is missing", saved(lambda c: {n: c[n] for n in c if n != "layer3.0.bn1.bias"}), "lacks layer3.0.bn1"),
     ),
-    *rows(
-        safetensors,
-        ("safetensors: cut off", spoiled("w.safetensors", half), *UNREADABLE),
-    ),
+    *rows(safetensors, ("safetensors: cut off", spoiled("w.safetensors", half), *UNREADABLE)),
     *rows(
         timm,
         ("timm: none", removed("w.pth"), "no such weights file", "timm:test_vit@FILE"),

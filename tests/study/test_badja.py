@@ -184,10 +184,6 @@ def test_copying_by_hand(badja, tmp_path):
         RULE,
     ]
     assert (results["frames"], results["notes"]) == (5, [])
-
-
-def test_written_joints(badja, tmp_path):
-    evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
     found = json.loads((tmp_path / "out/joints/lion.json").read_text())
     assert found["frames"] == [f"{t:05d}.jpg" for t in range(2, 7)]
     joints = np.array(found["joints"])

@@ -22,27 +22,33 @@ from stt_study.store import only_writer
 SETTINGS = {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 330, "queue": 5, "dim": 8, "lr": 1e-3}
 
 
-def run(*words: object) -> subprocess.CompletedProcess:
-    """`kills.py` in its own process: what is forked from one in which threads have run may wait for them for ever."""
-    command = [sys.executable, *map(str, words)]
-    return subprocess.run(
-        command, cwd=kills.REPOSITORY / "tests" / "tools", capture_output=True, text=True, timeout=300
-    )
+PROGRAM = """
+import sys, kills
+from pathlib import Path
+kills.torch.set_num_threads(1)
+print(kills.{call}, folder=Path(sys.argv[1])))
+"""
 
 
-def test_killed_at_every_write() -> None:
-    done = run("kills.py", "writing", "--steps", 3, "--every", 2)
+def run(folder: Path, call: str) -> str:
+    """In a process of its own: what is forked from one in which threads have run may wait for them for ever."""
+    command = [sys.executable, "-c", PROGRAM.format(call=call), str(folder)]
+    tools = kills.REPOSITORY / "tests" / "tools"
+    done = subprocess.run(command, cwd=tools, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    # For each of two checkpoints, metrics.csv and run.json: a write, before and after the rename. And the end.
-    events = [int(number) for number in re.findall(r"at each of (\d+) writes", done.stdout)]
-    assert len(events) == 2
-    assert min(events) > 12
+    return done.stdout
 
 
-def test_killed_at_random_moments() -> None:
-    done = run("kills.py", "training", "--kills", 2, "--steps", 30, "--every", 3, "--seed", 0)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("'kills': 2") == 2
+def test_killed_at_every_write(tmp_path: Path) -> None:
+    """Both steps write alike: here, step one.
+
+    For each of two checkpoints, metrics.csv and run.json: a write, before and after the rename. And the end.
+    """
+    assert int(run(tmp_path, "kill_writing('spatial', steps=3, save_every=2")) > 12
+
+
+def test_killed_at_random_moments(tmp_path: Path) -> None:
+    assert "'kills': 2" in run(tmp_path, "kill_training('temporal', kills=2, steps=30, save_every=3, seed=0")
 
 
 @pytest.fixture(scope="module")
