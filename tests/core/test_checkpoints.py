@@ -156,12 +156,6 @@ def test_values_of_before_numpy_2(tmp_path: Path) -> None:
     assert all(torch.equal(value, state[name]) for name, value in small_state().items())
 
 
-@pytest.mark.parametrize("said", [np.array(["lab", "rgb"]), torch.zeros(2), "bgr", 3])
-def test_input_of_another_meaning(tmp_path: Path, said: object) -> None:
-    weights = open_weights(saved(tmp_path / "w.pth", {"state_dict": small_state(), "input": said}), input="lab")
-    assert (weights.input, weights.assumed) == ("lab", True)
-
-
 def test_equal_weights_give_equal_files(tmp_path: Path) -> None:
     """Whatever the file is called: its hash names all that is computed with it."""
     for name in ("one.pth", "another.pth"):

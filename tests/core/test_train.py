@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 from trained import log, same, stopping
 
 from stt_core.checkpoints import load_encoder
@@ -20,7 +19,6 @@ from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.training.images import Images
 from stt_core.training.loop import cosine_rate
 from stt_core.training.pairs import FramePairs
-from stt_core.training.run import Run
 from stt_core.training.train_spatial import train_spatial
 from stt_core.training.train_temporal import train_temporal
 
@@ -35,13 +33,13 @@ STEPS = ["spatial", "temporal"]
 
 @pytest.fixture
 def run(data_folder: Path, initial: Path):
-    """Train "spatial" or "temporal": `run(step, out, stop=n, workers=, save_every=, **settings)`.
+    """Train "spatial" or "temporal": `run(step, out, stop=n, workers=, tensorboard=, **settings)`.
 
     With `stop`, the n-th item that is read raises KeyboardInterrupt, as Ctrl-C would.
     """
 
-    def run(step: str, out: Path, *, stop: int | None = None, workers: int = 0, save_every: int = 3, **changes) -> Path:
-        how = {"scale": Scale(workers=workers), "save_every": save_every, "origin": {"where": "here"}}
+    def run(step: str, out: Path, *, stop: int | None = None, workers: int = 0, tensorboard=False, **changes) -> Path:
+        how = {"scale": Scale(workers=workers, tensorboard=tensorboard), "save_every": 3, "origin": {"where": "here"}}
         if step == "spatial":
             settings = replace(SPATIAL, **changes)
             images = stopping(Images, stop)(data_folder / "imagenet", 40, seed=settings.seed)
@@ -205,28 +203,15 @@ def test_loss_that_is_not_finite(run, step: str, value: float, tmp_path: Path, m
     assert all(value.isfinite().all() for value in kept["model"].values())
 
 
-def test_tensorboard_gets_every_step_once(data_folder: Path, tmp_path: Path) -> None:
-    """Of a run that was stopped and went on, too."""
+def test_tensorboard_gets_every_step_once(run, tmp_path: Path) -> None:
+    """Of a run that was stopped in step 5 and went on from step 3."""
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    images = Images(data_folder / "imagenet", 40, seed=3)
-    how = {"scale": Scale(tensorboard=True), "save_every": 3}
-    train_spatial(SPATIAL, images, tmp_path / "whole", **how)
-    run = Run.log
-
-    def stopping(self, step: int, rate: float, **values: Tensor) -> None:
-        run(self, step, rate, **values)
-        if step == 4:
-            raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "log", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            train_spatial(SPATIAL, images, tmp_path / "stopped", **how)
-    train_spatial(SPATIAL, images, tmp_path / "stopped", **how)
-    for name in ("whole", "stopped"):
-        found = events.EventAccumulator(str(tmp_path / name / "events")).Reload()
-        assert set(found.Tags()["scalars"]) == {"loss", "accuracy", "lr"}
-        seen = {event.step: event.value for event in found.Scalars("loss")}
-        assert len(found.Scalars("loss")) == len(seen) == 7
-        rows = log(tmp_path / name)
-        assert [seen[row["step"]] for row in rows] == pytest.approx([row["loss"] for row in rows])
+    with pytest.raises(KeyboardInterrupt):
+        run("spatial", tmp_path, stop=11, tensorboard=True)
+    run("spatial", tmp_path, tensorboard=True)
+    found = events.EventAccumulator(str(tmp_path / "events")).Reload()
+    assert set(found.Tags()["scalars"]) == {"loss", "accuracy", "lr"}
+    seen = {event.step: event.value for event in found.Scalars("loss")}
+    assert len(found.Scalars("loss")) == len(seen) == 7
+    rows = log(tmp_path)
+    assert [seen[row["step"]] for row in rows] == pytest.approx([row["loss"] for row in rows])

@@ -141,16 +141,6 @@ def test_youtube_vos_uses_the_listed_frames(tmp_path):
     assert len(pairs) == 4
 
 
-def test_davis_uses_the_training_list(tmp_path):
-    for name in ("bear", "cow", "dog"):
-        for t in range(3):
-            write_picture(tmp_path / f"JPEGImages/480p/{name}/{t:05d}.jpg", plain(t))
-    assert len(FramePairs(tmp_path).videos) == 3  # no list: all
-    (tmp_path / "ImageSets/2017").mkdir(parents=True)
-    (tmp_path / "ImageSets/2017/train.txt").write_text("dog\nbear\n")
-    assert [frames[0].parent.name for frames in FramePairs(tmp_path).videos] == ["dog", "bear"]
-
-
 # FramePairs: what they are
 
 

@@ -39,13 +39,6 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_paper_weights_at_the_papers_geometry(pairs: Pairs, initial: Path, teacher: Path) -> None:
-    settings = replace(SETTINGS, size=96, radius_fine=5, radius_coarse=3)
-    found = carried_weights(settings, pairs, initial, teacher)
-    assert found["weights"] == pytest.approx({"local": 1000, "global": 50})
-    assert found["paper"] == found["here"]
-
-
 def test_ratio_is_carried(pairs: Pairs, initial: Path, teacher: Path) -> None:
     """With the weights found, the weighted gradients, measured anew, have the ratio of the paper's geometry."""
     found = carried_weights(SETTINGS, pairs, initial, teacher)

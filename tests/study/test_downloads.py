@@ -1,9 +1,6 @@
 """Data sets fetched from a server on the loopback, through cuts and lies, and opened with our own readers."""
 
 import hashlib
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -217,9 +214,3 @@ def test_command(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (("synthetic", "davis"), "a set"),
     ):
         assert_refused(shell("data", *arguments), word)
-
-
-def test_help_needs_nothing_of_this() -> None:
-    code = "import sys; import stt_study.cli; print(*({'requests', 'scipy', 'kornia', 'pandas'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True)
-    assert done.stdout.strip() == ""

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -397,6 +396,4 @@ def test_progress_line(tmp_path: Path) -> None:
     first = Progress(never, 2, kept | {"a step of full": 0.5}, Terminal())
     first.since = 0
     assert first.left() == 150  # three times as long, as soon as a training has saved
-    alone = never | {"04": replace(jobs["03"], name="04", threads=2)}
-    assert Progress(alone, 2, {"03": 50.0, "04": 30.0}, Terminal()).left() == 25 + 30  # 04 takes both lanes
     assert [clock(s) for s in (59.6, 3661)] == ["1:00", "1:01:01"]

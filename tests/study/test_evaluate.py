@@ -141,16 +141,6 @@ def test_still_masks_have_no_offset(tmp_path):
 # DAVIS
 
 
-def test_features_and_flow_follow_a_rolling_texture(davis, tmp_path):
-    lab, flow, copy = (
-        evaluate(DAVIS, label_source(weights), davis, tmp_path / weights, INFERENCE)["metrics"]
-        for weights in ("lab", "flow", "copy")
-    )
-    assert min(lab["J-Mean"], lab["F-Mean"]) > 0.9
-    for name in ("J-Mean", "F-Mean"):
-        assert min(lab[name], flow[name]) > copy[name] + 0.3
-
-
 def test_davis_scores_are_those_of_the_written_masks(davis, tmp_path):
     """Smooth features do badly here; the scores must be those of the files whatever they are."""
     blurred = FeatureSource("blur", "blur", 8, lambda rgb: torch.nn.functional.avg_pool2d(rgb, 8))
@@ -175,6 +165,7 @@ def test_davis_scores_are_those_of_the_written_masks(davis, tmp_path):
 def test_results_say_how_they_were_made(davis, tmp_path):
     results = evaluate(DAVIS, feature_source("lab", stride=4), davis, tmp_path / "out", INFERENCE)
     assert json.loads((tmp_path / "out/results.json").read_text()) == results
+    assert min(results["metrics"][name] for name in ("J-Mean", "F-Mean")) > 0.9  # a texture that rolls is followed
     assert results["task"] == "davis"
     of = {"task": "davis", "split": "val", "year": "2017", "stride": 4}
     assert results["settings"] == of | asdict(INFERENCE)

@@ -21,7 +21,7 @@ from stt_core.labels import decode_keypoints, keypoints_to_maps, to_grid
 from stt_core.pictures import read_image
 from stt_core.propagation import propagate
 from stt_study.figures import explorer
-from stt_study.figures.explorer import Points, points_of, write_explorer
+from stt_study.figures.explorer import points_of, write_explorer
 from stt_study.study import Study
 from stt_study.variants import title
 
@@ -153,18 +153,6 @@ def test_a_lost_track_has_a_value_of_its_own(study: Study, features: dict, monke
     kept = unpacked(content["tracks"], "<u2", 5, 192, 2)
     assert kept[3, 7].tolist() == [65535, 65535]
     assert kept[3, 8].tolist() == [630, 0]
-
-
-def test_few_points_of_a_large_grid() -> None:
-    assert points_of((40, 40)) == Points((40, 40), (*range(40),), (*range(40),))
-    large = points_of((60, 107))  # DAVIS at 480p, stride 8
-    assert len(large.cells) <= 1600
-    for cells, length in ((large.rows, 60), (large.columns, 107)):
-        assert len(set(np.diff(cells))) == 1
-        assert cells[0] + length - 1 - cells[-1] < 2 * np.diff(cells)[0]  # no wide strip is left out
-    places = large.places((480, 854))
-    for cell, (x, y) in list(zip(large.cells, places, strict=True))[:: len(places) // 7]:
-        assert (x, y) == pytest.approx(((cell % 107 + 0.5) / 107 * 854 - 0.5, (cell // 107 + 0.5) / 60 * 480 - 0.5))
 
 
 def test_more_cells_leave_room_for_fewer_frames(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
