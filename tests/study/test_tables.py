@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stt_core.files import write_json
+from stt_core.files import read_json, write_json
 from stt_study.benchmarks.registry import BENCHMARKS
 from stt_study.figures import glance
+from stt_study.results.comparison import REFERENCE, settings_hash
 from stt_study.results.tables import offsets_by_sequence, over_time, pck_curves, per_sequence, totals
+from stt_study.study import Study
 
 
 def davis(*sequences):
@@ -102,3 +104,9 @@ def test_readme_shows_the_reference() -> None:
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     assert glance.BEGIN in text
     assert glance.written(text, glance.profiles()) == text
+
+
+@pytest.mark.parametrize("path", sorted(REFERENCE.glob("*/*.json")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_reference_results_are_of_todays_settings(path: Path) -> None:
+    """A field that is renamed would empty the reference columns of every page."""
+    assert read_json(path)["settings"] == settings_hash(Study(path.parent.name), path.stem)
