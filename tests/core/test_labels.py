@@ -150,14 +150,8 @@ def test_maps_to_grid_is_bilinear():
 
 def test_keypoints_are_the_weighted_mean_of_the_five_largest():
     maps = torch.zeros(3, 6, 8)
-    values = {
-        (1, 2): 5.0,
-        (1, 3): 4.0,
-        (2, 2): 3.0,
-        (4, 7): 2.0,
-        (0, 0): 1.0,
-        (5, 5): 0.5,
-    }  # (y, x); the sixth is left out
+    # (y, x) -> value; the sixth is left out.
+    values = {(1, 2): 5.0, (1, 3): 4.0, (2, 2): 3.0, (4, 7): 2.0, (0, 0): 1.0, (5, 5): 0.5}
     for (y, x), value in values.items():
         maps[0, y, x] = value
     maps[2, 3, 6] = 0.25  # four of the five largest are zero and weigh nothing

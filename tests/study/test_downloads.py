@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import shutil
-import struct
 import tarfile
 import zipfile
 from dataclasses import replace
@@ -290,12 +289,6 @@ def test_bombs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(download, "GB", 10**6 - 1)
         refused(place / name, "larger")
         monkeypatch.undo()
-    content = bytearray(zipped({"big": bytes(10**5)}))
-    for mark, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):  # the size, unpacked, in both headers: a lie
-        struct.pack_into("<I", content, content.index(mark) + offset, 10)
-    (place / "y.zip").write_bytes(content)
-    refused(place / "y.zip")
-    assert (place / "out" / "big").stat().st_size <= 10
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tgz"])

@@ -390,10 +390,7 @@ def test_progress_line(tmp_path: Path) -> None:
     never, kept = {"03": jobs["03"]}, {"02": 30.0, "03": 50.0}
     assert Progress(never, 2, {}, Terminal()).left() == 0
     assert Progress(never, 2, kept, Terminal()).left() == 50
-    assert Progress({"02": jobs["02"]} | never, 2, kept, Terminal()).left() == 100  # this machine takes twice as long
     write_json(tmp_path / "weights" / "full-seed0-ab" / "run.json", {"step": 10, "seconds": 15.0})
     assert step_times(tmp_path) == {"a step of full": 1.5}
-    first = Progress(never, 2, kept | {"a step of full": 0.5}, Terminal())
-    first.since = 0
-    assert first.left() == 150  # three times as long, as soon as a training has saved
+    assert Progress({"02": jobs["02"]} | never, 2, kept, Terminal()).left() == 100  # this machine takes twice as long
     assert [clock(s) for s in (59.6, 3661)] == ["1:00", "1:01:01"]

@@ -63,17 +63,12 @@ def test_losses_are_those_of_the_two_steps() -> None:
     torch.testing.assert_close(of, other + another)
 
 
-@pytest.fixture
-def run(data_folder: Path):
+def test_resumed_equals_uninterrupted(data_folder: Path, tmp_path: Path) -> None:
     def run(out: Path, stop: int | None = None) -> Path:
         images = Images(data_folder / "imagenet", 40, seed=3)
         pairs = stopping(FramePairs, stop)(data_folder / "youtube-vos", size=64, seed=3)
         return train_one_stage(SETTINGS, images, pairs, out, save_every=2)
 
-    return run
-
-
-def test_resumed_equals_uninterrupted(run, tmp_path: Path) -> None:
     whole = run(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "parts", stop=7)

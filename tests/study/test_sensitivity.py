@@ -36,13 +36,8 @@ SEARCHES = [
     {"num_preceding": 40},  # longer than the clip
     {"num_preceding": 2, "with_first": False},
 ]
-VOTES = [
-    (6, 0.07),
-    (1, 0.07),
-    (40, 0.01),
-    (40, 1.0),
-    (1000, 0.2),
-]  # top-k, also more than the windows hold; temperature
+# Top-k, also more than the windows hold; temperature.
+VOTES = [(6, 0.07), (1, 0.07), (40, 0.01), (40, 1.0), (1000, 0.2)]
 
 
 @pytest.mark.parametrize("search", SEARCHES, ids=str)
