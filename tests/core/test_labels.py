@@ -10,16 +10,7 @@ from loops import naive_bilinear
 from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from stt_core.labels import (
-    PALETTE,
-    decode_keypoints,
-    decode_masks,
-    keypoints_to_maps,
-    one_hot,
-    read_mask,
-    to_grid,
-    write_mask,
-)
+from stt_core import labels
 from stt_core.propagation import propagate
 
 GOLDEN = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden" / "masks.npz"
@@ -29,20 +20,20 @@ def test_palette_has_the_known_colours():
     known = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 4: (0, 0, 128), 7: (128, 128, 128)}
     known |= {8: (64, 0, 0), 15: (192, 128, 128), 16: (0, 64, 0), 255: (224, 224, 192)}
     for index, colour in known.items():
-        assert tuple(PALETTE[index]) == colour, index
-    assert PALETTE.shape == (256, 3)
-    assert PALETTE.dtype == np.uint8
-    assert len(np.unique(PALETTE, axis=0)) == 256
+        assert tuple(labels.PALETTE[index]) == colour, index
+    assert labels.PALETTE.shape == (256, 3)
+    assert labels.PALETTE.dtype == np.uint8
+    assert len(np.unique(labels.PALETTE, axis=0)) == 256
 
 
 def test_masks_are_written_as_palette_and_read_back(tmp_path):
     ids = np.arange(256, dtype=np.uint8).reshape(8, 32)
     path = tmp_path / "new" / "00000.png"
-    write_mask(path, ids)
-    np.testing.assert_array_equal(read_mask(path), ids)
+    labels.write_mask(path, ids)
+    np.testing.assert_array_equal(labels.read_mask(path), ids)
     with Image.open(path) as image:
         assert image.mode == "P"
-    np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], PALETTE[ids])  # what a viewer shows
+    np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], labels.PALETTE[ids])  # what a viewer shows
     assert [p.name for p in path.parent.iterdir()] == ["00000.png"]  # nothing temporary stays
 
 
@@ -50,22 +41,22 @@ def test_masks_are_written_as_palette_and_read_back(tmp_path):
 def test_ids_of_a_grey_png_and_of_one_bit(tmp_path, mode, largest):
     ids = np.random.default_rng(0).integers(0, largest + 1, (5, 7), dtype=np.uint8)
     Image.fromarray(ids if mode == "L" else ids == 1).save(tmp_path / "ids.png")
-    np.testing.assert_array_equal(read_mask(tmp_path / "ids.png"), ids)
+    np.testing.assert_array_equal(labels.read_mask(tmp_path / "ids.png"), ids)
 
 
 def test_not_black_is_the_object_in_any_kind_of_png(tmp_path):
     ids = np.array([[0, 1], [4, 255]], np.uint8)
-    write_mask(tmp_path / "palette.png", ids)
+    labels.write_mask(tmp_path / "palette.png", ids)
     cv2.imwrite(str(tmp_path / "grey.png"), ids)
     cv2.imwrite(str(tmp_path / "colour.png"), np.repeat(ids[..., None], 3, axis=2))
     cv2.imwrite(str(tmp_path / "deep.png"), ids.astype(np.uint16))  # 1 of 65535 isn't black, either
     for name in ("palette", "grey", "colour", "deep"):
-        found = read_mask(tmp_path / f"{name}.png", not_black=True)
+        found = labels.read_mask(tmp_path / f"{name}.png", not_black=True)
         np.testing.assert_array_equal(found, [[0, 1], [1, 1]])
 
 
 def test_one_hot_has_background_first_and_leaves_void_out():
-    maps = one_hot(np.array([[0, 1, 2], [255, 3, 1]], np.uint8), 2)
+    maps = labels.one_hot(np.array([[0, 1, 2], [255, 3, 1]], np.uint8), 2)
     assert maps.dtype == torch.float32
     expected = [[[1, 0, 0], [0, 0, 0]], [[0, 1, 0], [0, 0, 1]], [[0, 0, 1], [0, 0, 0]]]
     np.testing.assert_array_equal(maps.numpy(), expected)
@@ -81,7 +72,7 @@ def test_a_cell_of_a_mask_has_the_id_at_its_centre(size, grid):
         for j in range(grid[1]):
             y, x = (2 * i + 1) * size[0] // (2 * grid[0]), (2 * j + 1) * size[1] // (2 * grid[1])
             expected[ids[y, x], i, j] = 1
-    np.testing.assert_array_equal(to_grid(one_hot(ids, 2), grid, "nearest").numpy(), expected)
+    np.testing.assert_array_equal(labels.to_grid(labels.one_hot(ids, 2), grid, "nearest").numpy(), expected)
 
 
 @pytest.mark.skipif(not GOLDEN.exists(), reason="no ../shared/golden/masks.npz")
@@ -90,10 +81,10 @@ def test_the_whole_way_of_a_mask_equals_golden_values(clip):
     with np.load(GOLDEN) as golden:
         parts = ("first_ids", "features", "grid_ids", "predicted_ids", "config")
         first, features, grid_ids, predicted, (_, radius) = (golden[f"{clip}__{name}"] for name in parts)
-    maps = to_grid(one_hot(first, int(first.max())), features.shape[2:], "nearest")
+    maps = labels.to_grid(labels.one_hot(first, int(first.max())), features.shape[2:], "nearest")
     np.testing.assert_array_equal(maps.argmax(dim=0).numpy(), grid_ids)
     carried = propagate(torch.from_numpy(features).float(), maps, radius=int(radius))
-    found = np.stack([first, *(decode_masks(frame, first.shape) for frame in carried[1:])])
+    found = np.stack([first, *(labels.decode_masks(frame, first.shape) for frame in carried[1:])])
     assert (found != predicted).mean() <= 1e-6
 
 
@@ -106,7 +97,7 @@ def test_decode_masks_equals_loops(grid, size):
     full = np.stack([naive_bilinear(m, size) for m in maps.double().numpy()])  # (K, H, W)
     for k in range(3):
         full[k] = (full[k] - full[k].min()) / (full[k].max() - full[k].min())
-    ids = decode_masks(maps, size)
+    ids = labels.decode_masks(maps, size)
     assert ids.dtype == np.uint8
     ordered = np.sort(full, axis=0)
     clear = ordered[-1] - ordered[-2] > 1e-4  # rounding decides the rest
@@ -118,20 +109,20 @@ def test_every_class_is_normalised_by_itself():
     """The object's map peaks at 0.3 where the background still has 0.7: normalised, the object wins there."""
     background = torch.tensor([[1.0, 1.0, 0.7, 1.0]])
     maps = torch.stack([background, 1 - background])  # (2, 1, 4)
-    np.testing.assert_array_equal(decode_masks(maps, (1, 4)), [[0, 0, 1, 0]])
-    np.testing.assert_array_equal(decode_masks(maps, (1, 4), normalise=False), [[0, 0, 0, 0]])
+    np.testing.assert_array_equal(labels.decode_masks(maps, (1, 4)), [[0, 0, 1, 0]])
+    np.testing.assert_array_equal(labels.decode_masks(maps, (1, 4), normalise=False), [[0, 0, 0, 0]])
 
 
 def test_a_lost_object_takes_no_pixel():
     maps = torch.stack(
         [torch.tensor([[1.0, 0.8], [0.9, 0.1]]), torch.zeros(2, 2), torch.tensor([[0.0, 0.2], [0.1, 0.9]])]
     )
-    assert set(np.unique(decode_masks(maps, (8, 8)))) == {0, 2}
+    assert set(np.unique(labels.decode_masks(maps, (8, 8)))) == {0, 2}
 
 
 def test_keypoint_maps_are_gaussians():
     joints = np.array([[3.0, 5.5], [-1.0, -1.0], [0.0, 0.0]], np.float32)
-    maps = keypoints_to_maps(joints, (13, 9), sigma=2.0)
+    maps = labels.keypoints_to_maps(joints, (13, 9), sigma=2.0)
     assert maps.shape == (3, 13, 9)
     for y in range(13):
         for x in range(9):
@@ -144,7 +135,7 @@ def test_keypoint_maps_are_gaussians():
 
 def test_maps_to_grid_is_bilinear():
     maps = torch.rand(2, 10, 14, generator=torch.Generator().manual_seed(0))
-    for ours, image in zip(to_grid(maps, (4, 5), "bilinear").numpy(), maps.double().numpy(), strict=True):
+    for ours, image in zip(labels.to_grid(maps, (4, 5), "bilinear").numpy(), maps.double().numpy(), strict=True):
         np.testing.assert_allclose(ours, naive_bilinear(image, (4, 5)), atol=1e-6)
 
 
@@ -155,7 +146,7 @@ def test_keypoints_are_the_weighted_mean_of_the_five_largest():
     for (y, x), value in values.items():
         maps[0, y, x] = value
     maps[2, 3, 6] = 0.25  # four of the five largest are zero and weigh nothing
-    found = decode_keypoints(maps, (6, 8))
+    found = labels.decode_keypoints(maps, (6, 8))
     x = (5 * 2 + 4 * 3 + 3 * 2 + 2 * 7 + 1 * 0) / 15
     y = (5 * 1 + 4 * 1 + 3 * 2 + 2 * 4 + 1 * 0) / 15
     np.testing.assert_allclose(found, [[x, y], [-1, -1], [6, 3]], atol=1e-6)
@@ -167,7 +158,7 @@ def test_keypoints_survive_the_grid(size, grid):
     height, width = size
     joints = np.random.default_rng(0).uniform((12, 12), (width - 12, height - 12), (15, 2)).astype(np.float32)
     joints[4] = -1
-    found = decode_keypoints(to_grid(keypoints_to_maps(joints, size), grid, "bilinear"), size)
+    found = labels.decode_keypoints(labels.to_grid(labels.keypoints_to_maps(joints, size), grid, "bilinear"), size)
     np.testing.assert_array_equal(found[4], [-1, -1])
     cell = max(height / grid[0], width / grid[1])
     errors = np.linalg.norm(found - joints, axis=1)
@@ -188,5 +179,5 @@ def test_decoding_takes_no_more_memory_for_more_objects():
             return result
 
     with Watch() as watch:
-        decode_masks(torch.rand(30, 6, 8), (48, 64))
+        labels.decode_masks(torch.rand(30, 6, 8), (48, 64))
     assert watch.largest <= 48 * 64

@@ -8,22 +8,12 @@ import pytest
 import torch
 from loops import naive_bilinear, random
 
+from stt_core import losses
 from stt_core.correlation import correlation
 from stt_core.errors import InputError
-from stt_core.losses import (
-    LocalDistillation,
-    entropy_map,
-    global_distillation_loss,
-    local_distillation_loss,
-    reconstruction_loss,
-    selection_mask,
-    soft_weights,
-    teacher_correlation,
-    without_forgetting_loss,
-)
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "losses.npz"
-RELEASED = LocalDistillation.released()
+RELEASED = losses.LocalDistillation.released()
 
 
 def levels(height=4, width=4, seed=10):
@@ -53,7 +43,8 @@ def test_reconstruction_agrees_with_loops(channel):
         difference = 20 * (naive_bilinear(small, (height * stride, width * stride)) - query[b, channel].numpy())
         errors += [0.5 * d * d if abs(d) < 1 else abs(d) - 0.5 for d in difference.flatten()]
     assert min(errors) < 0.5 < max(errors)  # both pieces of smooth-L1 are met
-    assert float(reconstruction_loss(c, reference, query, channel, stride)) == pytest.approx(np.mean(errors), rel=1e-9)
+    loss = float(losses.reconstruction_loss(c, reference, query, channel, stride))
+    assert loss == pytest.approx(np.mean(errors), rel=1e-9)
 
 
 # --- scores, selection, weights
@@ -79,7 +70,7 @@ def naive_score(query, reference, radius, score):
 @pytest.mark.parametrize("score", ["entropy", "neg_log"])
 def test_scores_agree_with_loops(score):
     query, reference = random(2, 3, 3, 4, seed=4), random(2, 3, 3, 4, seed=5)
-    scores = entropy_map(query, reference, 1, score)
+    scores = losses.entropy_map(query, reference, 1, score)
     for b in range(2):
         np.testing.assert_allclose(scores[b].numpy(), naive_score(query[b], reference[b], 1, score), rtol=1e-8)
 
@@ -87,7 +78,7 @@ def test_scores_agree_with_loops(score):
 def test_a_flat_window_has_the_highest_entropy_and_the_lowest_released_score():
     query, reference = random(1, 3, 5, 5, seed=6), random(1, 3, 5, 5, seed=7)
     query[:, :, 2, 2] = 0
-    entropy, released = (entropy_map(query, reference, 2, score).flatten() for score in ("entropy", "neg_log"))
+    entropy, released = (losses.entropy_map(query, reference, 2, score).flatten() for score in ("entropy", "neg_log"))
     assert entropy.argmax() == released.argmin() == 12
     assert float(entropy[12]) == pytest.approx(math.log(25))
     assert float(released[12]) == pytest.approx(25 * math.log(25))
@@ -96,31 +87,31 @@ def test_a_flat_window_has_the_highest_entropy_and_the_lowest_released_score():
 def test_entropy_of_an_overwhelming_match_is_zero_not_nan():
     features = torch.full((1, 2, 3, 3), 0.01)
     features[0, :, 1, 1] = 1e3
-    assert float(entropy_map(features, features, 1)[0, 1, 1]) == 0
-    assert entropy_map(features, features, 1).isfinite().all()
+    assert float(losses.entropy_map(features, features, 1)[0, 1, 1]) == 0
+    assert losses.entropy_map(features, features, 1).isfinite().all()
 
 
 def test_share_one_selects_all_and_a_tiny_share_selects_one():
     scores = torch.zeros(2, 3, 3)  # ties, too
-    assert selection_mask(scores, 1.0).all()
-    assert (selection_mask(scores, 0.001).sum(dim=(1, 2)) == 1).all()
+    assert losses.selection_mask(scores, 1.0).all()
+    assert (losses.selection_mask(scores, 0.001).sum(dim=(1, 2)) == 1).all()
 
 
 def test_row_selection_by_hand():
     # Rows sorted, highest first: [9 5 1], [8 4 2], [7 6 3]; int(3 * 0.7) - 1 = 1, so each row is held against [8 4 2].
     scores = torch.tensor([[[1.0, 9.0, 5.0], [8.0, 2.0, 4.0], [7.0, 6.0, 3.0]]])
     expected = torch.tensor([[[False, True, True], [False, False, True], [False, True, True]]])  # 8 > 8 is false
-    assert torch.equal(selection_mask(scores, 0.7, "rows"), expected)
+    assert torch.equal(losses.selection_mask(scores, 0.7, "rows"), expected)
     # int(3 * 0.1) - 1 is below 0: the first row counts.
     expected = scores > torch.tensor([9.0, 5.0, 1.0])
-    assert torch.equal(selection_mask(scores, 0.1, "rows"), expected)
+    assert torch.equal(losses.selection_mask(scores, 0.1, "rows"), expected)
 
 
 def test_soft_weights_by_hand():
     scores = torch.full((2, 8, 8), 99.0)  # the border must not count
     scores[0, 3:5, 3:5] = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     scores[1, 3:5, 3:5] = torch.tensor([[10.0, 0.0], [5.0, 5.0]])
-    weights = soft_weights(scores)
+    weights = losses.soft_weights(scores)
     torch.testing.assert_close(weights[0, 3:5, 3:5], torch.tensor([[0.25, 0.5], [0.75, 1.0]]))
     torch.testing.assert_close(weights[1, 3:5, 3:5], torch.tensor([[1.0, 0.0], [0.5, 0.5]]))
     assert weights.sum() == weights[:, 3:5, 3:5].sum()
@@ -129,14 +120,14 @@ def test_soft_weights_by_hand():
 # --- local distillation
 
 ONE_BY_ONE = [
-    LocalDistillation(),
-    LocalDistillation(share=1.0),
-    LocalDistillation(target_rows="quarter"),
-    LocalDistillation(score="neg_log"),
-    LocalDistillation(selection="rows"),
-    LocalDistillation(soft=True),
+    losses.LocalDistillation(),
+    losses.LocalDistillation(share=1.0),
+    losses.LocalDistillation(target_rows="quarter"),
+    losses.LocalDistillation(score="neg_log"),
+    losses.LocalDistillation(selection="rows"),
+    losses.LocalDistillation(soft=True),
     RELEASED,
-    LocalDistillation.released(soft=True),
+    losses.LocalDistillation.released(soft=True),
 ]
 
 
@@ -170,20 +161,20 @@ def naive_local(fine, coarse, query, reference, settings, radius):
 def test_local_agrees_with_loops(settings):
     size = 7 if settings.soft else 4
     inputs = levels(size, size)
-    loss = local_distillation_loss(*inputs, settings, radius=1)
+    loss = losses.local_distillation_loss(*inputs, settings, radius=1)
     assert float(loss) == pytest.approx(naive_local(*inputs, settings, 1), rel=1e-7)
 
 
 def test_local_with_no_query_selected_is_zero_not_nan():
     fine, coarse, *_ = levels()
     flat = torch.zeros(2, 5, 4, 4, dtype=torch.float64)  # all scores alike: none is above the threshold
-    assert float(local_distillation_loss(fine, coarse, flat, flat, RELEASED, radius=1)) == 0
+    assert float(losses.local_distillation_loss(fine, coarse, flat, flat, RELEASED, radius=1)) == 0
 
 
 @pytest.mark.parametrize("settings", ONE_BY_ONE, ids=str)
 def test_local_gradient_reaches_the_coarse_correlation_only(settings):
     inputs = [x.detach().requires_grad_() for x in levels(8, 8)]
-    local_distillation_loss(*inputs, settings, radius=1).backward()
+    losses.local_distillation_loss(*inputs, settings, radius=1).backward()
     fine, coarse, query, reference = (x.grad for x in inputs)
     assert fine is None
     assert query is None
@@ -196,7 +187,7 @@ def test_local_gradient_reaches_the_coarse_correlation_only(settings):
 )
 def test_bad_settings_are_refused(bad):
     with pytest.raises(InputError, match=next(iter(bad))):
-        LocalDistillation(**bad)
+        losses.LocalDistillation(**bad)
 
 
 # --- global distillation
@@ -216,7 +207,7 @@ def test_global_agrees_with_loops():
         for i in range(6)
         for p, q in zip(naive(*student, b, i, math.sqrt(4)), naive(*teacher, b, i, 0.07), strict=True)
     ]
-    assert float(global_distillation_loss(*student, teacher_correlation(*teacher))) == pytest.approx(
+    assert float(losses.global_distillation_loss(*student, losses.teacher_correlation(*teacher))) == pytest.approx(
         np.mean(errors), rel=1e-9
     )
 
@@ -226,24 +217,24 @@ def test_a_teacher_of_cosines_sees_no_lengths():
     cosine = torch.nn.functional.cosine_similarity(query[..., None, None], reference[:, :, None, None], dim=1)
     expected = (cosine.flatten(1, 2).flatten(2) / 0.07).softmax(dim=2)  # (B, H, W, H, W) -> (B, N, N)
     lengths = 0.1 + torch.rand(2, 1, 2, 3, dtype=torch.float64)
-    torch.testing.assert_close(teacher_correlation(query * lengths, reference / lengths, cosine=True), expected)
+    torch.testing.assert_close(losses.teacher_correlation(query * lengths, reference / lengths, cosine=True), expected)
 
 
 def test_queries_without_a_target_do_not_count():
     query, reference = (random(2, 4, 2, 3, seed=s) for s in (20, 21))
-    target = teacher_correlation(*(random(2, 5, 2, 3, seed=s) for s in (22, 23)))
+    target = losses.teacher_correlation(*(random(2, 5, 2, 3, seed=s) for s in (22, 23)))
     own, kept = correlation(query, reference), [(0, 1), (0, 4), (1, 2)]
     part = torch.zeros_like(target)
     for b, i in kept:
         part[b, i] = target[b, i]
     expected = np.mean([float((own[b, i] - target[b, i]).square().mean()) for b, i in kept])
-    assert float(global_distillation_loss(query, reference, part)) == pytest.approx(expected, rel=1e-9)
-    assert float(global_distillation_loss(query, reference, torch.zeros_like(target))) == 0
+    assert float(losses.global_distillation_loss(query, reference, part)) == pytest.approx(expected, rel=1e-9)
+    assert float(losses.global_distillation_loss(query, reference, torch.zeros_like(target))) == 0
 
 
 def test_global_gradient_reaches_the_student_only():
     maps = [random(1, 4, 2, 2, seed=s).requires_grad_() for s in range(4)]
-    global_distillation_loss(*maps[:2], teacher_correlation(*maps[2:])).backward()
+    losses.global_distillation_loss(*maps[:2], losses.teacher_correlation(*maps[2:])).backward()
     assert all(m.grad.abs().sum() > 0 for m in maps[:2])
     assert all(m.grad is None for m in maps[2:])
 
@@ -260,7 +251,7 @@ def test_without_forgetting_by_loops():
                 own, taught = student[b, :, y, x].tolist(), teacher[b, :, y, x].tolist()
                 lengths = [math.sqrt(sum(v * v for v in cell)) for cell in (own, taught)]
                 distances.append(sum((o / lengths[0] - t / lengths[1]) ** 2 for o, t in zip(own, taught, strict=True)))
-    loss = without_forgetting_loss(student, teacher)
+    loss = losses.without_forgetting_loss(student, teacher)
     assert loss.item() == pytest.approx(sum(distances) / len(distances), rel=1e-5)
     loss.backward()
     assert student.grad.abs().max() > 0
@@ -270,11 +261,11 @@ def test_without_forgetting_by_loops():
 # --- all together
 
 REFUSED = {
-    "do not divide": lambda: reconstruction_loss(torch.eye(4)[None], *[torch.zeros(1, 3, 10, 8)] * 2, 1, 4),
-    "square": lambda: selection_mask(torch.zeros(1, 4, 6), 0.7, "rows"),
-    "larger frames": lambda: soft_weights(torch.ones(1, 6, 8)),
-    "teacher": lambda: global_distillation_loss(*[torch.zeros(1, 4, 2, 2)] * 2, torch.zeros(1, 16, 16)),
-    "features are": lambda: without_forgetting_loss(torch.ones(1, 3, 2, 2), torch.ones(1, 3, 2, 1)),
+    "do not divide": lambda: losses.reconstruction_loss(torch.eye(4)[None], *[torch.zeros(1, 3, 10, 8)] * 2, 1, 4),
+    "square": lambda: losses.selection_mask(torch.zeros(1, 4, 6), 0.7, "rows"),
+    "larger frames": lambda: losses.soft_weights(torch.ones(1, 6, 8)),
+    "teacher": lambda: losses.global_distillation_loss(*[torch.zeros(1, 4, 2, 2)] * 2, torch.zeros(1, 16, 16)),
+    "features are": lambda: losses.without_forgetting_loss(torch.ones(1, 3, 2, 2), torch.ones(1, 3, 2, 1)),
 }
 
 
@@ -288,18 +279,15 @@ def test_losses_under_autocast_equal_those_in_float32():
     fine, coarse, query, reference = (x.float() for x in levels())
     lab = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
-    def losses():
-        return torch.stack(
-            [
-                reconstruction_loss(coarse, lab, lab.flip(0), 1, 8),
-                local_distillation_loss(fine, coarse, query, reference, radius=1),
-                global_distillation_loss(query, reference, teacher_correlation(reference, query, cosine=True)),
-            ]
-        )
+    def found():
+        target = losses.teacher_correlation(reference, query, cosine=True)
+        yield losses.reconstruction_loss(coarse, lab, lab.flip(0), 1, 8)
+        yield losses.local_distillation_loss(fine, coarse, query, reference, radius=1)
+        yield losses.global_distillation_loss(query, reference, target)
 
-    expected = losses()
+    expected = list(found())
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        torch.testing.assert_close(losses(), expected, rtol=1e-6, atol=0)
+        torch.testing.assert_close(list(found()), expected, rtol=1e-6, atol=0)
 
 
 @pytest.mark.skipif(not GOLDEN.exists(), reason="the golden values are not beside this repository")
@@ -310,28 +298,21 @@ def test_golden_losses_of_the_released_code():
         return torch.from_numpy(golden[name]).unbind(1)
 
     (reference_fine, query_fine), (reference, query) = pair("features_fine"), pair("features_coarse")
-    (reference_global, query_global), (reference_taught, query_taught) = (
-        pair("features_global"),
-        pair("features_teacher"),
-    )
+    (reference_global, query_global), teacher = pair("features_global"), pair("features_teacher")
     lab, channel = pair("lab"), int(golden["dropped_channel"][0])
     fine, coarse = correlation(query_fine, reference_fine, radius=6), correlation(query, reference, radius=3)
+    target = losses.teacher_correlation(*reversed(teacher))  # query, reference
+    in_both = {
+        "stage0_l1_loss": losses.reconstruction_loss(fine, *lab, channel, 4),
+        "stage1_l1_loss": losses.reconstruction_loss(coarse, *lab, channel, 8),
+        "global_corrdis_loss": 50 * losses.global_distillation_loss(query_global, reference_global, target),
+    }
 
     def local(settings):
-        return 1000 * local_distillation_loss(fine, coarse, query, reference, settings, radius=3)
+        return 1000 * losses.local_distillation_loss(fine, coarse, query, reference, settings, radius=3)
 
-    level_0, level_1 = reconstruction_loss(fine, *lab, channel, 4), reconstruction_loss(coarse, *lab, channel, 8)
-    for variant, settings in (("T0.7", RELEASED), ("Tsoft", LocalDistillation.released(soft=True))):
-        values = {
-            "stage0_l1_loss": level_0,
-            "stage1_l1_loss": level_1,
-            "local_corrdis_loss": local(settings),
-            "global_corrdis_loss": 50
-            * global_distillation_loss(
-                query_global, reference_global, teacher_correlation(query_taught, reference_taught)
-            ),
-        }
-        for name, value in values.items():
+    for variant, settings in (("T0.7", RELEASED), ("Tsoft", losses.LocalDistillation.released(soft=True))):
+        for name, value in (in_both | {"local_corrdis_loss": local(settings)}).items():
             assert float(value) == pytest.approx(float(golden[f"{variant}__{name}"]), abs=1e-5, rel=0), name
     # The text's loss on the same features is another number: the switches are not idle.
-    assert abs(float(local(LocalDistillation())) - float(golden["T0.7__local_corrdis_loss"])) > 1e-2
+    assert abs(float(local(losses.LocalDistillation())) - float(golden["T0.7__local_corrdis_loss"])) > 1e-2

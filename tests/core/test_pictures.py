@@ -8,18 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from stt_core import pictures
 from stt_core.errors import InputError
 from stt_core.labels import read_mask
-from stt_core.pictures import (
-    VideoFrame,
-    folder_frames,
-    frame_size,
-    image_size,
-    read_frame,
-    read_image,
-    reduction,
-    video_frames,
-)
 from stt_core.training.images import Images
 from stt_core.training.pairs import EVERY, FramePairs, training_videos
 from stt_study.video.frames import open_video, write_video
@@ -41,15 +32,15 @@ def write_jpeg(path: Path, image: np.ndarray) -> Path:
     [(720, 256, 2), (512, 256, 1), (513, 256, 2), (1025, 256, 4), (9000, 256, 8), (100, 256, 1)],
 )
 def test_reduction_leaves_more_than_needed(extent: int, needed: int, factor: int) -> None:
-    assert reduction(extent, needed) == factor
+    assert pictures.reduction(extent, needed) == factor
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4, 8])
 def test_reduced_frames_are_means_of_blocks(tmp_path: Path, factor: int) -> None:
     image = smooth(96, 160)
     path = write_jpeg(tmp_path / "a.jpg", image)
-    assert frame_size(path) == (96, 160)
-    found = read_frame(path, factor).astype(float)
+    assert pictures.frame_size(path) == (96, 160)
+    found = pictures.read_frame(path, factor).astype(float)
     blocks = image.reshape(96 // factor, factor, 160 // factor, factor, 3).mean(axis=(1, 3))
     assert found.shape == blocks.shape
     assert np.abs(found - blocks).mean() < 3  # JPEG's own loss
@@ -64,9 +55,9 @@ def test_a_camera_s_orientation_is_one_for_all_readers(tmp_path: Path, name: str
     Image.fromarray(stored).save(tmp_path / name, exif=exif, **({"quality": 95} if name == "a.jpg" else {}))
     with Image.open(tmp_path / name) as image:
         shown = np.array(ImageOps.exif_transpose(image))
-    assert frame_size(tmp_path / name) == image_size(tmp_path / name)[::-1] == shown.shape[:2]
-    assert np.abs(read_image(tmp_path / name).astype(int) - shown).mean() < 2
-    assert read_frame(tmp_path / name, 4).shape == (*(side // 4 for side in shown.shape[:2]), 3)
+    assert pictures.frame_size(tmp_path / name) == pictures.image_size(tmp_path / name)[::-1] == shown.shape[:2]
+    assert np.abs(pictures.read_image(tmp_path / name).astype(int) - shown).mean() < 2
+    assert pictures.read_frame(tmp_path / name, 4).shape == (*(side // 4 for side in shown.shape[:2]), 3)
     Image.fromarray(stored[..., 0] // 64).save(tmp_path / "mask.png", exif=exif)
     turned = np.array(ImageOps.exif_transpose(Image.open(tmp_path / "mask.png")))
     assert np.array_equal(read_mask(tmp_path / "mask.png"), turned)
@@ -79,9 +70,9 @@ def test_cut_off_jpegs_are_refused(tmp_path: Path, factor: int, share: float) ->
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(InputError, match=r"a\.jpg cannot be decoded as an image; restore"):
-        read_frame(path, factor)
+        pictures.read_frame(path, factor)
     path.unlink()
-    for read in (read_frame, frame_size):
+    for read in (pictures.read_frame, pictures.frame_size):
         with pytest.raises(InputError, match=r"a\.jpg is missing"):
             read(path)
 
@@ -108,12 +99,12 @@ def test_frames_of_a_video_are_those_of_a_whole_pass(tmp_path: Path) -> None:
     write_video(path, ((t / 25, image) for t, image in enumerate(images)), 25)
     with av.open(str(path)) as container:
         whole = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    frames = video_frames(path, 5)
+    frames = pictures.video_frames(path, 5)
     assert len(frames) == 5  # 0, 5, 10, 15, 20
     for place in (3, 0, 4, 1, 2):  # in any order
-        assert np.array_equal(read_frame(frames[place]), whole[5 * place])
-    assert frame_size(frames[0]) == (48, 64)
-    assert read_frame(frames[1], 2).shape == (24, 32, 3)
+        assert np.array_equal(pictures.read_frame(frames[place]), whole[5 * place])
+    assert pictures.frame_size(frames[0]) == (48, 64)
+    assert pictures.read_frame(frames[1], 2).shape == (24, 32, 3)
 
 
 def test_a_folder_of_videos_and_frame_folders(tmp_path: Path) -> None:
@@ -125,7 +116,7 @@ def test_a_folder_of_videos_and_frame_folders(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no video")
     videos = training_videos(tmp_path)
     assert [len(frames) for frames in videos] == [2, 3, 3]
-    assert isinstance(videos[1][0], VideoFrame)
+    assert isinstance(videos[1][0], pictures.VideoFrame)
     pairs = FramePairs(tmp_path, size=32)
     assert len(pairs) == 5
     cached = FramePairs(tmp_path, size=32, cache=True)
@@ -151,7 +142,7 @@ def test_a_folder_of_videos_and_frame_folders(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_only_frames(tmp_path: Path, names: str, frames: str) -> None:
     for name in names.split():
         write_jpeg(tmp_path / "video" / name.replace(".txt", ".jpg"), smooth(6, 8)).rename(tmp_path / "video" / name)
-    assert [path.name for path in folder_frames(tmp_path / "video")] == frames.split()
+    assert [path.name for path in pictures.folder_frames(tmp_path / "video")] == frames.split()
     assert [path.name for path in training_videos(tmp_path)[0]] == frames.split()
     assert [path.name for path in open_video(tmp_path / "video").files] == frames.split()
 
@@ -161,4 +152,4 @@ def test_two_pictures_of_one_number_are_refused(tmp_path: Path, other: str) -> N
     for name in ("00000.png", "00001.png", "00002.png", other):
         write_jpeg(tmp_path / name, smooth(6, 8))
     with pytest.raises(InputError, match=r"can't both be a frame; leave only the frames"):
-        folder_frames(tmp_path)
+        pictures.folder_frames(tmp_path)

@@ -7,19 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from stt_core.affinity import affinity, apply_affinity
-from stt_study.speed.bench import (
-    TEMPERATURE,
-    TOPK,
-    BenchSettings,
-    interleaved,
-    released_scheme,
-    run_bench,
-    slopes,
-    speed_table,
-)
+from stt_study.speed import bench
 
 SIZES = {"height": 64, "width": 96, "channels": 32, "context": 3, "radius": 2, "radius_fine": 3}
-SMALL = BenchSettings(**SIZES, repeats=1, chunks=2, heights=(6, 8, 10), radii=(2, 3))
+SMALL = bench.BenchSettings(**SIZES, repeats=1, chunks=2, heights=(6, 8, 10), radii=(2, 3))
 
 
 def clip() -> tuple[torch.Tensor, torch.Tensor]:
@@ -29,7 +20,7 @@ def clip() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_released_scheme_equals_a_loop_over_queries() -> None:
     cells, labels = clip()
-    found, gap, done = released_scheme(cells[3], cells[:3], labels, radius=2)
+    found, gap, done = bench.released_scheme(cells[3], cells[:3], labels, radius=2)
     assert done.tolist() == list(range(77))
     for y, x in ((0, 0), (3, 5), (6, 10), (2, 9)):
         pairs = [
@@ -38,34 +29,34 @@ def test_the_released_scheme_equals_a_loop_over_queries() -> None:
             for i in range(max(y - 2, 0), min(y + 3, 7))
             for j in range(max(x - 2, 0), min(x + 3, 11))
         ]
-        best = sorted(pairs, key=lambda pair: -pair[0])[:TOPK]
-        total = sum(math.exp(value / TEMPERATURE) for value, _ in best)
-        expected = sum(math.exp(value / TEMPERATURE) / total * label for value, label in best)
+        best = sorted(pairs, key=lambda pair: -pair[0])[: bench.TOPK]
+        total = sum(math.exp(value / bench.TEMPERATURE) for value, _ in best)
+        expected = sum(math.exp(value / bench.TEMPERATURE) / total * label for value, label in best)
         torch.testing.assert_close(found[y * 11 + x], expected, rtol=0, atol=1e-5)
         values = sorted((value for value, _ in pairs), reverse=True)
-        assert float(gap[y * 11 + x]) == pytest.approx(values[TOPK - 1] - values[TOPK], abs=1e-6)
+        assert float(gap[y * 11 + x]) == pytest.approx(values[bench.TOPK - 1] - values[bench.TOPK], abs=1e-6)
 
 
 def test_a_part_of_the_released_scheme_is_that_part_of_the_whole() -> None:
     cells, labels = clip()
-    whole, _, _ = released_scheme(cells[3], cells[:3], labels, radius=2)
-    part, _, done = released_scheme(cells[3], cells[:3], labels, radius=2, chunks=2)
+    whole, _, _ = bench.released_scheme(cells[3], cells[:3], labels, radius=2)
+    part, _, done = bench.released_scheme(cells[3], cells[:3], labels, radius=2, chunks=2)
     assert len(done) == 32 + 13  # the first chunk and the last, shorter one
     torch.testing.assert_close(part, whole[done])
-    indices, weights = affinity(cells[3], cells[:3], radius=2, topk=TOPK, temperature=TEMPERATURE)
+    indices, weights = affinity(cells[3], cells[:3], radius=2, topk=bench.TOPK, temperature=bench.TEMPERATURE)
     torch.testing.assert_close(apply_affinity(indices, weights, labels), whole, rtol=0, atol=1e-5)
 
 
 def test_ways_take_turns_and_the_first_round_is_not_counted() -> None:
     calls: list[str] = []
-    times = interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2)
+    times = bench.interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2)
     assert calls == ["a", "b"] * 3
     assert {name: len(some) for name, some in times.items()} == {"a": 2, "b": 2}
 
 
 def test_a_small_bench() -> None:
-    results = run_bench(SMALL)
-    table = speed_table(results)
+    results = bench.run_bench(SMALL)
+    table = bench.speed_table(results)
     errors = table["error"].drop(["released scheme", "the same in bfloat16"], level="way")
     assert (errors < 1e-5).all()
     assert set(table[table.timed == "in part"].index) == {("propagation, stride 4", "released scheme")}
@@ -86,6 +77,6 @@ def test_exponents_of_growth() -> None:
         for way, a, b in (("plain", 2, 1), ("tiles", 1, 0.5))
         for cells, radius in ((100, 3), (200, 3), (400, 3), (200, 1), (200, 6))
     ]
-    found = slopes({"growth": growth, "settings": {"radius": 3}})
+    found = bench.slopes({"growth": growth, "settings": {"radius": 3}})
     assert found.loc["plain"].tolist() == pytest.approx([2, 1])
     assert found.loc["tiles"].tolist() == pytest.approx([1, 0.5])

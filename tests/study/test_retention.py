@@ -20,16 +20,6 @@ from stt_core.propagation import Inference
 from stt_core.temporal import TemporalSettings
 from stt_study.analysis import against_teacher, premises, retention
 from stt_study.analysis.held_out_pairs import pairs_of
-from stt_study.analysis.retention import (
-    cell_of,
-    central_pixel,
-    coverage,
-    linear_cka,
-    nearest,
-    neighbour_overlap,
-    pair_times,
-    point_map,
-)
 from stt_study.figures import maps as viz_maps
 from stt_study.study import Study
 from stt_study.variants import title
@@ -54,7 +44,7 @@ def test_neighbour_overlap_against_loops() -> None:
                 }
                 chosen.append(set(sorted(product, key=product.get)[-k:]))
             shared += len(chosen[0] & chosen[1])
-    found = neighbour_overlap(*(nearest(*pair, k, chunk=5) for pair in maps))
+    found = retention.neighbour_overlap(*(retention.nearest(*pair, k, chunk=5) for pair in maps))
     assert found == pytest.approx(shared / (12 * k))
     assert 0 < found < 1
 
@@ -74,17 +64,17 @@ def gram_cka(x: torch.Tensor, y: torch.Tensor) -> float:
 def test_cka_against_gram_matrices() -> None:
     x = noise(30, 7).double() + 3  # far from the origin: it must be centred
     y = x @ noise(7, 4, seed=1).double() + 2 * noise(30, 4, seed=2).double() - 1
-    found = linear_cka(x, y)
+    found = retention.linear_cka(x, y)
     assert found == pytest.approx(gram_cka(x, y), rel=1e-9)
     assert 0.1 < found < 0.95
-    assert found == pytest.approx(linear_cka(y, x))
+    assert found == pytest.approx(retention.linear_cka(y, x))
     rotation = torch.linalg.qr(noise(7, 7, seed=3).double()).Q
-    assert linear_cka(5 * x @ rotation + 2, y) == pytest.approx(found, rel=1e-9)
-    assert linear_cka(x * torch.arange(1, 8), y) != pytest.approx(found, rel=1e-3)
-    assert linear_cka(x, 0.3 * x @ rotation) == pytest.approx(1)
-    assert math.isnan(linear_cka(torch.ones(30, 2), y))
+    assert retention.linear_cka(5 * x @ rotation + 2, y) == pytest.approx(found, rel=1e-9)
+    assert retention.linear_cka(x * torch.arange(1, 8), y) != pytest.approx(found, rel=1e-3)
+    assert retention.linear_cka(x, 0.3 * x @ rotation) == pytest.approx(1)
+    assert math.isnan(retention.linear_cka(torch.ones(30, 2), y))
     pairs = [(noise(24, 200, seed=s), noise(24, 200, seed=s + 100)) for s in range(20)]
-    assert abs(np.mean([linear_cka(*pair) for pair in pairs])) < 0.03  # by chance
+    assert abs(np.mean([retention.linear_cka(*pair) for pair in pairs])) < 0.03  # by chance
 
 
 def test_point_map() -> None:
@@ -93,30 +83,30 @@ def test_point_map() -> None:
     cosine = torch.tensor([[float(query @ later[:, y, x] / query.norm() / later[:, y, x].norm()) for x in range(7)]
                            for y in range(3)])  # fmt: skip
     weights = (cosine / 0.2).exp()
-    torch.testing.assert_close(point_map(here, (2, 4), later, 0.2), weights / weights.sum())
+    torch.testing.assert_close(retention.point_map(here, (2, 4), later, 0.2), weights / weights.sum())
     best = weights.flatten().sort(descending=True).values[:4]
-    kept = point_map(here, (2, 4), later, 0.2, 4)
+    kept = retention.point_map(here, (2, 4), later, 0.2, 4)
     assert (kept > 0).sum() == 4
     torch.testing.assert_close(kept.flatten().sort(descending=True).values[:4], best / best.sum())
-    assert point_map(here, (2, 4), here, 0.01).argmax() == 2 * 6 + 4
+    assert retention.point_map(here, (2, 4), here, 0.01).argmax() == 2 * 6 + 4
 
 
 def test_places() -> None:
     bent = np.zeros((9, 9), bool)
     bent[1:8, 1] = bent[7, 1:8] = True  # its centre of mass, (2.6, 5.5), is outside
-    x, y = central_pixel(bent)
+    x, y = retention.central_pixel(bent)
     assert bent[y, x]
     y_mean, x_mean = np.argwhere(bent).mean(axis=0)
     distances = [np.hypot(row - y_mean, column - x_mean) for row, column in np.argwhere(bent)]
     assert np.hypot(y - y_mean, x - x_mean) == pytest.approx(min(distances))
-    assert cell_of((63, 47), (48, 64), (6, 8)) == (5, 7)
-    assert cell_of((8, 7), (48, 64), (6, 8)) == (0, 1)
+    assert retention.cell_of((63, 47), (48, 64), (6, 8)) == (5, 7)
+    assert retention.cell_of((8, 7), (48, 64), (6, 8)) == (0, 1)
     ids = np.zeros((8, 8), np.uint8)
     ids[:4, :2], ids[4:, 4:] = 2, 255
-    assert coverage(ids, (2, 2)).tolist() == [[[0.5, 1], [1, 1]], [[0, 0], [0, 0]], [[0.5, 0], [0, 0]]]
-    assert pair_times(24) == [8, 16]
-    assert pair_times(2) == [1]
-    assert pair_times(1) == []
+    assert retention.coverage(ids, (2, 2)).tolist() == [[[0.5, 1], [1, 1]], [[0, 0], [0, 0]], [[0.5, 0], [0, 0]]]
+    assert retention.pair_times(24) == [8, 16]
+    assert retention.pair_times(2) == [1]
+    assert retention.pair_times(1) == []
 
 
 @pytest.fixture
@@ -176,7 +166,7 @@ def test_a_better_feature_has_more_mass_in_its_object(study: Study) -> None:
         return {name: torch.ones_like(maps) for name, maps in colours(path).items()}
 
     settings = TemporalSettings(radius_coarse=2), Inference(temperature=0.05)
-    times, hidden = pair_times(len(clip.frames)), {clip.name: {"occlusions": {"1": ["00003"]}}}
+    times, hidden = retention.pair_times(len(clip.frames)), {clip.name: {"occlusions": {"1": ["00003"]}}}
     good = against_teacher.clip_record(pairs_of(clip, times, hidden), colours, colours, *settings)
     flat = against_teacher.clip_record(pairs_of(clip, times, {}), colours, constant, *settings)
     assert good["mass"] > 0.9

@@ -10,16 +10,7 @@ import torch
 from stt_core.affinity import affinity
 from stt_core.files import read_json
 from stt_core.propagation import Inference, propagate
-from stt_study.analysis import sensitivity as sensitivity_module
-from stt_study.analysis.sensitivity import (
-    SEARCHLESS,
-    Setting,
-    largest_changes,
-    means,
-    propagate_many,
-    sensitivity,
-    settings_around,
-)
+from stt_study.analysis import sensitivity
 from stt_study.study import Study
 
 BASE = Inference(num_preceding=3, radius=2, topk=6, temperature=0.07)
@@ -49,11 +40,9 @@ def test_each_setting_is_what_it_is_alone(search: dict, monkeypatch: pytest.Monk
     settings = [replace(BASE, topk=topk, temperature=temperature, **search) for topk, temperature in VOTES]
     alone = [propagate(features, first, **setting.propagation()) for setting in settings]
     searches = []
-    monkeypatch.setattr(
-        sensitivity_module, "affinity", lambda *a, **k: (searches.append(k["topk"]), affinity(*a, **k))[1]
-    )
+    monkeypatch.setattr(sensitivity, "affinity", lambda *a, **k: (searches.append(k["topk"]), affinity(*a, **k))[1])
     cells = [torch.nn.functional.normalize(maps, dim=0).permute(1, 2, 0) for maps in features]
-    found = list(propagate_many(cells, first, settings))
+    found = list(sensitivity.propagate_many(cells, first, settings))
     assert searches == [1000] * 6  # one a frame, for all
     for i, expected in enumerate(alone):
         torch.testing.assert_close(torch.stack([frame[i] for frame in found]), expected[1:], rtol=0, atol=1e-5)
@@ -62,9 +51,9 @@ def test_each_setting_is_what_it_is_alone(search: dict, monkeypatch: pytest.Monk
 
 
 def test_around() -> None:
-    own = Setting(Inference(num_preceding=7, radius=3, topk=10))
-    axes = settings_around(own)
-    assert {"preceding frames", "radius", *SEARCHLESS} < set(axes)
+    own = sensitivity.Setting(Inference(num_preceding=7, radius=3, topk=10))
+    axes = sensitivity.settings_around(own)
+    assert {"preceding frames", "radius", *sensitivity.SEARCHLESS} < set(axes)
     assert list(axes["preceding frames"]) == [0, 1, 5, 7, 10, 20, 40]
     assert list(axes["radius"]) == [1, 2, 3, 6]
     for axis, values in axes.items():
@@ -76,7 +65,7 @@ def test_around() -> None:
         for setting in values.values():  # nothing else moves
             flat, mine = ({**vars(s.inference), **vars(s), "inference": 0} for s in (setting, own))
             assert sum(flat[name] != mine[name] for name in flat) == (setting != own)
-    without = settings_around(Setting(replace(own.inference, with_first=False)))
+    without = sensitivity.settings_around(sensitivity.Setting(replace(own.inference, with_first=False)))
     assert not {"frame 0 counts", "frame 0 is seen"} & set(without)
     assert 0 not in without["preceding frames"]
 
@@ -89,8 +78,8 @@ def study(data_folder: Path, tmp_path: Path) -> Study:
 
 
 def test_the_table_agrees_with_the_ordinary_measurement(study: Study, tmp_path: Path) -> None:
-    table = sensitivity(study, "random")
-    assert sensitivity_module.clips(study)[0] == "val"  # its training videos are on the other list, or it has none
+    table = sensitivity.sensitivity(study, "random")
+    assert sensitivity.clips(study)[0] == "val"  # its training videos are on the other list, or it has none
     assert set(table.sequence) == {"square"}
     assert (table.groupby("axis").own.sum() == 1).all()
     own = study.profile.evaluation.davis
@@ -103,7 +92,7 @@ def test_the_table_agrees_with_the_ordinary_measurement(study: Study, tmp_path: 
         ("window", "circle", replace(own, window="circle")),
         ("temperature", 1.0, replace(own, temperature=1.0)),
     ]
-    found = means(table).set_index(["axis", "value"])["J&F-Mean"]
+    found = sensitivity.means(table).set_index(["axis", "value"])["J&F-Mean"]
     for axis, value, inference in cases:
         expected = study.measure("davis", "random", inference=inference)["metrics"]["J&F-Mean"]
         assert found[axis, value] == pytest.approx(expected, abs=1e-6), axis
@@ -114,14 +103,14 @@ def test_the_table_agrees_with_the_ordinary_measurement(study: Study, tmp_path: 
 
 
 def test_stored_once_and_made_anew_when_settings_change(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = sensitivity(study, "lab", SEARCHLESS)
-    assert set(first.axis) == set(SEARCHLESS)
+    first = sensitivity.sensitivity(study, "lab", sensitivity.SEARCHLESS)
+    assert set(first.axis) == set(sensitivity.SEARCHLESS)
     (path,) = (study.out / "sensitivity").glob("lab-*.json")
     assert list(read_json(path)) == ["square"]
-    monkeypatch.setattr(sensitivity_module, "scores", lambda *_: pytest.fail("measured again"))
-    assert sensitivity(study, "lab", SEARCHLESS).equals(first)
+    monkeypatch.setattr(sensitivity, "scores", lambda *_: pytest.fail("measured again"))
+    assert sensitivity.sensitivity(study, "lab", sensitivity.SEARCHLESS).equals(first)
     with pytest.raises(pytest.fail.Exception):
-        sensitivity(study, "lab", ["radius"])
+        sensitivity.sensitivity(study, "lab", ["radius"])
 
 
 def test_largest_changes() -> None:
@@ -136,7 +125,7 @@ def test_largest_changes() -> None:
         ]
         for s, n, score in zip("pq", (1, 3), scores, strict=True)
     ]
-    table = largest_changes(pd.DataFrame(rows)).set_index("axis")
+    table = sensitivity.largest_changes(pd.DataFrame(rows)).set_index("axis")
     assert list(table.index) == ["y", "x"]
     assert table.loc["x", "J&F-Mean"] == pytest.approx(70)
     assert table.loc["x", ["own", "best of", "best", "gain", "worst", "loss"]].tolist() == [2, 2, 1, "+5.0", 2, ""]
