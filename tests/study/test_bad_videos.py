@@ -5,28 +5,13 @@ import wave
 from collections.abc import Callable
 from pathlib import Path
 
+import answers
 import cv2
 import numpy as np
 import pytest
 import torch
 import yaml
-from answers import (
-    Code,
-    Row,
-    Shell,
-    Spoil,
-    assert_refused,
-    both,
-    check,
-    every,
-    forbid,
-    half,
-    instead,
-    left_behind,
-    removed,
-    rows,
-    spoiled,
-)
+from answers import Row, Shell, Spoil, both, every, forbid, half, instead, removed, rows, spoiled
 from test_cli import TINY
 from writers import write_images, write_videos
 
@@ -152,14 +137,14 @@ ROWS = [
 
 @pytest.mark.parametrize("row", ROWS)
 def test_bad_training_data_and_bad_video(row: Row, tmp_path: Path, shell: Shell) -> None:
-    check(row, tmp_path, shell)
+    answers.check(row, tmp_path, shell)
 
 
 # A folder of results that was begun
 
 
 def hostile(out: Path) -> Path:
-    torch.save({"frames": Code(out.parent / "ran")}, out / "state.pt")
+    torch.save({"frames": answers.Code(out.parent / "ran")}, out / "state.pt")
     return out / "state.pt"
 
 
@@ -184,8 +169,8 @@ def test_begun_and_damaged(spoil: Spoil, says: str, tmp_path: Path, shell: Shell
     assert (out / "state.pt").exists()
     last.write_bytes(good)
     named = spoil(out)
-    assert_refused(shell(*arguments, out), named, says, "to begin the video anew")
-    assert left_behind(out) == []
+    answers.assert_refused(shell(*arguments, out), named, says, "to begin the video anew")
+    assert answers.left_behind(out) == []
     assert not (tmp_path / "ran").exists()
     (out / "state.pt").unlink()
     assert shell(*arguments, out).code == 0

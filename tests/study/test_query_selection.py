@@ -22,15 +22,9 @@ from stt_core.encoder import STUDENT, random_encoder
 from stt_core.features import feature_source
 from stt_core.losses import LocalDistillation, entropy_map, local_distillation_loss, reconstruction_loss
 from stt_core.temporal import TemporalSettings
-from stt_study.analysis import deviations, held_out_pairs, query_selection
+from stt_study.analysis import deviations, held_out_pairs
+from stt_study.analysis import query_selection as selection
 from stt_study.analysis.held_out_pairs import BATCH, label_error, levels, regions
-from stt_study.analysis.query_selection import (
-    effective_share,
-    loss_figures,
-    overlap,
-    rank_correlation,
-    selection_weights,
-)
 from stt_study.figures import selection as viz_selection
 from stt_study.study import Study
 
@@ -38,7 +32,7 @@ SETTINGS = {
     "temporal": {"size": 64, "batch": 2, "width": 0.125, "radius_fine": 4, "radius_coarse": 2},
     "spatial": {"width": 0.125},
 }
-ALL = query_selection.variants(TemporalSettings())
+ALL = selection.variants(TemporalSettings())
 
 
 def made_level(size=8, radius=2):
@@ -64,18 +58,18 @@ def weights(tmp_path: Path) -> Path:
 
 
 def test_effective_share_by_hand():
-    assert effective_share(torch.tensor([[1.0, 1, 0, 0], [1, 0, 0, 0]])) == pytest.approx(3 / 8)
-    assert effective_share(torch.full((4, 4), 0.3)) == pytest.approx(1)
-    assert effective_share(torch.tensor([[1.0, 0.5]])) == pytest.approx(1.5**2 / (2 * 1.25))
-    assert effective_share(torch.zeros(2, 2)) == 0
+    assert selection.effective_share(torch.tensor([[1.0, 1, 0, 0], [1, 0, 0, 0]])) == pytest.approx(3 / 8)
+    assert selection.effective_share(torch.full((4, 4), 0.3)) == pytest.approx(1)
+    assert selection.effective_share(torch.tensor([[1.0, 0.5]])) == pytest.approx(1.5**2 / (2 * 1.25))
+    assert selection.effective_share(torch.zeros(2, 2)) == 0
 
 
 def test_overlap_of_masks_is_intersection_over_union():
     a, b = torch.tensor([1.0, 1, 1, 0, 0]), torch.tensor([0.0, 1, 1, 1, 0])
-    assert overlap(a, b) == pytest.approx(2 / 4)
-    assert overlap(a, a) == 1
-    assert overlap(0.5 * a, b) == pytest.approx(1 / 3.5)
-    assert overlap(0 * a, 0 * a) == 0
+    assert selection.overlap(a, b) == pytest.approx(2 / 4)
+    assert selection.overlap(a, a) == 1
+    assert selection.overlap(0.5 * a, b) == pytest.approx(1 / 3.5)
+    assert selection.overlap(0 * a, 0 * a) == 0
 
 
 def test_rank_correlation_agrees_with_ranks_by_hand():
@@ -83,16 +77,16 @@ def test_rank_correlation_agrees_with_ranks_by_hand():
     b = b + 0.5 * a
     a[0, :3] = a[0, 0]  # ties
     ranks = [rankdata(values.numpy().ravel()) for values in (a, b)]
-    assert rank_correlation(a, b) == pytest.approx(np.corrcoef(*ranks)[0, 1])
-    assert rank_correlation(a, -a) == pytest.approx(-1)
-    assert math.isnan(rank_correlation(a, torch.zeros(6, 6)))
+    assert selection.rank_correlation(a, b) == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    assert selection.rank_correlation(a, -a) == pytest.approx(-1)
+    assert math.isnan(selection.rank_correlation(a, torch.zeros(6, 6)))
 
 
-@pytest.mark.parametrize("name", query_selection.NAMES)
+@pytest.mark.parametrize("name", selection.NAMES)
 def test_weights_are_those_of_the_loss(name: str):
     """The loss is the mean of the queries' errors under these weights."""
     level, local = made_level(), ALL[name]
-    w = selection_weights(level, local).flatten()
+    w = selection.selection_weights(level, local).flatten()
     target = pool_correlation(level["fine"], 16, 16, rows=local.target_rows)
     errors = torch.stack([((level["coarse"][0, i] - target[0, i]) ** 2).mean() for i in range(64)])
     arguments = level["fine"], level["coarse"], level["query"], level["reference"], local
@@ -101,12 +95,12 @@ def test_weights_are_those_of_the_loss(name: str):
 
 def test_variants_follow_the_profile_and_leave_soft_out_of_small_maps():
     local = LocalDistillation(share=0.5)
-    found = query_selection.variants(TemporalSettings(size=64, local=local))
-    assert tuple(found) == query_selection.NAMES
+    found = selection.variants(TemporalSettings(size=64, local=local))
+    assert tuple(found) == selection.NAMES
     assert found["full"] == local
     assert found["released"] == LocalDistillation.released(share=0.5)
-    small = query_selection.variants(TemporalSettings(size=48))
-    assert set(query_selection.NAMES) - set(small) == {"soft", "released_soft"}
+    small = selection.variants(TemporalSettings(size=48))
+    assert set(selection.NAMES) - set(small) == {"soft", "released_soft"}
 
 
 # --- the loss
@@ -117,8 +111,8 @@ def test_no_softmax_row_comes_nearer_to_a_quarter_target():
     level, local = made_level(size=4, radius=1), ALL["quarter"]
     window = window_mask(4, 4, 1)
     level["fine"] = correlation(random(1, 3, 8, 8, seed=1), random(1, 3, 8, 8, seed=2), radius=1)
-    w = selection_weights(level, local)[0]
-    floor = loss_figures(level, local, w, 1)["floor"]
+    w = selection.selection_weights(level, local)[0]
+    floor = selection.loss_figures(level, local, w, 1)["floor"]
     target = pool_correlation(level["fine"], 8, 8, rows="quarter")
     logits = torch.zeros(1, 16, 16, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.Adam([logits], lr=0.05)
@@ -135,8 +129,8 @@ def test_no_softmax_row_comes_nearer_to_a_quarter_target():
 
 def test_loss_figures_agree_with_autograd_through_the_softmax():
     level, local = made_level(), ALL["released"]
-    w = selection_weights(level, local)[0]
-    figures = loss_figures(level, local, w, 2)
+    w = selection.selection_weights(level, local)[0]
+    figures = selection.loss_figures(level, local, w, 2)
     logits = level["coarse"].log().requires_grad_()
     coarse = logits.softmax(dim=2)
     coarse.retain_grad()
@@ -150,7 +144,8 @@ def test_loss_figures_agree_with_autograd_through_the_softmax():
 
 def test_only_quarter_rows_leave_a_floor_and_punish_the_right_answer():
     level = made_level()
-    figures = {name: loss_figures(level, local, selection_weights(level, local)[0], 2) for name, local in ALL.items()}
+    weights = {name: selection.selection_weights(level, local)[0] for name, local in ALL.items()}
+    figures = {name: selection.loss_figures(level, local, weights[name], 2) for name, local in ALL.items()}
     for name, local in ALL.items():
         quarter = local.target_rows == "quarter"
         assert (figures[name]["floor"] > 1e-6) == quarter
@@ -158,7 +153,7 @@ def test_only_quarter_rows_leave_a_floor_and_punish_the_right_answer():
         assert figures[name]["loss"] > figures[name]["floor"]
     # t against t / 4: 9/16 of the mean square of t
     pooled = pool_correlation(level["fine"], 16, 16)[0].square().mean(dim=1)
-    kept = selection_weights(level, ALL["quarter"]).flatten()
+    kept = selection.selection_weights(level, ALL["quarter"]).flatten()
     assert figures["quarter"]["matched"] == pytest.approx(9 / 16 * float((kept * pooled).sum() / kept.sum()))
 
 
@@ -245,11 +240,11 @@ def test_labels_of_a_pair(study: Study):
 
 
 def test_measured_once_and_true_to_the_maps(study: Study, weights: Path, monkeypatch: pytest.MonkeyPatch):
-    tables = query_selection.measure(study, weights)
+    tables = selection.measure(study, weights)
     rows, pairs, profiles = tables["variants"], tables["pairs"], tables["profiles"]
     assert len(pairs) == 4
     assert "partly hidden objects" not in pairs
-    assert list(dict.fromkeys(rows.variant)) == [*query_selection.NAMES, "inner"]
+    assert list(dict.fromkeys(rows.variant)) == [*selection.NAMES, "inner"]
     of = dict(list(rows.groupby("variant")))
     assert of["inner"].kept.tolist() == pytest.approx([(2 / 8) ** 2] * 4)  # all but 3 cells at each side of 8
     assert of["inner"].loss.isna().all()
@@ -264,8 +259,8 @@ def test_measured_once_and_true_to_the_maps(study: Study, weights: Path, monkeyp
         both = rows.assign(whole=0.7 * rows[f"{kind} kept"] + 0.3 * rows[f"{kind} left"])
         both = both[both.variant.isin(("full", "neg_log"))].groupby("pair").whole
         assert ((both.max() - both.min()) < 0.02 * both.max()).all()
-    monkeypatch.setattr(query_selection, "_measured", None)
-    again = query_selection.measure(study, weights)
+    monkeypatch.setattr(selection, "_measured", None)
+    again = selection.measure(study, weights)
     assert again["variants"].equals(rows)
 
 
@@ -273,21 +268,21 @@ def test_other_weights_settings_or_data_are_measured_anew(
     study: Study, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     calls = []
-    monkeypatch.setattr(query_selection, "_measured", lambda *_: calls.append(1) or {"pairs": [], "variants": []})
+    monkeypatch.setattr(selection, "_measured", lambda *_: calls.append(1) or {"pairs": [], "variants": []})
     save_weights(tmp_path / "other.pth", random_encoder(18, 0.125, 1), input="lab")
     for path in (weights, weights, tmp_path / "other.pth"):
-        query_selection.measure(study, path)
+        selection.measure(study, path)
     study.profile = replace(study.profile, temporal=replace(study.profile.temporal, radius_coarse=1))
-    query_selection.measure(study, weights)
+    selection.measure(study, weights)
     assert len(calls) == 3
 
 
 def test_figures(study: Study, weights: Path):
     (example,) = examples = viz_selection.examples(study, weights)  # one clip
-    assert set(example.chosen) == set(query_selection.NAMES) - {"quarter"}
+    assert set(example.chosen) == set(selection.NAMES) - {"quarter"}
     sums = {title: float(row.sum()) for title, row in example.rows.items()}
     assert list(sums.values()) == pytest.approx([1, 1, 0.25, 1], abs=1e-5)
-    measured = {"step one": query_selection.measure(study, weights), "full": query_selection.measure(study, weights)}
+    measured = {"step one": selection.measure(study, weights), "full": selection.measure(study, weights)}
     viz_selection.maps_figure(examples).canvas.draw()
     viz_selection.target_figure(example)
     viz_selection.kept_figure(measured, 0.7)
