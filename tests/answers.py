@@ -160,9 +160,6 @@ class Code:
         return os.mkdir, (self.folder,)
 
 
-# Ways to spoil a file, or a folder, of the data
-
-
 def spoiled(path: str, change: bytes | Callable[[bytes], bytes]) -> Spoil:
     """Another content, or what `change` makes of the old one."""
 

@@ -89,9 +89,7 @@ def _stopped(train, arguments: tuple, keywords: dict, out: Path, stop: int) -> N
     train(*arguments, out, **keywords)
 
 
-def test_two_processes_go_on_where_they_were_stopped_and_so_does_one(
-    data_folder: Path, initial: Path, tmp_path: Path
-) -> None:
+def test_two_processes_go_on_where_they_were_stopped(data_folder: Path, initial: Path, tmp_path: Path) -> None:
     train, arguments, keywords = training("temporal", data_folder, initial, steps=9, accumulate=2)
     keywords["save_every"] = 4
     whole = spread(2, train, *arguments, tmp_path / "whole", **keywords)
@@ -225,9 +223,7 @@ def test_two_processes_normalise_embed_and_measure_as_one(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("capabilities", "chosen"), [({"amx_bf16": True}, "bf16-mixed"), ({"avx512_bf16": True}, "32-true")]
 )
-def test_auto_is_bfloat16_where_there_are_units_for_it(
-    capabilities: dict, chosen: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_auto_is_bfloat16_where_units_are(capabilities: dict, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert processes.chosen_precision("auto", "cpu") == chosen
     assert processes.chosen_precision("64-true", "cpu") == "64-true"

@@ -143,9 +143,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Tensor]:
 
 
 @pytest.mark.parametrize(("naming", "depth"), CASES)
-def test_every_naming_gives_the_features_of_the_model(
-    tmp_path: Path, plain: dict[int, Tensor], naming: str, depth: int
-) -> None:
+def test_features_of_every_naming(tmp_path: Path, plain: dict[int, Tensor], naming: str, depth: int) -> None:
     source = feature_source(str(written(tmp_path, naming, depth)))
     features = source(IMAGE)
     expected = own_features(depth, nchw((IMAGE.astype(np.float32) / 255 - MEAN) / STD))

@@ -25,9 +25,6 @@ def levels(height=4, width=4, seed=10):
     return fine, correlation(query, reference, radius=1), query, reference
 
 
-# --- reconstruction
-
-
 @pytest.mark.parametrize("channel", [1, 2])
 def test_reconstruction_agrees_with_loops(channel):
     stride, height, width = 4, 2, 3
@@ -45,9 +42,6 @@ def test_reconstruction_agrees_with_loops(channel):
     assert min(errors) < 0.5 < max(errors)  # both pieces of smooth-L1 are met
     loss = float(losses.reconstruction_loss(c, reference, query, channel, stride))
     assert loss == pytest.approx(np.mean(errors), rel=1e-9)
-
-
-# --- scores, selection, weights
 
 
 def naive_score(query, reference, radius, score):
@@ -116,8 +110,6 @@ def test_soft_weights_by_hand():
     torch.testing.assert_close(weights[1, 3:5, 3:5], torch.tensor([[1.0, 0.0], [0.5, 0.5]]))
     assert weights.sum() == weights[:, 3:5, 3:5].sum()
 
-
-# --- local distillation
 
 ONE_BY_ONE = [
     losses.LocalDistillation(),
@@ -190,9 +182,6 @@ def test_bad_settings_are_refused(bad):
         losses.LocalDistillation(**bad)
 
 
-# --- global distillation
-
-
 def test_global_agrees_with_loops():
     student = [random(2, 4, 2, 3, seed=s) for s in (20, 21)]
     teacher = [0.1 * random(2, 5, 2, 3, seed=s) for s in (22, 23)]
@@ -239,9 +228,6 @@ def test_global_gradient_reaches_the_student_only():
     assert all(m.grad is None for m in maps[2:])
 
 
-# --- learning without forgetting
-
-
 def test_without_forgetting_by_loops():
     student, teacher = random(2, 3, 2, 4, seed=40).requires_grad_(), random(2, 3, 2, 4, seed=41).requires_grad_()
     distances = []
@@ -257,8 +243,6 @@ def test_without_forgetting_by_loops():
     assert student.grad.abs().max() > 0
     assert teacher.grad is None
 
-
-# --- all together
 
 REFUSED = {
     "do not divide": lambda: losses.reconstruction_loss(torch.eye(4)[None], *[torch.zeros(1, 3, 10, 8)] * 2, 1, 4),

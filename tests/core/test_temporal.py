@@ -85,9 +85,7 @@ def test_weights_that_do_not_fit(weights: dict[str, Path], words: str, teacher: 
         model(weights, teacher, **changes)
 
 
-def test_bands_give_the_losses_and_gradients_of_the_whole(
-    weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bands_give_losses_and_gradients_alike(weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for correlate in (correlation, temporal.banded_correlation):
         monkeypatch.setattr(temporal, "banded_correlation", correlate)
@@ -102,9 +100,7 @@ def test_bands_give_the_losses_and_gradients_of_the_whole(
 @pytest.mark.parametrize("teacher", ["lab", "rgb"])
 @pytest.mark.parametrize("channel", [1, 2])
 @pytest.mark.parametrize("local", [LocalDistillation(), LocalDistillation.released()])
-def test_losses_are_those_of_the_students_features(
-    weights: dict[str, Path], teacher: str, channel: int, local: LocalDistillation
-) -> None:
+def test_losses_by_features(weights: dict[str, Path], teacher: str, channel: int, local: LocalDistillation) -> None:
     tested = model(weights, teacher, local=local)
     seen = {}
     for name, layer in {"res3": "layer2", "res4": "layer3", "res5": "layer4"}.items():

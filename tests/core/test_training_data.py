@@ -27,9 +27,6 @@ def coordinates(height, width):
     return np.stack([x, y, np.zeros_like(x)], axis=2).astype(np.uint8)
 
 
-# EpochBatches
-
-
 def test_every_epoch_is_a_permutation():
     batches = list(EpochBatches(12, 4, 30, seed=5))
     assert len(batches) == len(EpochBatches(12, 4, 30)) == 30
@@ -63,9 +60,6 @@ def test_a_batch_larger_than_the_data_wraps():
     for epoch, batch in enumerate(batches):
         assert {e for e, _ in batch} == {epoch}
         assert sorted(Counter(index for _, index in batch).values()) == [2, 3, 3]
-
-
-# Images
 
 
 @pytest.fixture
@@ -112,9 +106,6 @@ def test_the_short_side_is_resized(tmp_path):
     assert (image[:, :, -1] - image[:, :, 0]).float().mean() == pytest.approx(94, abs=1.5)
 
 
-# FramePairs: where the frames come from
-
-
 def write_youtube_vos(root, videos):
     """videos: id -> frames listed for each object; every fifth frame up to 25 is on the disk."""
     meta = {"videos": {}}
@@ -139,9 +130,6 @@ def test_youtube_vos_uses_the_listed_frames(tmp_path):
     assert names(pairs) == [["00005", "00015", "00020"], ["00000", "00005", "00010"]]  # a1, b7; 00025 is not listed
     assert [path.parent.name for frames in pairs.videos for path in frames] == ["a1"] * 3 + ["b7"] * 3
     assert len(pairs) == 4
-
-
-# FramePairs: what they are
 
 
 def test_a_pair_is_cut_out_alike(tmp_path):
@@ -203,9 +191,6 @@ def test_where_no_crop_fits_the_central_square_is_taken(tmp_path):
     x, y = FramePairs(tmp_path, size=30)[0, 0][0, :2].float().numpy()
     assert (x.min(), x.max()) == (pytest.approx(0, abs=1), pytest.approx(29, abs=1))
     np.testing.assert_allclose(y, np.broadcast_to(np.arange(85, 115)[:, None], (30, 30)), atol=1)
-
-
-# Both
 
 
 @pytest.mark.parametrize(("kind", "settings"), [(Images, {"load_size": 24}), (FramePairs, {"size": 24, "max_gap": 3})])

@@ -18,9 +18,6 @@ from writers import write_badja, write_davis, write_jhmdb, write_vip
 SIZE = (48, 64)
 
 
-# Commands, with good data
-
-
 def evaluate(task: str, data: Path) -> list:
     return ["evaluate", task, "--data", data / task, "--weights", "lab", "--resize", 48]
 
@@ -45,16 +42,11 @@ def badja(data: Path) -> list:
     return evaluate("badja", data)
 
 
-# Places
-
 FRAMES, MASKS, LIST = "davis/JPEGImages/480p/two/", "davis/Annotations/480p/two/", "davis/ImageSets/2017/val.txt"
 VIP_MASKS, VIP_LIST = "vip/Annotations/two/", "vip/lists/val_videos.txt"
 CLIP, CLIP_LIST = "jhmdb/Rename_Images/wave/hand/", "jhmdb/val_list.txt"
 MAT = "jhmdb/joint_positions/wave/hand/joint_positions.mat"
 DOG, ANIMAL = "badja/joint_annotations/dog.json", "badja/DAVIS/JPEGImages/480p/dog/"
-
-
-# Ways to spoil them
 
 
 def picture(shape: tuple[int, ...], value: int | tuple = 0, kind: type = np.uint8, ending: str = ".png") -> bytes:
@@ -166,9 +158,6 @@ ROWS = [
 @pytest.mark.parametrize("row", ROWS)
 def test_bad_input(row: Row, tmp_path: Path, shell: Shell) -> None:
     check(row, tmp_path, shell)
-
-
-# Odd, but good
 
 
 def upper_case(path: Path) -> None:

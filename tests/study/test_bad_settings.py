@@ -83,9 +83,6 @@ def test_options(shell: Shell, options: tuple, words: str, tmp_path: Path, data_
     assert_refused(shell(*davis, *(() if "--weights" in options else ("--weights", "lab")), *options), words)
 
 
-# The machine
-
-
 @pytest.fixture
 def davis(tmp_path: Path) -> tuple:
     """A DAVIS of two sequences, and how `stt evaluate` is called on it."""
@@ -155,9 +152,6 @@ def test_only_memory_is_taken_for_memory(error: Exception) -> None:
         raise error
     with pytest.raises(RuntimeError, match="shapes"), out_of_memory("lower it"):
         raise RuntimeError("shapes don't fit")
-
-
-# Whose fault, and what else is said
 
 
 def test_a_defect_of_ours_is_code_1(shell: Shell, davis: tuple, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,9 +20,6 @@ from stt_study.video.frames import write_video
 SIZE = (48, 80)
 
 
-# Commands, with good data
-
-
 def spatial(data: Path) -> list:
     write_images(data / "imagenet")
     return ["train", "spatial", *_profile(data)]
@@ -56,9 +53,6 @@ def _labels(data: Path) -> list:
     cv2.imwrite(str(data / "first.png"), ids)
     (data / "points.csv").write_text("name,x,y\nnose,20,15\ntail,60,35\n")
     return ["--mask", data / "first.png", "--points", data / "points.csv", "--weights", "lab", "--resize", 48]
-
-
-# Ways to spoil them
 
 
 def content(change: bytes | Callable[[bytes], bytes]) -> Callable[[Path], object]:
@@ -138,9 +132,6 @@ ROWS = [
 @pytest.mark.parametrize("row", ROWS)
 def test_bad_training_data_and_bad_video(row: Row, tmp_path: Path, shell: Shell) -> None:
     answers.check(row, tmp_path, shell)
-
-
-# A folder of results that was begun
 
 
 def hostile(out: Path) -> Path:

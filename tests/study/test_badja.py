@@ -83,9 +83,6 @@ def badja(tmp_path):
     return root
 
 
-# Layout
-
-
 def test_layout(badja):
     (clip,) = badja_clips(badja)
     assert clip.name == "lion"
@@ -159,9 +156,6 @@ def test_an_empty_mask_is_named(badja, tmp_path):
         evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
 
 
-# Scores
-
-
 def test_copying_by_hand(badja, tmp_path):
     """Followed: joints 0 to 3. Later frames' areas are 400 and 900 px: found closer than 4 and 6 px.
 
@@ -213,9 +207,6 @@ def test_new_masks_measure_again(badja, tmp_path):
     write_masks(badja / "DAVIS/Annotations/480p/lion", (10, 100, 100))
     again = evaluate(BADJA, label_source("copy"), badja, tmp_path / "out", Inference())
     assert again["metrics"][RULE] > first["metrics"][RULE]
-
-
-# Real data
 
 
 @pytest.mark.skipif(not (DATA / "badja").is_dir(), reason="no ../shared/data/badja")

@@ -52,9 +52,7 @@ def test_ratio_is_carried(pairs: Pairs, initial: Path, teacher: Path) -> None:
         assert found["weights"][name] != pytest.approx(published, rel=0.05)  # the geometry matters
 
 
-def test_gradient_norms_by_backward(
-    pairs: Pairs, initial: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_norms_by_backward(pairs: Pairs, initial: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every term by its own backward pass through a fresh model; the settings' own weights don't count."""
     monkeypatch.setattr(balance, "BATCHES", 2)
     items = pairs(64)

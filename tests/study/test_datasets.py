@@ -55,9 +55,6 @@ def jhmdb(tmp_path):
     return write_jhmdb(tmp_path / "jhmdb", names=("wave/hello", "catch/a_ball"))
 
 
-# DAVIS
-
-
 def test_davis_layout(davis):
     swan, dog = davis_sequences(davis)
     assert (swan.name, dog.name) == ("swan", "dog")
@@ -106,9 +103,6 @@ def test_frames_in_order_and_a_gap_is_named(davis, names, lost):
         assert tuple(path.stem for path in swan.frames) == tuple(path.stem for path in swan.masks) == names
 
 
-# VIP
-
-
 def test_vip_layout(vip):
     second, first = vip_sequences(vip)
     assert (second.name, first.name) == ("videos2", "videos1")
@@ -128,9 +122,6 @@ def test_vip_layout_of_the_original_archive(vip):
     (vip / "Annotations/Category_ids/videos1/000000000012.png").unlink()
     with pytest.raises(InputError, match=r"Category_ids/videos1/000000000012\.png is missing"):
         vip_sequences(vip)
-
-
-# JHMDB
 
 
 def test_jhmdb_layout(jhmdb):
@@ -179,18 +170,12 @@ def test_frames_after_the_last_joints_are_left_out(jhmdb):
     assert len(wave.frames) == len(wave.joints) == 4
 
 
-# Single files and folders
-
-
 def test_find_folder_takes_the_first_that_exists(tmp_path):
     (tmp_path / "davis").mkdir()
     (tmp_path / "DAVIS-2017").write_text("a file, not a folder")
     assert find_folder(tmp_path, ("DAVIS-2017", "DAVIS", "davis"), "DAVIS") == tmp_path / "davis"
     with pytest.raises(InputError, match=r"no VIP folder; it should be called vip or VIP"):
         find_folder(tmp_path, ("vip", "VIP"), "VIP")
-
-
-# Real folders
 
 
 @real

@@ -220,8 +220,6 @@ def test_command(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert_refused(shell("data", *arguments), word)
 
 
-# Archives: what comes out is what went in, nothing lands beside it, and what is broken is refused
-
 FILES = {"set/a.txt": b"alpha", "set/deep/b.bin": bytes(range(256)) * 40, "set/empty": b""}
 NOISES = {f"{i}.bin": bytes((j * j * (i + 7)) % 251 for j in range(4000)) for i in range(4)}
 

@@ -138,9 +138,6 @@ def test_still_masks_have_no_offset(tmp_path):
     assert max(abs(offset["x"]), abs(offset["y"])) < 1
 
 
-# DAVIS
-
-
 def test_davis_scores_are_those_of_the_written_masks(davis, tmp_path):
     """Smooth features do badly here; the scores must be those of the files whatever they are."""
     blurred = FeatureSource("blur", "blur", 8, lambda rgb: torch.nn.functional.avg_pool2d(rgb, 8))
@@ -229,9 +226,6 @@ def test_frames_are_resized_and_masks_are_not(davis, tmp_path):
     assert png(tmp_path / "out/masks", "one").shape == (FRAMES, HEIGHT, WIDTH)
 
 
-# Resuming
-
-
 @pytest.mark.parametrize("task", ["davis", "vip", "jhmdb"])
 def test_a_second_run_recomputes_nothing(task, request, tmp_path):
     benchmark, root, out = BENCHMARKS[task], request.getfixturevalue(task), tmp_path / "out"
@@ -274,9 +268,6 @@ def test_changed_settings_and_sources_recompute(davis, tmp_path):
         assert len(calls) == 2 * FRAMES * len(change), change
         assert changed == json.loads((out / "results.json").read_text())
         assert change.items() <= (changed["settings"] | changed["weights"]).items()
-
-
-# VIP
 
 
 def test_vip_pools_counts_over_videos(vip, tmp_path):
@@ -322,9 +313,6 @@ def test_an_absent_class_by_hand(vip, tmp_path):
     # of the background's union, frame 1's 64 px are class 5 in truth, and frame 2's are void
     expected = np.mean([1, (background - 2 * 64) / (background - 64), 0])
     assert results["metrics"]["mIoU"] == pytest.approx(expected)
-
-
-# JHMDB
 
 
 def test_jhmdb_follows_joints(jhmdb, tmp_path):
@@ -373,9 +361,6 @@ def test_a_wrong_joint_by_hand(jhmdb, tmp_path):
         assert scores[f"PCK@{a}, frame 0 left out"] == pytest.approx(14 / 15)
     for a in (0.4, 0.5):
         assert scores[f"PCK@{a}"] == scores[f"PCK@{a}, frame 0 left out"] == 1
-
-
-# Settings
 
 
 def test_every_benchmark_has_settings_and_a_place_in_a_profile():

@@ -130,9 +130,7 @@ def test_truth_lies_beside_what_the_same_world_has_without_it(world: Path, tmp_p
         OraclePairs(plain / "youtube-vos", size=64)[0, 0]
 
 
-def test_training_is_given_the_targets_part_by_part(
-    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_gets_the_targets_part_by_part(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen, forward = [], SpatialThenTemporal.forward
 
     def noting(self, pairs, channel, target=None):

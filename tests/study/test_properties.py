@@ -37,8 +37,6 @@ def examples(count: int) -> settings:
     )
 
 
-# Propagation
-
 SIDES = st.integers(1, 9)
 OPTIONS = {
     "radius": st.sampled_from([0, 1, 2, 3, 5, 50, 10**6]),
@@ -124,9 +122,7 @@ def test_propagation_equals_a_loop(height, width, channels, times, classes, temp
     first_twice=st.booleans(),
     seed=st.integers(0, 2**32),
 )
-def test_affinity_keeps_the_nearest_cells_even_among_equal_ones(
-    height, width, channels, frames, kind, temperature, chosen, first_twice, seed
-):
+def test_affinity_keeps_nearest_cells(height, width, channels, frames, kind, temperature, chosen, first_twice, seed):
     """Which of equal cells is kept is left open, but not how near they are, nor their weights."""
     chosen["radius"] = max(chosen["radius"], chosen["window"] == "circle")
     features = normalised(features_of_a_kind(kind, (frames + 1, channels, height, width), seed))
@@ -170,9 +166,7 @@ def test_affinity_keeps_the_nearest_cells_even_among_equal_ones(
     seed=st.integers(0, 2**32),
     stop=st.integers(1, 5),
 )
-def test_labels_stay_shares_and_a_stopped_video_goes_on(
-    height, width, channels, times, kind, temperature, chosen, seed, stop
-):
+def test_labels_stay_shares_stopped_or_not(height, width, channels, times, kind, temperature, chosen, seed, stop):
     """Whatever is equal or zero: every map is a mean of maps before it; a stream, stopped or not, gives the same."""
     features = torch.from_numpy(features_of_a_kind(kind, (times, channels, height, width), seed))
     ids = torch.from_numpy(np.random.default_rng(seed).integers(0, 4, (height, width)))
@@ -193,9 +187,6 @@ def test_labels_stay_shares_and_a_stopped_video_goes_on(
         context.put(t, features[t], maps[t])
     for t in range(stop, times):
         assert torch.equal(context.propagate(t, features[t]), maps[t])
-
-
-# Masks and their measures
 
 
 @st.composite
@@ -256,8 +247,6 @@ def test_j_and_f_equal_counting(pair, radius):
     assert list(map(tuple, np.argwhere(metrics.boundary(prediction)).tolist())) == edge_pixels(prediction)
 
 
-# Joints and their measures
-
 PLACES = st.sampled_from([0.0, -1.0, 1.0, 3.0]) | st.floats(-5, 50, width=32)
 ODD = PLACES | st.sampled_from([math.nan, math.inf, -math.inf, 3e38])
 
@@ -298,9 +287,6 @@ def test_joints_distances_equal_a_loop(pair):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-# Labels in and out
-
-
 SIZES = st.tuples(st.integers(1, 14), st.integers(1, 14))
 GRIDS = st.tuples(st.integers(1, 7), st.integers(1, 7))
 
@@ -322,9 +308,6 @@ def test_decoded_joints_equal_a_loop(grid, size, seed, kind):
         assume(total == 0 or total > 1e-6)
         expected = [sum(v * place[a] for v, *place in best) / total for a in (1, 0)] if total else [-1, -1]
         np.testing.assert_allclose([x, y], expected, rtol=0, atol=1e-3)
-
-
-# What is no number is refused
 
 
 def spoilt(*shape: int, place: int, value: float = math.nan) -> torch.Tensor:

@@ -54,9 +54,6 @@ def weights(tmp_path: Path) -> Path:
     return tmp_path / "weights.pth"
 
 
-# --- numbers of a selection
-
-
 def test_effective_share_by_hand():
     assert selection.effective_share(torch.tensor([[1.0, 1, 0, 0], [1, 0, 0, 0]])) == pytest.approx(3 / 8)
     assert selection.effective_share(torch.full((4, 4), 0.3)) == pytest.approx(1)
@@ -101,9 +98,6 @@ def test_variants_follow_the_profile_and_leave_soft_out_of_small_maps():
     assert found["released"] == LocalDistillation.released(share=0.5)
     small = selection.variants(TemporalSettings(size=48))
     assert set(selection.NAMES) - set(small) == {"soft", "released_soft"}
-
-
-# --- the loss
 
 
 def test_no_softmax_row_comes_nearer_to_a_quarter_target():
@@ -155,9 +149,6 @@ def test_only_quarter_rows_leave_a_floor_and_punish_the_right_answer():
     pooled = pool_correlation(level["fine"], 16, 16)[0].square().mean(dim=1)
     kept = selection.selection_weights(level, ALL["quarter"]).flatten()
     assert figures["quarter"]["matched"] == pytest.approx(9 / 16 * float((kept * pooled).sum() / kept.sum()))
-
-
-# --- held-out pairs
 
 
 def test_regions_by_hand():
@@ -236,9 +227,6 @@ def test_labels_of_a_pair(study: Study):
     assert (earlier[1] - later[1]).abs().max() == pytest.approx(0.5)
 
 
-# --- all together
-
-
 def test_measured_once_and_true_to_the_maps(study: Study, weights: Path, monkeypatch: pytest.MonkeyPatch):
     tables = selection.measure(study, weights)
     rows, pairs, profiles = tables["variants"], tables["pairs"], tables["profiles"]
@@ -264,9 +252,7 @@ def test_measured_once_and_true_to_the_maps(study: Study, weights: Path, monkeyp
     assert again["variants"].equals(rows)
 
 
-def test_other_weights_settings_or_data_are_measured_anew(
-    study: Study, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_what_is_measured_anew(study: Study, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     calls = []
     monkeypatch.setattr(selection, "_measured", lambda *_: calls.append(1) or {"pairs": [], "variants": []})
     save_weights(tmp_path / "other.pth", random_encoder(18, 0.125, 1), input="lab")

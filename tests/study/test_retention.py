@@ -1,4 +1,4 @@
-"""Measures against loops and textbook formulas; the tables on tiny data."""
+"""Measures against loops and textbook formulas; the tables on tiny data; targets and premises on pairs made by hand."""
 
 import math
 import re
@@ -220,9 +220,6 @@ def test_figures(study: Study, tmp_path: Path) -> None:
     assert all(values.sum().item() == pytest.approx(1, abs=1e-5) for values in point.maps.values())
     viz_maps.point_figure([point])
     viz_maps.entropy_figure(viz_maps.entropy_examples(study, students), 2)
-
-
-# The teacher's correlation, cell by cell, on pairs made by hand; what the distillations build on
 
 
 class Constant(torch.nn.Module):

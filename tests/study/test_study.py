@@ -347,9 +347,7 @@ def test_two_at_once_train_once(make, trained: list, monkeypatch: pytest.MonkeyP
     assert len(trained) == 1
 
 
-def test_a_training_that_fails_leaves_nothing_that_looks_done(
-    make, trained: list, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_training_that_fails_leaves_nothing(make, trained: list, monkeypatch: pytest.MonkeyPatch) -> None:
     @wraps(train_spatial)
     def failing(*_, **__) -> None:
         raise InputError("the loss is nan")

@@ -41,9 +41,6 @@ def still(noiseless):
     return replace(noiseless, light=light, defocus=defocus, depth_blur=0.0, shutter=0.0, noise=0.0)
 
 
-# Layouts; `test_miniature` opens them with the readers
-
-
 def test_first_frames_of_davis_show_every_object(world):
     davis = world / "davis"
     names = {split: (davis / f"ImageSets/2017/{split}.txt").read_text().split() for split in ("train", "val")}
@@ -73,9 +70,6 @@ def test_people_have_jhmdb_s_joints(world):
         assert face[1] < neck[1] < belly[1]  # y, upright
         right, left = list(JOINTS).index("right shoulder"), list(JOINTS).index("left shoulder")
         assert positions[0, right, 0] < positions[0, left, 0]  # x: the person faces us
-
-
-# Reproducible, whole or not at all
 
 
 def test_bytes_are_the_same_on_rerun_whatever_else_is_made(world, tmp_path):
@@ -121,9 +115,6 @@ def test_bad_input(tmp_path):
     for words, wrong in (("size is 8; give 32", {"size": 8}), ("no more classes", {"images": 2, "classes": 3})):
         with pytest.raises(InputError, match=words):
             World(**wrong)
-
-
-# What the pictures show
 
 
 def test_recorded_cuts_are_cuts(world):
