@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from writers import write_picture
 
 from stt_core import pictures
 from stt_core.errors import InputError
@@ -21,12 +22,6 @@ def smooth(height: int, width: int, seed: int = 0) -> np.ndarray:
     return cv2.resize(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def write_jpeg(path: Path, image: np.ndarray) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-    return path
-
-
 @pytest.mark.parametrize(
     ("extent", "needed", "factor"),
     [(720, 256, 2), (512, 256, 1), (513, 256, 2), (1025, 256, 4), (9000, 256, 8), (100, 256, 1)],
@@ -38,7 +33,7 @@ def test_reduction_leaves_more_than_needed(extent: int, needed: int, factor: int
 @pytest.mark.parametrize("factor", [1, 2, 4, 8])
 def test_reduced_frames_are_means_of_blocks(tmp_path: Path, factor: int) -> None:
     image = smooth(96, 160)
-    path = write_jpeg(tmp_path / "a.jpg", image)
+    path = write_picture(tmp_path / "a.jpg", image)
     assert pictures.frame_size(path) == (96, 160)
     found = pictures.read_frame(path, factor).astype(float)
     blocks = image.reshape(96 // factor, factor, 160 // factor, factor, 3).mean(axis=(1, 3))
@@ -66,7 +61,7 @@ def test_a_camera_s_orientation_is_one_for_all_readers(tmp_path: Path, name: str
 @pytest.mark.parametrize("factor", [1, 2, 8])
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.95])
 def test_cut_off_jpegs_are_refused(tmp_path: Path, factor: int, share: float) -> None:
-    path = write_jpeg(tmp_path / "a.jpg", smooth(96, 160))
+    path = write_picture(tmp_path / "a.jpg", smooth(96, 160))
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(InputError, match=r"a\.jpg cannot be decoded as an image; restore"):
@@ -79,9 +74,9 @@ def test_cut_off_jpegs_are_refused(tmp_path: Path, factor: int, share: float) ->
 
 def test_large_images_and_frames_look_the_same_reduced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes out of a large file hardly differs from what comes out of it decoded in full."""
-    write_jpeg(tmp_path / "images/a/0.jpg", smooth(600, 800))
+    write_picture(tmp_path / "images/a/0.jpg", smooth(600, 800))
     for t in range(2):
-        write_jpeg(tmp_path / f"videos/v/{t}.jpg", smooth(720, 1280, t))
+        write_picture(tmp_path / f"videos/v/{t}.jpg", smooth(720, 1280, t))
     reduced, full = [], []
     for found in (reduced, full):
         images, pairs = Images(tmp_path / "images", 128), FramePairs(tmp_path / "videos", size=128)
@@ -112,7 +107,7 @@ def test_a_folder_of_videos_and_frame_folders(tmp_path: Path) -> None:
         images = (np.roll(smooth(48, 80), 4 * t, axis=1) for t in range(2 * EVERY + 1))
         write_video(tmp_path / name, ((t / 25, image) for t, image in enumerate(images)), 25)
     for t in range(2):
-        write_jpeg(tmp_path / f"a/{t}.jpg", smooth(48, 80, t))
+        write_picture(tmp_path / f"a/{t}.jpg", smooth(48, 80, t))
     (tmp_path / "notes.txt").write_text("no video")
     videos = training_videos(tmp_path)
     assert [len(frames) for frames in videos] == [2, 3, 3]
@@ -141,7 +136,7 @@ def test_a_folder_of_videos_and_frame_folders(tmp_path: Path) -> None:
 )
 def test_a_folder_that_is_not_only_frames(tmp_path: Path, names: str, frames: str) -> None:
     for name in names.split():
-        write_jpeg(tmp_path / "video" / name.replace(".txt", ".jpg"), smooth(6, 8)).rename(tmp_path / "video" / name)
+        write_picture(tmp_path / "video" / name.replace(".txt", ".jpg"), smooth(6, 8)).rename(tmp_path / "video" / name)
     assert [path.name for path in pictures.folder_frames(tmp_path / "video")] == frames.split()
     assert [path.name for path in training_videos(tmp_path)[0]] == frames.split()
     assert [path.name for path in open_video(tmp_path / "video").files] == frames.split()
@@ -150,6 +145,6 @@ def test_a_folder_that_is_not_only_frames(tmp_path: Path, names: str, frames: st
 @pytest.mark.parametrize("other", ["00001_mask.png", "00001.PNG", "00001-a7.png", "mask1.png"])
 def test_two_pictures_of_one_number_are_refused(tmp_path: Path, other: str) -> None:
     for name in ("00000.png", "00001.png", "00002.png", other):
-        write_jpeg(tmp_path / name, smooth(6, 8))
+        write_picture(tmp_path / name, smooth(6, 8))
     with pytest.raises(InputError, match=r"can't both be a frame; leave only the frames"):
         pictures.folder_frames(tmp_path)

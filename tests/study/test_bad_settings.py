@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 from answers import Answer, Shell, assert_refused, left_behind, nobody, records
+from test_cli import TINY
 from writers import write_davis
 
 from stt_core.errors import InputError, out_of_memory
 from stt_study import cli
 from stt_study.benchmarks.registry import BENCHMARKS
 from stt_study.exit_codes import FULL, in_words
-
-SPATIAL = {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 2, "queue": 5, "dim": 8, "lr": 1e-3}
-TEMPORAL = {"width": 0.125, "size": 64, "batch": 2, "steps": 2, "radius_fine": 3, "radius_coarse": 2}
+from stt_study.parameters import merged
 
 # id: what is set (of a profile's step or whole, or options of `stt evaluate davis`), words of the sentence.
 PROFILES = {
@@ -69,10 +68,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("settings", "words"), PROFILES.values(), ids=PROFILES)
 def test_settings_of_a_profile(shell: Shell, settings: dict, words: str, tmp_path: Path, data_folder: Path) -> None:
     path, out = tmp_path / "own.yaml", tmp_path / "out"
-    steps = {"spatial": SPATIAL, "temporal": TEMPORAL}
-    for name, changes in settings.items():
-        steps[name] = steps.get(name, {}) | changes if isinstance(changes, dict) else changes
-    path.write_text(yaml.safe_dump({"profile": "own", "settings": steps}))
+    path.write_text(yaml.safe_dump({"profile": "own", "settings": merged(TINY, settings)}))
     assert_refused(shell("train", "spatial", "--profile", path, "--data", data_folder, "--out", out), words)
     assert not (out / "checkpoint.pt").exists()
 

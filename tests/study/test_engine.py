@@ -303,13 +303,10 @@ def test_bad_input_ends_with_exit_code_2_and_a_page_s_own_parameter_does_not(stu
         plan(study, "tiny", [("sede", 1)], only=["01"])
 
 
-def test_a_page_that_needs_no_data_waits_for_no_training() -> None:
+def test_a_page_waits_for_its_trainings_alone() -> None:
     assert list(plan(REPOSITORY, "paper", only=["17"])) == ["17_at_scale"]
     only = plan(REPOSITORY, "laptop", only=["06"])
     assert set(only) == {f"{name}-seed0" for name in ("step_one", "full", "no_global")} | {"06_ablation_no_global"}
-
-
-def test_teachers_are_trained_for_their_page_and_profile_alone() -> None:
     assert list(plan(REPOSITORY, "laptop", only=["18"])) == ["18_teacher_strength"]
     every = ("settings.rows", "all")
     assert not {f"{name}-seed0" for name in ROWS["teacher"]} & {*plan(REPOSITORY, "laptop", [every])}

@@ -211,15 +211,13 @@ def test_the_verdict_knows_that_less_loss_is_nearer(study: Study, monkeypatch: p
     assert found.loc["CKA res4", "first is nearer on"] == "4 of 4"
 
 
-def test_figures(study: Study, tmp_path: Path) -> None:
+def test_points_of_the_figure(study: Study, tmp_path: Path) -> None:
     sources = {"full": str(tmp_path / "student.pth"), "random": "random"}
     students = {title(name): retention.looks(study, weights, "davis") for name, weights in sources.items()}
     (point,) = viz_maps.point_examples(study, students)
     assert all(mask[y, x] == 1 for mask, (x, y) in zip(point.ids, point.places, strict=True))
     assert list(point.maps) == [title("full"), title("random")]
     assert all(values.sum().item() == pytest.approx(1, abs=1e-5) for values in point.maps.values())
-    viz_maps.point_figure([point])
-    viz_maps.entropy_figure(viz_maps.entropy_examples(study, students), 2)
 
 
 class Constant(torch.nn.Module):

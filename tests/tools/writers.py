@@ -9,10 +9,11 @@ from PIL import Image
 from scipy.io import savemat
 
 
-def write_picture(path: Path, pixels: np.ndarray) -> None:
+def write_picture(path: Path, pixels: np.ndarray) -> Path:
     """(H, W, 3) RGB, or ids (H, W), uint8."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, **({"quality": 95} if path.suffix == ".jpg" else {}))
+    return path
 
 
 def write_lines(path: Path, *lines: str) -> None:
