@@ -12,6 +12,7 @@ import kills
 import pytest
 import torch
 import yaml
+from answers import Shell, assert_refused
 from same_results import differences
 from writers import write_images
 
@@ -19,9 +20,15 @@ from stt_core.files import write_json, written_whole
 from stt_core.signals import Stopped, asked_to_stop, stopped_by_signals
 from stt_study.store import only_writer
 
-SETTINGS = {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 330, "queue": 5, "dim": 8, "lr": 1e-3}
+SETTINGS = {"width": 0.125, "size": 32, "load_size": 40, "batch": 2, "steps": 90, "queue": 5, "dim": 8, "lr": 1e-3}
 
 
+SOON = """
+from stt_core.training.train_spatial import train_spatial
+train_spatial.__wrapped__.__kwdefaults__["save_every"] = 25
+from stt_study.cli import main
+main()
+"""
 PROGRAM = """
 import sys, kills
 from pathlib import Path
@@ -51,43 +58,33 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     assert "'kills': 2" in run(tmp_path, "kill_training('temporal', kills=2, steps=30, save_every=3, seed=0")
 
 
-@pytest.fixture(scope="module")
-def stt(tmp_path_factory: pytest.TempPathFactory):
-    """`stt train spatial` on tiny data in a process of its own: `stt(name)` starts it, with `--out` name."""
-    folder = tmp_path_factory.mktemp("stopped")
-    write_images(folder / "data" / "imagenet")
-    (folder / "tiny.yaml").write_text(yaml.safe_dump({"profile": "tiny", "settings": {"spatial": SETTINGS}}))
-    program = "import sys; from stt_study.cli import main; main()"
-    options = ["--profile", "tiny.yaml", "--data", "data"]
+@pytest.fixture
+def command(tmp_path: Path) -> tuple:
+    """`stt train spatial` on tiny data; the output folder is to follow."""
+    write_images(tmp_path / "data" / "imagenet")
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({"profile": "tiny", "settings": {"spatial": SETTINGS}}))
+    return "train", "spatial", "--profile", tmp_path / "tiny.yaml", "--data", tmp_path / "data", "--out"
+
+
+def test_sigterm_and_ctrl_c_save_the_step_and_say_so_in_a_line(tmp_path: Path, command: tuple, shell: Shell) -> None:
+    whole, out, done = tmp_path / "whole", tmp_path / "out", 0
+    assert shell(*command, whole).error == ""
+    program = [sys.executable, "-c", SOON, *map(str, command), str(out)]
     environment = os.environ | {"PYTHONPATH": str(kills.REPOSITORY), "OMP_NUM_THREADS": "1"}
-
-    def start(name: str) -> subprocess.Popen:
-        command = [sys.executable, "-c", program, "train", "spatial", *options, "--out", name]
-        how = {"cwd": folder, "env": environment, "text": True, "start_new_session": True}
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
-
-    start.folder = folder
-    return start
-
-
-def test_sigterm_and_ctrl_c_save_the_step_and_say_so_in_a_line(stt) -> None:
-    whole, out = stt.folder / "whole", stt.folder / "out"
-    assert stt("whole").communicate()[1] == ""
-    done = 0
+    how = {"env": environment, "text": True, "start_new_session": True, "stdout": subprocess.PIPE}
     for number in (signal.SIGTERM, signal.SIGINT):
-        process, before = stt("out"), int(done)
+        process, before = subprocess.Popen(program, stderr=subprocess.PIPE, **how), int(done)
         while not (out / "metrics.csv").exists() or rows(out) <= before:
             assert process.poll() is None
             time.sleep(0.02)
         os.killpg(process.pid, number)  # as a terminal does
         printed, error = process.communicate(timeout=60)
         assert (process.returncode, printed) == (128 + number, "")
-        (done,) = re.fullmatch(
-            r"stt: stopped after (\d+) of 330 steps; the same command goes on from there\.\n", error
-        ).groups()
+        says = r"stt: stopped after (\d+) of 90 steps; the same command goes on from there\.\n"
+        (done,) = re.fullmatch(says, error).groups()
         assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == rows(out) == int(done)
-    assert int(done) % 100  # not at one of its checkpoints, which would come anyway
-    assert stt("out").wait() == 0
+    assert int(done) % 25  # not at one of its checkpoints, which would come anyway
+    assert shell(*command, out).code == 0
     for name in kills.KEPT:
         assert (out / name).read_bytes() == (whole / name).read_bytes()
 
@@ -96,12 +93,11 @@ def rows(out: Path) -> int:
     return len((out / "metrics.csv").read_text().splitlines()) - 1
 
 
-def test_two_trainings_in_a_folder(stt) -> None:
-    with only_writer(stt.folder / "taken"):
-        process = stt("taken")
-        _, error = process.communicate()
-    assert process.returncode == 2
-    assert error == "stt: taken: another process is at work there; wait for it to end or choose another.\n"
+def test_two_trainings_in_a_folder(tmp_path: Path, command: tuple, shell: Shell, monkeypatch) -> None:
+    monkeypatch.setattr(only_writer.__wrapped__, "__defaults__", (0.1,))  # s of patience
+    with only_writer(tmp_path / "taken"):
+        answer = shell(*command, tmp_path / "taken")
+    assert_refused(answer, tmp_path / "taken", "another process is at work there; wait for it to end or choose another")
 
 
 def test_the_first_signal_is_noted_and_the_second_stops() -> None:
