@@ -56,16 +56,6 @@ def assert_equal_runs(one: Path, other: Path) -> None:
             torch.testing.assert_close(a[name], b[name], rtol=1e-5, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}")
 
 
-def test_two_processes_train_step_two_as_one(data_folder: Path, initial: Path, tmp_path: Path) -> None:
-    """20 steps with the same global batch."""
-    train, arguments, keywords = training("temporal", data_folder, initial)
-    one = train(*arguments, tmp_path / "one", **keywords)
-    two = spread(2, train, *arguments, tmp_path / "two", **keywords)
-    assert_equal_runs(one, two)
-    record = json.loads((tmp_path / "two/run.json").read_text())
-    assert [session["processes"] for session in record["sessions"]] == [2]
-
-
 def test_two_processes_train_step_one(data_folder: Path, initial: Path, tmp_path: Path) -> None:
     """Each draws its own views, so that the result isn't one process's; it is the same when it is trained again."""
     train, arguments, _ = training("spatial", data_folder, initial, steps=3)
@@ -89,10 +79,11 @@ def _stopped(train, arguments: tuple, keywords: dict, out: Path, stop: int) -> N
     train(*arguments, out, **keywords)
 
 
-def test_two_processes_go_on_where_they_were_stopped(data_folder: Path, initial: Path, tmp_path: Path) -> None:
+def test_two_processes_train_step_two_as_one_and_go_on(data_folder: Path, initial: Path, tmp_path: Path) -> None:
     train, arguments, keywords = training("temporal", data_folder, initial, steps=9, accumulate=2)
     keywords["save_every"] = 4
     whole = spread(2, train, *arguments, tmp_path / "whole", **keywords)
+    assert_equal_runs(train(*arguments, tmp_path / "one", **keywords), whole)
     out = tmp_path / "stopped"
     with pytest.raises(InputError, match="stopped"):
         spread(2, _stopped, train, arguments, keywords, out, 6)

@@ -106,29 +106,18 @@ def test_the_short_side_is_resized(tmp_path):
     assert (image[:, :, -1] - image[:, :, 0]).float().mean() == pytest.approx(94, abs=1.5)
 
 
-def write_youtube_vos(root, videos):
-    """videos: id -> frames listed for each object; every fifth frame up to 25 is on the disk."""
-    meta = {"videos": {}}
-    for video, things in videos.items():
-        for number in range(0, 30, 5):
-            write_picture(root / f"train/JPEGImages/{video}/{number:05d}.jpg", plain(number))
-        objects = {
-            str(k + 1): {"category": "ape", "frames": [f"{n:05d}" for n in frames]} for k, frames in enumerate(things)
-        }
-        meta["videos"][video] = {"objects": objects}
-    (root / "train/meta.json").write_text(json.dumps(meta))
-    return root
-
-
-def names(pairs):
-    return [[path.stem for path in frames] for frames in pairs.videos]
-
-
 def test_youtube_vos_uses_the_listed_frames(tmp_path):
-    write_youtube_vos(tmp_path, {"b7": [[0, 5, 10]], "a1": [[15, 20], [5, 15]]})
+    """Of any object; every fifth frame up to 25 is on the disk, and 25 is on no list."""
+    listed, videos = {"b7": [[0, 5, 10]], "a1": [[15, 20], [5, 15]]}, {}
+    for video, things in listed.items():
+        for number in range(0, 30, 5):
+            write_picture(tmp_path / f"train/JPEGImages/{video}/{number:05d}.jpg", plain(number))
+        objects = {str(k): {"category": "ape", "frames": [f"{n:05d}" for n in some]} for k, some in enumerate(things)}
+        videos[video] = {"objects": objects}
+    (tmp_path / "train/meta.json").write_text(json.dumps({"videos": videos}))
     pairs = FramePairs(tmp_path)
-    assert names(pairs) == [["00005", "00015", "00020"], ["00000", "00005", "00010"]]  # a1, b7; 00025 is not listed
-    assert [path.parent.name for frames in pairs.videos for path in frames] == ["a1"] * 3 + ["b7"] * 3
+    found = [[f"{path.parent.name}/{path.stem}" for path in frames] for frames in pairs.videos]
+    assert found == [["a1/00005", "a1/00015", "a1/00020"], ["b7/00000", "b7/00005", "b7/00010"]]
     assert len(pairs) == 4
 
 

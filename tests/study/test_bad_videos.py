@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 from answers import Row, Shell, Spoil, both, every, forbid, half, instead, removed, rows, spoiled
+from data_server import jpeg, png
 from test_cli import TINY
 from writers import write_images, write_videos
 
@@ -59,14 +60,10 @@ def content(change: bytes | Callable[[bytes], bytes]) -> Callable[[Path], object
     return lambda path: spoiled(path.name, change)(path.parent)
 
 
-def picture(value: int = 90, size: tuple[int, ...] = (*SIZE, 3), kind: type = np.uint8, ending: str = ".png") -> bytes:
-    return cv2.imencode(ending, np.full(size, value, kind))[1].tobytes()
-
-
 def meta(*listed: object, named: str = "meta.json") -> Spoil:
     """A meta.json of YouTube-VOS beside one video with the frames 0 and 1."""
     videos = {"a": {"objects": {"1": {"frames": listed}}}}
-    frames = [spoiled(f"youtube-vos/train/JPEGImages/a/0000{t}.jpg", picture(ending=".jpg")) for t in range(2)]
+    frames = [spoiled(f"youtube-vos/train/JPEGImages/a/0000{t}.jpg", jpeg(SIZE)) for t in range(2)]
     written = spoiled("youtube-vos/train/meta.json", json.dumps({"videos": videos}).encode())
     return both(*frames, written, named=f"youtube-vos/train/{named}")
 
@@ -81,7 +78,7 @@ IMAGES, VIDEOS, META = "imagenet/train/*/*", "youtube-vos/*/*", "youtube-vos/tra
 TRAIN, VIDEO, SECOND = "imagenet/train", "youtube-vos/video", "video0/00002.jpg"
 FILM = "youtube-vos/a.mp4"
 DECODE = ("cannot be decoded as an image", "restore this frame")
-SMALL_JPG = picture(size=(24, 40, 3), ending=".jpg")
+SMALL_JPG = jpeg((24, 40))
 LISTED_ONLY = both(
     spoiled("youtube-vos/JPEGImages/480p/bear/00000.jpg", b""),
     spoiled("youtube-vos/ImageSets/2017/train.txt", b"wolf\n"),
@@ -114,7 +111,7 @@ ROWS = [
         ("no video", removed("video0"), "does not exist", "give a video file or a folder of frames"),
         ("empty folder", instead("video0", Path.mkdir), "has no .jpg, .jpeg, .png frames", "give the folder"),
         ("frame cut off", spoiled(SECOND, half), *DECODE),
-        ("PNG damaged", spoiled(SECOND, picture()[:60] + b"?" + picture()[61:]), *DECODE),
+        ("PNG damaged", spoiled(SECOND, png(SIZE)[:60] + b"?" + png(SIZE)[61:]), *DECODE),
         ("own frame of other size", spoiled(SECOND, SMALL_JPG), "is 40x24 px, not 80x48 px", "cut it"),
         ("no mask", removed("first.png"), "is missing", "restore this annotation"),
         ("mask cut off", spoiled("first.png", half), "cannot be decoded", "restore this annotation"),

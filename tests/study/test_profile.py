@@ -69,6 +69,11 @@ def test_nested_overrides_change_only_what_they_name(tmp_path: Path) -> None:
     assert (profile.temporal.local.share, profile.temporal.local.score) == (0.2, "neg_log")
     assert profile.temporal.steps == TemporalSettings().steps
     assert profile.spatial == SpatialSettings()
+    evaluation = {"davis": {"resize": 96}, "vip": {"resize": [96, 128]}, "real": {"resize": None}}
+    profile = load_profile(with_settings(tmp_path, {"evaluation": evaluation, "folders": {"images": ["a", "b"]}}))
+    sizes = [getattr(profile.evaluation, task).resize for task in evaluation]
+    assert (sizes, profile.folders.images) == ([96, (96, 128), None], ("a", "b"))
+    hash(profile)  # no list anywhere
 
 
 def test_yaml_1e_3_is_a_number(tmp_path: Path) -> None:
@@ -80,16 +85,6 @@ def test_yaml_1e_3_is_a_number(tmp_path: Path) -> None:
     assert profile.rates == (1e-4, 3e-4, 1.0)
     assert all(isinstance(rate, float) for rate in (profile.scratch_lr, profile.temporal.lr, *profile.rates))
     assert isinstance(profile.temporal.steps, int)
-
-
-def test_sizes_and_lists(tmp_path: Path) -> None:
-    evaluation = {"davis": {"resize": 96}, "vip": {"resize": [96, 128]}, "real": {"resize": None}}
-    profile = load_profile(with_settings(tmp_path, {"evaluation": evaluation, "folders": {"images": ["a", "b"]}}))
-    assert profile.evaluation.davis.resize == 96
-    assert profile.evaluation.vip.resize == (96, 128)
-    assert profile.evaluation.real.resize is None
-    assert profile.folders.images == ("a", "b")
-    hash(profile)  # no list anywhere
 
 
 @pytest.mark.parametrize(
