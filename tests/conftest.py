@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from answers import Shell
 from writers import write_davis, write_images, write_videos
 
 from stt_core.checkpoints import save_weights
@@ -30,6 +31,12 @@ def initial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "initial.pth"
     save_weights(path, random_encoder(18, 0.125), input="lab")
     return path
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Shell:
+    """`stt` in this process."""
+    return Shell(monkeypatch, capfd)
 
 
 @pytest.fixture(scope="module")  # no longer, since its event loop runs until the end

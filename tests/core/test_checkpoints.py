@@ -4,7 +4,6 @@
 """
 
 import argparse
-import functools
 import pickle
 from collections import defaultdict
 from pathlib import Path, PosixPath, PurePath, PureWindowsPath
@@ -21,13 +20,8 @@ from stt_core.errors import InputError
 LAYOUT = {"strides": STANDARD[0], "pool": STANDARD[1]}
 
 
-@functools.cache
-def made() -> dict[str, torch.Tensor]:
-    return random_encoder(18, 0.125).state_dict()
-
-
 def small_state() -> dict[str, torch.Tensor]:
-    return dict(made())
+    return dict(random_encoder(18, 0.125).state_dict())
 
 
 def saved(path: Path, content: object) -> Path:
@@ -141,15 +135,10 @@ def test_plain_values_of_old_tools_are_read(tmp_path: Path) -> None:
     assert all(torch.equal(value, state[name]) for name, value in small_state().items())
     with pytest.raises(pickle.UnpicklingError):  # the allowance ends with the reading
         torch.load(path, weights_only=True)
-
-
-def test_values_of_before_numpy_2(tmp_path: Path) -> None:
-    """Files of PyTorch before 1.6 and NumPy before 2."""
-    path = tmp_path / "w.pth"
-    torch.save(old_tools(small_state()), path, _use_new_zipfile_serialization=False)
+    torch.save(old_tools(small_state()), path, _use_new_zipfile_serialization=False)  # as PyTorch before 1.6
     content = path.read_bytes()
     assert content.count(b"cnumpy._core.multiarray\n") >= 2
-    path.write_bytes(content.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"))
+    path.write_bytes(content.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"))  # NumPy before 2
     state = open_weights(path).state
     assert all(torch.equal(value, state[name]) for name, value in small_state().items())
 

@@ -129,7 +129,5 @@ def test_holm_by_hand():
 def test_verdict(difference, p, seeds, published, expected):
     row = {"difference": difference, "p": p, "seeds": seeds, "smallest effect": 2.0}
     assert verdict(row, published) == expected
-
-
-def test_what_the_paper_does_not_claim_is_not_reproduced():
-    assert verdict({"difference": 1.0, "p": 0.01, "seeds": 5, "smallest effect": 2.0}, ours=True) == "higher"
+    if expected == "reproduced":  # but not where the paper doesn't claim it
+        assert verdict(row, ours=True) == "higher"

@@ -6,7 +6,6 @@ Everything has to be the same to the byte, but for what measures time: fields of
 say of it, and the pages and files of speed.
 """
 
-import argparse
 import json
 import re
 import sys
@@ -73,11 +72,7 @@ def blank(text: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
-    parser.add_argument("run", type=Path)
-    parser.add_argument("other", type=Path)
-    given = parser.parse_args()
-    count, found = differences(given.run, given.other)
+    count, found = differences(*map(Path, sys.argv[1:]))
     print(*found, f"{count} files compared, {len(found)} differences", sep="\n")
     return 1 if found else 0
 
