@@ -90,10 +90,8 @@ def test_the_whole_way_of_a_mask_equals_golden_values(clip):
 
 @pytest.mark.parametrize(("grid", "size"), [((3, 4), (11, 13)), ((5, 3), (20, 12)), ((4, 4), (4, 4))])
 def test_decode_masks_equals_loops(grid, size):
-    maps = (
-        torch.rand(3, *grid, generator=torch.Generator().manual_seed(grid[0]))
-        * torch.tensor([5, 1, 0.2])[:, None, None]
-    )
+    maps = torch.rand(3, *grid, generator=torch.Generator().manual_seed(grid[0]))
+    maps *= torch.tensor([5, 1, 0.2])[:, None, None]
     full = np.stack([naive_bilinear(m, size) for m in maps.double().numpy()])  # (K, H, W)
     for k in range(3):
         full[k] = (full[k] - full[k].min()) / (full[k].max() - full[k].min())

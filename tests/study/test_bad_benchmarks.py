@@ -11,36 +11,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from answers import Row, Shell, Spoil, check, every, forbid, half, instead, removed, rows, spoiled
+from answers import Command, Row, Shell, Spoil, check, every, forbid, half, instead, removed, rows, spoiled
 from scipy.io import savemat
 from writers import write_badja, write_davis, write_jhmdb, write_vip
 
 SIZE = (48, 64)
 
 
-def evaluate(task: str, data: Path) -> list:
-    return ["evaluate", task, "--data", data / task, "--weights", "lab", "--resize", 48]
+def evaluated(task: str, write: Callable, **how: object) -> Command:
+    def command(data: Path) -> list:
+        write(data / task, **how)
+        return ["evaluate", task, "--data", data / task, "--weights", "lab", "--resize", 48]
+
+    return command
 
 
-def davis(data: Path) -> list:
-    write_davis(data / "davis", names=("one", "two"), frames=4)
-    return evaluate("davis", data)
-
-
-def vip(data: Path) -> list:
-    write_vip(data / "vip", names=("one", "two"))
-    return evaluate("vip", data)
-
-
-def jhmdb(data: Path) -> list:
-    write_jhmdb(data / "jhmdb")
-    return evaluate("jhmdb", data)
-
-
-def badja(data: Path) -> list:
-    write_badja(data / "badja")
-    return evaluate("badja", data)
-
+davis = evaluated("davis", write_davis, names=("one", "two"), frames=4)
+vip = evaluated("vip", write_vip, names=("one", "two"))
+jhmdb, badja = evaluated("jhmdb", write_jhmdb), evaluated("badja", write_badja)
 
 FRAMES, MASKS, LIST = "davis/JPEGImages/480p/two/", "davis/Annotations/480p/two/", "davis/ImageSets/2017/val.txt"
 VIP_MASKS, VIP_LIST = "vip/Annotations/two/", "vip/lists/val_videos.txt"

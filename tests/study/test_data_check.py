@@ -1,6 +1,6 @@
 """The check of data: a whole set has no problems, and each kind of damage is named, all in one run."""
 
-import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from data_server import jpeg, png, youtube_files
 from PIL import Image
-from writers import write_davis, write_images, write_videos
+from writers import write_badja, write_davis, write_images, write_videos
 
 from stt_core.errors import InputError
 from stt_study.benchmarks.davis import DAVIS
@@ -129,22 +129,17 @@ def test_youtube_vos(tmp_path: Path) -> None:
 
 
 def test_badja(tmp_path: Path) -> None:
-    for name in ("bear", "dog"):
-        paths = [
-            {"image_path": f"own/{name}/{t:05d}.jpg", "segmentation_path": f"masks/{name}/{t:05d}.png"} for t in (0, 2)
-        ]
-        entries = [path | {"joints": [[5, 5], [8, 9]], "visibility": [1, 1]} for path in paths]
-        files = {f"own/{name}/{t:05d}.jpg": jpeg() for t in range(3)}
-        write(tmp_path, files | {f"joint_annotations/{name}.json": json.dumps(entries).encode()})
-    write(tmp_path, {f"masks/bear/{t:05d}.png": png() for t in (0, 2)})
-    whole("badja", tmp_path, clips=2, frames=6, decoded=6)
-    (note,) = check("badja", tmp_path).notes
+    root = write_badja(tmp_path)
+    frames, masks = (root / "DAVIS" / kind / "480p" for kind in ("JPEGImages", "Annotations"))
+    shutil.rmtree(masks / "dog")
+    whole("badja", root, clips=2, frames=10, decoded=10)
+    (note,) = check("badja", root).notes
     assert note.startswith("dog has no masks")
-    (tmp_path / "own" / "bear" / "00001.jpg").write_bytes(jpeg((10, 10)))
-    (tmp_path / "own" / "dog" / "00002.jpg").unlink()
-    (tmp_path / "masks" / "bear" / "00002.png").write_bytes(b"x")
+    (frames / "bear" / "00001.jpg").write_bytes(jpeg((10, 10)))
+    (frames / "dog" / "00002.jpg").unlink()
+    (masks / "bear" / "00002.png").write_bytes(b"x")
     wanted = ("bear/00001.jpg is 10x10", "dog/00002.jpg is missing", "bear/00002.png cannot be decoded")
-    named(check("badja", tmp_path).problems, *wanted)
+    named(check("badja", root).problems, *wanted)
 
 
 def test_videos(tmp_path: Path) -> None:
