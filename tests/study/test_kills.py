@@ -14,6 +14,7 @@ import torch
 import yaml
 from answers import Shell, assert_refused
 from same_results import differences
+from trained import log
 from writers import write_images
 
 from stt_core.files import write_json, written_whole
@@ -74,7 +75,7 @@ def test_sigterm_and_ctrl_c_save_the_step_and_say_so_in_a_line(tmp_path: Path, c
     how = {"env": environment, "text": True, "start_new_session": True, "stdout": subprocess.PIPE}
     for number in (signal.SIGTERM, signal.SIGINT):
         process, before = subprocess.Popen(program, stderr=subprocess.PIPE, **how), int(done)
-        while not (out / "metrics.csv").exists() or rows(out) <= before:
+        while not (out / "metrics.csv").exists() or len(log(out)) <= before:
             assert process.poll() is None
             time.sleep(0.02)
         os.killpg(process.pid, number)  # as a terminal does
@@ -82,15 +83,11 @@ def test_sigterm_and_ctrl_c_save_the_step_and_say_so_in_a_line(tmp_path: Path, c
         assert (process.returncode, printed) == (128 + number, "")
         says = r"stt: stopped after (\d+) of 90 steps; the same command goes on from there\.\n"
         (done,) = re.fullmatch(says, error).groups()
-        assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == rows(out) == int(done)
+        assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == len(log(out)) == int(done)
     assert int(done) % 25  # not at one of its checkpoints, which would come anyway
     assert shell(*command, out).code == 0
     for name in kills.KEPT:
         assert (out / name).read_bytes() == (whole / name).read_bytes()
-
-
-def rows(out: Path) -> int:
-    return len((out / "metrics.csv").read_text().splitlines()) - 1
 
 
 def test_two_trainings_in_a_folder(tmp_path: Path, command: tuple, shell: Shell, monkeypatch) -> None:

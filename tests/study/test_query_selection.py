@@ -47,12 +47,6 @@ def study(data_folder: Path, tmp_path: Path) -> Study:
     return Study("tiny", data=str(data_folder), runs=str(tmp_path / "runs"), settings=SETTINGS)
 
 
-@pytest.fixture
-def weights(tmp_path: Path) -> Path:
-    save_weights(tmp_path / "weights.pth", random_encoder(18, 0.125, 0), input="lab")
-    return tmp_path / "weights.pth"
-
-
 def test_effective_share_by_hand():
     assert selection.effective_share(torch.tensor([[1.0, 1, 0, 0], [1, 0, 0, 0]])) == pytest.approx(3 / 8)
     assert selection.effective_share(torch.full((4, 4), 0.3)) == pytest.approx(1)
@@ -226,8 +220,8 @@ def test_labels_of_a_pair(study: Study):
     assert (earlier[1] - later[1]).abs().max() == pytest.approx(0.5)
 
 
-def test_measured_once_and_true_to_the_maps(study: Study, weights: Path, monkeypatch: pytest.MonkeyPatch):
-    tables = selection.measure(study, weights)
+def test_measured_once_and_true_to_the_maps(study: Study, initial: Path, monkeypatch: pytest.MonkeyPatch):
+    tables = selection.measure(study, initial)
     rows, pairs, profiles = tables["variants"], tables["pairs"], tables["profiles"]
     assert len(pairs) == 4
     assert "partly hidden objects" not in pairs
@@ -247,27 +241,27 @@ def test_measured_once_and_true_to_the_maps(study: Study, weights: Path, monkeyp
         both = both[both.variant.isin(("full", "neg_log"))].groupby("pair").whole
         assert ((both.max() - both.min()) < 0.02 * both.max()).all()
     monkeypatch.setattr(selection, "_measured", None)
-    again = selection.measure(study, weights)
+    again = selection.measure(study, initial)
     assert again["variants"].equals(rows)
 
 
-def test_what_is_measured_anew(study: Study, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_measured_anew(study: Study, initial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     calls = []
     monkeypatch.setattr(selection, "_measured", lambda *_: calls.append(1) or {"pairs": [], "variants": []})
     save_weights(tmp_path / "other.pth", random_encoder(18, 0.125, 1), input="lab")
-    for path in (weights, weights, tmp_path / "other.pth"):
+    for path in (initial, initial, tmp_path / "other.pth"):
         selection.measure(study, path)
     study.profile = replace(study.profile, temporal=replace(study.profile.temporal, radius_coarse=1))
-    selection.measure(study, weights)
+    selection.measure(study, initial)
     assert len(calls) == 3
 
 
-def test_what_figures_show(study: Study, weights: Path):
-    (example,) = viz_selection.examples(study, weights)  # one clip
+def test_what_figures_show(study: Study, initial: Path):
+    (example,) = viz_selection.examples(study, initial)  # one clip
     assert set(example.chosen) == set(selection.NAMES) - {"quarter"}
     sums = {title: float(row.sum()) for title, row in example.rows.items()}
     assert list(sums.values()) == pytest.approx([1, 1, 0.25, 1], abs=1e-5)
-    overlaps = viz_selection.agreement(selection.measure(study, weights))
+    overlaps = viz_selection.agreement(selection.measure(study, initial))
     assert list(overlaps.index) == list(overlaps.columns)
     assert np.diag(overlaps).tolist() == pytest.approx([1] * len(overlaps))
 
@@ -280,10 +274,10 @@ def test_what_is_left_out_goes_dark():
     assert (covered[2:, :2] < covered[2:, 2:]).all()
 
 
-def test_batches_are_whole(study: Study, weights: Path):
+def test_batches_are_whole(study: Study, initial: Path):
     assert study.profile.temporal.batch < BATCH
-    assert len(list(held_out_pairs.batches(study, weights, 3))) == 2
-    assert len(list(held_out_pairs.batches(study, weights, 1))) == 1
+    assert len(list(held_out_pairs.batches(study, initial, 3))) == 2
+    assert len(list(held_out_pairs.batches(study, initial, 1))) == 1
 
 
 def test_frames_shrunk_as_released_are_opencv_s() -> None:
