@@ -17,7 +17,6 @@ from stt_core.propagation import Inference
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import TemporalSettings
 from stt_core.training.images import Images
-from stt_core.training.loop import EpochBatches
 from stt_core.training.pairs import FramePairs
 from stt_core.training.train_spatial import train_spatial
 from stt_core.training.train_temporal import train_temporal
@@ -168,19 +167,6 @@ def _keys(views: Tensor) -> list[Tensor]:
     keys = model.shuffled_keys(views.chunk(processes.count())[processes.rank()], seed=5)
     processes.average_statistics(model)
     return [keys, model.encoder_k.layer4[1].bn2.running_mean]
-
-
-def test_shards_share_a_batch() -> None:
-    """Processes' shares of every batch, put together, are the batch of one process; parts keep their order."""
-    whole = list(EpochBatches(29, 12, 5, seed=2))
-    for ranks, parts in ((2, 1), (3, 1), (2, 3), (1, 4)):
-        shares = [list(EpochBatches(29, 12, 5, seed=2, rank=r, ranks=ranks, parts=parts)) for r in range(ranks)]
-        for step, batch in enumerate(whole):
-            size = 12 // parts
-            for part in range(parts):
-                length = size // ranks
-                put = [item for share in shares for item in share[step][part * length : (part + 1) * length]]
-                assert put == batch[part * size : (part + 1) * size]
 
 
 def _evaluated(root: Path, out: Path) -> dict:

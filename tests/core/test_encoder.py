@@ -74,18 +74,6 @@ def test_width_scales_every_stage() -> None:
     assert {name: f.shape[1] for name, f in found.items()} == narrow.out_channels
 
 
-def test_nothing_after_the_last_stage_is_computed() -> None:
-    encoder = Encoder(18, 0.0625)
-    called = []
-    for name in ("layer1", "layer2", "layer3", "layer4"):
-        getattr(encoder, name).register_forward_hook(lambda *_, name=name: called.append(name))
-    assert list(encoder(torch.zeros(1, 3, 32, 32), ("res3",))) == ["res3"]
-    assert called == ["layer1", "layer2"]
-    called.clear()
-    assert set(encoder(torch.zeros(2, 3, 32, 32), ("res5", "res2"))) == {"res2", "res5"}
-    assert called == ["layer1", "layer2", "layer3", "layer4"]
-
-
 def test_random_encoder_repeats_and_leaves_the_random_state() -> None:
     before = torch.random.get_rng_state()
     first, again, other = (random_encoder(18, 0.0625, seed).state_dict() for seed in (3, 3, 4))

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,7 @@ from stt_core.training.train_spatial import train_spatial
 from stt_core.training.train_temporal import train_temporal
 from stt_study.benchmarks.jhmdb import jhmdb_clips
 from stt_study.speed import bench
-from stt_study.store import OURS, code_fingerprint, folder_fingerprint, hash_of
+from stt_study.store import OURS, code_fingerprint, folder_fingerprint
 from stt_study.trainings import ROOT
 
 
@@ -107,11 +106,3 @@ def test_folder_fingerprint(tmp_path):
     linked = folder_fingerprint(tmp_path / "3")
     (tmp_path / "2" / "a" / "small").write_bytes(b"eno")
     assert folder_fingerprint(tmp_path / "3") != linked
-
-
-def test_hash_of():
-    assert hash_of({"a": 1, "b": (1, 2)}) == hash_of({"b": [1, 2], "a": 1})
-    assert hash_of({"a": 1}) != hash_of({"a": 1.5})
-    assert hash_of(Path("x")) == hash_of("x")
-    with pytest.raises(TypeError):
-        hash_of({"a": object()})
