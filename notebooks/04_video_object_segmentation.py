@@ -14,20 +14,23 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
+from stt_study.analysis.failures import failures
+from stt_study.figures import viz
 from stt_study.figures.page import Page
 from stt_study.results import tables
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
-names = ["copy", "flow", "lab", "random", "supervised", "step_one", "step_two", "full"]
+names = ["copy", "flow", "lab", "hog", "random", "supervised", "step_one", "step_two", "full"]
 
 # %% [markdown]
 # ## Results
 #
 # Beside the trained models: the first masks standing still; the first masks moved by dense optical flow (OpenCV's DIS
 # {cite}`kroeger2016dis`, composed from frame to frame, so that a pixel takes the label of the place in the first frame
-# that it comes from); the Lab image as its own feature; an untrained encoder; and, where the profile's `supervised`
-# finds them, torchvision's supervised weights.
+# that it comes from); the Lab image as its own feature; histograms of oriented gradients {cite}`dalal2005hog`, of cells
+# as large as the stride; an untrained encoder; and, where the profile's `supervised` finds them, torchvision's
+# supervised weights.
 
 # %% tags=["hide-input"]
 results = study.results("davis", names)
@@ -65,13 +68,30 @@ page.over_time(
 
 # %% tags=["hide-input"]
 real = study.results("real", names)
-for task, found in {"davis": results, "real": real}.items():
-    if found:
-        page.show(
-            tables.offsets(found).round(2),
-            f"Mean of predicted minus true centre over scored frames and objects, on {study.data_name(task)}; a frame counts where both are there.",
-            files=found,
-        )
+measured = {task: found for task, found in {"davis": results, "real": real}.items() if found}
+for task, found in measured.items():
+    page.offsets(task, found)
+
+# %% [markdown]
+# ## How masks fail
+#
+# An object has failed in a frame where J is one half or less, which is what recall doesn't count. Each failure is of
+# one kind, the first of these that holds:
+#
+# * **lost**: the mask has less than a tenth of the object's area;
+# * **swap**: half of the mask or more lies on other objects;
+# * **leak**: the mask covers half of the object or more, and too much besides, or the object is out of sight;
+# * **drift**: the mask covers less than half of the object, and elsewhere mostly background.
+
+# %% tags=["hide-input"]
+kinds = {f"on {task}": failures(study, task, found) for task, found in measured.items()}
+page.show(
+    viz.stacked_bars(kinds, "failed frames of an object, %"),
+    "Share of an object's scored frames in which it has failed, by kind, means over objects: 100 minus J-Recall. Where a method's failures are swaps, its features don't tell objects apart.",
+    alt="One bar a method, made of the shares of lost, swapped, leaked and drifted masks, a panel a data set.",
+    files=results,
+    name="fig-failures",
+)
 
 # %% [markdown]
 # ## What it looks like

@@ -18,7 +18,7 @@ from stt_study.figures.page import Page
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
-names = ["copy", "flow", "lab", "random", "supervised", "step_one", "step_two", "full"]
+names = ["copy", "flow", "lab", "hog", "random", "supervised", "step_one", "step_two", "full"]
 
 # %% [markdown]
 # ## Parts
@@ -65,6 +65,11 @@ if page.at_hand("jhmdb"):
         "PCK of joints in percent, from the strictest tolerance to the loosest, with the given frame and without it.",
         name="tab-pose",
     )
+    page.pck(
+        pose,
+        "PCK over the tolerance, the given frame left out. A curve that is ahead on the left places joints exactly; at the right end, joints that are missed are lost.",
+        name="fig-pck",
+    )
     page.joints(pose)
 
 # %% [markdown]
@@ -84,4 +89,5 @@ if page.at_hand("badja"):
         "Share of the animals' joints that were found, in percent, by JHMDB's measure and by the authors' own.",
     )
     print(*animals["full method"]["notes"], sep="\n")
+    page.pck(animals, "PCK of the animals' joints over the tolerance, by JHMDB's measure, the given frame left out.")
     page.joints(animals)

@@ -26,7 +26,7 @@ from stt_study.variants import VARIANTS, title
 pd.set_option("display.max_rows", None)
 page = Page(profile, settings, seed, data, runs)
 study = page.study
-names = ["copy", "flow", "lab", "random", "supervised"]
+names = ["copy", "flow", "lab", "hog", "random", "supervised"]
 names += ["step_one", "step_two", "neither", "no_global", "no_local", "released", "full"]
 published = report.published()
 ours = report.benchmark_rows(study, names)

@@ -14,12 +14,11 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-import pandas as pd
-
+from stt_study.analysis.costs import costs
 from stt_study.figures import viz
 from stt_study.figures.page import Page
 from stt_study.results.tables import formatted
-from stt_study.speed.bench import growth_table, machine_text, memory_text, slopes, speed_table
+from stt_study.speed.bench import growth_table, machine_text, slopes, speed_table
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
@@ -68,29 +67,22 @@ page.show(
 )
 
 # %% [markdown]
-# ## Memory
+# ## What a frame costs
 #
 # Propagation streams frames: however long the video, only the features and labels of frame 0 and the preceding ones are
-# kept. (`stt evaluate` also holds a sequence's masks until it has scored them.) At stride 8, the features take:
+# kept; *kept features* is what those take. Operations are counted, those of convolutions and matrix products, and the
+# parameters are those up to res4, which is as far as inference goes. Seconds are of everything that a measurement does:
+# reading, features, propagation, writing and scoring, in the measurements that {numref}`tab-vos` shows; they were taken
+# whenever they were needed, perhaps beside other work. *HOG* is computed without PyTorch, whose operations alone are
+# counted.
 
 # %% tags=["hide-input"]
-print(memory_text(study.profile.bench))
-
-# %% [markdown]
-# ## A whole evaluation
-#
-# What counts in the end: reading, features, propagation, writing and scoring together, in the measurements that
-# {numref}`tab-vos` shows. They were taken whenever they were needed, perhaps beside other work.
-
-# %% tags=["hide-input"]
-results = study.results("davis", ["copy", "flow", "lab", "random", "full"])
-rates = {
-    name: {"frames": r["frames"], "frames a second": r["fps"], "threads": r["machine"]["threads"]}
-    for name, r in results.items()
-}
-formats = {"frames": "{:.0f}", "frames a second": "{:.2f}", "threads": "{:.0f}"}
+names = ["copy", "flow", "lab", "hog", "random", "supervised", "full"]
+formats = {"parameters, M": "{:.2f}", "features, GFLOP": "{:.1f}", "affinity, GFLOP": "{:.1f}"}
+formats |= {"kept features, MB": "{:.1f}", "seconds a frame": "{:.3f}", "frames": "{:.0f}", "threads": "{:.0f}"}
 page.show(
-    formatted(pd.DataFrame(rates).T, formats),
-    "How many frames each method was measured on, how many a second, and on how many threads.",
-    files=results,
+    formatted(costs(study, "davis", names), formats),
+    f"Costs of a frame on {study.data_name('davis')}, and on how many frames and threads the seconds were measured. Empty: needs no features.",
+    files=study.results("davis", names),
+    name="tab-costs",
 )

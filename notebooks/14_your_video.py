@@ -101,7 +101,7 @@ for kind, by in (("points", "name"), ("masks", "object")):
     rows = out / f"{kind}.csv"
     if rows.exists():
         page.show(
-            viz.score_over_time(pd.read_csv(rows).astype({by: str}), "confidence", by=by),
+            viz.score_curves(pd.read_csv(rows).astype({by: str}), "frame", "confidence", by, viz.SINCE),
             f"Confidence of the {kind}. Look for sudden drops, not for the slow fall.",
             alt=f"Lines of confidence over frames, one for each of the {kind}.",
             files=[rows],

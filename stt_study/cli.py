@@ -190,8 +190,8 @@ def evaluate(
     Args:
         task: davis (J and F), vip (mIoU), jhmdb or badja (PCK).
         data: folder of the data set in its official layout.
-        weights: a weights file, "random" (untrained), "lab" (the Lab image as its own feature) or, without features,
-            "copy" (the first label stays) or "flow" (optical flow moves it).
+        weights: a weights file, "random" (untrained), "lab" (the Lab image as its own feature), "hog" (oriented
+            gradients) or, without features, "copy" (the first label stays) or "flow" (optical flow moves it).
         out: folder for results.json, and masks/ or joints/.
         preset: settings of propagation by name; the paper's for task and stride if not given, e.g. davis_s8. Others:
             davis_crw, davis_vfs, davis_dino.

@@ -83,9 +83,15 @@ class Profile:
     seeds: int = Field(1, ge=1)  # of every row that is trained
     rates: tuple[PositiveFloat, ...] = ()  # learning rates compared on validation clips, see notebook 03
     real: tuple[str, ...] = ("data/DAVIS",)  # real video, from the repository's root
+    fine: tuple[str, ...] = ()  # variants and baselines measured on real video at stride 4, too: 16 times the affinity
     supervised: tuple[str, ...] = ("data/resnet18*.pth",)  # torchvision's weights for a row of the tables, likewise
     evaluation: Evaluation = Evaluation()
     bench: BenchSettings = BenchSettings()  # notebook 13
+
+    @property
+    def real_video(self) -> str:
+        """The task whose videos are real at the profile's stride."""
+        return "davis" if self.data else "real"
 
     def __post_init__(self) -> None:
         if self.min_gap > self.max_gap:

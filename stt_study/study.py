@@ -1,7 +1,7 @@
 """What a notebook asks for: data, trained weights, measured results."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from glob import glob
 from pathlib import Path
 
@@ -46,11 +46,27 @@ class Study(Trainings):
         found = (path for pattern in self.profile.supervised for path in sorted(glob(str(ROOT / pattern))))
         return next(map(Path, found), None)
 
+    def tasks(self, name: str) -> list[str]:
+        """The tasks that a variant or baseline is measured on: all at hand, "fine" only where the profile says so."""
+        return [task for task in TASKS if self.has(task) and (task != "fine" or name in self.profile.fine)]
+
+    def stride(self, task: str) -> int:
+        """Stride of the features that a task is measured with."""
+        return 4 if task == "fine" else self.profile.evaluation.stride
+
+    def inference(self, task: str) -> Inference:
+        """Settings of propagation for a task; "fine" has real video's, with a window of the same size in px."""
+        own = self.profile.evaluation
+        if task != "fine":
+            return getattr(own, task)
+        coarse = getattr(own, self.profile.real_video)
+        return replace(coarse, radius=coarse.radius * own.stride // 4)
+
     def measure(self, task: str, weights: str, split: str = "val", inference: Inference | None = None) -> dict:
         """Results of a task, measured where missing, of what `source` gives; `inference`: in place of the profile's."""
         benchmark, root = TASKS[task], self.folder(task)
-        inference = inference or getattr(self.profile.evaluation, task)
-        source = label_source(weights, **self.opening)
+        inference = inference or self.inference(task)
+        source = label_source(weights, **self.opening | {"stride": self.stride(task)})
         prints = [folder_fingerprint(folder) for folder in (root, *benchmark.beside(root))]
         key = [source.identity, source.stride, asdict(inference), split, prints, code_key(benchmark.read.__module__)]
         trained = Path(weights).name == "weights.pth"
@@ -71,7 +87,7 @@ class Study(Trainings):
 
     def results(self, task: str, names: Iterable[str]) -> dict[str, dict]:
         """Title -> results of those that are of this run, where the task's data are at hand."""
-        names = self.taken(names) if self.has(task) else []
+        names = [name for name in self.taken(names) if task in self.tasks(name)]
         return {title(name): self.measure(task, self.source(name)) for name in names}
 
     def stereo(self, weights: str | Path) -> tuple[dict[str, float], pd.DataFrame]:
@@ -96,13 +112,13 @@ class Study(Trainings):
     def data_name(self, task: str) -> str:
         """What a task is measured on, in the words of a table."""
         benchmark = TASKS[task]
-        if not self.profile.data and task != "real":
+        if not self.profile.data and task not in ("real", "fine"):
             return f"shipped world in the layout of {benchmark.official}"
         folder, count = self.folder(task).name, len(self.sequences(task))
         part = f"{count} sequence{'s' * (count != 1)}"
         if count < benchmark.count and folder not in STAND_INS:
             part = f"{count} of {benchmark.count} sequences"
-        size = getattr(self.profile.evaluation, task).resize
+        size = f"{self.inference(task).resize}" + ", stride 4" * (task == "fine")
         return f"{folder}, {part} of {STAND_INS.get(folder, benchmark.official)}, resized to {size}"
 
     def relative(self, path: str | Path) -> str:

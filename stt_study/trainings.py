@@ -24,7 +24,7 @@ from stt_study.one_stage import OneStageSettings, train_one_stage
 from stt_study.processes import spread
 from stt_study.profile import Profile, load_profile
 from stt_study.store import ROOT, code_key, computed, folder_fingerprint, hash_of, made
-from stt_study.variants import TEACHERS, VARIANTS, variant_settings
+from stt_study.variants import BASELINES, TEACHERS, VARIANTS, variant_settings
 from stt_study.world import synthetic
 from stt_study.world.oracle import OraclePairs
 
@@ -47,6 +47,8 @@ class Trainings:
     ) -> None:
         loaded = load_profile(profile, settings)
         self.profile: Profile = replace(loaded, data=data) if data else loaded
+        for unknown in sorted({*self.profile.fine} - {*VARIANTS, *BASELINES}):
+            raise InputError(f"fine names {unknown}, which is neither a variant nor a baseline; take it out.")
         self.seed = seed
         self.out = Path(runs or ROOT / "runs") / self.profile.profile
         self._prints: dict[str, str] = {}
@@ -75,7 +77,8 @@ class Trainings:
         return synthetic.write_world(folder, world)  # at once if it is there
 
     def folder(self, kind: str) -> Path:
-        """Folder of "images", "videos" or a benchmark below the data folder (of "real", anywhere), or InputError."""
+        """Folder of "images", "videos" or a task below the data folder (of "real", anywhere), or InputError."""
+        kind = self.profile.real_video if kind == "fine" else kind
         if kind == "real":
             return find_folder(ROOT, self.profile.real, "a real DAVIS")
         return find_folder(self.data, getattr(self.profile.folders, kind), kind)

@@ -76,10 +76,11 @@ BASELINES = {
     "copy": "first label copied",
     "flow": "optical flow (DIS)",
     "lab": "Lab image",
+    "hog": "oriented gradients (HOG)",
     "random": "random weights",
     "supervised": "supervised (torchvision)",
 }
-NO_ENCODER = ("copy", "flow", "lab")  # of the baselines
+NO_ENCODER = ("copy", "flow", "lab", "hog")  # of the baselines
 
 
 def variant_settings(

@@ -1,15 +1,18 @@
-"""What labels are carried by: features of weights or of timm models; or none: standing still, optical flow."""
+"""What labels are carried by: features of weights, of timm models, HOG; or none: standing still, optical flow."""
 
 import hashlib
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from skimage.feature import hog
 from torch import Tensor, nn
 
 from stt_core.checkpoints import read_checkpoint
@@ -45,11 +48,25 @@ def label_source(weights: str, **how) -> Source:
 
 
 def dense_source(weights: str, **how) -> FeatureSource:
-    """`features.feature_source(weights, **how)`, or of "timm:NAME" and "timm:NAME@FILE" `timm_source`."""
+    """`features.feature_source(weights, **how)`, of "hog" and "timm:NAME", "timm:NAME@FILE" ours."""
+    if weights == "hog":
+        stride = how.get("stride", 8)
+        extract = partial(oriented_gradients, stride=stride)
+        return FeatureSource(weights, f"hog-{version('scikit-image')}", stride, extract)
     if weights.startswith("timm:"):
         device = chosen_device(how.get("device", "auto"))
         return timm_source(weights, stride=how.get("stride", 8), device=device)
     return feature_source(weights, **how)
+
+
+def oriented_gradients(rgb: Tensor, stride: int) -> Tensor:
+    """HOG (Dalal and Triggs 2005): RGB (1, 3, H, W) -> (1, 81, h, w), a cell's and its 8 neighbours' 9 orientations."""
+    height, width = rgb.shape[-2:]
+    # The border goes on to whole cells and one more, so that every cell is the middle of a block.
+    around = (stride, stride + -width % stride, stride, stride + -height % stride)
+    image = F.pad(rgb, around, mode="replicate")[0].permute(1, 2, 0).numpy()
+    blocks = hog(image, pixels_per_cell=(stride, stride), cells_per_block=(3, 3), feature_vector=False, channel_axis=2)
+    return torch.from_numpy(blocks).flatten(2).permute(2, 0, 1)[None].float()  # (h, w, 3, 3, 9) -> (1, 81, h, w)
 
 
 def flowed(images: Iterable[np.ndarray], first: Tensor, mode: str) -> Iterator[Tensor]:

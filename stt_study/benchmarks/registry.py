@@ -8,8 +8,9 @@ from stt_study.benchmarks.jhmdb import JHMDB
 from stt_study.benchmarks.vip import VIP
 
 BENCHMARKS = {benchmark.name: benchmark for benchmark in (DAVIS, VIP, JHMDB, BADJA)}
-# What a study measures: "real" is DAVIS in the folder that a profile's `real` names, whatever its other data.
-TASKS = BENCHMARKS | {"real": DAVIS}
+# What a study measures: "real" is DAVIS in the folder that a profile's `real` names, whatever its other data; "fine" is
+# real video, "real" or "davis", at stride 4.
+TASKS = BENCHMARKS | {"real": DAVIS, "fine": DAVIS}
 PRESETS = {f"{b.name}_{preset}": settings for b in BENCHMARKS.values() for preset, settings in b.presets.items()}
 """Name -> settings. `<task>_s<stride>` are the paper's."""
 

@@ -41,7 +41,6 @@ def read_source(path: str | Path) -> Any:
 
 def train(job: Job, say: Callable[[str], None]) -> None:
     """Train a variant and measure it on every task at hand; the study stores all of it."""
-    from stt_study.benchmarks.registry import TASKS
     from stt_study.study import Study
 
     given = dict(job.parameters)
@@ -51,8 +50,7 @@ def train(job: Job, say: Callable[[str], None]) -> None:
         study.begin()
         return
     names = [source] if source in VARIANTS else study.taken(["step_one", *BASELINES])
-    sources = [study.source(name) for name in names]
-    wanted = [(task, weights) for weights in sources for task in TASKS if study.has(task)]
+    wanted = [(task, study.source(name)) for name in names for task in study.tasks(name)]
     for number, (task, weights) in enumerate(wanted):
         say(f"{number}/{len(wanted)} measured")
         study.measure(task, weights)

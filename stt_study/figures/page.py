@@ -84,8 +84,23 @@ class Page:
     def over_time(self, results: Results, caption: str, name: str = "") -> None:
         """J&F frame by frame."""
         alt = "One falling line a method: J&F over the frames since the given mask."
-        figure = viz.score_over_time(tables.over_time(results), "J&F", by="variant")
+        figure = viz.score_curves(tables.over_time(results), "frame", "J&F", "variant", viz.SINCE)
         self.show(figure, caption + " A steep start is wrong matching, a steady fall is drift.", alt, results, name)
+
+    def pck(self, results: Results, caption: str, name: str = "") -> None:
+        """The share of joints found over the tolerance."""
+        table, label = tables.pck_curves(results), "tolerance, as a share of the size"
+        figure, alt = viz.score_curves(table, "tolerance", "PCK", "variant", label), "One rising line a method."
+        self.show(figure, caption, alt, results, name)
+
+    def offsets(self, task: str, results: Results) -> None:
+        """How far from the truth the masks of a task lie, on average and sequence by sequence."""
+        words = f"Mean of predicted minus true centre over scored frames and objects, on {self.study.data_name(task)}"
+        self.show(tables.offsets(results).round(2), f"{words}; a frame counts where both are there.", files=results)
+        alt = "Two panels, right and below, with a row of dots a method around a zero line."
+        words = "The same by sequence: dots; box: the middle half of them, red: their median. Logarithmic beyond 10 px."
+        words += " Lost masks scatter; look for boxes that all lie on the same side of zero."
+        self.show(viz.offset_dots(tables.offsets_by_sequence(results)), words, alt, results)
 
     @staticmethod
     def worst(results: Results) -> str:

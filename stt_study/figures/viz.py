@@ -26,6 +26,7 @@ PALETTE = sns.color_palette("colorblind")
 BLUE, ORANGE, _, RED = PALETTE[:4]
 TIMES = 6  # of a clip over time
 SMOOTH = 25  # steps
+SINCE = "frames since the given mask"
 
 
 def style() -> None:
@@ -180,12 +181,41 @@ def score_bars(table: pd.DataFrame, score: str, by: str, per: str) -> Figure:
     return figure
 
 
-def score_over_time(table: pd.DataFrame, score: str, by: str) -> Figure:
-    """Mean `score` against the frame number, one line each `by`; shaded: 95 % of the mean over sequences."""
+def score_curves(table: pd.DataFrame, x: str, score: str, by: str, label: str) -> Figure:
+    """Mean `score` against `x`, one line each `by`; shaded: 95 % of the mean, where there are several sequences."""
     figure, ((axis,),) = panels(1, 1, (7.5, 3.4))
-    sns.lineplot(table, x="frame", y=score, hue=by, ax=axis, errorbar=("ci", 95), seed=0)
-    axis.set(xlabel="frames since the given mask", ylabel=score, ylim=(0, 1))
+    sns.lineplot(table, x=x, y=score, hue=by, ax=axis, errorbar=("ci", 95), seed=0)
+    axis.set(xlabel=label, ylabel=score, ylim=(0, 1))
     axis.legend(title="", fontsize=8)
+    return figure
+
+
+def offset_dots(table: pd.DataFrame) -> Figure:
+    """`tables.offsets_by_sequence`: a dot a sequence, right and below of the truth; a box, the middle half of them."""
+    figure, (axes,) = panels(1, 2, (10, 0.42 * table.variant.nunique() + 1.1), sharex=True, sharey=True)
+    for axis, way in zip(axes, ("right, px", "below, px"), strict=True):
+        sns.stripplot(table, x=way, y="variant", color="0.2", size=4, alpha=0.6, jitter=False, ax=axis)
+        low, middle, high = (table.groupby("variant", sort=False)[way].quantile(q) for q in (0.25, 0.5, 0.75))
+        axis.barh(range(len(low)), high - low, left=low, color=BLUE, alpha=0.4)
+        axis.plot(middle, range(len(middle)), "|", color=RED, markersize=18, markeredgewidth=2)
+        axis.axvline(0, color="0.3", linewidth=1)
+        axis.set_xscale("symlog", linthresh=10)
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.set_ylabel("")
+    return figure
+
+
+def stacked_bars(tables: dict[str, pd.DataFrame], label: str) -> Figure:
+    """One panel a table (title -> table), one bar a row with a part for every column."""
+    rows = max(map(len, tables.values()))
+    figure, (axes,) = panels(1, len(tables), (1.5 + 4.2 * len(tables), 0.4 * rows + 1.4), sharex=True, sharey=True)
+    for axis, (title, table) in zip(axes, tables.items(), strict=True):
+        table.plot.barh(stacked=True, ax=axis, color=PALETTE[: table.shape[1]], width=0.7, legend=False)
+        axis.set_title(title, fontsize=10)
+        axis.set(xlabel=label)
+        name_rows(axis, table.index)
+        axis.grid(False, axis="y")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False)
     return figure
 
 

@@ -83,21 +83,16 @@ CLAIMS = (
 )
 
 
-def primary_task(study: Study) -> str:
-    """The task whose J&F-Mean decides the primary claims: real video."""
-    return "davis" if study.profile.data else "real"
-
-
 def claims(study: Study) -> pd.DataFrame:
     """One row a claim, task and origin (this run's before the reference's), those that can't be judged left out.
 
     As `bootstrap.summary`, p corrected in its family; "decides": of a primary claim on the primary measure; "paper" and
     "premise" in words.
     """
-    published, rows, premise = report.published().query("stride == '8'"), [], cache(partial(_premise, study))
+    published, rows, premise = report.published(), [], cache(partial(_premise, study))
     for claim in CLAIMS:
         for task in TASKS:
-            decides = claim.family == PRIMARY and task == primary_task(study)
+            decides = claim.family == PRIMARY and task == study.profile.real_video
             words, effect = _paper(published, claim, task)
             fixed = {"claim": claim.text, "ours": claim.ours, "family": claim.family, "task": task, "decides": decides}
             for origin, row in _judged(study, task, claim).items():
@@ -122,7 +117,7 @@ def _premise(study: Study, names: tuple[str, ...], origin: str) -> tuple[bool | 
     """Whether the first of a `Claim.premise` is better than the others, None where it wasn't measured; the figures."""
     if not names:
         return None, ""
-    measure, sign, task = "label error, %", -1, primary_task(study)
+    measure, sign, task = "label error, %", -1, study.profile.real_video
     if names == STEPS:
         found = comparison.by_origin(study, task, names).get(origin, {})
         measure, sign = TASKS[task].headline, 1
@@ -144,7 +139,7 @@ def _premise(study: Study, names: tuple[str, ...], origin: str) -> tuple[bool | 
 
 def _paper(published: pd.DataFrame, claim: Claim, task: str) -> tuple[str, float | None]:
     """The paper's figures on a task and their difference, such as "70.5 - 69.3 = +1.2", 1.2; "", None without any."""
-    own = published[published.benchmark == TASKS[task].official]
+    own = published[published.benchmark == TASKS[task].official].query(f"stride == '{4 if task == 'fine' else 8}'")
     own = own[(own.metric == TASKS[task].headline) & (own.backbone == claim.backbone)]
     figures = own.drop_duplicates("method").set_index("method").value
     # Where the paper has no pair, its authors' later rerun may have one.

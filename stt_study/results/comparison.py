@@ -124,7 +124,7 @@ def reference_runs(study: Study) -> pd.DataFrame:
 @cache  # the claims share most of their variants
 def own(study: Study, task: str, name: str) -> list[Outcome]:
     """A variant's results in this run, one a seed, made where missing; [] where it isn't trained or has no data."""
-    if not study.taken([name]) or not study.has(task):
+    if not study.taken([name]) or task not in study.tasks(name):
         return []
     found = []
     for run in map(study.with_seed, study.seeds):

@@ -37,7 +37,7 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
         seeds = {}
         for run in map(study.with_seed, study.seeds):
             source = run.source(name)
-            results = {task: run.measure(task, source) for task in TASKS if run.has(task)}
+            results = {task: run.measure(task, source) for task in run.tasks(name)}
             kept = {task: condensed(found, run.events(task)) for task, found in results.items()}
             if name in against_teacher.NAMES:
                 for task in {"davis", "real"} & results.keys():
@@ -60,7 +60,7 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
             "variant": name,
             "title": title(name),
             "profile": study.profile.profile,
-            "data": {task: study.data_name(task) for task in TASKS if study.has(task)},
+            "data": {task: study.data_name(task) for task in study.tasks(name)},
             "settings": settings_hash(study, name),
             **made,
             "seeds": seeds,
@@ -161,6 +161,7 @@ def main(
     seed: int = 0,
     seeds: int = 1,
     only: tuple[str, ...] = (),
+    fine: tuple[str, ...] = (),
     rates: tuple[float, ...] = (),
 ) -> int:
     """Write or verify the reference results.
@@ -172,9 +173,10 @@ def main(
         seed: the first seed.
         seeds: how many.
         only: names of the variants or baselines to write.
+        fine: names of those that are measured on real video at stride 4, too.
         rates: learning rates, to write their sweep on validation clips and nothing else.
     """
-    study = Study(profile, seed=seed, data=data, settings={"seeds": seeds, "rates": rates})
+    study = Study(profile, seed=seed, data=data, settings={"seeds": seeds, "rates": rates, "fine": fine})
     if rates:
         swept = report.rate_sweep(study).round(2).to_dict()
         write_json(report.SWEPT, (read_json(report.SWEPT) if report.SWEPT.exists() else {}) | {profile: swept})

@@ -12,7 +12,7 @@ from stt_study.bootstrap import favours
 from stt_study.results import comparison, tables
 from stt_study.study import Study
 from stt_study.trainings import ROOT
-from stt_study.variants import HEADLINE, NO_ENCODER, VARIANTS, title
+from stt_study.variants import BASELINES, HEADLINE, NO_ENCODER, VARIANTS, title
 
 SWEPT = ROOT / "results" / "rates.json"  # profile -> `rate_sweep`
 
@@ -68,7 +68,7 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
     for task, benchmark in TASKS.items():
         if not study.has(task):
             continue
-        results, stride = study.results(task, names), study.profile.evaluation.stride
+        results = study.results(task, names)
         found = [
             (method, result["metrics"], comparison.OWN, result["settings"]["stride"], result["path"])
             for method, result in results.items()
@@ -76,12 +76,26 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
         for method, runs in ((title(name), comparison.stored(study, task, name)) for name in names):
             if method not in results and runs:
                 means = {name: sum(run.metrics[name] for run in runs) / len(runs) for name in runs[0].metrics}
-                found.append((method, means, comparison.STORED, stride, runs[0].path))
+                found.append((method, means, comparison.STORED, study.stride(task), runs[0].path))
         data = study.data_name(task) if found else ""
         for method, metrics, source, stride, path in found:
             row = {"benchmark": benchmark.official, "method": method, "backbone": backbones.get(method, own)}
             row |= {"data": data, "source": source, "stride": str(stride), "file": path}
             rows += [{**row, "metric": name, "value": 100 * value} for name, value in metrics.items()]
+    return pd.DataFrame(rows)
+
+
+def strides(study: Study) -> pd.DataFrame:
+    """J&F-Mean on real video, in percent, at the profile's stride and at 4, and the difference: one row a method."""
+    rows, coarse = [], study.profile.real_video
+    for name in (*BASELINES, *VARIANTS):
+        for runs in (comparison.own, comparison.stored):
+            pair = [runs(study, task, name) for task in (coarse, "fine")]
+            if all(pair) and (row := comparison.summarised(*pair[::-1])):
+                means = [sum(100 * run.metrics["J&F-Mean"] for run in found) / len(found) for found in pair]
+                row |= dict(zip((f"stride {study.stride(coarse)}", "stride 4"), means, strict=True))
+                rows.append({"method": title(name), **row, "origin": pair[0][0].origin, "file": pair[1][0].path})
+                break
     return pd.DataFrame(rows)
 
 

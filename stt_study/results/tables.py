@@ -1,12 +1,17 @@
 """Result files as tables: one row a method, a sequence or a frame."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
+from stt_core.files import read_json
+from stt_study.benchmarks import metrics
 from stt_study.benchmarks.registry import BENCHMARKS
 
 SUMMARY = ("difference", "low", "high", "p", "smallest effect", "seeds", "sequences", "lowest seed", "highest seed")
 """Of `bootstrap.summary`."""
+TOLERANCES = np.linspace(0, 0.5, 51)  # of PCK
 
 
 def totals(results: dict[str, dict]) -> pd.DataFrame:
@@ -18,6 +23,30 @@ def offsets(results: dict[str, dict]) -> pd.DataFrame:
     """One row a method: how far right and below of the truth its masks or joints lie on average, in px; of how many."""
     rows = {name: result["offset"] for name, result in results.items()}
     return pd.DataFrame(rows).T.set_axis(["right, px", "below, px", "of"], axis=1).astype({"of": int})
+
+
+def offsets_by_sequence(results: dict[str, dict]) -> pd.DataFrame:
+    """`offsets` of every sequence: `variant`, `sequence`, "right, px" and "below, px"."""
+    return pd.DataFrame(
+        [
+            {"variant": name, "sequence": r["name"], "right, px": r["offset"]["x"], "below, px": r["offset"]["y"]}
+            for name, result in results.items()
+            for r in result["sequences"]
+        ]
+    )
+
+
+def pck_curves(results: dict[str, dict]) -> pd.DataFrame:
+    """Joints only, from the stored distances: `variant`, `tolerance` and "PCK", 0 to 1, with frame 0 left out."""
+    rows = []
+    for name, result in results.items():
+        folder = Path(result["path"]).parent / "sequences"
+        files = [folder / f"{record['name'].replace('/', '--')}.json" for record in result["sequences"]]
+        clips = [np.array(read_json(file)["distances"], float)[1:] for file in files]  # (A - 1, J) each
+        for tolerance in TOLERANCES:
+            shares = metrics.pck_per_joint(clips, tolerance, absent=np.nan)
+            rows.append({"variant": name, "tolerance": tolerance, "PCK": np.nanmean(shares)})
+    return pd.DataFrame(rows)
 
 
 def mean_text(values: list[float]) -> str:

@@ -172,13 +172,6 @@ def machine_text(machine: dict) -> str:
     return f"{where}; matrix products of {rates} GFLOP/s; PyTorch {machine['torch']}"
 
 
-def memory_text(settings: BenchSettings) -> str:
-    """What propagation keeps of a video's features, however long it is."""
-    frames, channels, (height, width) = settings.context, settings.channels, map_size(settings, stride=8)
-    size = frames * height * width * channels * 4 / 1e6
-    return f"{frames} frames x {height} x {width} cells x {channels} channels x 4 bytes: {size:.0f} MB"
-
-
 def speed_table(bench: dict) -> pd.DataFrame:
     """`run_bench` as a table, a row a case and way; "times as fast" and "error" are against the case's first way."""
     rows = {}

@@ -1,4 +1,4 @@
-"""Copy and optical flow: a texture that moves by a known step, the composition of flows against a loop."""
+"""Copy, HOG and optical flow: a texture that moves by a known step, HOG and the composition of flows against loops."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stt_core.features import FeatureSource
-from stt_study.benchmarks.label_sources import Baseline, composed, flowed, label_source, sampled
+from stt_study.benchmarks.label_sources import Baseline, composed, flowed, label_source, oriented_gradients, sampled
 
 HEIGHT, WIDTH, FRAMES, STEP = 96, 128, 8, (3, 2)  # px a frame to the right and down
 
@@ -88,7 +88,32 @@ def test_sampling_by_hand():
     assert nearest.tolist() == [[0, 11], [2, 10]]
 
 
+def naive_hog(grey, y, x, cell):
+    """(81,) of the cell at (y, x), which has neighbours: Dalal and Triggs 2005, without interpolation."""
+    down, right = np.gradient(grey.astype(float))
+    strength, angle = 2 * np.hypot(down, right), np.degrees(np.arctan2(down, right)) % 180
+    block = np.zeros((3, 3, 9))
+    for i in range(3):
+        for j in range(3):
+            for row in range(cell * (y + i - 1), cell * (y + i)):
+                for column in range(cell * (x + j - 1), cell * (x + j)):
+                    block[i, j, int(angle[row, column] // 20)] += strength[row, column] / cell**2
+    block = np.minimum(block / np.linalg.norm(block), 0.2)
+    return (block / np.linalg.norm(block)).ravel()
+
+
+@pytest.mark.parametrize("cell", [8, 4])
+def test_oriented_gradients_equal_a_loop(cell):
+    image = texture(61, 83)[..., 0]  # no whole number of cells
+    rgb = torch.from_numpy(image).float().expand(1, 3, -1, -1) / 255
+    found = oriented_gradients(rgb, cell)[0]
+    assert found.shape == (81, -(-61 // cell), -(-83 // cell))
+    for y, x in ((2, 3), (4, 7)):
+        np.testing.assert_allclose(found[:, y, x], naive_hog(image / 255, y, x, cell), atol=1e-4)
+
+
 def test_label_source():
+    assert label_source("hog", stride=4)(texture()).shape == (81, HEIGHT // 4, WIDTH // 4)
     assert isinstance(label_source("copy", stride=4), Baseline)
     assert label_source("flow").identity == "flow"
     assert isinstance(label_source("lab", stride=4), FeatureSource)

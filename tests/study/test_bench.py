@@ -7,13 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from stt_core.affinity import affinity, apply_affinity
-from stt_core.propagation import Context
 from stt_study.speed.bench import (
     TEMPERATURE,
     TOPK,
     BenchSettings,
     interleaved,
-    memory_text,
     released_scheme,
     run_bench,
     slopes,
@@ -91,10 +89,3 @@ def test_exponents_of_growth() -> None:
     found = slopes({"growth": growth, "settings": {"radius": 3}})
     assert found.loc["plain"].tolist() == pytest.approx([2, 1])
     assert found.loc["tiles"].tolist() == pytest.approx([1, 0.5])
-
-
-def test_memory_of_the_context() -> None:
-    """What `Context` keeps, at DAVIS's size: 21 x 60 x 107 x 256 float32."""
-    context = Context(num_preceding=20)
-    context.put(0, torch.randn(256, 60, 107), torch.rand(2, 60, 107))
-    assert memory_text(BenchSettings()).endswith(f": {context.features.nbytes / 1e6:.0f} MB")

@@ -395,7 +395,7 @@ def test_every_benchmark_has_settings_and_a_place_in_a_profile():
         assert getattr(Evaluation(), name) == benchmark.presets["s8"] == PRESETS[f"{name}_s8"]
         assert getattr(Folders(), name)
         assert "s4" in benchmark.presets
-    assert {*Evaluation.__dataclass_fields__} - {"stride"} == {*TASKS}
+    assert {*Evaluation.__dataclass_fields__} - {"stride"} == {*TASKS} - {"fine"}
 
 
 def test_settings_are_those_of_the_paper():

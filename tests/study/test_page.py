@@ -46,6 +46,15 @@ def test_page(
     page.totals({"full method": found}, "All.")
     assert shown.pop()[1]["caption"] == "All. From `results.json`."
 
+    records = [{"name": name, "offset": {"x": x, "y": 2.0, "of": 1}} for name, x in (("a", -3.0), ("b", 5.0))]
+    found = {"offset": {"x": 1.0, "y": 2.0, "of": 2}, "sequences": records, "path": str(tmp_path / "results.json")}
+    page.offsets("davis", {"full method": found})
+    (table, _), (drawn, _) = shown[-2:]
+    assert table.loc["full method"].tolist() == [1, 2, 2]
+    right, below = (axis.collections[0].get_offsets()[:, 0].tolist() for axis in drawn.axes)
+    assert (sorted(right), below) == ([-3, 5], [2, 2])
+
+    shown.clear()
     figure, table = plt.figure(), pd.DataFrame({"count": [7]})
     page.show(figure, "Look.", "a line", ["/home/a.json", "/home/b.json", "/home/a.json"], "fig-a")
     page.show(table, "All of them.", name="tab-a")

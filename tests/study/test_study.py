@@ -96,7 +96,7 @@ def test_tables_take_from_the_reference_what_is_not_of_this_run(make, monkeypatc
         comparison.Outcome("neither", seed, comparison.STORED, {"J&F-Mean": score}, {}, {}, {}, path="neither.json")
         for seed, score in enumerate((0.5, 0.6))
     ]
-    monkeypatch.setattr(comparison, "stored", lambda study, task, name: runs if name == "neither" else [])
+    monkeypatch.setattr(comparison, "stored", lambda study, task, name: runs * ((task, name) == ("davis", "neither")))
     rows = report.benchmark_rows(make(evaluation={"davis": {"resize": 40, "radius": 3}}), ["neither", "copy"])
     assert set(rows.source[rows.method == "first label copied"]) == {comparison.OWN}
     (row,) = rows[rows.method == "no distillation"].to_dict(orient="records")
@@ -415,6 +415,26 @@ def test_measured_once(make, trained: list, monkeypatch: pytest.MonkeyPatch) -> 
     assert calls[-2][3] == PRESETS["davis_vfs"]
     assert list(it.results("davis", ["lab", "random", "supervised"])) == ["Lab image", "random weights"]
     assert len(calls) == 7
+
+
+def test_real_video_at_stride_4_is_measured_of_those_the_profile_names(make) -> None:
+    it = make(fine=["lab"], evaluation={"davis": {"resize": 40, "radius": 3}})
+    assert (it.tasks("lab"), it.tasks("copy")) == (["davis", "fine"], ["davis"])
+    assert it.data_name("fine") == "davis, 1 of 30 sequences of DAVIS-2017, resized to 40, stride 4"
+    results = it.results("fine", ["lab", "copy"])
+    (result,) = results.values()
+    assert (result["settings"]["stride"], result["settings"]["radius"]) == (4, 6)  # the same in px
+    table = report.strides(it).set_index("method")
+    assert table.index.tolist() == ["Lab image"]
+    coarse = it.measure("davis", "lab")["metrics"]["J&F-Mean"]
+    own = table.loc["Lab image"]
+    assert (own["stride 8"], own["stride 4"]) == pytest.approx((100 * coarse, 100 * result["metrics"]["J&F-Mean"]))
+    assert own.difference == pytest.approx(own["stride 4"] - own["stride 8"])
+    rows = report.benchmark_rows(it, ["lab", "copy"])
+    assert set(rows.stride[rows.method == "Lab image"]) == {"8", "4"}
+    assert not Study("tiny", settings={**SETTINGS, "fine": ["lab"]}).has("fine")  # without real video
+    with pytest.raises(InputError, match="fine names labs"):
+        make(fine=["labs"])
 
 
 def test_supervised_weights_join_where_they_are(make, tmp_path: Path) -> None:

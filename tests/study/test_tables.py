@@ -8,7 +8,7 @@ import pytest
 from stt_core.files import write_json
 from stt_study.benchmarks.registry import BENCHMARKS
 from stt_study.figures import glance
-from stt_study.results.tables import over_time, per_sequence, totals
+from stt_study.results.tables import offsets_by_sequence, over_time, pck_curves, per_sequence, totals
 
 
 def davis(*sequences):
@@ -47,6 +47,28 @@ def test_per_sequence_of_the_other_tasks(task, score):
     assert table.to_dict("records") == [{"variant": "ours", "sequence": "a/b", score: 0.3}]
 
 
+def test_offsets_by_sequence():
+    records = [{"name": name, "offset": {"x": x, "y": -x, "of": 3}} for name, x in (("a", 1.5), ("b", np.nan))]
+    table = offsets_by_sequence({"ours": {"sequences": records}})
+    assert table.sequence.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(table[["right, px", "below, px"]], [[1.5, -1.5], [np.nan, np.nan]])
+
+
+def test_pck_over_the_tolerance_by_hand(tmp_path: Path) -> None:
+    """Frame 0 doesn't count, nor does what is missing; shares of a joint first, then the mean over joints."""
+    first = [[0.0, 0.0, 0.0], [0.1, 0.3, np.nan], [0.2, np.nan, np.nan]]
+    second = [[0.0, 0.0, 0.0], [0.4, 0.6, np.nan]]
+    for name, distances in (("a--b", first), ("c", second)):
+        write_json(tmp_path / "sequences" / f"{name}.json", {"distances": distances})
+    records = [{"name": "a/b"}, {"name": "c"}]
+    table = pck_curves({"ours": {"sequences": records, "path": str(tmp_path / "results.json")}})
+    curve = table.set_index("tolerance").PCK
+    assert (curve.index[0], curve.index[-1]) == (0, 0.5)
+    assert curve.is_monotonic_increasing
+    found = [np.interp(at, curve.index, curve) for at in (0.05, 0.15, 0.25, 0.35, 0.5)]
+    np.testing.assert_allclose(found, [0, 1 / 6, 2 / 6, (2 / 3 + 1 / 2) / 2, (1 + 1 / 2) / 2])
+
+
 def test_over_time_starts_at_frame_one():
     objects = [{"J": [1.0, 0.5, 0.0], "F": [1.0, 0.7, 0.2]}, {"J": [0.0, 0.5, 1.0], "F": [0.0, 0.7, 1.0]}]
     table = over_time({"ours": {"task": "davis", "sequences": [{"name": "s", "objects": objects}]}})
@@ -58,13 +80,18 @@ def test_over_time_starts_at_frame_one():
 def test_glance_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(glance, "decided", lambda profile: "| claims |")
     for name, title, scores in (("full", "full method", (0.5, 0.54)), ("copy", "first label copied", (0.3, 0.3))):
-        seeds = {str(i): {"tasks": {"davis": {"metrics": {"J&F-Mean": s}}}} for i, s in enumerate(scores)}
-        write_json(tmp_path / f"{name}.json", {"title": title, "data": {"davis": "three clips"}, "seeds": seeds})
+        tasks = ["davis", "fine"] if name == "full" else ["davis"]  # few are measured at stride 4
+        seeds = {
+            str(i): {"tasks": {task: {"metrics": {"J&F-Mean": s}} for task in tasks}} for i, s in enumerate(scores)
+        }
+        write_json(
+            tmp_path / f"{name}.json", {"title": title, "data": dict.fromkeys(tasks, "three clips"), "seeds": seeds}
+        )
     text = f"before\n{glance.BEGIN}\nold\n{glance.END}\nafter\n"
     new = glance.written(text, [tmp_path])
-    assert "| full method | 52.0 ± 2.8 |" in new  # 4 / sqrt(2)
-    assert "| first label copied | 30.0 |" in new
-    assert "davis: J&F-Mean, three clips.\n\n| claims |\n" in new
+    assert "| full method | 52.0 ± 2.8 | 52.0 ± 2.8 |" in new  # 4 / sqrt(2)
+    assert "| first label copied | 30.0 |  |" in new
+    assert "davis: J&F-Mean, three clips; fine: J&F-Mean, three clips.\n\n| claims |\n" in new
     assert new.startswith("before\n")
     assert new.endswith("\nafter\n")
     assert "old" not in new
