@@ -5,7 +5,7 @@ never import from here. The equations are functions of `stt_core.correlation` an
 
 Example:
     >>> from stt_core import decode_masks, feature_source, one_hot, propagate, to_grid
-    >>> source = feature_source("weights.pth")
+    >>> source = feature_source("full")
     >>> features = torch.stack([source(frame) for frame in frames])  # (T, C, h, w) of (H, W, 3) uint8 frames
     >>> maps = propagate(features, to_grid(one_hot(mask, 2), features.shape[2:], "nearest"))
     >>> ids = decode_masks(maps[-1], frames[-1].shape[:2])  # (H, W)
@@ -17,7 +17,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "checkpoints": "open_weights save_weights Weights",
+    "checkpoints": "open_weights pretrained save_weights Weights",
     "distributed": "Scale",
     "encoder": "Encoder",
     "errors": "InputError",
