@@ -90,7 +90,7 @@ def train_video(root: Path, world: World, number: int) -> tuple[str, dict, dict]
         path = root / f"youtube-vos/train/JPEGImages/{video}/{name}.jpg"
         write_image(path, frame.image)
         if world.truth:
-            Truth.of(frame, begun).write(path)
+            Truth(frame.labels, frame.matrices, begun).write(path)
         for label in frame.visible:  # a cut brings new objects
             objects.setdefault(str(first + label), {"category": "creature", "frames": []})["frames"].append(name)
         note_occlusions(events, frame, name, first)
@@ -109,7 +109,7 @@ def davis_video(root: Path, world: World, split: str, number: int) -> tuple[str,
         path = root / f"davis/JPEGImages/480p/{name}/{stem}.jpg"
         write_image(path, frame.image)
         if world.truth:
-            Truth.of(frame, 0).write(path)
+            Truth(frame.labels, frame.matrices, 0).write(path)
         write_mask(root / f"davis/Annotations/480p/{name}/{stem}.png", frame.objects)
     return name, events
 
@@ -179,7 +179,7 @@ def joints(frame: Rendering, shot: Scene) -> np.ndarray:
     i = next(i for i, actor in enumerate(shot.actors) if actor.label == 1)
     bones = {bone.name: (j, bone.length) for j, bone in enumerate(shot.actors[i].creature.bones)}
     places = [(*bones[name], along) for name, along in JOINTS.values()]
-    return np.stack([frame.matrices[i][j] @ (along * length, 0.0, 1.0) for j, length, along in places])
+    return np.stack([frame.matrices[i * CODES + 1 + j] @ (along * length, 0.0, 1.0) for j, length, along in places])
 
 
 def note_occlusions(events: dict, frame: Rendering, name: str, first: int = 0) -> None:

@@ -7,7 +7,6 @@ from typing import Self
 import numpy as np
 
 from stt_core.errors import InputError
-from stt_study.world.scenes import CODES, Rendering
 
 
 @dataclass(frozen=True)
@@ -17,16 +16,6 @@ class Truth:
     labels: np.ndarray  # (H, W) int16, of `Rendering`; 0 is the background
     matrices: np.ndarray  # (L, 2, 3), a label's of `Rendering`
     shot: int  # a cut begins another, where nothing has a partner in the one before
-
-    @classmethod
-    def of(cls, frame: Rendering, shot: int) -> Self:
-        """What a rendering knows."""
-        *actors, background = frame.matrices
-        matrices = np.zeros((len(actors) * CODES + 1, 2, 3))
-        matrices[0] = background[0]
-        for i, bones in enumerate(actors):
-            matrices[i * CODES + 1 :][: len(bones)] = bones
-        return cls(frame.labels, matrices, shot)
 
     @classmethod
     def read(cls, frame: Path) -> Self:
