@@ -1,10 +1,10 @@
 """The benchmarks' measures: J and F (DAVIS), mIoU (VIP), PCK (JHMDB, BADJA), each by its protocol (paper section 4)."""
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
 import cv2
 import numpy as np
+from skimage.morphology import disk
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)  # of PCK
 
@@ -21,9 +21,9 @@ def boundary_f(prediction: np.ndarray, annotation: np.ndarray, radius: int | Non
     count_ours, count_theirs = cv2.countNonZero(ours), cv2.countNonZero(theirs)
     if not count_ours or not count_theirs:
         return float(count_ours == count_theirs)
-    disk = _disk(_tolerance(prediction.shape) if radius is None else radius)
-    precision = cv2.countNonZero(ours & cv2.dilate(theirs, disk)) / count_ours
-    recall = cv2.countNonZero(theirs & cv2.dilate(ours, disk)) / count_theirs
+    near = disk(_tolerance(prediction.shape) if radius is None else radius)
+    precision = cv2.countNonZero(ours & cv2.dilate(theirs, near)) / count_ours
+    recall = cv2.countNonZero(theirs & cv2.dilate(ours, near)) / count_theirs
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
@@ -70,12 +70,6 @@ def pooled_offset(offsets: Sequence[dict[str, float]]) -> dict[str, float]:
 
 def _tolerance(shape: tuple[int, ...]) -> int:
     return int(np.ceil(0.008 * np.hypot(*shape)))
-
-
-@lru_cache
-def _disk(radius: int) -> np.ndarray:
-    steps = np.arange(-radius, radius + 1)
-    return (steps[:, None] ** 2 + steps**2 <= radius**2).astype(np.uint8)
 
 
 def sequence_scores(

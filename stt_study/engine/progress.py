@@ -7,15 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
+from tqdm import tqdm
+
 from stt_study.engine.plan import Job
 from stt_study.times import step_times
 
-
-def clock(seconds: float) -> str:
-    """4:05 or 1:02:09."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+clock = tqdm.format_interval  # 04:05 or 1:02:09
 
 
 class Progress:
