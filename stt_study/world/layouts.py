@@ -5,7 +5,9 @@ Each has its own generator, so a file's bytes depend neither on what else is mad
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
@@ -19,7 +21,6 @@ from stt_core.labels import write_mask
 from stt_core.settings import checked
 from stt_study.world.plans import ACTIONS, JOINTS
 from stt_study.world.scenes import CODES, Kind, Rendering, Scene, look, random_scene, render
-from stt_study.world.truth import Truth
 
 BENCHMARKS = ("imagenet", "youtube-vos", "davis", "vip", "jhmdb")
 SPLITS = ("train", "val", "test")
@@ -42,12 +43,41 @@ class World:
     val_videos: int = Field(12, ge=1)  # labelled, for choosing settings
     test_videos: int = Field(48, ge=1)  # labelled, for reporting
     frames: int = Field(24, ge=1)  # of a labelled video
-    truth: bool = False  # write where each pixel of training and of DAVIS's videos comes from, see `truth`
+    truth: bool = False  # write where each pixel of training and of DAVIS's videos comes from, see `Truth`
 
     def __post_init__(self) -> None:
         if self.classes > self.images:
             counts = f"{self.classes} classes of {self.images} images"
             raise InputError(f"there are {counts}; give no more classes than images.")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the renderer knows of a frame beyond its picture: kept beside it, so that pixels can be followed."""
+
+    labels: np.ndarray  # (H, W) int16, of `Rendering`; 0 is the background
+    matrices: np.ndarray  # (L, 2, 3), a label's of `Rendering`
+    shot: int  # a cut begins another, where nothing has a partner in the one before
+
+    @classmethod
+    def read(cls, frame: Path) -> Self:
+        """The truth of a frame's file, or InputError."""
+        path = _place(frame)
+        if not path.is_file():
+            raise InputError(f"{path} is missing; an oracle needs a world that is made with world.truth true.")
+        with np.load(path) as arrays:
+            return cls(arrays["labels"], arrays["matrices"], int(arrays["shot"]))
+
+    def write(self, frame: Path) -> None:
+        """Beside a frame's file: `Truth/…/00000.npz` for `JPEGImages/…/00000.jpg`."""
+        path = _place(frame)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, labels=self.labels, matrices=self.matrices, shot=self.shot)
+
+
+def _place(frame: Path) -> Path:
+    parts = ["Truth" if part == "JPEGImages" else part for part in frame.parts]
+    return Path(*parts).with_suffix(".npz")
 
 
 def generator(world: World, benchmark: str, split: str, number: int) -> np.random.Generator:

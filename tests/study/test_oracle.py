@@ -16,10 +16,10 @@ from stt_core.training.loop import EpochBatches
 from stt_core.training.train_temporal import train_temporal
 from stt_study.analysis.held_out_pairs import label_error
 from stt_study.analysis.retention import coverage
+from stt_study.world.layouts import Truth
 from stt_study.world.oracle import OraclePairs, partners, true_correlation
 from stt_study.world.scenes import look, random_scene, render, track
 from stt_study.world.synthetic import World, write_world
-from stt_study.world.truth import Truth
 
 WORLD = World(
     seed=5, size=128, labelled_size=96, images=1, classes=1, train_videos=6, train_frames=6, val_videos=1,
