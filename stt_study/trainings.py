@@ -19,7 +19,6 @@ from stt_core.training.pairs import FramePairs
 from stt_core.training.train_spatial import train_spatial
 from stt_core.training.train_temporal import train_temporal
 from stt_study.balance import carried_weights, forget_weight
-from stt_study.benchmarks.labelled_videos import find_folder
 from stt_study.one_stage import OneStageSettings, train_one_stage
 from stt_study.processes import spread
 from stt_study.profile import Profile, load_profile
@@ -79,9 +78,12 @@ class Trainings:
     def folder(self, kind: str) -> Path:
         """Folder of "images", "videos" or a task below the data folder (of "real", anywhere), or InputError."""
         kind = self.profile.real_video if kind == "fine" else kind
-        if kind == "real":
-            return find_folder(ROOT, self.profile.real, "a real DAVIS")
-        return find_folder(self.data, getattr(self.profile.folders, kind), kind)
+        own = self.profile
+        root, names = (ROOT, own.real) if kind == "real" else (self.data, getattr(own.folders, kind))
+        for folder in (root / name for name in names):
+            if folder.is_dir():
+                return folder
+        raise InputError(f"{root} has no {kind} folder; it should be called {' or '.join(names)}.")
 
     def has(self, kind: str) -> bool:
         """Whether this kind of data is at hand: not everyone has real video, parts or poses."""
@@ -163,7 +165,7 @@ class Trainings:
             key = [asdict(settings), in_place_of, file_hash(initial), self._pairs_key()]
             place = self.out / "balance" / f"forget-seed{self.seed}"
             weight = computed(place, key, lambda: forget_weight(settings, self.pairs, initial, in_place_of))
-            return self._precise(replace(settings, weight_forget=weight * settings.weight_forget))
+            settings = replace(settings, weight_forget=weight * settings.weight_forget)
         return self._precise(settings)
 
     def _precise(self, settings: Any) -> Any:

@@ -90,6 +90,13 @@ def test_what_the_trainers_are_given(make, trained: list) -> None:
     assert it.spatial().parent.name.startswith("step-one-lab-seed7-")
 
 
+def test_the_first_of_a_profile_s_folders_that_is_there_is_taken(make, data_folder: Path) -> None:
+    study = make(folders={"vip": ["nowhere", "davis", "."], "jhmdb": ["no", "none"]})
+    assert study.folder("vip") == data_folder / "davis"
+    with pytest.raises(InputError, match=r"has no jhmdb folder; it should be called no or none\."):
+        study.folder("jhmdb")
+
+
 def test_tables_take_from_the_reference_what_is_not_of_this_run(make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of tasks whose data are at hand: here DAVIS, but no parts, although the reference has them."""
     runs = [
