@@ -188,12 +188,15 @@ class Trainings:
         return self.trained(variant, key, train)
 
     def _one_stage(self, variant: str, temporal: TemporalSettings) -> Path:
-        spatial = self._precise(replace(self.profile.spatial, input="lab", seed=self.seed))
-        settings = OneStageSettings.of(spatial, temporal)
+        """On one process, in one part, with no fewer steps of either than two steps give."""
+        own = self._precise(replace(self.profile.spatial, input="lab", seed=self.seed, shards=1))
+        steps = max(own.steps, temporal.steps)
+        both = vars(temporal) | {"accumulate": 1, "steps": steps, "spatial": replace(own, steps=steps)}
+        settings = OneStageSettings(**both)
         key = [asdict(settings), self.fingerprint("images"), self._pairs_key(), code_key(train_one_stage.__module__)]
 
         def train(out: Path) -> None:
-            data = self.images(settings.spatial.load_size), self.pairs(settings.temporal.size)
+            data = self.images(settings.spatial.load_size), self.pairs(settings.size)
             origin = {kind: self.fingerprint(kind) for kind in ("images", "videos")}
             train_one_stage(settings, *data, out, scale=self.profile.scale, origin=origin)
 

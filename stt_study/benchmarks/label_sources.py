@@ -41,22 +41,19 @@ Source = FeatureSource | Baseline
 
 def label_source(weights: str, **how) -> Source:
     """The baseline "copy" or "flow", or `dense_source(weights, **how)`."""
-    carriers = {"copy": lambda images, first, mode: (first for _ in images), "flow": flowed}
-    if weights in carriers:
-        return Baseline(weights, weights, carriers[weights])
-    return dense_source(weights, **how)
+    if weights == "copy":
+        return Baseline(weights, weights, lambda images, first, mode: (first for _ in images))
+    return Baseline(weights, weights, flowed) if weights == "flow" else dense_source(weights, **how)
 
 
-def dense_source(weights: str, **how) -> FeatureSource:
+def dense_source(weights: str, *, stride: int = 8, device: str = "auto", **how) -> FeatureSource:
     """`features.feature_source(weights, **how)`, of "hog" and "timm:NAME", "timm:NAME@FILE" ours."""
     if weights == "hog":
-        stride = how.get("stride", 8)
         extract = partial(oriented_gradients, stride=stride)
         return FeatureSource(weights, f"hog-{version('scikit-image')}", stride, extract)
     if weights.startswith("timm:"):
-        device = chosen_device(how.get("device", "auto"))
-        return timm_source(weights, stride=how.get("stride", 8), device=device)
-    return feature_source(weights, **how)
+        return timm_source(weights, stride, chosen_device(device))
+    return feature_source(weights, stride=stride, device=device, **how)
 
 
 def oriented_gradients(rgb: Tensor, stride: int) -> Tensor:
@@ -125,7 +122,7 @@ class Dense(nn.Module):
         return self.model.forward_intermediates((rgb - self.mean) / self.std, indices=[self.index], **how)[0]
 
 
-def timm_source(weights: str, *, stride: int, device: str = "cpu") -> FeatureSource:
+def timm_source(weights: str, stride: int, device: str) -> FeatureSource:
     """Open "timm:NAME" or "timm:NAME@FILE"; `stride` is wanted, the model's counts; FILE has names that timm knows."""
     try:
         import timm
