@@ -191,12 +191,11 @@ def polish(html: Path) -> None:
         path.unlink()
 
 
-def build(profile: str) -> tuple[Path, bool]:
+def build(profile: str, notebooks: dict[Path, dict]) -> tuple[Path, bool]:
     """Render the book if it is stale: its first page, and whether it was rendered.
 
-    InputError: a notebook hasn't run, or Sphinx complains (warnings are errors).
+    InputError where Sphinx complains (warnings are errors).
     """
-    notebooks = executed(profile)
     folder = ROOT / "runs" / profile / "book"
     html, fresh, record = folder / "html", key(notebooks), folder / "book.json"
     if (html / "index.html").exists() and record.exists() and read_json(record).get("key") == fresh:
@@ -223,9 +222,9 @@ def main() -> int:
     parser.add_argument("--profile", default="laptop")
     given = parser.parse_args()
     with one_sentence():
-        executed(given.profile)  # before anything is written
+        notebooks = executed(given.profile)  # before anything is written
         with FileLock(ROOT / "runs" / given.profile / ".book.lock"):  # a second one waits, and finds it fresh
-            first, rendered = build(given.profile)
+            first, rendered = build(given.profile, notebooks)
     print(f"The book {'is rendered' if rendered else 'is fresh'}: {first.as_uri()}")
     return 0
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from skimage.feature import hog
 from torch import Tensor, nn
+from torchvision.transforms.v2.functional import normalize
 
 from stt_core.checkpoints import read_checkpoint
 from stt_core.distributed import chosen_device
@@ -109,9 +110,7 @@ class Dense(nn.Module):
         self.stride = max((s for s in strides if s <= stride), default=min(strides))
         self.index = len(strides) - 1 - strides[::-1].index(self.stride)
         self.norm = len(set(strides)) == 1
-        for name in ("mean", "std"):
-            value = torch.tensor(model.pretrained_cfg[name]).view(3, 1, 1)
-            self.register_buffer(name, value, persistent=False)
+        self.colours = {name: model.pretrained_cfg[name] for name in ("mean", "std")}
 
     def forward(self, rgb: Tensor) -> Tensor:
         """RGB (B, 3, H, W) in [0, 1] -> (B, C, ceil(H / stride), ceil(W / stride))."""
@@ -119,7 +118,7 @@ class Dense(nn.Module):
         # Images of any size are extended to whole cells by their border.
         rgb = F.pad(rgb, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
         how = {"norm": self.norm, "stop_early": True, "intermediates_only": True, "output_fmt": "NCHW"}
-        return self.model.forward_intermediates((rgb - self.mean) / self.std, indices=[self.index], **how)[0]
+        return self.model.forward_intermediates(normalize(rgb, **self.colours), indices=[self.index], **how)[0]
 
 
 def timm_source(weights: str, stride: int, device: str) -> FeatureSource:

@@ -76,8 +76,7 @@ class Truth:
 
 
 def _place(frame: Path) -> Path:
-    parts = ["Truth" if part == "JPEGImages" else part for part in frame.parts]
-    return Path(*parts).with_suffix(".npz")
+    return Path(*("Truth" if part == "JPEGImages" else part for part in frame.parts)).with_suffix(".npz")
 
 
 def generator(world: World, benchmark: str, split: str, number: int) -> np.random.Generator:
