@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from copy import copy
 from dataclasses import asdict, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,7 +50,8 @@ class Trainings:
             raise InputError(f"fine names {unknown}, which is neither a variant nor a baseline; take it out.")
         self.seed = seed
         self.out = Path(runs or ROOT / "runs") / self.profile.profile
-        self._prints: dict[str, str] = {}
+        # Of the folder of a kind of training data, taken once: a large one takes a while.
+        self.fingerprint = cache(lambda kind: folder_fingerprint(self.folder(kind)))
 
     @property
     def seeds(self) -> range:
@@ -211,12 +212,6 @@ class Trainings:
         own, cache = self.profile, not self.profile.scale.workers
         how = {"min_gap": own.min_gap, "max_gap": own.max_gap, "aspect": own.aspect}
         return kind(self.folder("videos"), size=size, **how, seed=self.seed, cache=cache)
-
-    def fingerprint(self, kind: str) -> str:
-        """Fingerprint of the folder of a kind of training data, taken once: a large one takes a while."""
-        if kind not in self._prints:
-            self._prints[kind] = folder_fingerprint(self.folder(kind))
-        return self._prints[kind]
 
     def _spread(self, train: Callable, settings: Any, kind: type, out: Path, **starts: Any) -> None:
         data = self.images(settings.load_size) if kind is Images else self.pairs(settings.size, kind)
