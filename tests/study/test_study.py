@@ -250,8 +250,8 @@ def test_both_steps_at_once(make, trained: list) -> None:
     it.weights("one_stage")
     ((step, settings, _),) = trained  # no step one before it
     assert (step, settings.steps, settings.lr, settings.seed) == ("one_stage", 9, 0.5, 4)
-    assert (settings.spatial.seed, settings.temporal.seed, settings.spatial.input) == (4, 4, "lab")
-    assert (settings.temporal.weight_local, settings.temporal.weight_global) == (1000, 0)
+    assert (settings.spatial.seed, settings.spatial.steps, settings.spatial.input) == (4, 9, "lab")
+    assert (settings.weight_local, settings.weight_global) == (1000, 0)
 
 
 def test_every_variant_has_its_own_weights(make, trained: list) -> None:
