@@ -62,8 +62,7 @@ class Progress:
         pace = sum(ratios) / len(ratios) if ratios else 1.0
         known = {name: pace * self.kept[own] for name, own in plain.items() if own in self.kept} | self.expected
         mean = sum(known.values()) / max(1, len(known))
-        each = {name: known.get(name, mean) - now + self.running.get(name, now) for name in self.waiting}
-        each = {name: max(0.0, seconds) for name, seconds in each.items()}
+        each = {name: max(0.0, known.get(name, mean) - now + self.running.get(name, now)) for name in self.waiting}
         work = sum(seconds * min(self.lanes, self.wide[name]) for name, seconds in each.items())
         return max(work / self.lanes, *each.values(), 0.0)
 
