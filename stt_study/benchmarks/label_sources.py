@@ -89,8 +89,7 @@ def composed(places: Tensor, back: Tensor) -> Tensor:
 
 def _pixels(size: tuple[int, int]) -> Tensor:
     """(2, H, W): x and y of every pixel."""
-    rows, columns = torch.meshgrid(*(torch.arange(n).float() for n in size), indexing="ij")
-    return torch.stack([columns, rows])
+    return torch.from_numpy(np.indices(size, np.float32)[::-1].copy())
 
 
 def sampled(maps: Tensor, places: Tensor, mode: str) -> Tensor:
