@@ -10,9 +10,8 @@ from stt_study.analysis.held_out_pairs import held_out, label_error
 from stt_study.store import code_key, computed, folder_fingerprint
 from stt_study.study import Study
 from stt_study.variants import VARIANTS
-from stt_study.world.layouts import LISTED, PACE
+from stt_study.world.layouts import LISTED, PACE, Truth
 from stt_study.world.oracle import CELL, true_correlation
-from stt_study.world.truth import Truth
 
 TEACHER = "teacher"
 

@@ -16,8 +16,8 @@ from stt_study.results import comparison, teacher_curve
 from stt_study.results.comparison import Outcome
 from stt_study.study import Study
 from stt_study.variants import TEACHERS
+from stt_study.world.layouts import Truth
 from stt_study.world.oracle import true_correlation
-from stt_study.world.truth import Truth
 
 
 def test_label_errors_by_loops(world: Path, initial: Path, tmp_path: Path) -> None:  # noqa: F811
