@@ -51,10 +51,8 @@ def affinity(
     value, index = _windowed(query, context[start:], radius, topk, window)
     index += start * height * width
     if not first_windowed:
-        whole = [
-            (rows @ context[0].flatten(0, 1).T).topk(min(topk, height * width))  # (M, C) (C, N) -> (M, k)
-            for rows in query.flatten(0, 1).split(CHUNK)
-        ]
+        first = context[0].flatten(0, 1).T  # (C, N)
+        whole = [(rows @ first).topk(min(topk, height * width)) for rows in query.flatten(0, 1).split(CHUNK)]
         value = torch.cat([value, torch.cat([top.values for top in whole])], dim=1)
         index = torch.cat([index, torch.cat([top.indices for top in whole])], dim=1)
     elif first_twice:

@@ -55,14 +55,10 @@ def read_checkpoint(path: str | Path) -> Any:
         raise
     except Exception:  # broken bytes raise nearly every kind, with texts that are of no help to a user
         if objects := _objects(path):
-            raise InputError(
-                f"{path} cannot be read safely, since it holds {objects} beside its tensors; where you trust it, load "
-                "it once with weights_only=False and save its state dict alone with torch.save."
-            ) from None
-        raise InputError(
-            f"{path} cannot be read as weights, since it is cut off, damaged or of another kind; save a state dict "
-            "with torch.save or as .safetensors."
-        ) from None
+            fix = "where you trust it, load it with weights_only=False and save its state dict alone with torch.save"
+            raise InputError(f"{path} is not safe to read: it holds {objects} beside its tensors; {fix}.") from None
+        fix = "save a state dict with torch.save or as .safetensors"
+        raise InputError(f"{path} cannot be read as weights: it is cut off, damaged or another kind; {fix}.") from None
 
 
 def _objects(path: Path) -> str:
@@ -243,14 +239,10 @@ def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str], whole:
     for name, value in state.items():
         if name.endswith(COUNTS):
             continue
-        if value.layout != torch.strided or value.is_meta or not value.is_floating_point():
-            raise InputError(
-                f"{path} has {names[name]} in {value.dtype}, {value.layout}; give plain floating-point numbers."
-            )
+        if not value.is_floating_point():
+            raise InputError(f"{path} has {names[name]} in {value.dtype}; give floating-point numbers.")
         numbers = value.float()  # as an encoder holds them
         if not torch.isfinite(numbers).all() or (name.endswith("running_var") and (numbers < 0).any()):
-            raise InputError(
-                f"{path} has NaN, infinite or impossible values in {names[name]}: its training diverged or the file is "
-                "damaged; give other weights."
-            )
+            found = f"NaN, infinite or impossible values in {names[name]}"
+            raise InputError(f"{path} has {found}: its training diverged or it is damaged; give other weights.")
     return depth, width

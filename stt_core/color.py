@@ -35,9 +35,7 @@ def drop_channel(lab: Tensor, channel: int) -> Tensor:
 
 def _check_image(rgb: Tensor) -> None:
     if rgb.ndim < 3 or rgb.shape[-3] != 3 or not rgb.is_floating_point():
-        raise ValueError(
-            f"expected a float image (..., 3, H, W) in [0, 1], got {rgb.dtype} of shape {tuple(rgb.shape)}."
-        )
+        raise ValueError(f"not a float image (..., 3, H, W) in [0, 1]: {rgb.dtype} of shape {tuple(rgb.shape)}.")
 
 
 def _standardise(image: Tensor, offset: tuple[float, ...], scale: tuple[float, ...]) -> Tensor:

@@ -26,10 +26,8 @@ def products(query: Tensor, reference: Tensor) -> Tensor:
     if query.ndim != 4 or reference.ndim != 4 or query.shape[:2] != reference.shape[:2]:
         raise ValueError(f"not (B, C, H, W) with equal B and C: {tuple(query.shape)} and {tuple(reference.shape)}.")
     with full_precision(query):
-        query, reference = (
-            f.flatten(2) if f.dtype == torch.float64 else f.flatten(2).float() for f in (query, reference)
-        )
-        return query.transpose(1, 2) @ reference  # (B, Nq, C) @ (B, C, Nr)
+        query, reference = (f if f.dtype == torch.float64 else f.float() for f in (query, reference))
+        return query.flatten(2).transpose(1, 2) @ reference.flatten(2)  # (B, Nq, C) @ (B, C, Nr)
 
 
 def window_mask(height: int, width: int, radius: int, device: torch.device | str | None = None) -> Tensor:
@@ -121,13 +119,10 @@ def local_volume(query: Tensor, reference: Tensor, radius: int) -> Tensor:
     height, width = query.shape[2:]
     # Gathered from the full product: unfolding the reference would hold C times as much.
     full = products(query, reference).unflatten(2, (height, width))  # (B, N, H, W)
-    padded = F.pad(full, [radius] * 4).flatten(2)  # (B, N, (H + 2r) (W + 2r))
-    row = torch.arange(height + 2 * radius, device=query.device)[:, None] * (width + 2 * radius)
-    cell = row + torch.arange(width + 2 * radius, device=query.device)  # (H + 2r, W + 2r): index of each padded cell
-    side = 2 * radius + 1
-    index = cell.unfold(0, side, 1).unfold(1, side, 1)  # (H, W, side, side)
-    index = index.reshape(1, height * width, side * side).expand(len(query), -1, -1)
-    return padded.gather(2, index)
+    padded, side = F.pad(full, [radius] * 4).unflatten(1, (height, width)), 2 * radius + 1  # (B, H, W, H + 2r, W + 2r)
+    windows = padded.unfold(3, side, 1).unfold(4, side, 1)  # (B, H, W, H, W, side, side), of every query each window
+    own = windows.diagonal(dim1=1, dim2=3).diagonal(dim1=1, dim2=2)  # (B, side, side, H, W), its own
+    return own.permute(0, 3, 4, 1, 2).reshape(len(query), height * width, side * side)
 
 
 def pool_correlation(fine: Tensor | BandedCorrelation, height: int, width: int, *, rows: str = "one") -> Tensor:

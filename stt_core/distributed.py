@@ -15,7 +15,7 @@ from torch.distributed._functional_collectives import all_gather_single_autograd
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stt_core.errors import InputError
-from stt_core.settings import Precision, checked
+from stt_core.settings import Chosen, Precision, checked
 
 
 def count() -> int:
@@ -97,16 +97,11 @@ def start(precision: Precision, scale: Scale = ALONE) -> Fabric:
 def chosen_device(device: str = "auto") -> str:
     """Of "auto", "cuda" and "cpu": "cuda" or "cpu"; InputError for CUDA where PyTorch finds none."""
     if device == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "device is cuda, but PyTorch finds no GPU here; choose cpu, or install a driver and a PyTorch built "
-            "for CUDA."
-        )
+        raise InputError("device is cuda, but PyTorch finds no GPU here; choose cpu, or install PyTorch for CUDA.")
     return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def chosen_precision(
-    precision: Precision, device: str = "auto"
-) -> Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]:
+def chosen_precision(precision: Precision, device: str = "auto") -> Chosen:
     """What "auto" stands for: bf16-mixed on a device with units for its products, 32-true elsewhere; others unchanged.
 
     Without AMX, processors take longer in bfloat16 than in float32, even those with instructions for it. The device is

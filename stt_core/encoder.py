@@ -78,9 +78,7 @@ def _stage(block: Any, inputs: int, planes: int, count: int, stride: int) -> nn.
     outputs = planes * block.expansion
     shortcut = None
     if stride != 1 or inputs != outputs:
-        shortcut = nn.Sequential(
-            nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
-        )
+        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
     return nn.Sequential(block(inputs, planes, stride, shortcut), *(block(outputs, planes) for _ in range(1, count)))
 
 

@@ -32,9 +32,7 @@ def read_mask(path: str | Path, *, not_black: bool = False) -> np.ndarray:
         if not_black:
             return (np.array(image.convert("L") if bits == 8 else image) > 0).astype(np.uint8)
         if bits > 8:
-            raise InputError(
-                f"{path} has {bits} bits a pixel; save it with 8, which hold the ids of up to 254 objects."
-            )
+            raise InputError(f"{path} has {bits} bits a pixel; save it with 8, which hold the ids of up to 254.")
         if kind == "JPEG":
             raise InputError(f"{path} is a JPEG, which blurs ids into others; save them as a palette or grey PNG.")
         values = np.array(image).astype(np.uint8)  # of one bit a pixel: ids 0 and 1

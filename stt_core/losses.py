@@ -22,16 +22,11 @@ class LocalDistillation:
     The four differences between the two can be switched one by one (the last, `soft`, is the release's T = -1).
     """
 
-    share: float = Field(0.7, gt=0, le=1)
-    """T: the share of queries with the highest score that is kept; 1 = all, in selection "map"."""
-    target_rows: Literal["one", "quarter"] = "one"
-    """What a row of the pooled target sums to; "quarter" averages over references instead of adding up."""
-    score: Literal["entropy", "neg_log"] = "entropy"
-    """-sum(p log p), or -sum(log p), which is smallest for a flat map."""
-    selection: Literal["map", "rows"] = "map"
-    """Highest scores of the whole map, or each cell against one sorted row (see `selection_mask`)."""
-    soft: bool = False
-    """Weights instead of a selection (see `soft_weights`); `share` and `selection` do nothing then."""
+    share: float = Field(0.7, gt=0, le=1)  #: T: share of queries, those of the highest scores, that is kept
+    target_rows: Literal["one", "quarter"] = "one"  #: sum of a row of the pooled target (see `pool_correlation`)
+    score: Literal["entropy", "neg_log"] = "entropy"  #: -sum(p log p), or -sum(log p), which is smallest for a flat map
+    selection: Literal["map", "rows"] = "map"  #: scores of the whole map, or against one row (see `selection_mask`)
+    soft: bool = False  #: `soft_weights` in place of a selection; `share` and `selection` do nothing then
 
     @classmethod
     def released(cls, *, share: float = 0.7, soft: bool = False) -> "LocalDistillation":
@@ -62,9 +57,7 @@ def reconstruction_loss(
     """
     height, width = query_lab.shape[2:]
     if height % stride or width % stride:
-        raise InputError(
-            f"frames of {height} x {width} px do not divide into cells of {stride} px; choose another size."
-        )
+        raise InputError(f"frames of {height} x {width} px do not divide into {stride} px cells; choose another size.")
     with full_precision(query_lab):
         colours = reference_lab[:, channel, ::stride, ::stride].flatten(1).unsqueeze(2)  # (B, h w, 1): sampled
         rebuilt = correlation @ colours  # (B, h w, 1)
@@ -119,14 +112,10 @@ def soft_weights(scores: Tensor) -> Tensor:
 
     Scores (B, H, W), not negative -> (B, H, W) in [0, 1]; InputError for maps of which no cell is left.
     """
-    height, width = scores.shape[1:]
-    if min(height, width) <= 2 * SOFT_BORDER:
-        raise InputError(
-            f"soft weights need maps above {2 * SOFT_BORDER} cells, not {height} x {width}; use larger frames."
-        )
-    inner = torch.zeros_like(scores)
-    inside = (slice(None), slice(SOFT_BORDER, -SOFT_BORDER), slice(SOFT_BORDER, -SOFT_BORDER))
-    inner[inside] = scores[inside]
+    (height, width), border = scores.shape[1:], SOFT_BORDER
+    if min(height, width) <= 2 * border:
+        raise InputError(f"soft weights need maps above {2 * border} cells, not {height} x {width}; use larger frames.")
+    inner = F.pad(scores[:, border:-border, border:-border], [border] * 4)
     low, high = inner.amin(dim=(1, 2), keepdim=True), inner.amax(dim=(1, 2), keepdim=True)
     return (inner - low) / (high - low).clamp(min=torch.finfo(scores.dtype).tiny)
 

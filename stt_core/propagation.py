@@ -73,10 +73,8 @@ class Context:
         ValueError for shapes that don't fit together or frame 0's, or (on a CPU) a value that is NaN or infinite.
         """
         if features.ndim != 3 or labels.ndim != 3 or features.shape[1:] != labels.shape[1:]:
-            raise ValueError(
-                f"Features (C, H, W) and first_labels (K, H, W) must be maps of the same size, not "
-                f"{tuple(features.shape)} and {tuple(labels.shape)}."
-            )
+            shapes = f"{tuple(features.shape)} and {tuple(labels.shape)}"
+            raise ValueError(f"Features (C, H, W) and labels (K, H, W) must be maps of the same size, not {shapes}.")
         labels = labels.to(features.device, torch.float32)
         _check_finite(labels, f"Frame {t} has labels")
         self._put(t, self._cells(t, features), labels.permute(1, 2, 0))  # (K, H, W) -> (H, W, K)

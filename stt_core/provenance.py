@@ -29,12 +29,8 @@ def machine() -> dict[str, Any]:
     import torch  # seconds to load, and what asks for versions alone doesn't need it
 
     can = [name for name, has in torch.cpu.get_capabilities().items() if has is True and VECTORS.match(name)]
-    found = {
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "system": platform.machine(),
-        "instructions": sorted(can),
-    }
+    found: dict[str, Any] = {"processor": processor(), "cores": os.cpu_count()}
+    found |= {"system": platform.machine(), "instructions": sorted(can)}
     if torch.cuda.is_available():
         found["gpus"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return found

@@ -11,8 +11,8 @@ from pydantic.dataclasses import dataclass
 from stt_core.errors import InputError
 
 Kind = TypeVar("Kind")
-# As Lightning Fabric names them; auto = what is faster on the device (`distributed.chosen_precision`).
-Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"]
+Chosen = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]  # as Lightning Fabric names them
+Precision = Literal["auto", Chosen]  # auto = what is faster on the device (`distributed.chosen_precision`)
 
 # pydantic's kind of error -> what is asked for in its place; of others, what pydantic says.
 WANTED: dict[str, Callable[[dict], str]] = {

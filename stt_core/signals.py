@@ -16,11 +16,7 @@ class Stopped(KeyboardInterrupt):
 
     def __init__(self, number: int, text: str = "stopped before the end") -> None:
         super().__init__(text)
-        self.number = number
-
-    @property
-    def code(self) -> int:
-        return 128 + self.number
+        self.number, self.code = number, 128 + number
 
 
 class Asked:

@@ -122,10 +122,9 @@ class MoCo(nn.Module):
 
     @torch.no_grad()
     def update_keys(self) -> None:
-        pairs = ((self.encoder_q, self.encoder_k), (self.head_q, self.head_k))
-        for online, average in pairs:
-            for q, k in zip(online.parameters(), average.parameters(), strict=True):
-                k.lerp_(q, 1 - self.settings.momentum)
+        online, average = (self.encoder_q, self.head_q), (self.encoder_k, self.head_k)
+        for q, k in zip(*(nn.ModuleList(each).parameters() for each in (online, average)), strict=True):
+            k.lerp_(q, 1 - self.settings.momentum)
 
     @torch.no_grad()
     def enqueue(self, keys: Tensor) -> None:

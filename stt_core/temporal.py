@@ -1,6 +1,6 @@
 """Step two: temporally repetitive features from videos (paper section 2)."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -120,27 +120,22 @@ class SpatialThenTemporal(nn.Module):
         # (name -> (2 B, C, h, w)) -> name -> (reference, query), each (B, C, h, w)
         features = {name: f.to(dtype).chunk(2) for name, f in self.student(dropped, stages).items()}
 
-        radii = {"res3": settings.radius_fine, "res4": settings.radius_coarse}
-        weights = {"res3": settings.weight_fine, "res4": settings.weight_coarse}
-        correlations: dict[str, Any] = {}
-        losses: dict[str, Tensor] = {}
-        for stage, stride in LEVELS.items():
-            if not (weights[stage] or settings.weight_local):
-                continue
+        levels: dict[str, tuple] = {  # only the local distillation's coarse level must be whole
+            "fine": ("res3", banded_correlation, settings.radius_fine, settings.weight_fine),
+            "coarse": ("res4", correlation, settings.radius_coarse, settings.weight_coarse),
+        }
+        found, losses = {}, {}
+        for name, (stage, correlate, radius, weight) in levels.items():
             reference, query = features[stage]
-            # Only the local distillation's coarse level must be whole.
-            correlate = banded_correlation if stage == "res3" else correlation
-            correlations[stage] = correlate(query, reference, radius=radii[stage])
-            if weights[stage]:
-                name = {"res3": "fine", "res4": "coarse"}[stage]
-                losses[name] = weights[stage] * reconstruction_loss(
-                    correlations[stage], reference_lab, query_lab, channel, stride
-                )
+            if weight or settings.weight_local:
+                found[name] = correlate(query, reference, radius=radius)
+            if weight:
+                loss = reconstruction_loss(found[name], reference_lab, query_lab, channel, LEVELS[stage])
+                losses[name] = weight * loss
         if settings.weight_local:
-            reference, query = features["res4"]
-            losses["local"] = settings.weight_local * local_distillation_loss(
-                correlations["res3"], correlations["res4"], query, reference, settings.local, radius=radii["res4"]
-            )
+            reference, query, radius = *features["res4"], settings.radius_coarse
+            loss = local_distillation_loss(*found.values(), query, reference, settings.local, radius=radius)
+            losses["local"] = settings.weight_local * loss
         if self.teacher is not None and (target is None or settings.weight_forget):
             image = lab if self.teacher_input == "lab" else normalize_rgb(rgb)
             with torch.no_grad():

@@ -68,16 +68,12 @@ class Run:
         try:
             state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             if state["settings"] != asdict(self.settings):
-                raise InputError(
-                    f"{self.checkpoint} is of a run with other settings; delete it or choose another --out."
-                )
+                raise InputError(f"{self.checkpoint} is from other settings; delete it or choose another --out.")
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.fabric.strategy.precision.load_state_dict(state["precision"])  # the scale of 16-bit losses
             self.start, self.rows = int(state["step"]), list(state["rows"])
             self.seconds, self.sessions = float(state["seconds"]), list(state["sessions"])
-            if self.start > self.settings.steps or [row["step"] for row in self.rows] != list(range(self.start)):
-                raise ValueError("rows that aren't those of its steps")
         except (InputError, MemoryError):
             raise
         except Exception as error:  # broken bytes raise nearly every kind
@@ -104,7 +100,7 @@ class Run:
                 bar.set_postfix(loss=f"{self.rows[-1]['loss']:.3f}")
                 stop = self.stop and done < total
                 if stop or done % self.save_every == 0:
-                    self.save(done)
+                    self.save()
                 if stop:
                     bar.close()
                     raise Stopped(self.stop, f"stopped after {done} of {total} steps")
@@ -120,29 +116,29 @@ class Run:
             values, self.stop = dict(zip(values, means, strict=True)), (self.stop or signal.SIGTERM) if stop else 0
         row = {name: value.item() for name, value in values.items()}
         if not math.isfinite(row["loss"]):
-            raise InputError(
-                f"{self.out}: the loss is {row['loss']} at step {step}; lower lr or use precision 32-true."
-            )
+            said = f"the loss is {row['loss']} at step {step}"
+            raise InputError(f"{self.out}: {said}; lower lr or use precision 32-true.")
         self.rows.append({"step": step, **row, "lr": rate})
         if self.events:
             for name, value in (*row.items(), ("lr", rate)):
                 self.events.add_scalar(name, value, step)
 
-    def save(self, step: int) -> None:
-        """Write a checkpoint from which the run goes on after `step` steps."""
+    def record(self) -> dict:
+        """What `run.json` says."""
+        said = {"settings": asdict(self.settings), "step": len(self.rows)}
+        return said | {"seconds": self.seconds, "sessions": self.sessions}
+
+    def save(self) -> None:
+        """Write a checkpoint from which the run goes on."""
         average_statistics(self.model)
         if self.writes:
             state = {
-                "step": step,
-                "settings": asdict(self.settings),
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "precision": self.fabric.strategy.precision.state_dict(),
                 "rows": self.rows,
-                "seconds": self.seconds,
-                "sessions": self.sessions,
             }
-            write_tensors(self.checkpoint, state)
+            write_tensors(self.checkpoint, self.record() | state)
             self.write_records()
 
     def write_records(self) -> None:
@@ -151,9 +147,7 @@ class Run:
             writer = csv.DictWriter(file, fieldnames=list(self.rows[0]))
             writer.writeheader()
             writer.writerows(self.rows)
-        record = {"settings": asdict(self.settings), "step": len(self.rows), "seconds": self.seconds}
-        record["sessions"] = self.sessions
-        write_json(self.out / "run.json", record)
+        write_json(self.out / "run.json", self.record())
         if self.events:
             self.events.flush()
 

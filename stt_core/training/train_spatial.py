@@ -42,10 +42,8 @@ def train_spatial(
             settings, or the loss is not finite.
     """
     if settings.queue + settings.batch > len(images):
-        raise InputError(
-            f"a queue of {settings.queue} and a batch of {settings.batch} hold more keys than there are images "
-            f"({len(images)}), which would be their own negatives; choose a smaller queue or batch."
-        )
+        sizes = f"a queue of {settings.queue} and a batch of {settings.batch}"
+        raise InputError(f"{sizes} hold more keys than {len(images)} images give; choose a smaller queue or batch.")
     settings = replace(settings, precision=chosen_precision(settings.precision, scale.device))
     fabric = start(settings.precision, scale)
     shards = max(1, settings.shards // processes.count()) * processes.count()

@@ -27,15 +27,11 @@ def temporal_model(
     """
     teacher_input = "lab"
     if isinstance(initial, str | Path):
-        student = Encoder(settings.depth, settings.width, *STUDENT)
-        try:
-            student.load_state_dict(open_weights(initial).state)
-        except RuntimeError:
-            raise InputError(
-                f"{initial} does not fit a ResNet-{settings.depth} of width {settings.width:g}; "
-                "train step one with the same depth and width."
-            ) from None
-        initial = student
+        found = open_weights(initial)
+        if (found.depth, round(64 * found.width)) != (settings.depth, round(64 * settings.width)):
+            kind = f"a ResNet-{settings.depth} of width {settings.width:g}"
+            raise InputError(f"{initial} does not fit {kind}; give weights of this depth and width.")
+        initial = found.encoder(*STUDENT)
     if not (settings.weight_global or settings.weight_forget):
         teacher = None
     elif isinstance(teacher, str | Path):
