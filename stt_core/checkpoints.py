@@ -5,6 +5,7 @@ import hashlib
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -54,21 +55,14 @@ def read_checkpoint(path: str | Path) -> Any:
     except MemoryError:
         raise
     except Exception:  # broken bytes raise nearly every kind, with texts that are of no help to a user
-        if objects := _objects(path):
+        refused: list[str] = []
+        with suppress(Exception), torch.serialization.safe_globals(HARMLESS):  # not a zip file, or a broken one
+            refused = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+        if refused:
             fix = "where you trust it, load it with weights_only=False and save its state dict alone with torch.save"
-            raise InputError(f"{path} is not safe to read: it holds {objects} beside its tensors; {fix}.") from None
+            raise InputError(f"{path} is not safe to read: it holds {refused[0]} beside its tensors; {fix}.") from None
         fix = "save a state dict with torch.save or as .safetensors"
         raise InputError(f"{path} cannot be read as weights: it is cut off, damaged or another kind; {fix}.") from None
-
-
-def _objects(path: Path) -> str:
-    """The kinds of Python objects for which a checkpoint is refused; "" if it isn't for that or they can't be told."""
-    try:
-        with torch.serialization.safe_globals(HARMLESS):
-            names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # not a zip file, or a broken one
-        return ""
-    return ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
 
 
 # Naming -> two tensors of any ResNet, and what turns the names after the prefix into torchvision's.

@@ -1,7 +1,6 @@
 """Correlation between two feature maps: which reference cell does each query cell come from (paper section 2).
 
-Everything here is computed in float32 even under autocast: in bfloat16, unscaled products of some hundreds, about to
-be exponentiated, would be off by whole units.
+Computed in float32 even under autocast: in bfloat16, products of some hundreds would be off by whole units.
 """
 
 from dataclasses import dataclass
@@ -81,10 +80,6 @@ class BandedCorrelation:
     def __matmul__(self, values: Tensor) -> Tensor:
         return torch.cat([band @ values[..., near, :] for near, band in self.bands], dim=-2)
 
-    def new_ones(self, count: int) -> Tensor:
-        """(count,) ones of the correlation's type and device, as tensors make them."""
-        return self.bands[0][1].new_ones(count)
-
 
 def banded_correlation(query: Tensor, reference: Tensor, radius: int) -> BandedCorrelation:
     """`correlation(query, reference, radius=radius)` in bands, for maps that are large against their windows.
@@ -138,7 +133,8 @@ def pool_correlation(fine: Tensor | BandedCorrelation, height: int, width: int, 
     """
     if height % 2 or width % 2 or (isinstance(fine, Tensor) and fine.shape[2] != height * width):
         raise ValueError(f"the correlation cannot be pooled 2x2 on a grid of {height} x {width} cells.")
-    halves = (fine.new_ones(side // 2).diag().repeat_interleave(2, dim=0) for side in (height, width))
+    like = fine if isinstance(fine, Tensor) else fine.bands[0][1]
+    halves = (like.new_ones(side // 2).diag().repeat_interleave(2, dim=0) for side in (height, width))
     coarse = torch.kron(*halves)  # (N, N / 4): which coarse cell a fine one lies in
     with full_precision(coarse):
         pooled = fine @ (coarse if rows == "one" else coarse / 4)  # (B, N, N / 4): over references

@@ -36,8 +36,6 @@ class Encoder(nn.Module):
         self, depth: int = 18, width: float = 1.0, strides: Sequence[int] = (1, 2, 2, 2), pool: str = "max"
     ) -> None:
         super().__init__()
-        if depth not in LAYOUTS:
-            raise ValueError(f"depth {depth} is not one of {sorted(LAYOUTS)}")
         block, repeats = LAYOUTS[depth]
         channels = [round(64 * width) * 2**stage for stage in range(4)]
         self.conv1 = nn.Conv2d(3, channels[0], kernel_size=7, stride=2, padding=3, bias=False)

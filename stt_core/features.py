@@ -101,11 +101,10 @@ def _lab_patches(rgb: Tensor, stride: int) -> Tensor:
 
 def resized_size(size: tuple[int, ...], short_side: int | tuple[int, int] | None) -> tuple[int, int]:
     """The (height, width) of what `resized` makes of an image of `size`."""
-    height, width = size
     if isinstance(short_side, int):
-        scale = short_side / min(height, width)
-        return round(height * scale), round(width * scale)
-    return (height, width) if short_side is None else (short_side[0], short_side[1])
+        height, width = (round(side * (short_side / min(size))) for side in size)
+        return height, width
+    return short_side or (size[0], size[1])
 
 
 def resized(image: np.ndarray, short_side: int | tuple[int, int] | None) -> np.ndarray:

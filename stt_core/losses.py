@@ -146,11 +146,8 @@ def local_distillation_loss(
     with torch.no_grad():
         target = pool_correlation(fine, 2 * height, 2 * width, rows=settings.target_rows)
     scores = entropy_map(query, reference, radius, settings.score)
-    if settings.soft:
-        weights = soft_weights(scores)
-    else:
-        weights = selection_mask(scores, settings.share, settings.selection).to(scores.dtype)
-    weights = weights.flatten(1)  # (B, N)
+    chosen = soft_weights(scores) if settings.soft else selection_mask(scores, settings.share, settings.selection)
+    weights = chosen.flatten(1).to(scores.dtype)  # (B, N)
     error = (coarse - target).square().mean(dim=2)  # (B, N)
     return (weights * error).sum() / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
 
@@ -174,8 +171,9 @@ def global_distillation_loss(query: Tensor, reference: Tensor, target: Tensor) -
     """
     own = correlation(query, reference)
     if own.shape != target.shape:
-        sizes = f"the student's map has {own.shape[1]} cells, the teacher's {target.shape[1]}"
-        raise InputError(f"{sizes}; choose frames of n x 32 px.")
+        raise InputError(
+            f"the student has {own.shape[1]} cells, the teacher {target.shape[1]}; give both the same stride."
+        )
     counts = target.any(dim=2)  # (B, N)
     return (counts * (own - target).square().mean(dim=2)).sum() / counts.sum().clamp(min=1)
 

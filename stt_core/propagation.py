@@ -85,16 +85,9 @@ class Context:
         query, chosen = self._cells(t, features), self.settings
         first_precedes = t <= chosen.num_preceding
         seen = slice(0 if chosen.with_first or first_precedes else 1, min(t, chosen.num_preceding + 1))
-        indices, weights = affinity(
-            query,
-            self.features[seen],
-            radius=chosen.radius,
-            topk=chosen.topk,
-            temperature=chosen.temperature,
-            first_twice=chosen.with_first and first_precedes and chosen.first_twice,
-            window=chosen.window,
-            first_windowed=chosen.first_windowed,
-        )
+        how = {name: getattr(chosen, name) for name in ("radius", "topk", "temperature", "window", "first_windowed")}
+        twice = chosen.with_first and first_precedes and chosen.first_twice
+        indices, weights = affinity(query, self.features[seen], first_twice=twice, **how)
         propagated = apply_affinity(indices, weights, self.labels[seen]).view(*query.shape[:2], -1)  # (H, W, K)
         self._put(t, query, propagated)
         return propagated.permute(2, 0, 1).clone(memory_format=torch.contiguous_format)  # (H, W, K) -> (K, H, W)

@@ -133,8 +133,10 @@ class SpatialThenTemporal(nn.Module):
                 loss = reconstruction_loss(found[name], reference_lab, query_lab, channel, LEVELS[stage])
                 losses[name] = weight * loss
         if settings.weight_local:
-            reference, query, radius = *features["res4"], settings.radius_coarse
-            loss = local_distillation_loss(*found.values(), query, reference, settings.local, radius=radius)
+            reference, query = features["res4"]
+            loss = local_distillation_loss(
+                found["fine"], found["coarse"], query, reference, settings.local, radius=settings.radius_coarse
+            )
             losses["local"] = settings.weight_local * loss
         if self.teacher is not None and (target is None or settings.weight_forget):
             image = lab if self.teacher_input == "lab" else normalize_rgb(rgb)

@@ -10,7 +10,7 @@ from stt_core.distributed import ALONE, Scale, chosen_precision, start
 from stt_core.errors import TRAINING, InputError, out_of_memory
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.training.images import Images
-from stt_core.training.loop import batches_of, check_division, set_rate
+from stt_core.training.loop import batches_of, check_division
 from stt_core.training.run import Run
 
 
@@ -58,10 +58,9 @@ def train_spatial(
     encoder = model.encoder_q
     model, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
     for step, batch in run.steps(batches_of(images, settings, run.start, scale.workers)):
-        rate = set_rate(optimizer, step, settings)
         loss, accuracy = model(batch.to(fabric.device))
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
-        run.log(step, rate, loss=loss, accuracy=accuracy)
+        run.log(step, loss=loss, accuracy=accuracy)
     return run.finish(encoder, settings.input)

@@ -1,6 +1,5 @@
 """Step two: the training loop (paper section 2). Resumable, logged, on one process or many."""
 
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from stt_core.distributed import ALONE, Scale, chosen_precision, part_of_batch, 
 from stt_core.encoder import STANDARD, STUDENT, Encoder
 from stt_core.errors import TRAINING, InputError, out_of_memory
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
-from stt_core.training.loop import batches_of, check_division, set_rate
+from stt_core.training.loop import batches_of, check_division
 from stt_core.training.pairs import FramePairs
 from stt_core.training.run import Run
 
@@ -30,7 +29,7 @@ def temporal_model(
         found = open_weights(initial)
         if (found.depth, round(64 * found.width)) != (settings.depth, round(64 * settings.width)):
             kind = f"a ResNet-{settings.depth} of width {settings.width:g}"
-            raise InputError(f"{initial} does not fit {kind}; give weights of this depth and width.")
+            raise InputError(f"{initial} does not fit {kind}; give weights of the same depth and width.")
         initial = found.encoder(*STUDENT)
     if not (settings.weight_global or settings.weight_forget):
         teacher = None
@@ -80,14 +79,13 @@ def train_temporal(
     student = model.student
     model, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
     for step, batch in run.steps(batches_of(pairs, settings, run.start, scale.workers, parts)):
-        rate = set_rate(optimizer, step, settings)
         channel = 1 + int(torch.randint(2, ()))  # a or b, one for the whole batch
         optimizer.zero_grad()
         totals: dict[str, torch.Tensor] = {}
         # Pairs alone, or with the global distillation's targets where the data set knows better than a teacher.
         given = [one.to(fabric.device).chunk(parts) for one in (batch if isinstance(batch, list) else [batch])]
         for part, (pairs_of_part, *target) in enumerate(zip(*given, strict=True)):
-            with fabric.no_backward_sync(model, enabled=part + 1 < parts) if parts > 1 else nullcontext():
+            with fabric.no_backward_sync(model, enabled=part + 1 < parts):
                 with part_of_batch(student, part, parts):
                     losses = model(pairs_of_part, channel, *target)
                 loss = sum(losses.values())
@@ -95,5 +93,5 @@ def train_temporal(
             for name, value in {"loss": loss, **losses}.items():
                 totals[name] = totals.get(name, 0) + value.detach() / parts
         optimizer.step()
-        run.log(step, rate, **totals)
+        run.log(step, **totals)
     return run.finish(student, "lab")
