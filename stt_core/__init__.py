@@ -5,10 +5,12 @@ never import from here. The equations are functions of `stt_core.correlation` an
 
 Example:
     >>> from stt_core import decode_masks, feature_source, one_hot, propagate, to_grid
-    >>> source = feature_source("weights.pth")
-    >>> features = torch.stack([source(frame) for frame in frames])  # (T, C, h, w) of (H, W, 3) uint8 frames
-    >>> maps = propagate(features, to_grid(one_hot(mask, 2), features.shape[2:], "nearest"))
-    >>> ids = decode_masks(maps[-1], frames[-1].shape[:2])  # (H, W)
+    >>> frames, mask = np.zeros((3, 64, 128, 3), np.uint8), np.eye(64, 128)  # RGB; ids of the first frame, 0 and 1
+    >>> source = feature_source("random", width=0.25)  # or a file of weights
+    >>> features = torch.stack([source(frame) for frame in frames])  # (T, C, h, w)
+    >>> maps = propagate(features, to_grid(one_hot(mask, 1), features.shape[2:], "nearest"))  # (T, 2, h, w)
+    >>> decode_masks(maps[-1], mask.shape).shape
+    (64, 128)
 """
 
 from importlib import import_module

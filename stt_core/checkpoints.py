@@ -90,14 +90,14 @@ class Weights:
     """An encoder as it was found in a file."""
 
     path: Path
-    state: dict[str, Tensor]  # all that an `Encoder` has, in torchvision's names; batch counts may lack
+    state: dict[str, Tensor]  #: all that an `Encoder` has, in torchvision's names; batch counts may lack
     depth: int
     width: float
-    input: str  # "lab" or "rgb", the colours it was trained on
-    assumed: bool  # the colours, since the file does not say
-    naming: str  # one of `NAMINGS`
-    prefix: str  # dotted, before those names; "" for none
-    left: tuple[str, ...]  # names of the file's other tensors
+    input: str  #: "lab" or "rgb", the colours it was trained on
+    assumed: bool  #: the colours, since the file does not say
+    naming: str  #: one of `NAMINGS`
+    prefix: str  #: dotted, before those names; "" for none
+    left: tuple[str, ...]  #: names of the file's other tensors
 
     @property
     def note(self) -> str:
@@ -141,9 +141,11 @@ def open_weights(path: str | Path, *, input: str = "rgb", whole: bool = True) ->
         whole: refuse a ResNet without layer4, since res5 will be asked for.
 
     Example:
-        >>> weights = open_weights("moco_v2_200ep.pth.tar")
-        >>> weights.depth, weights.input, weights.note
-        >>> encoder = weights.encoder(*STANDARD)
+        >>> save_weights(folder / "small.pth", Encoder(18, 0.25), input="lab")
+        >>> weights: Weights = open_weights(folder / "small.pth")
+        >>> weights.note
+        'small.pth: torchvision names after state_dict, 120 tensors matched, lab input'
+        >>> encoder = weights.encoder(strides=(1, 2, 2, 2), pool="max")
 
     Raises:
         InputError: the file is missing, is not a checkpoint, or holds no ResNet that an `Encoder` matches part by part,

@@ -58,12 +58,12 @@ def averaged(values: Tensor) -> Tensor:
 class Scale:
     """What changes a training's speed and memory, not its result (but for rounding)."""
 
-    processes: int = Field(1, ge=0)  # that are started here for a training, a GPU each; 0 = as many as there are GPUs
-    workers: int = Field(0, ge=0)  # that decode, of every process; 0 = itself, and decoded images stay in memory
-    compile: bool = False  # torch.compile of the student or the query encoder
-    tensorboard: bool = False  # events for TensorBoard beside metrics.csv
-    device: Literal["auto", "cuda", "cpu"] = "auto"  # that trains; auto = what there is
-    deterministic: bool = False  # on CUDA: slower algorithms that give the same bits each time, where there are some
+    processes: int = Field(1, ge=0)  #: that are started here for a training, a GPU each; 0 = as many as there are GPUs
+    workers: int = Field(0, ge=0)  #: that decode, of every process; 0 = itself, and decoded images stay in memory
+    compile: bool = False  #: torch.compile of the student or the query encoder
+    tensorboard: bool = False  #: events for TensorBoard beside metrics.csv
+    device: Literal["auto", "cuda", "cpu"] = "auto"  #: that trains; auto = what there is
+    deterministic: bool = False  #: on CUDA: slower algorithms that give the same bits each time, where there are some
 
 
 ALONE = Scale()

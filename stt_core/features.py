@@ -19,14 +19,20 @@ from stt_core.errors import InputError
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """What turns an image into a feature map."""
+    """What turns an image into a feature map.
 
-    weights: str  # "lab", "random", "timm:NAME", "timm:NAME@FILE", or the path of a weights file
-    identity: str  # what tells two sources apart in a results file: the spec, or a hash of file or weights
-    stride: int  # pixels per cell
-    extract: Callable[[Tensor], Tensor]  # RGB (1, 3, H, W) in [0, 1] -> (1, C, ceil(H / stride), ceil(W / stride))
+    Example:
+        >>> grey = FeatureSource("grey", "grey", 1, lambda rgb: rgb.mean(dim=1, keepdim=True))
+        >>> grey(np.zeros((64, 128, 3), np.uint8)).shape
+        torch.Size([1, 64, 128])
+    """
+
+    weights: str  #: "lab", "random", "timm:NAME", "timm:NAME@FILE", or the path of a weights file
+    identity: str  #: what tells two sources apart in a results file: the spec, or a hash of file or weights
+    stride: int  #: pixels per cell
+    extract: Callable[[Tensor], Tensor]  #: RGB (1, 3, H, W) in [0, 1] -> (1, C, ceil(H / stride), ceil(W / stride))
     device: str = "cpu"
-    note: str = ""  # one line for the user: what was read from a file and what was left
+    note: str = ""  #: one line for the user: what was read from a file and what was left
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> Tensor:

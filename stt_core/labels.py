@@ -1,4 +1,15 @@
-"""Labels as propagation sees them: masks and keypoints to maps on the feature grid, and back (paper section 3)."""
+"""Labels as propagation sees them: masks and keypoints to maps on the feature grid, and back (paper section 3).
+
+Example:
+    >>> write_mask(folder / "00000.png", np.eye(64, 128))  # ids 0 and 1
+    >>> mask = read_mask(folder / "00000.png")
+    >>> maps = to_grid(one_hot(mask, 1), (8, 16), "nearest")  # (2, 8, 16)
+    >>> ids = decode_masks(maps, mask.shape)  # (64, 128)
+    >>> joints = np.array([[43.0, 27.0]])  # xy, px
+    >>> maps = to_grid(keypoints_to_maps(joints, mask.shape), (8, 16), "bilinear")  # (1, 8, 16)
+    >>> decode_keypoints(maps, mask.shape).round()  # true to a part of a cell
+    array([[43., 27.]], dtype=float32)
+"""
 
 from pathlib import Path
 

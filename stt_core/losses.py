@@ -141,6 +141,11 @@ def local_distillation_loss(
     Returns:
         Scalar: mean squared error over the selected queries and all references (0 if none is selected), or its
         weighted mean. The released code lets gradients into the soft weights; here they are constants.
+
+    Example:
+        >>> fine, coarse = torch.rand(2, 1, 64, 16, 16), torch.rand(2, 1, 64, 8, 8)
+        >>> levels = correlation(*fine, radius=4), correlation(*coarse, radius=2)
+        >>> loss = local_distillation_loss(*levels, *coarse, LocalDistillation(share=0.5), radius=2)
     """
     height, width = query.shape[2:]
     with torch.no_grad():
@@ -168,6 +173,10 @@ def global_distillation_loss(query: Tensor, reference: Tensor, target: Tensor) -
 
     The student's maps (B, C, H, W) and the target (B, N, N) of `teacher_correlation` -> mean squared error over all
     references and those queries that have a target: a row of zeros is none. InputError where they differ in grid.
+
+    Example:
+        >>> query, reference = torch.rand(2, 1, 64, 4, 4)
+        >>> loss = global_distillation_loss(query, reference, teacher_correlation(query, reference))
     """
     own = correlation(query, reference)
     if own.shape != target.shape:

@@ -22,21 +22,26 @@ Pixels = Annotated[int, Field(ge=1)]
 class Inference:
     """Settings of label propagation. The defaults are the paper's on DAVIS-2017 at stride 8.
 
+    `resize` is the short side of a frame, or its (height, width), in px; None leaves frames as they are.
     The context of frame t is frame 0 (`with_first`) and the frames t - `num_preceding` .. t - 1. As in the released
     code, frame 0 counts twice while it is also one of the latter, and its window is the same as theirs.
+
+    Example:
+        >>> Inference(radius=-1)
+        Traceback (most recent call last):
+        stt_core.errors.InputError: radius is -1; give 0 or more.
     """
 
-    # Short side, or (height, width), in px; None = as it is.
     resize: Pixels | tuple[Pixels, Pixels] | None = 480
-    num_preceding: int = Field(20, ge=0)  # frames; 0 (only frame 0) needs `with_first`
-    radius: int = Field(12, ge=0)  # cells, half the neighbour range of the released code
-    topk: int = Field(10, ge=1)  # cells kept for a query, of all context frames together
-    # Of the softmax over the kept cosine similarities; beyond these limits, float32 has no cosine / temperature.
+    num_preceding: int = Field(20, ge=0)  #: frames; 0 (only frame 0) needs `with_first`
+    radius: int = Field(12, ge=0)  #: cells, half the neighbour range of the released code
+    topk: int = Field(10, ge=1)  #: cells kept for a query, of all context frames together
+    #: Of the softmax over the kept cosine similarities; beyond these limits, float32 has no cosine / temperature.
     temperature: float = Field(0.07, ge=1e-30, le=1e30)
-    with_first: bool = True  # frame 0 stays in the context for the whole clip
-    window: Literal["square", "circle"] = "square"  # |dy|, |dx| <= radius; or dy^2 + dx^2 < radius^2 (CRW, VFS)
-    first_windowed: bool = True  # False: a query sees all of frame 0, though only a window of the others (CRW)
-    first_twice: bool = True  # False: frame 0 counts once, also while it is among the preceding frames (DINO)
+    with_first: bool = True  #: frame 0 stays in the context for the whole clip
+    window: Literal["square", "circle"] = "square"  #: `|dy|, |dx| <= radius` or `dy^2 + dx^2 < radius^2` (CRW, VFS)
+    first_windowed: bool = True  #: False: a query sees all of frame 0, though only a window of the others (CRW)
+    first_twice: bool = True  #: False: frame 0 counts once, also while it is among the preceding frames (DINO)
 
     def __post_init__(self) -> None:
         if self.window == "circle" and not self.radius:
@@ -59,6 +64,12 @@ class Context:
 
     A video whose propagation was stopped goes on by `put` of frame 0 and of the `num_preceding` latest frames. Settings
     are the fields of `Inference`, but for `resize`; InputError for one out of its range.
+
+    Example:
+        >>> context = Context(radius=6, num_preceding=3)
+        >>> context.put(0, torch.rand(16, 30, 54), torch.rand(2, 30, 54))
+        >>> context.propagate(1, torch.rand(16, 30, 54)).shape
+        torch.Size([2, 30, 54])
     """
 
     def __init__(self, **settings: Any) -> None:

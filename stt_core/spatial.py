@@ -23,22 +23,22 @@ class SpatialSettings:
 
     depth: Literal[18, 50] = 18
     width: float = Field(1.0, ge=1 / 64)
-    input: Literal["lab", "rgb"] = "lab"  # "lab" for the student's initialisation, "rgb" for a teacher
-    size: int = Field(224, ge=1)  # px, both views
-    load_size: int = Field(256, ge=1)  # px, short side of the decoded image
-    batch: int = Field(256, ge=2)  # a single image at a single cell has no batch statistics
+    input: Literal["lab", "rgb"] = "lab"  #: "lab" for the student's initialisation, "rgb" for a teacher
+    size: int = Field(224, ge=1)  #: px, both views
+    load_size: int = Field(256, ge=1)  #: px, short side of the decoded image
+    batch: int = Field(256, ge=2)  #: a single image at a single cell has no batch statistics
     steps: int = Field(1_000_000, ge=1)
-    warmup: int = Field(0, ge=0)  # steps
+    warmup: int = Field(0, ge=0)  #: steps
     lr: float = Field(0.03, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
-    queue: int = 65_536  # negatives
-    momentum: float = Field(0.999, ge=0, le=1)  # of the key encoder
+    queue: int = 65_536  #: negatives
+    momentum: float = Field(0.999, ge=0, le=1)  #: of the key encoder
     temperature: float = Field(0.2, gt=0)
-    dim: int = Field(128, ge=1)  # of the embedding that is compared
-    area: float = Field(0.2, gt=0, le=1)  # least share of the image that a view shows
-    jitter: float = Field(0.4, ge=0)  # of brightness, contrast and saturation; a quarter of it of the hue
-    grey: float = Field(0.2, ge=0, le=1)  # share of views without colour
-    # Of a batch, each with its own batch statistics and shuffled keys (MoCo: 8 GPUs); at least one a process.
+    dim: int = Field(128, ge=1)  #: of the embedding that is compared
+    area: float = Field(0.2, gt=0, le=1)  #: least share of the image that a view shows
+    jitter: float = Field(0.4, ge=0)  #: of brightness, contrast and saturation; a quarter of it of the hue
+    grey: float = Field(0.2, ge=0, le=1)  #: share of views without colour
+    #: Of a batch, each with its own batch statistics and shuffled keys (MoCo: 8 GPUs); at least one a process.
     shards: int = Field(1, ge=1)
     precision: Precision = "32-true"
     seed: int = Field(0, ge=0)

@@ -35,7 +35,9 @@ def train_spatial(
         origin: what the data are, for `run.json`.
 
     Example:
-        >>> train_spatial(SpatialSettings(batch=64, steps=1000, queue=4096), Images("imagenet", 256), "runs/step-one")
+        >>> settings = SpatialSettings(width=0.25, size=32, load_size=40, batch=2, queue=4, steps=1)
+        >>> train_spatial(settings, Images(photos, 40), folder / "one", scale=Scale(device="cpu")).name
+        'weights.pth'
 
     Raises:
         InputError: the queue is longer than an epoch, the batch can't be divided, a checkpoint is broken or of other

@@ -62,8 +62,9 @@ def train_temporal(
         out, scale, origin: as for `train_spatial`; errors, too.
 
     Example:
-        >>> one = "runs/step-one/weights.pth"
-        >>> train_temporal(TemporalSettings(), FramePairs("youtube-vos"), "runs/full", initial=one, teacher=one)
+        >>> settings, pairs = TemporalSettings(width=0.25, size=64, batch=2, steps=1), FramePairs(videos, size=64)
+        >>> train_temporal(settings, pairs, folder / "two", initial=None, teacher=Encoder(18, 0.25)).name
+        'weights.pth'
     """
     settings = replace(settings, precision=chosen_precision(settings.precision, scale.device))
     fabric = start(settings.precision, scale)
