@@ -6,7 +6,7 @@ never import from here. The equations are functions of `stt_core.correlation` an
 Example:
     >>> from stt_core import decode_masks, feature_source, one_hot, propagate, to_grid
     >>> frames, mask = np.zeros((3, 64, 128, 3), np.uint8), np.eye(64, 128)  # RGB; ids of the first frame, 0 and 1
-    >>> source = feature_source("random", width=0.25)  # or a file of weights
+    >>> source = feature_source("random", width=0.25)  # or "full", the weights that come with the package
     >>> features = torch.stack([source(frame) for frame in frames])  # (T, C, h, w)
     >>> maps = propagate(features, to_grid(one_hot(mask, 1), features.shape[2:], "nearest"))  # (T, 2, h, w)
     >>> decode_masks(maps[-1], mask.shape).shape
@@ -19,7 +19,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "checkpoints": "open_weights save_weights Weights",
+    "checkpoints": "open_weights pretrained save_weights Weights",
     "distributed": "Scale",
     "encoder": "Encoder",
     "errors": "InputError",

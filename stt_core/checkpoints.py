@@ -16,10 +16,11 @@ from safetensors import safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
-from stt_core.encoder import LAYOUTS, Encoder
+from stt_core.encoder import INFERENCE, LAYOUTS, Encoder
 from stt_core.errors import InputError
 from stt_core.files import write_bytes, write_tensors
 
+SHIPPED = Path(__file__).with_name("weights")  # a link to results/weights, so that a wheel holds them, too
 PATHS = ("Posix", "PurePosix", "Windows", "PureWindows")
 # What tools leave beside the tensors (NumPy scalars, arguments, paths): plain values, which run nothing if loaded.
 HARMLESS: list[Any] = [argparse.Namespace, np.ndarray, np.dtype]
@@ -38,7 +39,7 @@ def read_checkpoint(path: str | Path) -> Any:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such weights file; train them first or give another --weights.")
+        raise InputError(f"{path}: no such weights file; give a file's path or, of ours, {', '.join(shipped())}.")
     with path.open("rb") as file:  # whether we may read it: other libraries' words for that are of no help
         begin = file.read(100)
     if begin.startswith(b"version https://git-lfs"):
@@ -114,6 +115,28 @@ class Weights:
         encoder = Encoder(self.depth, self.width, strides, pool)
         encoder.load_state_dict(self.state)
         return encoder.eval()
+
+
+def shipped() -> dict[str, Path]:
+    """Name -> file of the weights that come with the package; `results/weights/README.md` is their model card."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
+
+
+def pretrained(name: str = "full", *, stride: int = 8) -> Encoder:
+    """An encoder with the weights that come with the package, in eval mode, for CIE Lab images (`color.rgb_to_lab`).
+
+    Args:
+        name: "full" (the method), "step_two" (without step one) or "step_one"; see `results/weights/README.md`.
+        stride: 8 or 4, of res4, with the strides of paper section 3.
+
+    Example:
+        >>> pretrained("full")(torch.rand(1, 3, 64, 128))["res4"].shape
+        torch.Size([1, 128, 8, 16])
+
+    Raises:
+        InputError: no weights of this name come with the package.
+    """
+    return open_weights(shipped().get(name, name)).encoder(*INFERENCE[stride])
 
 
 def save_weights(path: str | Path, encoder: Encoder, *, input: str) -> None:

@@ -79,8 +79,8 @@ old_format = partial(torch.save, _use_new_zipfile_serialization=False)
 ROWS = [
     *rows(
         pth,
-        ("none", removed("w.pth"), "no such weights file", "give another --weights"),
-        ("a folder", instead("w.pth", Path.mkdir), "no such weights file", "give another --weights"),
+        ("none", removed("w.pth"), "no such weights file", "full, step_one, step_two"),
+        ("a folder", instead("w.pth", Path.mkdir), "no such weights file", "full, step_one, step_two"),
         ("empty", spoiled("w.pth", b""), *UNREADABLE),
         ("cut off", spoiled("w.pth", half), *UNREADABLE),
         ("text", spoiled("w.pth", b"no weights\n"), *UNREADABLE),
