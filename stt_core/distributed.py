@@ -63,7 +63,7 @@ class Scale:
     compile: bool = False  #: torch.compile of the student or the query encoder
     tensorboard: bool = False  #: events for TensorBoard beside metrics.csv
     device: Literal["auto", "cuda", "cpu"] = "auto"  #: that trains; auto = what there is
-    deterministic: bool = False  #: on CUDA: slower algorithms that give the same bits each time, where there are some
+    deterministic: bool = False  #: slower algorithms of CUDA that give the same bits each time, where there are some
 
 
 ALONE = Scale()

@@ -27,12 +27,12 @@ class FeatureSource:
         torch.Size([1, 64, 128])
     """
 
-    weights: str  #: as it was asked for: the path of a weights file, "full", "lab", "timm:NAME", …
-    identity: str  #: what tells two sources apart in a results file: the spec, or a hash of file or weights
+    weights: str  #: as given, such as the path of a weights file, "full", "lab" or "timm:NAME"
+    identity: str  #: tells sources apart in results: what was given, or a hash of the file
     stride: int  #: pixels per cell
     extract: Callable[[Tensor], Tensor]  #: RGB (1, 3, H, W) in [0, 1] -> (1, C, ceil(H / stride), ceil(W / stride))
     device: str = "cpu"
-    note: str = ""  #: one line for the user: what was read from a file and what was left
+    note: str = ""  #: one line for the user on what was read from a file and what was left
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> Tensor:

@@ -22,7 +22,7 @@ class LocalDistillation:
     The four differences between the two can be switched one by one (the last, `soft`, is the release's T = -1).
     """
 
-    share: float = Field(0.7, gt=0, le=1)  #: T: share of queries, those of the highest scores, that is kept
+    share: float = Field(0.7, gt=0, le=1)  #: T, the share of queries that is kept, those of the highest scores
     target_rows: Literal["one", "quarter"] = "one"  #: sum of a row of the pooled target (see `pool_correlation`)
     score: Literal["entropy", "neg_log"] = "entropy"  #: -sum(p log p), or -sum(log p), which is smallest for a flat map
     selection: Literal["map", "rows"] = "map"  #: scores of the whole map, or against one row (see `selection_mask`)

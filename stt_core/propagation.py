@@ -40,8 +40,8 @@ class Inference:
     temperature: float = Field(0.07, ge=1e-30, le=1e30)
     with_first: bool = True  #: frame 0 stays in the context for the whole clip
     window: Literal["square", "circle"] = "square"  #: `|dy|, |dx| <= radius` or `dy^2 + dx^2 < radius^2` (CRW, VFS)
-    first_windowed: bool = True  #: False: a query sees all of frame 0, though only a window of the others (CRW)
-    first_twice: bool = True  #: False: frame 0 counts once, also while it is among the preceding frames (DINO)
+    first_windowed: bool = True  #: of frame 0, too; if not, a query sees all of it (CRW)
+    first_twice: bool = True  #: frame 0 counts twice while it is also a preceding frame; not so in DINO
 
     def __post_init__(self) -> None:
         if self.window == "circle" and not self.radius:

@@ -38,7 +38,7 @@ class SpatialSettings:
     area: float = Field(0.2, gt=0, le=1)  #: least share of the image that a view shows
     jitter: float = Field(0.4, ge=0)  #: of brightness, contrast and saturation; a quarter of it of the hue
     grey: float = Field(0.2, ge=0, le=1)  #: share of views without colour
-    #: Of a batch, each with its own batch statistics and shuffled keys (MoCo: 8 GPUs); at least one a process.
+    #: parts of a batch, each with its own batch statistics and shuffled keys (8 GPUs in MoCo); at least one a process
     shards: int = Field(1, ge=1)
     precision: Precision = "32-true"
     seed: int = Field(0, ge=0)

@@ -32,10 +32,10 @@ class TemporalSettings:
     width: float = Field(1.0, ge=1 / 64)
     size: int = Field(256, ge=8, multiple_of=8)  #: px, both frames; strides of 4 and 8 px divide it
     batch: int = Field(128, ge=1)  #: pairs, of all processes together
-    #: Parts of a batch, one after another, each with its own batch statistics: for less memory.
+    #: parts of a batch, one after another, each with its own batch statistics, for less memory
     accumulate: int = Field(1, ge=1)
     steps: int = Field(90_000, ge=1)
-    warmup: int = Field(560, ge=0)  #: steps: 20 epochs of 90,000 / 3,200 iterations
+    warmup: int = Field(560, ge=0)  #: steps, 20 epochs of 90,000 / 3,200 iterations
     lr: float = Field(1e-4, gt=0)
     radius_fine: int = Field(12, ge=0)  #: cells at stride 4
     radius_coarse: int = Field(6, ge=0)  #: cells at stride 8
