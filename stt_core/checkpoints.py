@@ -171,8 +171,7 @@ def open_weights(path: str | Path, *, input: str = "rgb", whole: bool = True) ->
         >>> encoder = weights.encoder(strides=(1, 2, 2, 2), pool="max")
 
     Raises:
-        InputError: the file is missing, is not a checkpoint, or holds no ResNet that an `Encoder` matches part by part,
-            or one whose values are no numbers.
+        InputError: the file is missing, no checkpoint, or holds no ResNet of finite values that an `Encoder` matches.
     """
     path = Path(path)
     content = read_checkpoint(path)

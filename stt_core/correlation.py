@@ -82,14 +82,7 @@ class BandedCorrelation:
 
 
 def banded_correlation(query: Tensor, reference: Tensor, radius: int) -> BandedCorrelation:
-    """`correlation(query, reference, radius=radius)` in bands, for maps that are large against their windows.
-
-    Example:
-        >>> query, reference, colours = torch.rand(1, 64, 8, 16), torch.rand(1, 64, 8, 16), torch.rand(1, 128, 3)
-        >>> rebuilt = banded_correlation(query, reference, radius=2) @ colours
-        >>> torch.allclose(rebuilt, correlation(query, reference, radius=2) @ colours, atol=1e-6)
-        True
-    """
+    """`correlation(query, reference, radius=radius)` in bands, for maps that are large against their windows."""
     if query.shape != reference.shape or query.ndim != 4:
         raise ValueError(f"not (B, C, H, W) of one size: {tuple(query.shape)} and {tuple(reference.shape)}.")
     (height, width), bands = query.shape[2:], []
@@ -125,8 +118,7 @@ def pool_correlation(fine: Tensor | BandedCorrelation, height: int, width: int, 
 
     Args:
         fine: (B, H W, H W), dense or banded; `height` and `width` are even, or a ValueError is raised.
-        rows: "one" adds up 2x2 references, so that rows still sum to 1; "quarter" averages them, as released, and
-            rows sum to 1/4.
+        rows: "one" adds up 2x2 references: rows still sum to 1; "quarter" averages them, as released: they sum to 1/4.
 
     Returns:
         (B, H W / 4, H W / 4).

@@ -14,18 +14,11 @@ from stt_core.checkpoints import file_hash, open_weights, shipped
 from stt_core.color import normalize_rgb, rgb_to_lab
 from stt_core.distributed import chosen_device
 from stt_core.encoder import INFERENCE, folded, random_encoder
-from stt_core.errors import InputError
 
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """What turns an image into a feature map.
-
-    Example:
-        >>> grey = FeatureSource("grey", "grey", 1, lambda rgb: rgb.mean(dim=1, keepdim=True))
-        >>> grey(np.zeros((64, 128, 3), np.uint8)).shape
-        torch.Size([1, 64, 128])
-    """
+    """What turns an image into a feature map."""
 
     weights: str  #: as given, such as the path of a weights file, "full", "lab" or "timm:NAME"
     identity: str  #: tells sources apart in results: what was given, or a hash of the file
@@ -125,12 +118,5 @@ def resized(image: np.ndarray, short_side: int | tuple[int, int] | None) -> np.n
 
 
 def features_of(source: FeatureSource, images: Iterable[np.ndarray], short_side) -> Iterator[Tensor]:
-    """Feature maps (C, h, w) of a stream of frames (H, W, 3) uint8 RGB, one at a time.
-
-    InputError for features that are NaN or infinite, on a CPU: a GPU would have to be waited for.
-    """
-    for image in images:
-        features = source(resized(image, short_side))
-        if features.device.type == "cpu" and not torch.isfinite(features).all():
-            raise InputError(f"{source.weights} gives features that are NaN or infinite; give other weights.")
-        yield features
+    """Feature maps (C, h, w) of a stream of frames (H, W, 3) uint8 RGB, resized as `resized` does, one at a time."""
+    return (source(resized(image, short_side)) for image in images)

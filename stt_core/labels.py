@@ -1,15 +1,4 @@
-"""Labels as propagation sees them: masks and keypoints to maps on the feature grid, and back (paper section 3).
-
-Example:
-    >>> write_mask(folder / "00000.png", np.eye(64, 128))  # ids 0 and 1
-    >>> mask = read_mask(folder / "00000.png")
-    >>> maps = to_grid(one_hot(mask, 1), (8, 16), "nearest")  # (2, 8, 16)
-    >>> ids = decode_masks(maps, mask.shape)  # (64, 128)
-    >>> joints = np.array([[43.0, 27.0]])  # xy, px
-    >>> maps = to_grid(keypoints_to_maps(joints, mask.shape), (8, 16), "bilinear")  # (1, 8, 16)
-    >>> decode_keypoints(maps, mask.shape).round()  # true to a part of a cell
-    array([[43., 27.]], dtype=float32)
-"""
+"""Labels as propagation sees them: masks and keypoints to maps on the feature grid, and back (paper section 3)."""
 
 from pathlib import Path
 
@@ -94,8 +83,7 @@ def one_hot(ids: np.ndarray, count: int) -> Tensor:
 def to_grid(maps: Tensor, grid: tuple[int, int], mode: str) -> Tensor:
     """Label maps (K, H, W) on the feature grid (K, h, w); `mode` is "nearest" for masks, "bilinear" for keypoints.
 
-    A cell takes the label at its centre, where decoding puts it back: of a mask at stride 8, that of pixel 8i + 4
-    (released code).
+    A cell takes the label at its centre, where it is decoded: of a mask at stride 8, pixel 8i + 4 (released code).
     """
     # PyTorch's own "nearest" reads a cell's first pixel, half a cell above and left of the centre.
     return F.interpolate(maps[None], size=tuple(grid), mode="nearest-exact" if mode == "nearest" else mode)[0]

@@ -25,11 +25,6 @@ class Inference:
     `resize` is the short side of a frame, or its (height, width), in px; None leaves frames as they are.
     The context of frame t is frame 0 (`with_first`) and the frames t - `num_preceding` .. t - 1. As in the released
     code, frame 0 counts twice while it is also one of the latter, and its window is the same as theirs.
-
-    Example:
-        >>> Inference(radius=-1)
-        Traceback (most recent call last):
-        stt_core.errors.InputError: radius is -1; give 0 or more.
     """
 
     resize: Pixels | tuple[Pixels, Pixels] | None = 480
@@ -64,12 +59,6 @@ class Context:
 
     A video whose propagation was stopped goes on by `put` of frame 0 and of the `num_preceding` latest frames. Settings
     are the fields of `Inference`, but for `resize`; InputError for one out of its range.
-
-    Example:
-        >>> context = Context(radius=6, num_preceding=3)
-        >>> context.put(0, torch.rand(16, 30, 54), torch.rand(2, 30, 54))
-        >>> context.propagate(1, torch.rand(16, 30, 54)).shape
-        torch.Size([2, 30, 54])
     """
 
     def __init__(self, **settings: Any) -> None:

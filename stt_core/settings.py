@@ -34,14 +34,6 @@ def checked(kind: type[Kind]) -> type[Kind]:
 
     Numbers may be text, which is what YAML makes of 1e-3, and tuples lists. Limits are given by pydantic's `Field`,
     checks of several fields in `__post_init__`. Making one raises InputError for a bad value or an unknown field.
-
-    Example:
-        >>> @checked
-        ... class Cut:
-        ...     size: int = Field(256, ge=1)  # px
-        >>> Cut(size=0)
-        Traceback (most recent call last):
-        stt_core.errors.InputError: size is 0; give 1 or more.
     """
     made: Any = dataclass(kind, frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
     make = made.__init__

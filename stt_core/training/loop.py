@@ -32,8 +32,6 @@ def check_division(batch: int, number: int, name: str) -> None:
 
 
 def batches_of(dataset: Any, settings: Any, start: int, workers: int, parts: int = 1) -> DataLoader:
-    if len(dataset) == 0:
-        raise InputError("the training set is empty.")
     share = {"rank": processes.rank(), "ranks": processes.count(), "parts": parts}
     sampler = EpochBatches(len(dataset), settings.batch, settings.steps, start=start, seed=settings.seed, **share)
     return DataLoader(

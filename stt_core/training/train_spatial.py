@@ -40,8 +40,7 @@ def train_spatial(
         'weights.pth'
 
     Raises:
-        InputError: the queue is longer than an epoch, the batch can't be divided, a checkpoint is broken or of other
-            settings, or the loss is not finite.
+        InputError: too long a queue, an indivisible batch, a broken checkpoint or one of other settings, a loss of NaN.
     """
     if settings.queue + settings.batch > len(images):
         sizes = f"a queue of {settings.queue} and a batch of {settings.batch}"

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pydantic import Field
 
 import stt_core
 
@@ -26,21 +25,28 @@ def test_public_names_are_documented(name: str) -> None:
 def known(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
     """What examples take for granted."""
     data = {"photos": data_folder / "imagenet", "videos": data_folder / "youtube-vos"}
-    return {"torch": torch, "np": np, "Field": Field, "folder": tmp_path_factory.mktemp("examples"), **data}
+    return {"torch": torch, "np": np, "folder": tmp_path_factory.mktemp("examples"), **data}
 
 
-MODULES = ["stt_core", *(f"stt_core.{module}" for module in ("correlation", "settings", *stt_core._HOMES))]
+BOOK = Path(__file__).parents[2] / "book"
+PAGES = [BOOK / "api.md", *sorted((BOOK / "api").glob("*.md"))]
+MODULES = ["stt_core", *(f"stt_core.{module}" for module in ("correlation", *stt_core._HOMES))]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_examples_hold(name: str, known: dict) -> None:
-    module = import_module(name)
-    assert not doctest.testmod(module, extraglobs=known, report=True).failed
+def test_examples_hold(known: dict) -> None:
+    found = {name: doctest.testmod(import_module(name), extraglobs=known, report=True).failed for name in MODULES}
+    assert sum(found.values()) == 0, found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_examples_of_pages_hold(page: Path, known: dict) -> None:
+    assert not doctest.testfile(str(page), module_relative=False, globs=dict(known), encoding="utf-8").failed
 
 
 def test_every_public_name_is_in_an_example() -> None:
-    finder = doctest.DocTestFinder(exclude_empty=True)
-    examples = [example for name in MODULES for test in finder.find(import_module(name)) for example in test.examples]
+    docstrings = [test for name in MODULES for test in doctest.DocTestFinder().find(import_module(name))]
+    pages = [doctest.DocTestParser().get_doctest(page.read_text("utf-8"), {}, page.stem, None, 0) for page in PAGES]
+    examples = [example for test in docstrings + pages for example in test.examples]
     shown = set(re.findall(r"\w+", " ".join(example.source + example.want for example in examples)))
     assert set(stt_core.__all__) <= shown
 
