@@ -34,7 +34,7 @@ def affinity(
 
     Args:
         query, context: (H, W, C) and (S, H, W, C) float32, channels last, L2-normalised.
-        radius, window: what is seen of a context frame: "square" |dy|, |dx| <= radius or "circle" dy^2 + dx^2 < radius^2.
+        radius, window: cells seen of each frame: "square" |dy|, |dx| <= radius, or "circle" dy^2 + dx^2 < radius^2.
         topk: cells kept of all context frames together; where fewer exist, all of them.
         temperature: of the softmax over the kept cosine similarities, > 0.
         first_twice: context frame 0 counts as two frames.
