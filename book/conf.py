@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -76,4 +77,8 @@ def setup(app) -> None:
     def skipped(app, what: str, name: str, thing: object, skip: bool, options: object) -> bool:
         return skip or (what == "module" and name not in stt_core.__all__)
 
+    def without_limits(app, what: str, name: str, thing: object, options: object, text: str, returns: str) -> tuple:
+        return text and re.sub(r"Annotated\[(\w+), FieldInfo\(.*?\)\]\)\]", r"\1", text), returns
+
     app.connect("autodoc-skip-member", skipped)
+    app.connect("autodoc-process-signature", without_limits)

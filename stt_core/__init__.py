@@ -1,7 +1,7 @@
 """Spatial-then-Temporal self-supervised learning for video correspondence, as a thin library.
 
-The names below are loaded when they are first asked for, so that importing the package takes no time. Modules within it
-never import from here. The equations are functions of `stt_core.correlation` and `stt_core.losses`.
+A name is loaded when it is first used, so that importing the package takes no time. The equations are functions of
+`stt_core.correlation` and `stt_core.losses`.
 
 Example:
     >>> from stt_core import decode_masks, feature_source, one_hot, propagate, to_grid
@@ -18,7 +18,7 @@ from typing import Any
 
 __version__ = "0.2.0"
 
-_HOMES = {
+_HOMES = {  # modules within the package never import from here
     "checkpoints": "open_weights pretrained save_weights Weights",
     "distributed": "Scale",
     "encoder": "Encoder",
