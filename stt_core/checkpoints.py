@@ -1,4 +1,4 @@
-"""What a weights file holds, read without running anything in it."""
+"""Weights files: reading them without running code in them, and finding an encoder in them."""
 
 import argparse
 import hashlib
@@ -33,7 +33,7 @@ for package in ("numpy._core", "numpy.core"):  # since NumPy 2, and before
 
 
 def read_checkpoint(path: str | Path) -> Any:
-    """What torch.save wrote; of a `.safetensors` a dict of its tensors, with `input` out of its metadata.
+    """Read what torch.save wrote, or of a `.safetensors` a dict of its tensors with the `input` of its metadata.
 
     InputError if there is no such file, or it can't be read, or only by running what it holds.
     """
@@ -88,7 +88,7 @@ PREFERRED = ("encoder_q", "backbone", "teacher_backbone", "teacher")  # of sever
 
 @dataclass(frozen=True)
 class Weights:
-    """An encoder as it was found in a file."""
+    """The weights of an encoder that were found in a file."""
 
     path: Path
     state: dict[str, Tensor]  #: all that an `Encoder` has, in torchvision's names; batch counts may lack
@@ -102,7 +102,7 @@ class Weights:
 
     @property
     def note(self) -> str:
-        """One line: what was matched and what was left, such as "w.pth: torchvision names, 120 tensors matched, …"."""
+        """A line on what was matched and what was left, such as "w.pth: torchvision names, 120 tensors matched, …"."""
         where = f" after {self.prefix}" if self.prefix else ""
         where += "" if self.state["layer4.0.conv1.weight"].any() else ", layer4 empty"
         colours = f"{self.input} input{' assumed' if self.assumed else ''}"
@@ -215,7 +215,7 @@ def _tensors(content: dict, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def _place(path: Path, tensors: dict[str, Tensor]) -> tuple[str, str]:
-    """Prefix, with its last dot, and naming of the encoder to take."""
+    """Choose an encoder: its prefix, with the last dot, and its naming."""
     stems = {name for name, tensor in tensors.items() if tensor.ndim == 4 and len(tensor)}
     places = []
     for naming, ((stem, block), _) in NAMINGS.items():
@@ -233,7 +233,7 @@ def _place(path: Path, tensors: dict[str, Tensor]) -> tuple[str, str]:
 
 
 def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str], whole: bool) -> tuple[int, float]:
-    """Depth and width of the encoder that the state, in torchvision's names, fills; `names` are the file's own."""
+    """Check a state in torchvision's names, `names` being the file's; return depth and width of its encoder."""
     kind, depth = ("bottlenecks", 50) if "layer1.0.conv3.weight" in state else ("basic blocks", 18)
     stages = [{name.split(".")[1] for name in state if name.startswith(f"layer{stage}.")} for stage in (1, 2, 3, 4)]
     blocks = tuple(map(len, stages))

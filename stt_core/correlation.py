@@ -70,7 +70,7 @@ def correlation(
 
 @dataclass(frozen=True)
 class BandedCorrelation:
-    """A correlation within a window, without most of its zeros: for some query rows at a time, the reference rows near.
+    """A correlation within a window without most of its zeros: bands of query rows, each with the reference rows near.
 
     `banded @ values` is `dense @ values` for the (B, N, N) of `correlation`, with values (N, K) or (B, N, K).
     """
@@ -82,7 +82,7 @@ class BandedCorrelation:
 
 
 def banded_correlation(query: Tensor, reference: Tensor, radius: int) -> BandedCorrelation:
-    """`correlation(query, reference, radius=radius)` in bands, for maps that are large against their windows."""
+    """`correlation(query, reference, radius=radius)` in bands, for maps much larger than their windows."""
     if query.shape != reference.shape or query.ndim != 4:
         raise ValueError(f"not (B, C, H, W) of one size: {tuple(query.shape)} and {tuple(reference.shape)}.")
     (height, width), bands = query.shape[2:], []

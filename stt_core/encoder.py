@@ -1,4 +1,4 @@
-"""The encoder: a ResNet with torchvision's names and free strides: one set of weights serves every resolution."""
+"""The encoder: a ResNet with torchvision's names and configurable strides, so that weights serve every resolution."""
 
 import copy
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ class Encoder(nn.Module):
                 nn.init.zeros_((module.bn3 if depth == 50 else module.bn2).weight)
 
     def forward(self, images: Tensor, stages: Sequence[str] = ("res4",)) -> dict[str, Tensor]:
-        """Dense features of stages out of `STAGES`; nothing after the last of them is computed.
+        """Dense features of some of `STAGES`; nothing after the last of them is computed.
 
         Args:
             images: (B, 3, H, W), normalised as the weights were trained (Lab or RGB, see `color`).
@@ -81,7 +81,7 @@ def _stage(block: Any, inputs: int, planes: int, count: int, stride: int) -> nn.
 
 
 def folded(encoder: Encoder) -> Encoder:
-    """The same features from fewer passes: a copy in eval mode, batch normalisations folded into their convolutions."""
+    """A faster copy in eval mode with the same features: batch normalisations are folded into their convolutions."""
     encoder = copy.deepcopy(encoder).eval()
     for module in encoder.modules():
         if isinstance(module, nn.Sequential) and len(module) == 2 and isinstance(module[1], nn.BatchNorm2d):  # shortcut

@@ -18,7 +18,7 @@ from stt_core.encoder import INFERENCE, folded, random_encoder
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """What turns an image into a feature map."""
+    """A function from an image to a feature map, and what results say about it."""
 
     weights: str  #: as given, such as the path of a weights file, "full", "lab" or "timm:NAME"
     identity: str  #: tells sources apart in results: what was given, or a hash of the file
@@ -101,7 +101,7 @@ def _lab_patches(rgb: Tensor, stride: int) -> Tensor:
 
 
 def resized_size(size: tuple[int, ...], short_side: int | tuple[int, int] | None) -> tuple[int, int]:
-    """The (height, width) of what `resized` makes of an image of `size`."""
+    """The (height, width) that `resized` gives an image of `size` (height, width)."""
     if isinstance(short_side, int):
         height, width = (round(side * (short_side / min(size))) for side in size)
         return height, width

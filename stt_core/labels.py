@@ -1,4 +1,4 @@
-"""Labels as propagation sees them: masks and keypoints to maps on the feature grid, and back (paper section 3)."""
+"""Labels for propagation: masks and keypoints to maps on the feature grid, and back (paper section 3)."""
 
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def read_mask(path: str | Path, *, not_black: bool = False) -> np.ndarray:
 
 
 def _hard(grey: np.ndarray) -> np.ndarray:
-    """Grey values as they are or, of white on black with a soft edge, 255 where it is more white than black."""
+    """Grey values unchanged, or 0 and 255 for a white shape on black with a soft edge."""
     between, near = (grey > 32) & (grey < 224), np.ones((5, 5), np.uint8)  # few data sets have as many ids
     # The greys of an edge lie between a darker and a brighter neighbour; those of objects, among their like.
     edge = between & (cv2.erode(grey, near) < grey) & (grey < cv2.dilate(grey, near))
@@ -76,7 +76,7 @@ def write_mask(path: str | Path, ids: np.ndarray) -> None:
 
 
 def one_hot(ids: np.ndarray, count: int) -> Tensor:
-    """Ids (H, W), 0 = background, as maps (count + 1, H, W) float32; ids above `count` are nothing."""
+    """Ids (H, W), 0 = background, as maps (count + 1, H, W) float32; ids above `count` are in none."""
     return torch.stack([torch.from_numpy(ids == k) for k in range(count + 1)]).float()
 
 

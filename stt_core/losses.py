@@ -30,7 +30,7 @@ class LocalDistillation:
 
     @classmethod
     def released(cls, *, share: float = 0.7, soft: bool = False) -> "LocalDistillation":
-        """The released code's variant of each of the differences."""
+        """The settings of the released code."""
         return cls(share=share, target_rows="quarter", score="neg_log", selection="rows", soft=soft)
 
 

@@ -1,4 +1,4 @@
-"""Pictures and frames of videos on the disk: where they lie, what they hold, one sentence for each that is broken."""
+"""Reading pictures and frames of videos from files; a broken file ends in a one-line message."""
 
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -28,7 +28,7 @@ REDUCED = {
 
 
 def picture_files(folder: Path, endings: Collection[str] = IMAGE_ENDINGS) -> list[Path]:
-    """The files of a folder with these endings (given in lower case, of any in names), by name; [] without a folder."""
+    """The files of a folder with these endings (in lower case; names may have any), sorted; [] without a folder."""
     if not folder.is_dir():
         return []
     # Hidden ones don't count: a Mac leaves a ._00000.jpg beside every 00000.jpg.
@@ -57,7 +57,7 @@ def folder_frames(folder: Path) -> list[Path]:
 
 @contextmanager
 def opened(path: str | Path, what: str = "frame") -> Iterator[Image.Image]:
-    """A picture opened by Pillow, which reads its header now and its pixels when they are asked for.
+    """Open a picture by Pillow, which reads its header now and its pixels on demand.
 
     InputError, which calls it `what` it is, if it is missing or cannot be decoded; in the block, too.
     """
@@ -88,7 +88,7 @@ def read_image(path: str | Path, factor: int = 1) -> np.ndarray:
 
 
 class VideoFrame(NamedTuple):
-    """A frame inside of a video file."""
+    """A frame in a video file."""
 
     path: Path
     pts: int  # time stamp, in the stream's units
@@ -99,7 +99,7 @@ class VideoFrame(NamedTuple):
 
 @contextmanager
 def opened_video(path: Path, fix: str) -> Iterator[av.VideoStream]:
-    """A video file's stream of pictures; InputError, which ends with the fix, if FFmpeg finds or reads none."""
+    """Open a video file's stream of pictures; InputError, which ends with the fix, if FFmpeg finds or reads none."""
     try:
         # Absolute, since FFmpeg takes what stands before a colon for a protocol.
         with av.open(str(path.absolute()), metadata_errors="replace") as container:
@@ -152,7 +152,7 @@ def read_frame(frame: Path | VideoFrame, factor: int = 1) -> np.ndarray:
 
 
 def frame_size(frame: Path | VideoFrame) -> tuple[int, int]:
-    """(height, width) in px of what `read_frame` reads; an image is not decoded for it. Errors as there."""
+    """(height, width) in px of what `read_frame` returns, without decoding an image; the same errors."""
     if isinstance(frame, VideoFrame):
         return read_frame(frame).shape[:2]
     with opened(frame) as image:
@@ -168,7 +168,7 @@ def reduction(extent: float, needed: int) -> int:
 
 
 class Kept:
-    """Calls functions, and keeps what they returned in memory where `cache` is set."""
+    """Calls functions and, if `cache` is set, keeps their results in memory."""
 
     def __init__(self, cache: bool) -> None:
         self.cache, self.values = cache, dict[tuple, Any]()

@@ -43,19 +43,19 @@ class Inference:
             raise InputError("radius is 0, which leaves nothing of a circle; give 1 or more, or the window square.")
 
     def check(self) -> None:
-        """InputError for settings that leave nothing to look at."""
+        """InputError for settings that leave no context."""
         if not (self.with_first or self.num_preceding):
             raise InputError("num_preceding is 0 and with_first is off, which leaves no context; give 1 or more.")
         if not (self.first_windowed or self.with_first):
             raise InputError("first_windowed is off, but so is with_first: there is no first frame to be seen whole.")
 
     def propagation(self) -> dict:
-        """The settings of `propagate_frames`: all but the size."""
+        """The settings of `propagate_frames`, which are all but `resize`."""
         return {name: value for name, value in vars(self).items() if name != "resize"}
 
 
 class Context:
-    """Frame 0 and the preceding frames of a video, with their labels: what the next frame takes its labels from.
+    """The frames from which the next one takes its labels: frame 0 and the preceding ones, with features and labels.
 
     A video whose propagation was stopped goes on by `put` of frame 0 and of the `num_preceding` latest frames. Settings
     are the fields of `Inference`, but for `resize`; InputError for one out of its range.
@@ -68,7 +68,7 @@ class Context:
 
     @torch.no_grad()
     def put(self, t: int, features: Tensor, labels: Tensor) -> None:
-        """Take frame `t`, features (C, H, W) and labels (K, H, W), in place of the frame that is no longer looked at.
+        """Add frame `t`, features (C, H, W) and labels (K, H, W), in place of the frame that is no longer needed.
 
         ValueError for shapes that don't fit together or frame 0's, or (on a CPU) a value that is NaN or infinite.
         """
@@ -81,7 +81,7 @@ class Context:
 
     @torch.no_grad()
     def propagate(self, t: int, features: Tensor) -> Tensor:
-        """Labels (K, H, W) float32 of frame `t` >= 1, features (C, H, W), which joins the context; errors as `put`."""
+        """Labels (K, H, W) float32 of frame `t` >= 1 by its features (C, H, W); the frame is added as by `put`."""
         query, chosen = self._cells(t, features), self.settings
         first_precedes = t <= chosen.num_preceding
         seen = slice(0 if chosen.with_first or first_precedes else 1, min(t, chosen.num_preceding + 1))

@@ -1,4 +1,4 @@
-"""What made a result: commit, versions, machine."""
+"""Where a result comes from: commit, versions, machine."""
 
 import os
 import platform
@@ -22,9 +22,9 @@ def provenance() -> dict:
 
 
 def machine() -> dict[str, Any]:
-    """What computes: processor, cores, its instructions for vectors and matrices, GPUs.
+    """The machine: processor, cores, instructions for vectors and matrices, GPUs.
 
-    The name alone doesn't tell: virtual machines of one name differ in instructions, and so in the last digits.
+    The name alone is not enough: virtual machines of one name differ in instructions and thus in the last digits.
     """
     import torch  # seconds to load, and what asks for versions alone doesn't need it
 
@@ -47,7 +47,7 @@ def commit() -> str:
 
 
 def processor() -> str:
-    """Its name, where the system tells."""
+    """Name of the processor, as far as the system knows it."""
     try:
         with open("/proc/cpuinfo") as file:
             return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))

@@ -100,7 +100,7 @@ class MoCo(nn.Module):
 
     @torch.no_grad()
     def shuffled_keys(self, views: Tensor, seed: int) -> Tensor:
-        """Keys (B of all processes, D) of the whole batch in its order, each embedded in a shard that was drawn for it.
+        """Keys (B of all processes, D) of the whole batch in its order, each embedded in a randomly chosen shard.
 
         `views` are this process's, (B, 3, h, w); `seed`, of the shuffle, is the same in every process.
         """
@@ -113,7 +113,7 @@ class MoCo(nn.Module):
         return torch.empty_like(shuffled).index_copy_(0, order, shuffled)
 
     def standardise(self, rgb: Tensor) -> Tensor:
-        """The encoder's input (B, 3, H, W) of RGB in [0, 1]."""
+        """The encoder's input (B, 3, H, W) for RGB in [0, 1]."""
         return rgb_to_lab(rgb) if self.settings.input == "lab" else normalize_rgb(rgb)
 
     def embed(self, encoder: Encoder, head: nn.Module, images: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ LEVELS = {"res3": 4, "res4": 8}  # the pyramid: stage -> stride of the student, 
 
 @checked
 class TemporalSettings:
-    """Step two. Defaults are the paper's for ResNet-18; weight 0 switches a part off."""
+    """Settings of step two. Defaults are the paper's for ResNet-18; weight 0 switches a part off."""
 
     depth: Literal[18, 50] = 18
     width: float = Field(1.0, ge=1 / 64)
@@ -153,6 +153,6 @@ class SpatialThenTemporal(nn.Module):
         return losses
 
     def undropped(self, image: Tensor) -> Tensor:
-        """The student's res5 (B, C, h, w) of whole Lab images (B, 3, H, W), which leave no trace in its statistics."""
+        """The student's res5 (B, C, h, w) of whole Lab images (B, 3, H, W); running statistics are not updated."""
         statistics = {name: value.clone() for name, value in self.student.named_buffers()}
         return functional_call(self.student, statistics, (image, ("res5",)))["res5"].to(self.student.conv1.weight.dtype)

@@ -1,4 +1,4 @@
-"""Pairs of frames of unlabelled videos for step two, addressed so that workers and resuming change nothing."""
+"""Pairs of frames of unlabelled videos for step two; a pair depends on its address alone, as in `images`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +18,12 @@ EVERY = 5  # frames of a video file: YouTube-VOS lists every fifth
 
 
 class FramePairs(Dataset):
-    """Two frames of one video, cut out alike (paper section 2).
+    """Two frames of one video, cropped alike (paper section 2).
 
     Args:
         root: as `training_videos` reads it.
         size: px of both sides of what is returned.
-        max_gap, min_gap: the second frame is so many listed frames later.
+        max_gap, min_gap: by how many listed frames the second frame is later.
         area: share of the frame that a crop covers. aspect: its width over its height.
         cache: keep decoded frames in memory.
 

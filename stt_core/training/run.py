@@ -1,4 +1,4 @@
-"""A training run's folder: where it goes on, what it logs, what it leaves."""
+"""A training run and its folder: resuming, logs, checkpoints, weights."""
 
 import csv
 import math
@@ -25,7 +25,7 @@ from stt_core.training.loop import cosine_rate
 
 
 class Run:
-    """One training: its steps, resumed where a checkpoint is found, and its files, which the first process writes.
+    """One training: its steps, resumed if there is a checkpoint, and its files, which the first process writes.
 
     They are `metrics.csv` (a row a step), `run.json` (settings, and what each session ran with: commit, versions,
     machine, processes, data), `weights.pth` at the end and, until then, `checkpoint.pt`. Model and optimizer are given
@@ -85,7 +85,7 @@ class Run:
     def steps(self, batches: Iterable) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield (step, batch) at each step's learning rate; checkpoint after every `save_every` steps that were run.
 
-        Where SIGTERM or Ctrl-C comes, the step in hand is done and saved before `Stopped` is raised.
+        On SIGTERM or Ctrl-C the current step is finished and saved before `Stopped` is raised.
         """
         self.model.train()
         begun, before, total = time.perf_counter(), self.seconds, self.settings.steps
@@ -128,7 +128,7 @@ class Run:
                 self.events.add_scalar(name, value, step)
 
     def save(self) -> None:
-        """Write a checkpoint from which the run goes on, `metrics.csv` and `run.json`."""
+        """Write `metrics.csv`, `run.json` and a checkpoint from which the run can be resumed."""
         average_statistics(self.model)
         if not self.writes:
             return
@@ -145,7 +145,7 @@ class Run:
             self.events.flush()
 
     def finish(self, encoder: Encoder, input: str) -> Path:
-        """Save, write the weights, delete the checkpoint; the weights' path."""
+        """Save, write the weights, delete the checkpoint; return the path of the weights."""
         self.save()
         path = self.out / "weights.pth"
         if self.writes:

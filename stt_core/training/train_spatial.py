@@ -24,14 +24,14 @@ def train_spatial(
     save_every: int = 100,
     origin: dict | None = None,
 ) -> Path:
-    """Step one: train MoCo on `images`; the path of `weights.pth`, which is the query encoder in torchvision's names.
+    """Train step one (MoCo) on `images`; return the path of `weights.pth`, the query encoder in torchvision's names.
 
     Beside it are `metrics.csv`, `run.json` and, while running, `checkpoint.pt`.
-    A run that was stopped goes on from its last checkpoint and, on as many processes, ends with the same weights.
+    A stopped run continues from its last checkpoint and, on as many processes, ends with the same weights.
 
     Args:
         out: folder of those files.
-        scale: how it is spread; under `torchrun` over the processes that were started.
+        scale: device, processes and workers; under `torchrun` the processes that were started are used.
         origin: what the data are, for `run.json`.
 
     Example:

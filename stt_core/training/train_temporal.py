@@ -19,7 +19,7 @@ from stt_core.training.run import Run
 def temporal_model(
     settings: TemporalSettings, initial: str | Path | Encoder | None, teacher: str | Path | Encoder | None
 ) -> SpatialThenTemporal:
-    """The model of step two, out of weights files or of encoders; InputError for weights that are missing or misfit.
+    """The model of step two from weights files or encoders; InputError for weights that are missing or do not fit.
 
     The student starts from `initial`; None = random weights. The frozen teacher is of Lab input unless its file says
     otherwise; one that the settings don't need isn't opened.
@@ -51,7 +51,7 @@ def train_temporal(
     save_every: int = 50,
     origin: dict | None = None,
 ) -> Path:
-    """Step two: train on frame pairs; the path of `weights.pth`, which is the student. Files are those of step one.
+    """Train step two on frame pairs; return the path of `weights.pth`, the student. Files are those of step one.
 
     Batch statistics are those of all processes together (SyncBN, paper section 2), so that their number changes nothing
     but rounding. With `accumulate`, each part of the batch has its own, as on a device that holds no more.
