@@ -40,7 +40,6 @@ autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_inherit_docstrings = False
 add_module_names = False
 toc_object_entries_show_parents = "hide"
-maximum_signature_line_length = 100
 default_role = "py:obj"
 napoleon_use_rtype = False
 
