@@ -71,7 +71,7 @@ def footer(profile: str, records: list[dict]) -> str:
 
 
 def page(path: Path, record: dict) -> nbformat.NotebookNode:
-    """An executed notebook as a page: where its source is and how to rerun it, below the title."""
+    """An executed notebook as a page: where its source is and how to rerun it, at the foot."""
     notebook = nbformat.read(path, as_version=4)
     name, parameters = record["notebook"], record["parameters"]
     assignments = [f"PROFILE={record['profile']}"]
@@ -79,8 +79,8 @@ def page(path: Path, record: dict) -> nbformat.NotebookNode:
     text = (
         ":::{container} rerun\n"
         f"This page is a notebook, {{download}}`notebooks/{name}.py </notebook-sources/{name}.py>`, "
-        f"and took {record['seconds'] / 60:.1f} min in this run; what was there already, such as weights, it only read."
-        " To run it again:\n\n"
+        f"and took {record['seconds'] / 60:.1f} min in this run, in which it read what was there already, such as "
+        "weights. To run it again:\n\n"
         f"```bash\nmake notebook NB={name} {' '.join(assignments)}\n```\n:::"
     )
     injected = [cell for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]
@@ -90,12 +90,9 @@ def page(path: Path, record: dict) -> nbformat.NotebookNode:
         cell.metadata["mystnb"] = {"code_prompt_show": "Parameters of this run"}
     if injected:  # the defaults, in the cell before, don't hold
         notebook.cells = [cell for cell in notebook.cells if "parameters" not in cell.metadata.get("tags", [])]
-    title, *rest = numbered(notebook.cells)
-    heading, _, text_below = title.source.partition("\n")
-    if title.cell_type != "markdown" or not heading.startswith("# "):
+    if notebook.cells[0].cell_type != "markdown" or not notebook.cells[0].source.startswith("# "):
         raise InputError(f"notebooks/{name}.py must begin with a Markdown cell whose first line is its title, “# …”.")
-    title.source = f"{heading}\n\n{text}\n\n{text_below}"
-    notebook.cells = [title, *rest]
+    notebook.cells = [*numbered(notebook.cells), nbformat.v4.new_markdown_cell(text)]
     return notebook
 
 

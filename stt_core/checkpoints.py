@@ -1,10 +1,11 @@
-"""What a weights file holds, read without running anything in it."""
+"""Weights files: reading them without running code in them, and finding an encoder in them."""
 
 import argparse
 import hashlib
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -32,7 +33,7 @@ for package in ("numpy._core", "numpy.core"):  # since NumPy 2, and before
 
 
 def read_checkpoint(path: str | Path) -> Any:
-    """What torch.save wrote; of a `.safetensors` a dict of its tensors, with `input` out of its metadata.
+    """Read what torch.save wrote, or of a `.safetensors` a dict of its tensors with the `input` of its metadata.
 
     InputError if there is no such file, or it can't be read, or only by running what it holds.
     """
@@ -55,25 +56,14 @@ def read_checkpoint(path: str | Path) -> Any:
     except MemoryError:
         raise
     except Exception:  # broken bytes raise nearly every kind, with texts that are of no help to a user
-        if objects := _objects(path):
-            raise InputError(
-                f"{path} cannot be read safely, since it holds {objects} beside its tensors; where you trust it, load "
-                "it once with weights_only=False and save its state dict alone with torch.save."
-            ) from None
-        raise InputError(
-            f"{path} cannot be read as weights, since it is cut off, damaged or of another kind; save a state dict "
-            "with torch.save or as .safetensors."
-        ) from None
-
-
-def _objects(path: Path) -> str:
-    """The kinds of Python objects for which a checkpoint is refused; "" if it isn't for that or they can't be told."""
-    try:
-        with torch.serialization.safe_globals(HARMLESS):
-            names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # not a zip file, or a broken one
-        return ""
-    return ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
+        refused: list[str] = []
+        with suppress(Exception), torch.serialization.safe_globals(HARMLESS):  # not a zip file, or a broken one
+            refused = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+        if refused:
+            fix = "where you trust it, load it with weights_only=False and save its state dict alone with torch.save"
+            raise InputError(f"{path} is not safe to read: it holds {refused[0]} beside its tensors; {fix}.") from None
+        fix = "save a state dict with torch.save or as .safetensors"
+        raise InputError(f"{path} cannot be read as weights: it is cut off, damaged or another kind; {fix}.") from None
 
 
 # Naming -> two tensors of any ResNet, and what turns the names after the prefix into torchvision's.
@@ -98,21 +88,21 @@ PREFERRED = ("encoder_q", "backbone", "teacher_backbone", "teacher")  # of sever
 
 @dataclass(frozen=True)
 class Weights:
-    """An encoder as it was found in a file."""
+    """The weights of an encoder that were found in a file."""
 
     path: Path
-    state: dict[str, Tensor]  # all that an `Encoder` has, in torchvision's names; batch counts may lack
+    state: dict[str, Tensor]  #: all that an `Encoder` has, in torchvision's names; batch counts may lack
     depth: int
     width: float
-    input: str  # "lab" or "rgb", the colours it was trained on
-    assumed: bool  # the colours, since the file does not say
-    naming: str  # one of `NAMINGS`
-    prefix: str  # dotted, before those names; "" for none
-    left: tuple[str, ...]  # names of the file's other tensors
+    input: str  #: "lab" or "rgb", the colours it was trained on
+    assumed: bool  #: the colours, since the file does not say
+    naming: str  #: one of `NAMINGS`
+    prefix: str  #: dotted, before those names; "" for none
+    left: tuple[str, ...]  #: names of the file's other tensors
 
     @property
     def note(self) -> str:
-        """One line: what was matched and what was left, such as "w.pth: torchvision names, 120 tensors matched, …"."""
+        """A line on what was matched and what was left, such as "w.pth: torchvision names, 120 tensors matched, …"."""
         where = f" after {self.prefix}" if self.prefix else ""
         where += "" if self.state["layer4.0.conv1.weight"].any() else ", layer4 empty"
         colours = f"{self.input} input{' assumed' if self.assumed else ''}"
@@ -174,13 +164,14 @@ def open_weights(path: str | Path, *, input: str = "rgb", whole: bool = True) ->
         whole: refuse a ResNet without layer4, since res5 will be asked for.
 
     Example:
-        >>> weights = open_weights("moco_v2_200ep.pth.tar")
-        >>> weights.depth, weights.input, weights.note
-        >>> encoder = weights.encoder(*STANDARD)
+        >>> save_weights(folder / "small.pth", Encoder(18, 0.25), input="lab")
+        >>> weights: Weights = open_weights(folder / "small.pth")
+        >>> weights.note
+        'small.pth: torchvision names after state_dict, 120 tensors matched, lab input'
+        >>> encoder = weights.encoder(strides=(1, 2, 2, 2), pool="max")
 
     Raises:
-        InputError: the file is missing, is not a checkpoint, or holds no ResNet that an `Encoder` matches part by part,
-            or one whose values are no numbers.
+        InputError: the file is missing, no checkpoint, or holds no ResNet of finite values that an `Encoder` matches.
     """
     path = Path(path)
     content = read_checkpoint(path)
@@ -224,7 +215,7 @@ def _tensors(content: dict, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def _place(path: Path, tensors: dict[str, Tensor]) -> tuple[str, str]:
-    """Prefix, with its last dot, and naming of the encoder to take."""
+    """Choose an encoder: its prefix, with the last dot, and its naming."""
     stems = {name for name, tensor in tensors.items() if tensor.ndim == 4 and len(tensor)}
     places = []
     for naming, ((stem, block), _) in NAMINGS.items():
@@ -242,7 +233,7 @@ def _place(path: Path, tensors: dict[str, Tensor]) -> tuple[str, str]:
 
 
 def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str], whole: bool) -> tuple[int, float]:
-    """Depth and width of the encoder that the state, in torchvision's names, fills; `names` are the file's own."""
+    """Check a state in torchvision's names, `names` being the file's; return depth and width of its encoder."""
     kind, depth = ("bottlenecks", 50) if "layer1.0.conv3.weight" in state else ("basic blocks", 18)
     stages = [{name.split(".")[1] for name in state if name.startswith(f"layer{stage}.")} for stage in (1, 2, 3, 4)]
     blocks = tuple(map(len, stages))
@@ -266,14 +257,10 @@ def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str], whole:
     for name, value in state.items():
         if name.endswith(COUNTS):
             continue
-        if value.layout != torch.strided or value.is_meta or not value.is_floating_point():
-            raise InputError(
-                f"{path} has {names[name]} in {value.dtype}, {value.layout}; give plain floating-point numbers."
-            )
+        if not value.is_floating_point():
+            raise InputError(f"{path} has {names[name]} in {value.dtype}; give floating-point numbers.")
         numbers = value.float()  # as an encoder holds them
         if not torch.isfinite(numbers).all() or (name.endswith("running_var") and (numbers < 0).any()):
-            raise InputError(
-                f"{path} has NaN, infinite or impossible values in {names[name]}: its training diverged or the file is "
-                "damaged; give other weights."
-            )
+            found = f"NaN, infinite or impossible values in {names[name]}"
+            raise InputError(f"{path} has {found}: its training diverged or it is damaged; give other weights.")
     return depth, width

@@ -12,7 +12,7 @@ from stt_core.settings import checked
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.training.images import Images
-from stt_core.training.loop import batches_of, set_rate
+from stt_core.training.loop import batches_of
 from stt_core.training.pairs import FramePairs
 from stt_core.training.run import Run
 
@@ -65,12 +65,11 @@ def train_one_stage(
     parts = (images, settings.spatial), (pairs, settings)
     loaders = [batches_of(data, own, run.start, scale.workers) for data, own in parts]
     for step, (image_batch, pair_batch) in run.steps(zip(*loaders, strict=True)):
-        rate = set_rate(optimizer, step, settings)
         channel = 1 + int(torch.randint(2, ()))  # a or b, one for the whole batch
         losses = model(image_batch.to(fabric.device), pair_batch.to(fabric.device), channel)
         loss = sum(losses.values())
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
-        run.log(step, rate, loss=loss, **losses)
+        run.log(step, loss=loss, **losses)
     return run.finish(model.temporal.student, "lab")

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stt_core.features import FeatureSource, feature_source, resized_size
-from stt_core.pictures import image_size
+from stt_core.pictures import frame_size
 from stt_core.propagation import Inference
 from stt_study.analysis.query_selection import effective_share
 from stt_study.benchmarks import metrics
@@ -76,7 +76,7 @@ def _bilinear(study: Study, task: str, source: FeatureSource) -> dict[str, float
     inference = study.inference(task)
 
     def shrunk(video: Video) -> FeatureSource:
-        return bilinear(source, resized_size(image_size(video.frames[0])[::-1], inference.resize))
+        return bilinear(source, resized_size(frame_size(video.frames[0]), inference.resize))
 
     return _scored(study, task, shrunk, replace(inference, resize=None))
 

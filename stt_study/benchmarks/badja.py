@@ -12,7 +12,7 @@ import numpy as np
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
 from stt_core.labels import read_mask
-from stt_core.pictures import image_size
+from stt_core.pictures import frame_size
 from stt_core.propagation import Inference
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.benchmarks.label_sources import Source
@@ -49,7 +49,7 @@ def areas(clip: labelled_videos.Clip) -> np.ndarray:
     shares = np.array([read_mask(path, not_black=True).mean() for path in clip.masks])
     for empty in np.flatnonzero(shares == 0):
         raise InputError(f"{clip.masks[empty]} is empty, but its frame has joints; restore this annotation.")
-    width, height = image_size(clip.frames[0])
+    height, width = frame_size(clip.frames[0])
     return shares * width * height
 
 
@@ -70,7 +70,7 @@ def read_clip(path: Path, root: Path, places: list[Path]) -> labelled_videos.Cli
     frames = frames[times[0] : times[-1] + 1]
     if not (visible[0] & visible[1:]).any():
         raise InputError(f"{path} has no joint that is visible in its first frame and in a later one; leave it out.")
-    size, scale = image_size(frames[0]), 1.0
+    size, scale = frame_size(frames[0])[::-1], 1.0
     if images[0].parts[:1] == ("DAVIS",):  # other videos are in the pixels of their own frames, in any numbers
         labelled_videos.check_steps(frames)
         scale = np.divide(size, SIZE)

@@ -9,7 +9,7 @@ from scipy.io import loadmat
 
 from stt_core.errors import InputError
 from stt_core.files import listed, write_json
-from stt_core.pictures import image_size
+from stt_core.pictures import frame_size
 from stt_core.propagation import Inference
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.benchmarks.label_sources import Source
@@ -31,7 +31,7 @@ def jhmdb_clips(root: str | Path, split: str = "val", names: Iterable[str] = ())
         if len(joints) > len(frames):
             counts = f"{folder} has {len(frames)} frames but {positions} has {len(joints)}"
             raise InputError(f"{counts}; restore the frames.")
-        if not labelled_videos.in_picture(joints[0], image_size(frames[0])).any():
+        if not labelled_videos.in_picture(joints[0], frame_size(frames[0])[::-1]).any():
             raise InputError(f"{positions} has no joint of frame 1 within {frames[0]}; fix one or leave the clip out.")
         # A clip may end with frames that have no joints; they cannot be scored (the evaluation of VFS cuts them, too).
         name, times = "/".join(folder.parts[-2:]), tuple(range(len(joints)))

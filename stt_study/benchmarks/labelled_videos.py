@@ -12,7 +12,7 @@ from stt_core import labels
 from stt_core.errors import InputError
 from stt_core.features import features_of, resized_size
 from stt_core.labels import read_mask
-from stt_core.pictures import image_size, picture_files, read_image
+from stt_core.pictures import frame_size, picture_files, read_image
 from stt_core.propagation import Inference, propagate_frames
 from stt_study.benchmarks import metrics
 from stt_study.benchmarks.label_sources import Baseline, Source
@@ -119,7 +119,7 @@ def read_frames(paths: Iterable[Path]) -> Iterator[np.ndarray]:
 def read_sequence_mask(sequence: Sequence, t: int) -> np.ndarray:
     """Ids (H, W) uint8 of frame `t`; InputError for an annotation that is broken or not of its frame's size."""
     mask = read_mask(sequence.masks[t])
-    (height, width), size = mask.shape, image_size(sequence.frames[t])
+    (height, width), size = mask.shape, frame_size(sequence.frames[t])[::-1]
     if (width, height) != size:
         both = f"{sequence.masks[t]} is {width}x{height} px but its frame is {size[0]}x{size[1]}"
         raise InputError(f"{both}; they must agree.")

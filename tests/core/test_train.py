@@ -265,8 +265,8 @@ def test_tensorboard_gets_every_step_once(data_folder: Path, tmp_path: Path) -> 
     train_spatial(SPATIAL, images, tmp_path / "whole", **how)
     run = Run.log
 
-    def stopping(self, step: int, rate: float, **values: Tensor) -> None:
-        run(self, step, rate, **values)
+    def stopping(self, step: int, **values: Tensor) -> None:
+        run(self, step, **values)
         if step == 4:
             raise KeyboardInterrupt
 
