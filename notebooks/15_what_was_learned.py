@@ -2,8 +2,8 @@
 # # What was learned
 #
 # Scores say how well labels are carried; they don't say what a loss did to the features. Here the networks themselves
-# are compared, on the labelled test clips: how much of the step-one encoder's structure is left, where a point is found
-# again, and how sure a match is. The networks run as they are used, in evaluation mode and on whole frames with no
+# are compared, on the labelled test clips: how much of the step-one encoder's structure is left, and where a point is
+# found again. The networks run as they are used, in evaluation mode and on whole frames with no
 # colour channel dropped. A 95 % interval is a bootstrap over clips, for the weights of this run.
 
 # %% tags=["parameters"]
@@ -56,20 +56,10 @@ page.show(
 )
 
 # %% [markdown]
-# **The test of the claim** compares the full method with the same without global distillation, clip by clip. These are
-# five views of one question, not five tests of it; the loss is what was trained for, so it says that training worked,
-# and the others that more than the trained quantity stayed. Nearer to the teacher isn't better in itself: whether it
-# helps is measured with the tasks.
-
-# %% tags=["hide-input"]
-page.show(
-    against_teacher.retained(study).round(4),
-    "The full method minus the one without global distillation, with the bounds of the 95 % interval. The last column names the one that is nearer to the teacher, where the interval leaves zero out.",
-    files=[sources["full"], sources["no_global"]],
-    name="tab-retained-test",
-)
-
-# %% [markdown]
+# These are five views of one question, not five tests of it; the loss is what was trained for, so it says that training
+# worked, and the others that more than the trained quantity stayed. Nearer to the teacher isn't better in itself:
+# whether it helps is measured with the tasks.
+#
 # The same on real video, wherever a DAVIS folder is at hand.
 
 # %% tags=["hide-input"]
@@ -81,11 +71,6 @@ if page.at_hand("real"):
         against_teacher.summary_table(real, against_teacher.AGAINST_TEACHER),
         "How much of the step-one encoder is left on real video, read in the same way.",
         files=(w for w in few.values() if w != "random"),
-    )
-    page.show(
-        against_teacher.retained(study, "real").round(4),
-        "The test of the claim on real video, clip by clip.",
-        files=[sources["full"], sources["no_global"]],
     )
 
 # %% [markdown]
@@ -100,10 +85,10 @@ if page.at_hand("real"):
 
 # %% tags=["hide-input"]
 students = {title(name): looks(study, weights, "davis") for name, weights in sources.items()}
-points = viz_maps.point_examples(study, students)
+points = viz_maps.point_figure(study, students)
 if points:
     page.show(
-        viz_maps.point_figure(points),
+        points,
         "Where a point of the first frame (first column) is found in a later one, per network. Look for one spot on the star; a second spot is a confusion.",
         alt="A grid of frames: the point, the later frame with the object outlined, and a heat map for each network.",
         name="fig-points",
@@ -120,31 +105,4 @@ else:
 page.show(
     against_teacher.summary_table(measured, ["mass", "top-k mass"]),
     "Share of the heat inside the right object, of all of it (*mass*) and of the most similar cells' (*top-k mass*), over all clips and objects, with 95 % intervals over clips.",
-)
-
-# %% [markdown]
-# ## How sure is a match?
-#
-# Entropy of a cell's match in the window around it, as local distillation scores it (res4, training size and radius): 0
-# is certain, the top of the scale is a flat map. It is of plain products, so it falls with the length of features as
-# well as with their distinctness: compare places within a map rather than levels between networks. Sure isn't right,
-# either. Look at the outlines of objects and at flat ground, where one cell is like the next.
-
-# %% tags=["hide-input"]
-page.show(
-    viz_maps.entropy_figure(viz_maps.entropy_examples(study, students), study.profile.temporal.radius_coarse),
-    "How uncertain each cell's match is. Look at outlines, at flat ground and at what comes into view.",
-    alt="A grid of frames and entropy maps, one map a network.",
-    name="fig-entropy",
-)
-
-# %% [markdown]
-# By place: cells of the background or of one object alone, cells on an outline (*object borders*), and objects that are
-# partly hidden in that frame (on those clips that have any, where the data say so).
-
-# %% tags=["hide-input"]
-entropies = [column for column in measured if column.startswith("entropy")]
-page.show(
-    against_teacher.summary_table(measured, entropies).drop(index="by chance"),
-    "Mean entropy of a match in nats, by place, with 95 % intervals over clips. Compare the columns of a row, not the rows.",
 )

@@ -17,14 +17,14 @@ from stt_core.color import drop_channel, normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation
 from stt_core.encoder import STANDARD, STUDENT, Encoder
 from stt_core.features import feature_source
-from stt_core.losses import entropy_map, global_distillation_loss, teacher_correlation
+from stt_core.losses import global_distillation_loss, teacher_correlation
 from stt_core.propagation import Inference
 from stt_core.temporal import TemporalSettings
 from stt_study.analysis import retention
-from stt_study.analysis.held_out_pairs import BATCH, HeldOut, held_out, label_error, pairs_of, regions
+from stt_study.analysis.held_out_pairs import BATCH, HeldOut, held_out, label_error
 from stt_study.analysis.retention import Look, chosen_clips, coverage, looks, pair_times
 from stt_study.benchmarks import labelled_videos
-from stt_study.bootstrap import bootstrap, favours, summary
+from stt_study.bootstrap import bootstrap
 from stt_study.store import code_key, computed, folder_fingerprint
 from stt_study.study import Study
 from stt_study.variants import title
@@ -33,7 +33,7 @@ NAMES = ("random", "step_one", "step_two", "neither", "no_global", "no_local", "
 TARGETS = 64  # pairs at most
 STAY = "all stay where they are"
 NEAREST = {"res5": 5, "res4": 10}  # k; at most a third of the map
-AGAINST_TEACHER = {"overlap res5": 1, "overlap res4": 1, "CKA res5": 1, "CKA res4": 1, "loss": -1}  # -1: less is nearer
+AGAINST_TEACHER = ("overlap res5", "overlap res4", "CKA res5", "CKA res4", "loss")
 CHANCE = {"overlap res5": "chance res5", "overlap res4": "chance res4", "loss": "flat loss"}
 CHANCE |= {"mass": "area", "top-k mass": "area"}
 """Measure -> the column that says what it is by chance."""
@@ -59,7 +59,7 @@ def clip_record(
         target = teacher_correlation(*taught, training.teacher_temperature, training.teacher_cosine)
         values["loss"] = global_distillation_loss(*own, target).item()
         values["flat loss"] = (target - 1 / target.shape[2]).square().mean().item()
-        values |= _points(pair, student, inference) | _entropies(pair, student, training)
+        values |= _points(pair, student, inference)
         for name, value in values.items():
             found.setdefault(name, []).append(value)
     frames = dict.fromkeys(frame for pair in pairs for frame in pair.frames)
@@ -83,26 +83,17 @@ def _points(pair: HeldOut, student: Look, inference: Inference) -> dict[str, flo
     return dict(zip(("mass", "top-k mass", "area"), map(float, means), strict=True))
 
 
-def _entropies(pair: HeldOut, student: Look, training: TemporalSettings) -> dict[str, float]:
-    maps = [student(frame)["coarse"][None] for frame in reversed(pair.frames)]
-    entropy = entropy_map(*maps, training.radius_coarse)[0]
-    owned = coverage(labelled_videos.read_sequence_mask(pair.sequence, pair.t), entropy.shape)
-    where = regions(owned, owned, pair.hidden or ())
-    return {f"entropy {name}": entropy[where[name]].mean().item() for name in where if name != "uncovered background"}
-
-
 def against_teacher(study: Study, sources: dict[str, str], task: str = "davis") -> pd.DataFrame:
     """`clip_record` of sources (name -> `Study.source`) on "davis" or "real": one row a variant (title) and clip."""
     training, inference, rows = study.profile.temporal, getattr(study.profile.evaluation, task), []
-    seen = [training.size, training.radius_coarse, training.teacher_temperature, training.teacher_cosine]
-    seen += [file_hash(study.teacher)]
+    seen = [training.size, training.teacher_temperature, training.teacher_cosine, file_hash(study.teacher)]
     data = folder_fingerprint(study.folder(task))
     teacher = cache(lambda: looks(study, str(study.teacher), task, STANDARD))  # opened once, if anything is missing
 
     def measure(weights: str) -> dict[str, dict]:
-        student, events, found = looks(study, weights, task), study.events(task), {}
+        student, found = looks(study, weights, task), {}
         for clip in tqdm(chosen_clips(study, task), desc="retention", disable=None):
-            pairs = pairs_of(clip, pair_times(len(clip.frames)), events)
+            pairs = [HeldOut(clip, t) for t in pair_times(len(clip.frames))]
             found[clip.name] = clip_record(pairs, teacher(), student, training, inference)
         return found
 
@@ -140,17 +131,6 @@ def nearer(study: Study, task: str, better: str, worse: str) -> dict[str, np.nda
         table = against_teacher(run, {name: run.source(name) for name in (better, worse)}, task)
         wide.append(table.pivot(index="sequence", columns="variant"))
     return {m: np.stack([(w[m][title(better)] - w[m][title(worse)]).to_numpy() for w in wide]) for m in AGAINST_TEACHER}
-
-
-def retained(study: Study, task: str = "davis") -> pd.DataFrame:
-    """Is the full method nearer to the teacher than the one without global distillation: one row a measure."""
-    rows, won = {}, {1: title("full"), -1: title("no_global"), 0: "undecided"}
-    for measure, differences in nearer(study, task, "full", "no_global").items():
-        row, toward = summary(differences), AGAINST_TEACHER[measure] * differences
-        clips = f"{int((toward.mean(axis=0) > 0).sum())} of {row['sequences']}"
-        rows[measure] = {name: row[name] for name in ("difference", "low", "high", "seeds")}
-        rows[measure] |= {"first is nearer on": clips, "nearer to the teacher": won[favours(summary(toward))]}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("measure")
 
 
 def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:

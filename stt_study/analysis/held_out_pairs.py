@@ -1,6 +1,6 @@
 """Held-out pairs of frames with their masks, and what the local distillation sees of them, run as in training."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class HeldOut:
 
     sequence: Sequence
     t: int
-    hidden: tuple[int, ...] | None  # None: the data don't say
+    hidden: tuple[int, ...] | None = None  # None: the data don't say
     gap: int = 1  # frames from the earlier to the later one
 
     @property
@@ -62,19 +62,15 @@ class HeldOut:
         return coverage(earlier, (cells, cells), count), coverage(later, (cells, cells), count)
 
 
-def pairs_of(sequence: Sequence, times: Iterable[int], events: dict, gap: int = 1) -> list[HeldOut]:
-    """The pairs of a sequence, `gap` frames apart, whose later frames are `times`; `events`: of `Study.events`."""
-    pairs, listed = [], events.get(sequence.name, {}).get("occlusions", {}).items()
-    for t in times:
-        hidden = tuple(int(i) for i, stems in listed if sequence.frames[t].stem in stems)
-        pairs.append(HeldOut(sequence, t, hidden if events else None, gap))
-    return pairs
-
-
 def held_out(study: Study, most: int, gap: int = 1) -> list[HeldOut]:
     """At most so many pairs of frames of `split_of`, `gap` frames apart, spread over the clips and mixed."""
     sequences, events = study.sequences("davis", split_of(study)), study.events("davis")
-    pairs = [pair for s in sequences for pair in pairs_of(s, range(gap, len(s.frames)), events, gap)]
+    pairs = []
+    for sequence in sequences:
+        listed = events.get(sequence.name, {}).get("occlusions", {}).items()
+        for t in range(gap, len(sequence.frames)):
+            hidden = tuple(int(i) for i, stems in listed if sequence.frames[t].stem in stems)
+            pairs.append(HeldOut(sequence, t, hidden if events else None, gap))
     return [pairs[i] for i in np.random.default_rng(0).permutation(evenly(range(len(pairs)), most))]
 
 

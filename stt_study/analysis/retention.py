@@ -89,7 +89,7 @@ def coverage(ids: np.ndarray, grid: Sequence[int], count: int = 0) -> Tensor:
 
 
 def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], str] = STUDENT) -> Look:
-    """Frame's path -> maps (C, h, w): "res5", "coarse" (res4) as in training, "res4" as for propagation; kept."""
+    """Frame's path -> maps (C, h, w): "res5" as in training, "res4" as for propagation; kept."""
     spatial, size, (strides, pool) = study.profile.spatial, study.profile.temporal.size, layout
     if weights == "random":
         encoder = random_encoder(spatial.depth, spatial.width, study.seed, strides=strides, pool=pool).eval()
@@ -105,8 +105,7 @@ def looks(study: Study, weights: str, task: str, layout: tuple[Sequence[int], st
     def look(path: Path) -> dict[str, Tensor]:
         image = read_image(path)
         rgb = torch.from_numpy(resized(image, (size, size))).permute(2, 0, 1)[None].float() / 255  # (1, 3, H, W)
-        maps = encoder(prepare(rgb), ("res4", "res5"))
-        return {"res5": maps["res5"][0], "coarse": maps["res4"][0], "res4": source(resized(image, resize)).cpu()}
+        return {"res5": encoder(prepare(rgb), ("res5",))["res5"][0], "res4": source(resized(image, resize)).cpu()}
 
     return look
 
