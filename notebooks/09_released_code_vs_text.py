@@ -77,21 +77,6 @@ page.show(
 )
 
 # %% [markdown]
-# ### How the selections agree
-#
-# Intersection over union, for weights the sum of the smaller over the sum of the larger ones; means over pairs. To
-# read it: two selections of 70 % that know nothing of each other have about 0.49 / 0.91 = 0.54, and 0.40 is the
-# least that two of 70 % can have, where each leaves out only what the other takes.
-
-# %% tags=["hide-input"]
-page.show(
-    pd.concat({name: viz_selection.agreement(tables) for name, tables in measured.items()}).round(2),
-    "How far two selections are the same: intersection over union, mean over pairs. The first entry of a row tells how near a variant is to the text.",
-    files=weights.values(),
-    name="tab-agreement",
-)
-
-# %% [markdown]
 # ### What the scores measure
 #
 # The idea of the text: a query whose match is uncertain needs the fine level's help. Does an uncertain query indeed

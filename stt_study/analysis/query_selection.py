@@ -45,11 +45,6 @@ def effective_share(weights: Tensor) -> float:
     return float(weights.sum() ** 2 / (weights.numel() * weights.square().sum()).clamp(min=1e-12))
 
 
-def overlap(a: Tensor, b: Tensor) -> float:
-    """Sum of the smaller over sum of the larger weights: of masks the intersection over union."""
-    return float(torch.minimum(a, b).sum() / torch.maximum(a, b).sum().clamp(min=1e-12))
-
-
 def reachable(target: Tensor, window: Tensor) -> Tensor:
     """(B, N, N): the rows nearest to the target (B, N, N) that a softmax over a window (N, N) bool can give."""
     # What a row lacks of 1 is spread evenly.
@@ -118,7 +113,6 @@ def _measured(study: Study, weights: Path) -> dict[str, list[dict]]:
             for error, values in errors.items():
                 row |= {f"{error} kept": _mean(values, w), f"{error} left": _mean(values, 1 - w)}
             row |= {f"in {region}": _mean(there.float(), w) for region, there in where.items()}
-            row |= {f"with {other}": overlap(w, v) for other, (_, v) in chosen.items()}
             if local:  # else the control, which is no loss of anyone's
                 figures = loss_figures(level, local, w, settings.radius_coarse)
                 logits = figures.pop("logits").flatten()

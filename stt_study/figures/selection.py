@@ -123,13 +123,6 @@ def kept_figure(measured: Measured, share: float) -> Figure:
     return figure
 
 
-def agreement(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Mean overlap of every two selections of one encoder."""
-    means = _means(tables)
-    table, names = means[[f"with {name}" for name in means.index]], list(map(label, means.index))
-    return table.set_axis(names, axis=0).set_axis(names, axis=1)
-
-
 def regions_figure(measured: Measured) -> Figure:
     """A region's share of the selection over its share of the map: 1 = as chance would have it."""
     figure, (axes,) = viz.panels(1, len(measured), (6 * len(measured), 4), sharey=True, sharex=True)
