@@ -80,9 +80,3 @@ page.show(
     name="tab-targets",
     files=[study.teacher, *students.values()],
 )
-
-# %% [markdown]
-# ## A real check: matches on a stereo pair
-
-# %% tags=["hide-input"]
-page.stereo(names)

@@ -78,9 +78,3 @@ page.show(
     name="tab-local-premise",
     files=[study.weights("no_local")],
 )
-
-# %% [markdown]
-# ## A real check: matches on a stereo pair
-
-# %% tags=["hide-input"]
-page.stereo(names)

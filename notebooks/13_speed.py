@@ -15,7 +15,7 @@ runs = ""
 
 # %% tags=["hide-input"]
 from stt_study.analysis.costs import costs
-from stt_study.figures import viz
+from stt_study.figures import charts
 from stt_study.figures.page import Page
 from stt_study.results.tables import formatted
 from stt_study.speed.bench import growth_table, machine_text, slopes, speed_table
@@ -54,7 +54,7 @@ page.show(
 
 # %% tags=["hide-input"]
 page.show(
-    viz.growth_figure(growth_table(bench)),
+    charts.growth_figure(growth_table(bench)),
     "Seconds a frame over the size of the map (left) and of the window (right), both axes logarithmic: a slope of 1 is cost in proportion.",
     alt="Two panels of rising lines: seconds a frame over cells of the map and over cells of the window, for the plain and the tiled scheme.",
     name="fig-growth",

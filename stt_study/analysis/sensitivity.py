@@ -163,22 +163,23 @@ def means(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def largest_changes(table: pd.DataFrame) -> pd.DataFrame:
-    """How far each axis moves J&F-Mean, the farthest first: a row a variant and axis; 95 % intervals are over clips."""
-    rows = []
-    for (variant, axis), values in means(table).groupby(["variant", "axis"], sort=False):
+    """How far each axis moves one variant's J&F-Mean, the farthest first: a row an axis; 95 % intervals over clips."""
+    rows = {}
+    for axis, values in means(table).groupby("axis", sort=False):
         own = values[values.own].iloc[0]
-        best, worst = (values.loc[values["J&F-Mean"].agg(which)] for which in ("idxmax", "idxmin"))
-        some = table[(table.variant == variant) & (table.axis == axis)]
+        some = table[table.axis == axis]
         single = some.pivot(index="sequence", columns="value", values="J&F")
         objects = some.groupby("sequence").objects.first().loc[single.index].to_numpy(float)
-        row = {"variant": variant, "axis": axis, "own": own.value, "J&F-Mean": 100 * own["J&F-Mean"]}
-        row["best of"] = len(values)
-        for extreme, change, to in (("best", "gain", best), ("worst", "loss", worst)):
+        row = {"own": own.value, "J&F-Mean": 100 * own["J&F-Mean"], "best of": len(values)}
+        moved = []
+        for extreme, change, which in (("best", "gain", "idxmax"), ("worst", "loss", "idxmin")):
+            to = values.loc[values["J&F-Mean"].agg(which)]
             differences = 100 * (single[to.value] - single[own.value]).to_numpy()
             low, high, _ = bootstrap(differences[None], objects)
             bounds = f" [{low:.1f}, {high:.1f}]" if np.isfinite(low) else ""
             text = f"{np.average(differences, weights=objects):+.1f}{bounds}"
             row |= {extreme: to.value, change: "" if to.value == own.value else text}
-        row["moved"] = max(best["J&F-Mean"] - own["J&F-Mean"], own["J&F-Mean"] - worst["J&F-Mean"])
-        rows.append(row)
-    return pd.DataFrame(rows).sort_values("moved", ascending=False, kind="stable").drop(columns="moved")
+            moved.append(abs(to["J&F-Mean"] - own["J&F-Mean"]))
+        rows[axis] = row | {"moved": max(moved)}
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.sort_values("moved", ascending=False, kind="stable").drop(columns="moved")

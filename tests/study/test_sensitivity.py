@@ -141,7 +141,7 @@ def test_largest_changes() -> None:
         ]
         for s, n, score in zip("pq", (1, 3), scores, strict=True)
     ]
-    table = largest_changes(pd.DataFrame(rows)).set_index("axis")
+    table = largest_changes(pd.DataFrame(rows))
     assert list(table.index) == ["y", "x"]
     assert table.loc["x", "J&F-Mean"] == pytest.approx(70)
     assert table.loc["x", ["own", "best of", "best", "gain", "worst", "loss"]].tolist() == [2, 2, 1, "+5.0", 2, ""]

@@ -11,7 +11,7 @@ from test_oracle import world  # noqa: F401
 from stt_study.analysis import teacher_strength
 from stt_study.analysis.against_teacher import STAY
 from stt_study.analysis.teacher_strength import TEACHER, label_errors
-from stt_study.figures import viz
+from stt_study.figures import charts
 from stt_study.results import comparison, teacher_curve
 from stt_study.results.comparison import Outcome
 from stt_study.study import Study
@@ -98,7 +98,7 @@ def test_what_is_concluded(gains: dict[str, float], words: list[str], monkeypatc
         assert all(word in sentence for word in words), sentence
     shown = teacher_curve.shown(table)
     assert shown["label error, %"].tolist() == [f"{100 * error + 1:.1f}" for error in ERRORS.values()] * 2
-    figure = viz.strength_figure(table, STAY)
+    figure = charts.strength_figure(table, STAY)
     assert [axis.get_title() for axis in figure.axes] == list(teacher_curve.WEIGHTS)
     left, right = figure.axes[0].get_xlim()
     assert left > right  # stronger to the right
