@@ -122,19 +122,6 @@ def strength_figure(table: pd.DataFrame, stay: str) -> Figure:
     return figure
 
 
-def growth_figure(growth: pd.DataFrame) -> Figure:
-    """`bench.growth_table`: seconds a frame over the cells of the map, and of the window, on logarithmic axes."""
-    lines = {"hue": "way", "style": "way", "markers": True, "dashes": False, "errorbar": None}
-    panel = {"height": 3.4, "facet_kws": {"sharex": False}}
-    grid = sns.relplot(growth, x="cells", y="seconds", col="of", kind="line", **lines, **panel)
-    grid.set(xscale="log", yscale="log")
-    for of, axis in grid.axes_dict.items():
-        axis.xaxis.set_major_formatter("{x:.0f}")
-        axis.xaxis.set_minor_formatter("")
-        axis.set_xticks(growth[growth.of == of].cells.unique())
-    return _plain(grid, xlabel="cells", ylabel="seconds a frame")
-
-
 def sensitivity_figure(table: pd.DataFrame) -> Figure:
     """J&F-Mean over the values of a setting, a line a variant; grey: the first one's clips; dotted: the profile's."""
     values = [f"{value:g}" if isinstance(value, float) else str(value) for value in table.value]
