@@ -11,7 +11,6 @@
 # * **frame 0 is seen** through that window, or whole (an object that moves far is found again).
 # * **frame 0 counts** twice while it is also one of the preceding frames, as in this method's released code, or once.
 # * **maps normalised**: whether each object's map is stretched to 0 … 1 before the largest wins.
-# * **stride** of the features in px a cell (with fewer preceding frames for both strides, and the same radius in px).
 #
 # The clips are validation clips where the data have any (list “train”), so that nobody is tempted to choose by the test
 # clips. An affinity depends on features and not on labels: settings that see the same cells share one search.
@@ -37,7 +36,7 @@ study = page.study
 split, clips = sensitivity.clips(study)
 names = ", ".join(clip.name for clip in clips)
 print(f"{len(clips)} clips of {study.relative(study.folder('davis'))}, list “{split}”: {names}")
-print(f"the profile's settings: {study.profile.evaluation.davis}, stride {study.profile.evaluation.stride}")
+print(f"the profile's settings: {study.profile.evaluation.davis}")
 
 # %% [markdown]
 # ## One setting at a time
