@@ -106,24 +106,6 @@ page.show(
 )
 
 # %% [markdown]
-# ### Where they lie
-#
-# A region's share of what is selected, over its share of the map: 1 is what chance gives. *Uncovered background* was
-# behind an object in the earlier frame (its background grew by a quarter of the cell or more; where the camera moves,
-# that is an estimate). *Partly hidden objects* are those which the data list as occluded in the later frame; where
-# the data have no such list, the region is left out. Soft weights never reach the map's border, where the mix of
-# regions may be another: compare them with *all but the border*, not with 1.
-
-# %% tags=["hide-input"]
-page.show(
-    viz_selection.regions_figure(measured),
-    "Where the selected queries lie. At 1 a region has its fair share; right of it the selection prefers it. Compare soft weights with the control of all but the border.",
-    alt="Dots, one a variant and region, at the region's share of the selection over its share of the map.",
-    files=weights.values(),
-    name="fig-regions",
-)
-
-# %% [markdown]
 # ### How well the selected ones match
 #
 # The same two errors as above, at selected and at left-out queries, means over pairs. A selection of the queries that

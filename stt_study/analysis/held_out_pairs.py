@@ -18,24 +18,21 @@ from stt_core.errors import InputError
 from stt_core.losses import entropy_map
 from stt_core.pictures import VideoFrame, read_image
 from stt_core.temporal import LEVELS, TemporalSettings
-from stt_study.analysis.retention import PURE, coverage
+from stt_study.analysis.retention import coverage
 from stt_study.benchmarks.labelled_videos import Sequence, read_sequence_mask
 from stt_study.evenly import evenly
 from stt_study.study import Study
 
 SCORES = ("entropy", "neg_log")  # see `losses.entropy_map`
-REGIONS = ("background", "inside objects", "object borders", "uncovered background", "partly hidden objects")
-UNCOVERED = 0.25  # of a cell: by so much its background grew since the earlier frame
 BATCH = 8  # pairs at most
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Two frames of a clip; `t` is the later one, the query; `hidden`: the ids partly occluded in it."""
+    """Two frames of a clip; `t` is the later one, the query."""
 
     sequence: Sequence
     t: int
-    hidden: tuple[int, ...] | None = None  # None: the data don't say
     gap: int = 1  # frames from the earlier to the later one
 
     @property
@@ -64,13 +61,8 @@ class HeldOut:
 
 def held_out(study: Study, most: int, gap: int = 1) -> list[HeldOut]:
     """At most so many pairs of frames of `split_of`, `gap` frames apart, spread over the clips and mixed."""
-    sequences, events = study.sequences("davis", split_of(study)), study.events("davis")
-    pairs = []
-    for sequence in sequences:
-        listed = events.get(sequence.name, {}).get("occlusions", {}).items()
-        for t in range(gap, len(sequence.frames)):
-            hidden = tuple(int(i) for i, stems in listed if sequence.frames[t].stem in stems)
-            pairs.append(HeldOut(sequence, t, hidden if events else None, gap))
+    sequences = study.sequences("davis", split_of(study))
+    pairs = [HeldOut(sequence, t, gap) for sequence in sequences for t in range(gap, len(sequence.frames))]
     return [pairs[i] for i in np.random.default_rng(0).permutation(evenly(range(len(pairs)), most))]
 
 
@@ -84,16 +76,6 @@ def split_of(study: Study) -> str:
     except InputError:
         return "val"
     return "val" if names & trained else "train"
-
-
-def regions(earlier: Tensor, later: Tensor, hidden: tuple[int, ...] | None) -> dict[str, Tensor]:
-    """`REGIONS` -> (H, W) bool, of `HeldOut.labels`; the first three share out the map, the last needs `hidden` ids."""
-    share, owner = later.max(dim=0)
-    border = share < PURE
-    found = [~border & (owner == 0), ~border & (owner > 0), border, later[0] - earlier[0] >= UNCOVERED]
-    if hidden is not None:
-        found.append(torch.isin(owner, torch.tensor(hidden, dtype=owner.dtype)))
-    return dict(zip(REGIONS, found, strict=False))
 
 
 def label_error(coarse: Tensor, earlier: Tensor, later: Tensor) -> Tensor:

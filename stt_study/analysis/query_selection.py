@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,7 +15,7 @@ from stt_core.checkpoints import file_hash
 from stt_core.correlation import pool_correlation, window_mask
 from stt_core.losses import SOFT_BORDER, LocalDistillation, local_distillation_loss, selection_mask, soft_weights
 from stt_core.temporal import LEVELS, TemporalSettings
-from stt_study.analysis.held_out_pairs import SCORES, batches, label_error, regions, split_of
+from stt_study.analysis.held_out_pairs import SCORES, batches, label_error, split_of
 from stt_study.store import code_key, computed, folder_fingerprint
 from stt_study.study import Study
 from stt_study.variants import VARIANTS
@@ -50,13 +49,6 @@ def reachable(target: Tensor, window: Tensor) -> Tensor:
     # What a row lacks of 1 is spread evenly.
     inside = target * window
     return inside + window * ((1 - inside.sum(dim=2)) / window.sum(dim=1))[:, :, None]
-
-
-def rank_correlation(a: Tensor, b: Tensor) -> float:
-    """Spearman's, nan where one of them is constant."""
-    if a.min() == a.max() or b.min() == b.max():
-        return float("nan")
-    return float(spearmanr(a.flatten(), b.flatten()).statistic)
 
 
 def loss_figures(level: dict[str, Tensor], local: LocalDistillation, weights: Tensor, radius: int) -> dict:
@@ -94,16 +86,15 @@ def measure(study: Study, weights: Path) -> dict[str, pd.DataFrame]:
 def _measured(study: Study, weights: Path) -> dict[str, list[dict]]:
     settings, rows, pairs, totals = study.profile.temporal, [], [], {}
     for pair, level in batches(study, weights, PAIRS):
-        earlier, later = pair.labels(level["query"].shape[3])
-        where = regions(earlier, later, pair.hidden)
-        errors = {"colour": level["colour"], "label": label_error(level["coarse"], earlier, later)}
-        ranks = {f"{score} with {e}": rank_correlation(level[score][0], errors[e]) for score in SCORES for e in errors}
+        errors = {"colour": level["colour"], "label": label_error(level["coarse"], *pair.labels(len(level["colour"])))}
+        maps = {score: level[score][0] for score in SCORES} | errors
+        spearman = pd.DataFrame({name: values.flatten() for name, values in maps.items()}).corr("spearman")
+        ranks = {f"{score} with {e}": spearman.loc[score, e] for score in SCORES for e in errors}
         low, median, high = level["entropy"].quantile(torch.tensor([0.1, 0.5, 0.9])).tolist()
         ranks |= {"entropy 10 %": low, "entropy 50 %": median, "entropy 90 %": high}
         ranks["certain"] = float((level["entropy"] < CERTAIN).float().mean())
-        ranks["entropy with neg_log"] = rank_correlation(level["entropy"], level["neg_log"])
-        shares = {region: float(there.float().mean()) for region, there in where.items()}
-        pairs.append({"pair": pair.name, **ranks, **shares})
+        ranks["entropy with neg_log"] = spearman.loc["entropy", "neg_log"]
+        pairs.append({"pair": pair.name, **ranks})
         chosen = {key: (local, selection_weights(level, local)[0]) for key, local in variants(settings).items()}
         if any(local.soft for local, _ in chosen.values()):
             chosen[INNER] = None, soft_weights(torch.ones_like(level["entropy"]))[0]
@@ -112,7 +103,6 @@ def _measured(study: Study, weights: Path) -> dict[str, list[dict]]:
             row = {"pair": pair.name, "variant": key, "kept": effective_share(w)}
             for error, values in errors.items():
                 row |= {f"{error} kept": _mean(values, w), f"{error} left": _mean(values, 1 - w)}
-            row |= {f"in {region}": _mean(there.float(), w) for region, there in where.items()}
             if local:  # else the control, which is no loss of anyone's
                 figures = loss_figures(level, local, w, settings.radius_coarse)
                 logits = figures.pop("logits").flatten()

@@ -24,7 +24,6 @@ from stt_study.study import Study
 
 MOST = 12  # clips
 PAIRS = 2  # of neighbouring frames, a clip
-PURE = 0.9  # a cell that its commonest id covers less lies on a border
 KEPT = 64  # frames whose maps are kept, so that the teacher's serve all students
 Look = Callable[[Path], dict[str, Tensor]]
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from stt_core.correlation import pool_correlation, window_mask
-from stt_study.analysis.held_out_pairs import REGIONS, batches, regions
+from stt_study.analysis.held_out_pairs import batches
 from stt_study.analysis.query_selection import INNER, reachable, selection_weights, variants
 from stt_study.figures import viz
 from stt_study.study import Study
@@ -57,8 +57,8 @@ def examples(study: Study, weights: Path) -> list[Example]:
         rows["nearest reachable row"] = reachable(quarter, window_mask(height, width, settings.radius_coarse))
         query = uncertain(level["entropy"])
         rows = {title: row[0, query].view(height, width) for title, row in rows.items()}
-        uncovered = regions(*pair.labels(width), pair.hidden)["uncovered background"].float().mean()
-        found.append((float(uncovered), pair.sequence.name, Example(pictures, chosen, rows)))
+        before, now = (labels[0] for labels in pair.labels(width))  # the background's share of a cell
+        found.append((float((now - before).clamp(min=0).mean()), pair.sequence.name, Example(pictures, chosen, rows)))
     best: dict[str, Example] = {}
     for _, clip, example in sorted(found, key=lambda entry: -entry[0]):
         best.setdefault(clip, example)
@@ -120,24 +120,6 @@ def kept_figure(measured: Measured, share: float) -> Figure:
             axis.set_title(f"by {along}")
         for line in (start.axvline, middle.axhline, end.axhline):
             line(share, color="0.4", linewidth=1, linestyle=":")
-    return figure
-
-
-def regions_figure(measured: Measured) -> Figure:
-    """A region's share of the selection over its share of the map: 1 = as chance would have it."""
-    figure, (axes,) = viz.panels(1, len(measured), (6 * len(measured), 4), sharey=True, sharex=True)
-    for axis, (encoder, tables) in zip(axes, measured.items(), strict=True):
-        means, pairs = _means(tables), tables["pairs"].mean(numeric_only=True)
-        there = [region for region in REGIONS if pairs.get(region, 0) > 0]
-        for i, (name, colour, marker) in enumerate(zip(means.index, viz.PALETTE, "oXsPD^v", strict=False)):
-            ratio = [means.loc[name, f"in {region}"] / pairs[region] for region in there]
-            y = np.arange(len(there)) + 0.11 * (i - (len(means) - 1) / 2)
-            axis.plot(ratio, y, marker, color="0.5" if name == INNER else colour, label=label(name), markersize=6)
-        axis.axvline(1, color="0.4", linewidth=1, linestyle=":")
-        axis.set_yticks(range(len(there)), [f"{region}\n({pairs[region]:.1%} of the map)" for region in there])
-        axis.set(title=encoder, xlabel="share of the selection over share of the map")
-    axes[0].invert_yaxis()  # shared by all panels
-    axes[-1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

@@ -1,6 +1,5 @@
-"""What the released selection does: weights, overlaps and losses against loops and hand-computed maps."""
+"""What the released selection does: weights and losses against loops and hand-computed maps."""
 
-import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -22,11 +21,10 @@ from stt_core.features import feature_source
 from stt_core.losses import LocalDistillation, entropy_map, local_distillation_loss, reconstruction_loss
 from stt_core.temporal import TemporalSettings
 from stt_study.analysis import deviations, held_out_pairs, query_selection
-from stt_study.analysis.held_out_pairs import BATCH, label_error, levels, regions
+from stt_study.analysis.held_out_pairs import BATCH, label_error, levels
 from stt_study.analysis.query_selection import (
     effective_share,
     loss_figures,
-    rank_correlation,
     selection_weights,
 )
 from stt_study.figures import selection as viz_selection
@@ -70,16 +68,6 @@ def test_effective_share_by_hand():
     assert effective_share(torch.full((4, 4), 0.3)) == pytest.approx(1)
     assert effective_share(torch.tensor([[1.0, 0.5]])) == pytest.approx(1.5**2 / (2 * 1.25))
     assert effective_share(torch.zeros(2, 2)) == 0
-
-
-def test_rank_correlation_agrees_with_ranks_by_hand():
-    a, b = random(6, 6, seed=1), random(6, 6, seed=2)
-    b = b + 0.5 * a
-    a[0, :3] = a[0, 0]  # ties
-    ranks = [rankdata(values.numpy().ravel()) for values in (a, b)]
-    assert rank_correlation(a, b) == pytest.approx(np.corrcoef(*ranks)[0, 1])
-    assert rank_correlation(a, -a) == pytest.approx(-1)
-    assert math.isnan(rank_correlation(a, torch.zeros(6, 6)))
 
 
 @pytest.mark.parametrize("name", query_selection.NAMES)
@@ -159,22 +147,6 @@ def test_only_quarter_rows_leave_a_floor_and_punish_the_right_answer():
 # --- held-out pairs
 
 
-def test_regions_by_hand():
-    # Columns: whole background, background with a tenth and more of an object, object 1, object 2.
-    later = torch.tensor([[1, 0.8, 0, 0.02], [0, 0.2, 0.95, 0], [0, 0, 0.05, 0.98]])[:, None]
-    earlier = torch.tensor([[0.7, 0.9, 0, 0], [0.3, 0.1, 1, 0], [0, 0, 0, 1]])[:, None]
-    found = {name: where[0].tolist() for name, where in regions(earlier, later, (2,)).items()}
-    assert found == {
-        "background": [True, False, False, False],
-        "inside objects": [False, False, True, True],
-        "object borders": [False, True, False, False],
-        "uncovered background": [True, False, False, False],
-        "partly hidden objects": [False, False, False, True],
-    }
-    assert "partly hidden objects" not in regions(earlier, later, None)
-    assert not regions(earlier, later, ())["partly hidden objects"].any()
-
-
 def test_label_error_agrees_with_loops():
     coarse = random(1, 6, 6, seed=1).softmax(dim=2)
     earlier, later = (random(3, 2, 3, seed=s).softmax(dim=0) for s in (2, 3))
@@ -215,15 +187,6 @@ def test_pairs_come_from_train_unless_it_is_missing_or_trained_on(study: Study, 
     assert held_out_pairs.split_of(other) == "val"
 
 
-def test_hidden_objects_are_read_from_the_events(study: Study, monkeypatch: pytest.MonkeyPatch):
-    events = {"square": {"cuts": [], "occlusions": {"1": ["00002", "00003"], "2": ["00003"]}}}
-    monkeypatch.setattr(study, "events", lambda task: events)
-    pairs = held_out_pairs.held_out(study, 100)
-    assert {pair.t: pair.hidden for pair in pairs} == {1: (), 2: (1,), 3: (1, 2), 4: ()}
-    assert [pair.t for pair in held_out_pairs.held_out(study, 100)] == [pair.t for pair in pairs]
-    assert len(held_out_pairs.held_out(study, 2)) == 2
-
-
 def test_labels_of_a_pair(study: Study):
     pair = next(pair for pair in held_out_pairs.held_out(study, 100) if pair.t == 2)
     assert pair.views(64).shape == (2, 3, 64, 64)
@@ -242,7 +205,9 @@ def test_measured_once_and_true_to_the_maps(study: Study, weights: Path, monkeyp
     tables = query_selection.measure(study, weights)
     rows, pairs, profiles = tables["variants"], tables["pairs"], tables["profiles"]
     assert len(pairs) == 4
-    assert "partly hidden objects" not in pairs
+    ((pair, level), *_) = held_out_pairs.batches(study, weights, query_selection.PAIRS)
+    ranks = [rankdata(maps.numpy().ravel()) for maps in (level["entropy"], level["colour"])]
+    assert pairs.set_index("pair").loc[pair.name, "entropy with colour"] == pytest.approx(np.corrcoef(*ranks)[0, 1])
     assert list(dict.fromkeys(rows.variant)) == [*query_selection.NAMES, "inner"]
     of = dict(list(rows.groupby("variant")))
     assert of["inner"].kept.tolist() == pytest.approx([(2 / 8) ** 2] * 4)  # all but 3 cells at each side of 8
@@ -285,7 +250,6 @@ def test_figures(study: Study, weights: Path):
     viz_selection.maps_figure(examples).canvas.draw()
     viz_selection.target_figure(example)
     viz_selection.kept_figure(measured, 0.7)
-    viz_selection.regions_figure(measured)
     viz_selection.errors_figure(measured)
     plt.close("all")
 
