@@ -14,15 +14,14 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from stt_study.analysis import against_teacher
-from stt_study.analysis.retention import looks
+from stt_study.analysis import retention
 from stt_study.figures import maps as viz_maps
 from stt_study.figures.page import Page
 from stt_study.variants import title
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
-sources = {name: study.source(name) for name in study.taken(against_teacher.NAMES)}
+sources = {name: study.source(name) for name in study.taken(retention.NAMES)}
 
 # %% [markdown]
 # ## Is the teacher's structure retained?
@@ -46,10 +45,10 @@ sources = {name: study.source(name) for name in study.taken(against_teacher.NAME
 # res5 it shows what the other strides alone change, at res4 it is the same network.
 
 # %% tags=["hide-input"]
-measured = against_teacher.against_teacher(study, sources)
+measured = retention.against_teacher(study, sources)
 print(f"{measured.sequence.nunique()} clips")
 page.show(
-    against_teacher.summary_table(measured, against_teacher.AGAINST_TEACHER),
+    retention.summary_table(measured, retention.AGAINST_TEACHER),
     "How near each network is to the step-one encoder, and what chance gives: means, with 95 % intervals over clips in brackets; a lower loss is nearer. Compare the full method with the one without global distillation, and both with random weights.",
     files=(w for w in sources.values() if w != "random"),
     name="tab-retained",
@@ -65,10 +64,10 @@ page.show(
 # %% tags=["hide-input"]
 if page.at_hand("real"):
     few = {name: sources[name] for name in ("random", "step_one", "no_global", "full")}
-    real = against_teacher.against_teacher(study, few, "real")
+    real = retention.against_teacher(study, few, "real")
     print(f"{real.sequence.nunique()} clips of real video")
     page.show(
-        against_teacher.summary_table(real, against_teacher.AGAINST_TEACHER),
+        retention.summary_table(real, retention.AGAINST_TEACHER),
         "How much of the step-one encoder is left on real video, read in the same way.",
         files=(w for w in few.values() if w != "random"),
     )
@@ -84,7 +83,7 @@ if page.at_hand("real"):
 # star; a copy of it on another creature is a confusion, and heat all over says that cells can't be told apart.
 
 # %% tags=["hide-input"]
-students = {title(name): looks(study, weights, "davis") for name, weights in sources.items()}
+students = {title(name): retention.looks(study, weights, "davis") for name, weights in sources.items()}
 points = viz_maps.point_figure(study, students)
 if points:
     page.show(
@@ -103,6 +102,6 @@ else:
 
 # %% tags=["hide-input"]
 page.show(
-    against_teacher.summary_table(measured, ["mass", "top-k mass"]),
+    retention.summary_table(measured, ["mass", "top-k mass"]),
     "Share of the heat inside the right object, of all of it (*mass*) and of the most similar cells' (*top-k mass*), over all clips and objects, with 95 % intervals over clips.",
 )

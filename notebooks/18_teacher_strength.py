@@ -22,7 +22,7 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from stt_study.analysis.against_teacher import STAY
+from stt_study.analysis.label_errors import STAY
 from stt_study.figures import charts
 from stt_study.figures.page import Page
 from stt_study.results import teacher_curve

@@ -15,10 +15,10 @@ from stt_core.color import LAB_SCALE, drop_channel, rgb_to_lab
 from stt_core.correlation import correlation
 from stt_core.encoder import STUDENT, Encoder
 from stt_core.errors import InputError
+from stt_core.labels import one_hot
 from stt_core.losses import entropy_map
 from stt_core.pictures import VideoFrame, read_image
 from stt_core.temporal import LEVELS, TemporalSettings
-from stt_study.analysis.retention import coverage
 from stt_study.benchmarks.labelled_videos import Sequence, read_sequence_mask
 from stt_study.evenly import evenly
 from stt_study.study import Study
@@ -76,6 +76,12 @@ def split_of(study: Study) -> str:
     except InputError:
         return "val"
     return "val" if names & trained else "train"
+
+
+def coverage(ids: np.ndarray, grid: tuple[int, int], count: int = 0) -> Tensor:
+    """(K + 1, h, w): what share of each cell every id of a mask (H, W) covers; void (255) counts as background."""
+    ids = np.where(ids == 255, 0, ids)
+    return F.interpolate(one_hot(ids, count or int(ids.max()))[None], size=grid, mode="area")[0]
 
 
 def label_error(coarse: Tensor, earlier: Tensor, later: Tensor) -> Tensor:

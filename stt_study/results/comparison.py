@@ -9,7 +9,7 @@ import pandas as pd
 
 from stt_core.errors import InputError
 from stt_core.files import read_json
-from stt_study.analysis.teacher_strength import label_errors
+from stt_study.analysis import label_errors
 from stt_study.bootstrap import summary
 from stt_study.results import tables
 from stt_study.store import hash_of
@@ -33,8 +33,8 @@ class Outcome:
     sequences: dict[str, float]  # sequence -> headline figure, 0 to 1
     occlusion: dict[str, dict[str, float]]  # sequence -> AFTER, CLEAR -> J&F, see `condensed`
     weights: dict[str, int]  # sequence -> how much it counts in the mean: DAVIS counts objects
-    nearness: dict[str, dict[str, float]] = field(default_factory=dict)  # of `against_teacher`; in the reference only
-    # `premises.measured` of the reference's full method; `teacher_strength.label_errors` of the variants of `TEACHERS`.
+    nearness: dict[str, dict[str, float]] = field(default_factory=dict)  # of `retention`; in the reference only
+    # `label_errors.premises` of the reference's full method, `label_errors.strength` of the variants of `TEACHERS`.
     premises: dict[str, float] = field(default_factory=dict)
     path: str = ""  # of the file of results
 
@@ -129,7 +129,7 @@ def own(study: Study, task: str, name: str) -> list[Outcome]:
     found = []
     for run in map(study.with_seed, study.seeds):
         results = run.measure(task, run.source(name))
-        strength = label_errors(run, name) if name in TEACHERS else {}
+        strength = label_errors.strength(run, name) if name in TEACHERS else {}
         kept = condensed(results, run.events(task))
         found.append(Outcome(name, run.seed, OWN, **kept, premises=strength, path=results["path"]))
     return found

@@ -16,7 +16,7 @@ from scipy.stats import t
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
 from stt_core.provenance import machine, provenance, versions
-from stt_study.analysis import against_teacher, premises, teacher_strength
+from stt_study.analysis import label_errors, retention
 from stt_study.benchmarks.registry import TASKS
 from stt_study.exit_codes import one_sentence
 from stt_study.results import claims, report
@@ -39,11 +39,9 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
             source = run.source(name)
             results = {task: run.measure(task, source) for task in run.tasks(name)}
             kept = {task: condensed(found, run.events(task)) for task, found in results.items()}
-            if name in against_teacher.NAMES:
+            if name in retention.NAMES:
                 for task in {"davis", "real"} & results.keys():
-                    near = against_teacher.against_teacher(run, {name: source}, task).set_index("sequence")
-                    near = near[list(against_teacher.AGAINST_TEACHER)]
-                    kept[task]["nearness"] = near.to_dict(orient="index")
+                    kept[task]["nearness"] = retention.nearness(run, task, name)
             timing = Path(source).with_name("seconds.json")
             seeds[str(run.seed)] = {
                 "training seconds": read_json(timing)["seconds"] if timing.is_file() else None,
@@ -53,9 +51,9 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
                 "tasks": kept,
             }
             if name in TEACHERS:
-                seeds[str(run.seed)]["premises"] = teacher_strength.label_errors(run, name)
+                seeds[str(run.seed)]["premises"] = label_errors.strength(run, name)
             if name == "full" and run.has("davis"):
-                seeds[str(run.seed)]["premises"] = premises.measured(run)
+                seeds[str(run.seed)]["premises"] = label_errors.premises(run)
         content = {
             "variant": name,
             "title": title(name),

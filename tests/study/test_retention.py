@@ -17,7 +17,7 @@ from stt_core.losses import global_distillation_loss, teacher_correlation
 from stt_core.pictures import read_image
 from stt_core.propagation import Inference
 from stt_core.temporal import TemporalSettings
-from stt_study.analysis import against_teacher, retention
+from stt_study.analysis import retention
 from stt_study.analysis.held_out_pairs import HeldOut
 from stt_study.analysis.retention import (
     cell_of,
@@ -131,7 +131,7 @@ def study(data_folder: Path, tmp_path: Path) -> Study:
 
 def test_against_the_teacher(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = {"step_one": str(tmp_path / "teacher.pth"), "full": str(tmp_path / "student.pth"), "random": "random"}
-    table = against_teacher.against_teacher(study, sources).set_index("variant")
+    table = retention.against_teacher(study, sources).set_index("variant")
     itself, full = table.loc[title("step_one")], table.loc[title("full")]
     assert itself["overlap res4"] == 1
     assert itself["CKA res4"] == pytest.approx(1)
@@ -152,13 +152,13 @@ def test_against_the_teacher(study: Study, tmp_path: Path, monkeypatch: pytest.M
     assert full["area"] == pytest.approx(16 * 16 / (48 * 64))
     assert 0 < full["mass"] < 1
 
-    monkeypatch.setattr(against_teacher, "clip_record", lambda *_: pytest.fail("measured again"))
-    assert against_teacher.against_teacher(study, sources).set_index("variant").equals(table)
+    monkeypatch.setattr(retention, "clip_record", lambda *_: pytest.fail("measured again"))
+    assert retention.against_teacher(study, sources).set_index("variant").equals(table)
     paths = sorted((study.out / "retention").glob("davis-full-*.json"))
     assert list(read_json(paths[0])) == ["square"]
     study.profile = replace(study.profile, temporal=replace(study.profile.temporal, teacher_temperature=0.1))
     with pytest.raises(pytest.fail.Exception):
-        against_teacher.against_teacher(study, sources)
+        retention.against_teacher(study, sources)
 
 
 def test_a_better_feature_has_more_mass_in_its_object(study: Study) -> None:
@@ -174,8 +174,8 @@ def test_a_better_feature_has_more_mass_in_its_object(study: Study) -> None:
 
     settings = TemporalSettings(radius_coarse=2), Inference(temperature=0.05)
     pairs = [HeldOut(clip, t) for t in pair_times(len(clip.frames))]
-    good = against_teacher.clip_record(pairs, colours, colours, *settings)
-    flat = against_teacher.clip_record(pairs, colours, constant, *settings)
+    good = retention.clip_record(pairs, colours, colours, *settings)
+    flat = retention.clip_record(pairs, colours, constant, *settings)
     assert good["mass"] > 0.9
     assert good["top-k mass"] == pytest.approx(1)
     assert flat["mass"] == pytest.approx(flat["area"], abs=0.01)
@@ -190,7 +190,7 @@ def test_tables() -> None:
         for v, base in (("b", 0.2), ("a", 0.4))
         for i, s in enumerate("pqrs")
     ]
-    text = against_teacher.summary_table(pd.DataFrame(rows), ["loss", "CKA res4", "other"])
+    text = retention.summary_table(pd.DataFrame(rows), ["loss", "CKA res4", "other"])
     assert list(text.index) == ["b", "a", "by chance"]
     mean, low, high = map(
         float, re.fullmatch(r"(\d\.\d{4}) \[(\d\.\d{4}), (\d\.\d{4})\]", text.loc["b", "loss"]).groups()

@@ -8,9 +8,7 @@ import torch
 from PIL import Image
 from test_oracle import world  # noqa: F401
 
-from stt_study.analysis import teacher_strength
-from stt_study.analysis.against_teacher import STAY
-from stt_study.analysis.teacher_strength import TEACHER, label_errors
+from stt_study.analysis.label_errors import STAY, TEACHER, gap, strength
 from stt_study.figures import charts
 from stt_study.results import comparison, teacher_curve
 from stt_study.results.comparison import Outcome
@@ -28,9 +26,9 @@ def test_label_errors_by_loops(world: Path, initial: Path, tmp_path: Path) -> No
         "published": {"student": str(initial), "teacher": str(initial)},
     }
     study = Study("tiny", data=str(world), runs=str(tmp_path / "runs"), settings=settings)
-    assert teacher_strength.gap(study) == 2  # 5 raw frames, where two frames of a labelled video are 2 apart
-    assert teacher_strength.gap(Study("teacher")) == 9
-    found = {name: label_errors(study, f"teacher_{name}") for name in ("oracle", "untrained", "none")}
+    assert gap(study) == 2  # 5 raw frames, where two frames of a labelled video are 2 apart
+    assert gap(Study("teacher")) == 9
+    found = {name: strength(study, f"teacher_{name}") for name in ("oracle", "untrained", "none")}
     assert found["none"] == {}
     assert found["oracle"][STAY] == found["untrained"][STAY]
     assert found["oracle"][TEACHER] != found["untrained"][TEACHER]
