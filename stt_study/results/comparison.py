@@ -135,6 +135,11 @@ def own(study: Study, task: str, name: str) -> list[Outcome]:
     return found
 
 
+def known(study: Study, task: str, name: str) -> list[Outcome]:
+    """A variant's results in this run or, where it isn't trained here, in the reference."""
+    return own(study, task, name) or stored(study, task, name)
+
+
 def by_origin(study: Study, task: str, names: Iterable[str]) -> dict[str, dict[str, list[Outcome]]]:
     """Origin -> name -> results, OWN first; without an origin that lacks one of them."""
     names, sources = list(names), {OWN: own, STORED: stored}
