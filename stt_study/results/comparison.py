@@ -59,24 +59,18 @@ def condensed(results: dict, events: dict | None = None) -> dict:
 
 def _by_occlusion(records: list[dict], events: dict) -> dict[str, dict[str, float]]:
     """J&F of objects from their first occlusion on (AFTER), and of those not hidden so far at the same frames."""
-    # At the same frames, since labels are worse late in a clip anyhow.
-    clear: dict[int, list[float]] = {}  # frame -> J&F of the objects that weren't hidden so far
-    after: dict[str, list[tuple[int, float]]] = {}  # sequence -> frame and J&F of those that were
+    rows = []
     for record in records:
         hidden = events.get(record["name"], {}).get("occlusions", {})
         for number, scores in enumerate(record["objects"], start=1):
-            begins = min(map(int, hidden.get(str(number), ())), default=None)
+            begins = min(map(int, hidden.get(str(number), ())), default=np.inf)
             for frame, pair in enumerate(zip(scores["J"], scores["F"], strict=True), start=1):  # frame 0 isn't scored
-                if begins is not None and frame >= begins:
-                    after.setdefault(record["name"], []).append((frame, sum(pair) / 2))
-                else:
-                    clear.setdefault(frame, []).append(sum(pair) / 2)
-    split = {}
-    for name, found in after.items():
-        pairs = [(score, np.mean(clear[frame])) for frame, score in found if frame in clear]
-        if pairs:
-            split[name] = dict(zip((AFTER, CLEAR), map(float, np.mean(pairs, axis=0)), strict=True))
-    return split
+                rows.append((record["name"], frame, frame >= begins, sum(pair) / 2))
+    table = pd.DataFrame(rows, columns=["name", "frame", "was hidden", AFTER])
+    clear = table[~table["was hidden"]].groupby("frame")[AFTER].mean().rename(CLEAR)
+    # At the same frames, since labels are worse late in a clip anyhow.
+    after = table[table["was hidden"]].join(clear, on="frame", how="inner")
+    return after.groupby("name", sort=False)[[AFTER, CLEAR]].mean().to_dict(orient="index")
 
 
 def settings_hash(study: Study, name: str) -> str:
