@@ -74,7 +74,7 @@ def loss_figures(level: dict[str, Tensor], local: LocalDistillation, weights: Te
 def measure(study: Study, weights: Path) -> dict[str, pd.DataFrame]:
     """Tables, measured once for one Lab encoder: "pairs", of the scores; "variants", of each selection and its loss.
 
-    "profiles": the mean weight `kept` at a `place` (cell) of an `axis` ("row" or "column").
+    Of "variants", "row" and "column" are lists: the mean weight in each row and column of the map.
     """
     settings = study.profile.temporal
     data = [split_of(study), folder_fingerprint(study.folder("davis"))]
@@ -84,7 +84,7 @@ def measure(study: Study, weights: Path) -> dict[str, pd.DataFrame]:
 
 
 def _measured(study: Study, weights: Path) -> dict[str, list[dict]]:
-    settings, rows, pairs, totals = study.profile.temporal, [], [], {}
+    settings, rows, pairs = study.profile.temporal, [], []
     for pair, level in batches(study, weights, PAIRS):
         errors = {"colour": level["colour"], "label": label_error(level["coarse"], *pair.labels(len(level["colour"])))}
         maps = {score: level[score][0] for score in SCORES} | errors
@@ -101,6 +101,7 @@ def _measured(study: Study, weights: Path) -> dict[str, list[dict]]:
         text = None
         for key, (local, w) in chosen.items():
             row = {"pair": pair.name, "variant": key, "kept": effective_share(w)}
+            row |= {"row": w.mean(dim=1).tolist(), "column": w.mean(dim=0).tolist()}
             for error, values in errors.items():
                 row |= {f"{error} kept": _mean(values, w), f"{error} left": _mean(values, 1 - w)}
             if local:  # else the control, which is no loss of anyone's
@@ -109,14 +110,7 @@ def _measured(study: Study, weights: Path) -> dict[str, list[dict]]:
                 text = logits if text is None else text  # `NAMES` begins with it
                 row |= figures | {"cosine": float(F.cosine_similarity(logits, text, dim=0))}
             rows.append(row)
-            for axis, kept in (("row", w.mean(dim=1)), ("column", w.mean(dim=0))):
-                totals[key, axis] = totals.get((key, axis), 0) + kept
-    profiles = [
-        {"variant": key, "axis": axis, "place": place, "kept": float(kept) / len(pairs)}
-        for (key, axis), total in totals.items()
-        for place, kept in enumerate(total)
-    ]
-    return {"pairs": pairs, "variants": rows, "profiles": profiles}
+    return {"pairs": pairs, "variants": rows}
 
 
 def _mean(values: Tensor, weights: Tensor) -> float:

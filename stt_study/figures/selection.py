@@ -93,29 +93,26 @@ def maps_figure(examples: list[Example]) -> Figure:
     return figure
 
 
-def _shown(tables: dict[str, pd.DataFrame], kind: str = "variants") -> pd.DataFrame:
-    """A table of `query_selection.measure` without the variant whose selection is the text's."""
-    return tables[kind].query("variant != 'quarter'")
-
-
-def _means(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Means of these over pairs, one row a variant, order kept."""
-    return _shown(tables).groupby("variant", sort=False).mean(numeric_only=True)
+def _shown(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Selections by `query_selection.measure`, without the one that is the text's; their means over pairs."""
+    table = tables["variants"].query("variant != 'quarter'")
+    return table, table.groupby("variant", sort=False).mean(numeric_only=True)
 
 
 def kept_figure(measured: Measured, share: float) -> Figure:
     """One row an encoder: the share that each variant keeps of every pair (dots), of each row, and of each column."""
     figure, axes = viz.panels(len(measured), 3, (12, 3.3 * len(measured)), sharey="col")
     for (start, middle, end), (encoder, tables) in zip(axes, measured.items(), strict=True):
-        table, profiles, means = _shown(tables), _shown(tables, "profiles"), _means(tables).kept
+        table, means = _shown(tables)
         of = {"hue": "variant", "palette": dict(zip(means.index, viz.PALETTE, strict=False)) | {INNER: (0.5, 0.5, 0.5)}}
         sns.stripplot(table, x="kept", y="variant", ax=start, size=3, jitter=False, alpha=0.6, legend=False, **of)
-        start.plot(means, means.index, "|", color="0.1", markersize=22)
+        start.plot(means.kept, means.index, "|", color="0.1", markersize=22)
         viz.name_rows(start, list(map(label, means.index)))
         start.set(xlim=(0, 1), ylabel="", xlabel="share of the map kept (dot: a pair, line: mean)", title=encoder)
         for axis, along, first in ((middle, "row", "top"), (end, "column", "left")):
-            lines = profiles[profiles.axis == along]
-            sns.lineplot(lines, x="place", y="kept", style="variant", ax=axis, seed=0, legend=False, **of)
+            lines = table[["variant", along]].explode(along).astype({along: float})
+            lines["place"] = lines.groupby(["variant", lines.index]).cumcount()
+            sns.lineplot(lines, x="place", y=along, style="variant", ax=axis, errorbar=None, legend=False, **of)
             axis.set(xlabel=f"{along} of the map (0 = {first})", ylabel="mean weight", ylim=(0, 1.02))
             axis.set_title(f"by {along}")
         for line in (start.axvline, middle.axhline, end.axhline):
@@ -128,7 +125,7 @@ def errors_figure(measured: Measured) -> Figure:
     kinds = {"colour": "error of the copied colour (Lab units)", "label": "share copied with a wrong object id"}
     figure, axes = viz.panels(len(measured), 2, (11, 2.7 * len(measured) + 0.4), sharey=True)
     for row, (encoder, tables) in zip(axes, measured.items(), strict=True):
-        means = _means(tables)
+        _, means = _shown(tables)
         for axis, (kind, title) in zip(row, kinds.items(), strict=True):
             kept, left, y = means[f"{kind} kept"], means[f"{kind} left"], np.arange(len(means))
             axis.hlines(y, kept, left, color="0.7", linewidth=2, zorder=1)
