@@ -126,18 +126,7 @@ page.show(
 #
 # A row of the coarse correlation is a softmax and sums to 1, so it can't reach a target that sums to 1/4. The nearest
 # row that it can reach is the target with the missing 3/4 spread evenly over the window: a flat row with a low peak.
-# Here is one uncertain query of the first example, over the earlier frame.
-
-# %% tags=["hide-input"]
-page.show(
-    viz_selection.target_figure(examples[0]),
-    "One uncertain query's row as a map over the earlier frame, all at one scale: what the coarse level says, both targets, and the nearest row that a softmax can reach.",
-    alt="Four small maps of one query's weights over the earlier frame.",
-    files=weights.values(),
-    name="fig-target",
-)
-
-# %% [markdown]
+#
 # The loss before its weight, on the same pairs with the same encoder; the least that any coarse correlation could
 # reach; and the loss of one that has learnt all that the fine one can teach, the pooled fine map itself. Under the text
 # the last is zero; with quarter rows it lies above the least, and what lies between them pulls towards flat rows. Then
@@ -210,7 +199,3 @@ page.show(
 # * Labels go to the grid by way of the resized picture there, and straight from the picture here: a cell reads its id
 #   less than a pixel of the resized picture away. A given joint to the left of the picture is missing here; there, what
 #   reaches into the picture of its Gaussian is followed. Both need VIP's and JHMDB's own clips.
-
-# %% tags=["hide-input"]
-count, alike = deviations.videos_weigh_alike(study)
-print(f"{count} training videos, which weigh as much as {alike:.1f} of one length")

@@ -17,7 +17,6 @@ from torch.nn import functional as F
 from stt_core.features import FeatureSource, feature_source, resized_size
 from stt_core.pictures import image_size
 from stt_core.propagation import Inference
-from stt_study.analysis.query_selection import effective_share
 from stt_study.benchmarks.labelled_videos import Clip
 from stt_study.benchmarks.registry import TASKS
 from stt_study.benchmarks.run import Video
@@ -59,16 +58,6 @@ def opencv_lab(source: FeatureSource) -> FeatureSource:
         return source.extract(lab_to_rgb(there, clip=False))  # the RGB of which these are our Lab
 
     return replace(source, identity=f"{source.identity}-opencv", extract=extract)
-
-
-def videos_weigh_alike(study: Study) -> tuple[int, float]:
-    """How many videos step two trains on, and how many of one length would weigh as much: each has all its pairs here.
-
-    In the released code, each has one an epoch.
-    """
-    items = study.pairs(study.profile.temporal.size).items
-    counts = torch.bincount(torch.tensor([video for video, _ in items])).double()
-    return int((counts > 0).sum()), len(counts) * effective_share(counts)
 
 
 def cut(joints: np.ndarray) -> np.ndarray:

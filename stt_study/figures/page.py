@@ -17,13 +17,6 @@ from stt_study.study import Study
 from stt_study.variants import title
 
 KEY = "stt"  # of an output's metadata; `book/build.py` makes a numbered figure or table of it
-NO_DATA = {
-    "davis": "no object data in {}",
-    "vip": "no part data in {}",
-    "jhmdb": "no pose data in {}",
-    "badja": "no BADJA in {}",
-    "real": "no DAVIS folder at hand; data/README.md says how to get one",
-}
 Results = dict[str, dict]  # of `Study.results`
 Shown = Figure | pd.DataFrame
 Files = Iterable[str | Path] | Results
@@ -59,7 +52,7 @@ class Page:
     def at_hand(self, task: str) -> bool:
         """Whether a task's data are at hand; a sentence says so where they aren't."""
         if not self.study.has(task):
-            print(NO_DATA[task].format(self.study.relative(self.study.data)))
+            print(f"no data of {TASKS[task].official} at hand ({task}); data/README.md says how to get them")
         return self.study.has(task)
 
     def training(self, names: Names, columns: Sequence[str], caption: str, name: str = "") -> None:

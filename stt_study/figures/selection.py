@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from stt_core.correlation import pool_correlation, window_mask
 from stt_study.analysis.held_out_pairs import batches
-from stt_study.analysis.query_selection import INNER, reachable, selection_weights, variants
+from stt_study.analysis.query_selection import INNER, selection_weights, variants
 from stt_study.figures import viz
 from stt_study.study import Study
 from stt_study.variants import title as variant_title
@@ -25,11 +24,10 @@ VEIL = np.array([20, 30, 60])  # RGB, over what is left out
 
 @dataclass(frozen=True)
 class Example:
-    """By title: `pictures` (S, S, 3) and maps (h, w); `veiled`, `chosen` (S, S, 3); a query's `rows` (h, w)."""
+    """By title: `pictures` (S, S, 3) and maps (h, w); `veiled`, `chosen` (S, S, 3)."""
 
     pictures: dict[str, np.ndarray | Tensor]
     chosen: dict[str, np.ndarray]
-    rows: dict[str, Tensor]
 
 
 def label(name: str) -> str:
@@ -43,7 +41,6 @@ def examples(study: Study, weights: Path) -> list[Example]:
     compared = variants(settings)
     del compared["quarter"]  # which selects what the text's does
     for pair, level in batches(study, weights, settings.batch):
-        height, width = level["query"].shape[2:]
         # (2, 3, S, S) -> (S, S, 3) twice
         earlier, later = pair.views(settings.size).permute(0, 2, 3, 1).contiguous().numpy()
         ids = viz.object_ids(pair.sequence, pair.t)
@@ -52,13 +49,8 @@ def examples(study: Study, weights: Path) -> list[Example]:
         pictures |= {"objects": blended(later, ids), "entropy": level["entropy"][0]}
         pictures |= {"score without p": level["neg_log"][0], "colour error": level["colour"]}
         chosen = {name: veiled(later, selection_weights(level, own)[0]) for name, own in compared.items()}
-        one, quarter = (pool_correlation(level["fine"], 2 * height, 2 * width, rows=r) for r in ("one", "quarter"))
-        rows = {"coarse correlation": level["coarse"], "target of the text": one, "target as released": quarter}
-        rows["nearest reachable row"] = reachable(quarter, window_mask(height, width, settings.radius_coarse))
-        query = uncertain(level["entropy"])
-        rows = {title: row[0, query].view(height, width) for title, row in rows.items()}
-        before, now = (labels[0] for labels in pair.labels(width))  # the background's share of a cell
-        found.append((float((now - before).clamp(min=0).mean()), pair.sequence.name, Example(pictures, chosen, rows)))
+        before, now = (labels[0] for labels in pair.labels(len(level["colour"])))  # the background's share of a cell
+        found.append((float((now - before).clamp(min=0).mean()), pair.sequence.name, Example(pictures, chosen)))
     best: dict[str, Example] = {}
     for _, clip, example in sorted(found, key=lambda entry: -entry[0]):
         best.setdefault(clip, example)
@@ -135,10 +127,3 @@ def errors_figure(measured: Measured) -> Figure:
         viz.name_rows(row[0], list(map(label, means.index)))
     axes[0, 0].legend(fontsize=8)
     return figure
-
-
-def target_figure(example: Example) -> Figure:
-    """One query's row as a map over the earlier frame: the coarse correlation, both targets, the nearest reachable."""
-    shown = {f"{title}\nsums to {float(row.sum()):.2f}": row for title, row in example.rows.items()}
-    top = max(float(row.max()) for row in example.rows.values())
-    return viz.picture_row(shown, (3, 3.4), "weight of a reference cell", vmin=0, vmax=top)[0]

@@ -5,6 +5,7 @@ python -m stt_study.results.reference verify --profile laptop             # `mak
 """
 
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -90,34 +91,28 @@ def verify(study: Study) -> pd.DataFrame:
         known = ", ".join(sorted(path.name for path in REFERENCE.glob("*"))) or "none"
         raise InputError(f"there are no reference results for profile {study.profile.profile}; there are: {known}.")
     names = [name for name in BASELINES if name != "supervised"] + list(HEADLINE)
-    compared = [
-        (name, task, run, reference)
-        for name in names
-        for task in TASKS
-        if (reference := stored(study, task, name))
-        for run in own(study, task, name)
-    ]
-    if not compared:
+    spread, rows = spreads(study), []
+    for name, task in product(names, TASKS):
+        reference = stored(study, task, name)
+        for run in own(study, task, name) if reference else ():
+            same = next((other for other in reference if other.seed == run.seed), None)
+            exact = name in NO_ENCODER or (same is not None and _same_machine(study, name, run.seed, task))
+            for metric, figure in run.metrics.items():
+                values = [100 * other.metrics[metric] for other in reference]
+                tolerance, mean = 0.01, float(np.mean(values))
+                if exact and same is not None:
+                    mean = 100 * same.metrics[metric]
+                elif not exact:
+                    sd, freedom = spread.get((task, metric), (float("nan"), 1))
+                    tolerance = float(t.ppf((1 + CONFIDENCE) / 2, freedom) * sd * np.sqrt(1 + 1 / len(values)))
+                twin = "" if same is None else "identical" if same.metrics[metric] == figure else "differs"
+                row = {"variant": title(name), "task": task, "metric": metric, "seed": run.seed, "here": 100 * figure}
+                row |= {"reference": mean, "seeds": len(values), "tolerance": tolerance, "same seed": twin}
+                rows.append(row | {"within": np.isnan(tolerance) or abs(100 * figure - mean) <= tolerance})
+    if not rows:
         raise InputError(
             f"the reference results of {study.profile.profile} are of other settings or data than this run's."
         )
-    spread = spreads(study)
-    rows = []
-    for name, task, run, reference in compared:
-        same = next((other for other in reference if other.seed == run.seed), None)
-        exact = name in NO_ENCODER or (same is not None and _same_machine(study, name, run.seed, task))
-        for metric, figure in run.metrics.items():
-            values = [100 * other.metrics[metric] for other in reference]
-            tolerance, mean = 0.01, float(np.mean(values))
-            if exact and same is not None:
-                mean = 100 * same.metrics[metric]
-            elif not exact:
-                sd, freedom = spread.get((task, metric), (float("nan"), 1))
-                tolerance = float(t.ppf((1 + CONFIDENCE) / 2, freedom) * sd * np.sqrt(1 + 1 / len(values)))
-            twin = "" if same is None else "identical" if same.metrics[metric] == figure else "differs"
-            row = {"variant": title(name), "task": task, "metric": metric, "seed": run.seed, "here": 100 * figure}
-            row |= {"reference": mean, "seeds": len(values), "tolerance": tolerance, "same seed": twin}
-            rows.append(row | {"within": np.isnan(tolerance) or abs(100 * figure - mean) <= tolerance})
     return pd.DataFrame(rows)
 
 

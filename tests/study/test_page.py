@@ -38,7 +38,7 @@ def test_page(
     page = Page("tiny", {"real": []}, 0, str(data_folder), str(tmp_path))
     assert page.at_hand("davis")
     assert not page.at_hand("vip")
-    assert capsys.readouterr().out == f"no part data in {data_folder.name}\n"
+    assert capsys.readouterr().out == "no data of VIP at hand (vip); data/README.md says how to get them\n"
     scores = {"a/1": 0.4, "b/2": 0.2, "c/3": 0.9}
     records = [{"name": name, "metrics": {"mIoU": score}} for name, score in scores.items()]
     found = {"task": "vip", "metrics": {"mIoU": 0.5}, "sequences": records, "path": str(tmp_path / "results.json")}
