@@ -20,12 +20,6 @@ KEY = "stt"  # of an output's metadata; `book/build.py` makes a numbered figure 
 Results = dict[str, dict]  # of `Study.results`
 Shown = Figure | pd.DataFrame
 Files = Iterable[str | Path] | Results
-Names = Iterable[str] | dict[str, str]  # of baselines and variants, called by their titles; or other titles -> names
-
-
-def titled(names: Names) -> dict[str, str]:
-    """Title -> name."""
-    return names if isinstance(names, dict) else {title(name): name for name in names}
 
 
 class Page:
@@ -55,10 +49,9 @@ class Page:
             print(f"no data of {TASKS[task].official} at hand ({task}); data/README.md says how to get them")
         return self.study.has(task)
 
-    def training(self, names: Names, columns: Sequence[str], caption: str, name: str = "") -> None:
+    def training(self, names: Iterable[str], columns: Sequence[str], caption: str, name: str = "") -> None:
         """Curves of columns of `metrics.csv`."""
-        variants = {label: variant for label, variant in titled(names).items() if self.study.taken([variant])}
-        files = {label: self.study.weights(variant).parent / "metrics.csv" for label, variant in variants.items()}
+        files = {title(name): self.study.weights(name).parent / "metrics.csv" for name in self.study.taken(names)}
         curves = {label: pd.read_csv(path) for label, path in files.items()}
         alt = f"Curves over training steps, a line a variant: {', '.join(columns)}."
         self.show(charts.training_curves(curves, columns), caption, alt, files.values(), name)
@@ -143,9 +136,9 @@ class Page:
         words += " Blue: the full method is better; dashed: the mean."
         self.show(figure, words, "Horizontal bars to the right and left of zero, one a sequence.", davis)
 
-    def stereo(self, names: Names, caption: str, name: str = "") -> None:
+    def stereo(self, names: Iterable[str], caption: str, name: str = "") -> None:
         """Errors of the stereo pair's matches: a map for each kind of features, and a table."""
-        found = {label: self.study.stereo(self.study.source(name)) for label, name in titled(names).items()}
+        found = {title(name): self.study.stereo(self.study.source(name)) for name in names}
         maps = {label: table.pivot(index="y", columns="x", values="error") for label, (_, table) in found.items()}
         pictures = {"left image": stereo_motorcycle()[0]} | maps
         drawn, _ = viz.picture_row(pictures, (3.2, 2.5), "error (px)", vmin=0, vmax=64)
