@@ -43,10 +43,10 @@ KEPT = 64  # frames whose maps are kept, so that the teacher's serve all student
 Look = Callable[[Path], dict[str, Tensor]]
 
 
-def nearest(query: Tensor, reference: Tensor, k: int, chunk: int = 1024) -> Tensor:
+def nearest(query: Tensor, reference: Tensor, k: int) -> Tensor:
     """(Hq Wq, k) reference cells of (C, Hr, Wr) with the largest products, for every query cell of (C, Hq, Wq)."""
     cells, others = query.flatten(1).T, reference.flatten(1)  # (Nq, C), (C, Nr)
-    return torch.cat([(some @ others).topk(k, dim=1).indices for some in cells.split(chunk)])
+    return torch.cat([(some @ others).topk(k, dim=1).indices for some in cells.split(1024)])
 
 
 def neighbour_overlap(one: Tensor, other: Tensor) -> float:
@@ -132,7 +132,7 @@ def clip_record(
     pairs: list[HeldOut], teacher: Look, student: Look, training: TemporalSettings, inference: Inference
 ) -> dict[str, float]:
     """A student's measures on a clip, means over its pairs or nan; "flat loss": of one that sees no difference."""
-    found: dict[str, list[float]] = {}
+    records = []
     for pair in pairs:
         later_first = pair.frames[::-1]
         maps = {stage: [see(f)[stage] for see in (teacher, student) for f in later_first] for stage in NEAREST}
@@ -148,14 +148,13 @@ def clip_record(
         target = teacher_correlation(*taught, training.teacher_temperature, training.teacher_cosine)
         values["loss"] = global_distillation_loss(*own, target).item()
         values["flat loss"] = (target - 1 / target.shape[2]).square().mean().item()
-        values |= _points(pair, student, inference)
-        for name, value in values.items():
-            found.setdefault(name, []).append(value)
+        records.append(values | _points(pair, student, inference))
+    means = pd.DataFrame(records).mean().to_dict()  # without nan
     frames = dict.fromkeys(frame for pair in pairs for frame in pair.frames)
     for stage in NEAREST:
         cells = [torch.cat([see(f)[stage].flatten(1).T for f in frames]) for see in (teacher, student)]  # (N, C) each
-        found[f"CKA {stage}"] = [linear_cka(*cells)]
-    return {name: float(pd.Series(values).mean()) for name, values in found.items()}  # without nan
+        means[f"CKA {stage}"] = linear_cka(*cells)
+    return means
 
 
 def _points(pair: HeldOut, student: Look, inference: Inference) -> dict[str, float]:
@@ -205,11 +204,8 @@ def summary_table(table: pd.DataFrame, measures: Iterable[str]) -> pd.DataFrame:
             *bounds, _ = bootstrap(values.dropna().to_numpy()[None])
             interval = f" [{number}, {number}]".format(*bounds) if np.isfinite(bounds).all() else ""
             column[variant] = number.format(values.mean()) + interval if values.notna().any() else ""
-        column["by chance"] = ""
-        if measure.startswith("CKA"):
-            column["by chance"] = number.format(0)
-        elif measure in CHANCE:
-            column["by chance"] = number.format(table.groupby("variant")[CHANCE[measure]].mean().mean())
+        by_chance = table.groupby("variant")[CHANCE[measure]].mean().mean() if measure in CHANCE else 0  # CKA's is 0
+        column["by chance"] = number.format(by_chance)
     return pd.DataFrame(columns)
 
 
