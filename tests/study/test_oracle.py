@@ -14,8 +14,7 @@ from stt_core.errors import InputError
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.training.loop import EpochBatches
 from stt_core.training.train_temporal import train_temporal
-from stt_study.analysis.held_out_pairs import label_error
-from stt_study.analysis.retention import coverage
+from stt_study.analysis.held_out_pairs import coverage, label_error
 from stt_study.world.layouts import Truth
 from stt_study.world.oracle import OraclePairs, partners, true_correlation
 from stt_study.world.scenes import look, random_scene, render, track
