@@ -25,7 +25,7 @@ from stt_core.files import read_json, write_json, write_text
 from stt_study.engine.plan import PATTERN
 from stt_study.exit_codes import one_sentence
 from stt_study.figures.page import KEY
-from stt_study.store import hash_of
+from stt_study.store import folder_fingerprint, hash_of
 
 MATHJAX = ("startup.js", "core.js", "input/tex-base.js", "input/tex/extensions/ams.js", "output/chtml.js")
 MATHJAX += ("output/chtml/fonts/tex.js", "output/chtml/fonts/woff-v2", "a11y/assistive-mml.js")
@@ -53,11 +53,10 @@ def library() -> list[Path]:
 
 def key(notebooks: dict[Path, dict]) -> str:
     """Hash of all that the book shows, and of what renders it."""
-    pages = sorted(path for path in (ROOT / "book").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    explorer = sorted((next(iter(notebooks)).parents[1] / "explorer").glob("*.js"))
-    files = [*pages, *library(), *notebooks, *explorer]
-    texts = [(str(path.relative_to(ROOT)), path.read_bytes().hex()) for path in files]
-    return hash_of([texts, list(notebooks.values()), [version(package) for package in PACKAGES]])
+    run = next(iter(notebooks)).parents[1]
+    prints = [folder_fingerprint(folder) for folder in (ROOT / "book", run / "notebooks", run / "explorer")]
+    sources = [path.read_text(encoding="utf-8") for path in library()]
+    return hash_of([prints, sources, [version(package) for package in PACKAGES]])
 
 
 def footer(profile: str, records: list[dict]) -> str:
@@ -72,7 +71,7 @@ def footer(profile: str, records: list[dict]) -> str:
 
 
 def page(path: Path, record: dict) -> nbformat.NotebookNode:
-    """An executed notebook as a page: where its source is and how to rerun it, below the title."""
+    """An executed notebook as a page: where its source is and how to rerun it, at the foot."""
     notebook = nbformat.read(path, as_version=4)
     name, parameters = record["notebook"], record["parameters"]
     assignments = [f"PROFILE={record['profile']}"]
@@ -80,8 +79,8 @@ def page(path: Path, record: dict) -> nbformat.NotebookNode:
     text = (
         ":::{container} rerun\n"
         f"This page is a notebook, {{download}}`notebooks/{name}.py </notebook-sources/{name}.py>`, "
-        f"and took {record['seconds'] / 60:.1f} min in this run; what was there already, such as weights, it only read."
-        " To run it again:\n\n"
+        f"and took {record['seconds'] / 60:.1f} min in this run, in which it read what was there already, such as "
+        "weights. To run it again:\n\n"
         f"```bash\nmake notebook NB={name} {' '.join(assignments)}\n```\n:::"
     )
     injected = [cell for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]
@@ -91,12 +90,9 @@ def page(path: Path, record: dict) -> nbformat.NotebookNode:
         cell.metadata["mystnb"] = {"code_prompt_show": "Parameters of this run"}
     if injected:  # the defaults, in the cell before, don't hold
         notebook.cells = [cell for cell in notebook.cells if "parameters" not in cell.metadata.get("tags", [])]
-    title, *rest = numbered(notebook.cells)
-    heading, _, text_below = title.source.partition("\n")
-    if title.cell_type != "markdown" or not heading.startswith("# "):
+    if notebook.cells[0].cell_type != "markdown" or not notebook.cells[0].source.startswith("# "):
         raise InputError(f"notebooks/{name}.py must begin with a Markdown cell whose first line is its title, “# …”.")
-    title.source = f"{heading}\n\n{text}\n\n{text_below}"
-    notebook.cells = [title, *rest]
+    notebook.cells = [*numbered(notebook.cells), nbformat.v4.new_markdown_cell(text)]
     return notebook
 
 
@@ -191,12 +187,11 @@ def polish(html: Path) -> None:
         path.unlink()
 
 
-def build(profile: str) -> tuple[Path, bool]:
+def build(profile: str, notebooks: dict[Path, dict]) -> tuple[Path, bool]:
     """Render the book if it is stale: its first page, and whether it was rendered.
 
-    InputError: a notebook hasn't run, or Sphinx complains (warnings are errors).
+    InputError where Sphinx complains (warnings are errors).
     """
-    notebooks = executed(profile)
     folder = ROOT / "runs" / profile / "book"
     html, fresh, record = folder / "html", key(notebooks), folder / "book.json"
     if (html / "index.html").exists() and record.exists() and read_json(record).get("key") == fresh:
@@ -223,9 +218,9 @@ def main() -> int:
     parser.add_argument("--profile", default="laptop")
     given = parser.parse_args()
     with one_sentence():
-        executed(given.profile)  # before anything is written
+        notebooks = executed(given.profile)  # before anything is written
         with FileLock(ROOT / "runs" / given.profile / ".book.lock"):  # a second one waits, and finds it fresh
-            first, rendered = build(given.profile)
+            first, rendered = build(given.profile, notebooks)
     print(f"The book {'is rendered' if rendered else 'is fresh'}: {first.as_uri()}")
     return 0
 

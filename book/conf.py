@@ -2,8 +2,11 @@
 
 import html
 import json
+import re
 import sys
 from pathlib import Path
+
+import stt_core  # before the copies that pages quote, which have no docstrings, are on the path
 
 HERE = Path(__file__).parent
 RUN = json.loads((HERE / "run.json").read_text(encoding="utf-8"))
@@ -14,7 +17,7 @@ author = "the stt-core authors"
 copyright = f"2026, {author}. MIT licence"
 
 sys.path.insert(0, str(HERE))
-extensions = ["myst_nb", "sphinxcontrib.bibtex", "run_table"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinxcontrib.bibtex", "run_table"]
 numfig = True
 
 # Notebooks were executed by the engine; here they are only rendered.
@@ -26,10 +29,19 @@ nb_code_prompt_hide = "Hide the code"
 nb_ipywidgets_js = {}  # the default loads scripts from a CDN
 myst_enable_extensions = ["amsmath", "attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+myst_ref_domains = ["std"]  # a link by its text alone means a page or a label, not a function
 
 bibtex_bibfiles = ["references.bib"]
 bibtex_reference_style = "author_year"
 bibtex_default_style = "plain"
+
+# The library's pages: of a module, what the package makes public, as `from stt_core import …` names it.
+autodoc_default_options = {"members": True, "member-order": "bysource"}
+autodoc_inherit_docstrings = False
+add_module_names = False
+toc_object_entries_show_parents = "hide"
+default_role = "py:obj"
+napoleon_use_rtype = False
 
 html_theme = "sphinx_book_theme"
 html_context = {"default_mode": "auto"}  # light or dark, as the reader's system has it
@@ -58,3 +70,14 @@ mathjax3_config = {
     "tex": {"packages": {"[+]": ["ams"]}},
 }
 html_static_path.append("mathjax")
+
+
+def setup(app) -> None:
+    def skipped(app, what: str, name: str, thing: object, skip: bool, options: object) -> bool:
+        return skip or (what == "module" and name not in stt_core.__all__)
+
+    def without_limits(app, what: str, name: str, thing: object, options: object, text: str, returns: str) -> tuple:
+        return text and re.sub(r"Annotated\[(\w+), FieldInfo\(.*?\)\]\)\]", r"\1", text), returns
+
+    app.connect("autodoc-skip-member", skipped)
+    app.connect("autodoc-process-signature", without_limits)

@@ -7,7 +7,7 @@
 # - `video`: a video file, or a folder of frames (paths are meant from the repository's folder),
 # - `mask`: a PNG of the first frame's objects: any ids, 0 is background; or one object in white on black,
 # - `points`: a CSV with the header `name,x,y`, in pixels of the first frame,
-# - `weights`: a weights file, `lab` or `random`; the full method's of this run if it is empty,
+# - `weights`: a weights file, or `full`, `step_two` or `step_one` (which come with the package), `lab` or `random`,
 # - `resize`: short side, in pixels, that features are made at; the profile's if it is 0.
 #
 # Without a video it takes the first test sequence of the run's own data.
@@ -21,7 +21,7 @@ runs = ""
 video = ""
 mask = ""
 points = ""
-weights = ""
+weights = "full"
 resize = 0
 
 # %% tags=["hide-input"]
@@ -30,6 +30,7 @@ from dataclasses import replace
 import pandas as pd
 from IPython.display import Video
 
+from stt_core.checkpoints import shipped
 from stt_core.labels import read_mask
 from stt_study.benchmarks.label_sources import dense_source
 from stt_study.evenly import evenly
@@ -54,8 +55,8 @@ else:
     picked = inner_points(read_mask(sequence.masks[0]))  # one on each object
     pd.DataFrame(picked, columns=["name", "x", "y"]).to_csv(first["points"], index=False)
 inference = replace(inference, resize=resize or inference.resize)
-own = weights if weights in ("lab", "random") else str(ROOT / weights if weights else study.weights("full"))
-source = dense_source(own, stride=study.profile.evaluation.stride)
+named = weights in ("lab", "random", *shipped())
+source = dense_source(weights if named else str(ROOT / weights), stride=study.profile.evaluation.stride)
 
 # %% [markdown]
 # ## Propagation

@@ -1,23 +1,25 @@
 """Spatial-then-Temporal self-supervised learning for video correspondence, as a thin library.
 
-The names below are loaded when they are first asked for, so that importing the package takes no time. Modules within it
-never import from here. The equations are functions of `stt_core.correlation` and `stt_core.losses`.
+A name is loaded when it is first used, so that importing the package takes no time. The equations are functions of
+`stt_core.correlation` and `stt_core.losses`.
 
 Example:
     >>> from stt_core import decode_masks, feature_source, one_hot, propagate, to_grid
-    >>> source = feature_source("weights.pth")
-    >>> features = torch.stack([source(frame) for frame in frames])  # (T, C, h, w) of (H, W, 3) uint8 frames
-    >>> maps = propagate(features, to_grid(one_hot(mask, 2), features.shape[2:], "nearest"))
-    >>> ids = decode_masks(maps[-1], frames[-1].shape[:2])  # (H, W)
+    >>> frames, mask = np.zeros((3, 64, 128, 3), np.uint8), np.eye(64, 128)  # RGB; ids of the first frame, 0 and 1
+    >>> source = feature_source("random", width=0.25)  # or "full", the weights that come with the package
+    >>> features = torch.stack([source(frame) for frame in frames])  # (T, C, h, w)
+    >>> maps = propagate(features, to_grid(one_hot(mask, 1), features.shape[2:], "nearest"))  # (T, 2, h, w)
+    >>> decode_masks(maps[-1], mask.shape).shape
+    (64, 128)
 """
 
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-_HOMES = {
-    "checkpoints": "open_weights save_weights Weights",
+_HOMES = {  # modules within the package never import from here
+    "checkpoints": "open_weights pretrained save_weights Weights",
     "distributed": "Scale",
     "encoder": "Encoder",
     "errors": "InputError",

@@ -34,8 +34,7 @@ def affinity(
 
     Args:
         query, context: (H, W, C) and (S, H, W, C) float32, channels last, L2-normalised.
-        radius, window: cells that are seen of each context frame: "square", |dy| <= radius and |dx| <= radius, or
-            "circle", dy^2 + dx^2 < radius^2.
+        radius, window: cells seen of each frame: "square" |dy|, |dx| <= radius, or "circle" dy^2 + dx^2 < radius^2.
         topk: cells kept of all context frames together; where fewer exist, all of them.
         temperature: of the softmax over the kept cosine similarities, > 0.
         first_twice: context frame 0 counts as two frames.
@@ -51,10 +50,8 @@ def affinity(
     value, index = _windowed(query, context[start:], radius, topk, window)
     index += start * height * width
     if not first_windowed:
-        whole = [
-            (rows @ context[0].flatten(0, 1).T).topk(min(topk, height * width))  # (M, C) (C, N) -> (M, k)
-            for rows in query.flatten(0, 1).split(CHUNK)
-        ]
+        first = context[0].flatten(0, 1).T  # (C, N)
+        whole = [(rows @ first).topk(min(topk, height * width)) for rows in query.flatten(0, 1).split(CHUNK)]
         value = torch.cat([value, torch.cat([top.values for top in whole])], dim=1)
         index = torch.cat([index, torch.cat([top.indices for top in whole])], dim=1)
     elif first_twice:
@@ -65,7 +62,7 @@ def affinity(
 
 
 def _windowed(query: Tensor, context: Tensor, radius: int, topk: int, window: str) -> tuple[Tensor, Tensor]:
-    """The best pairs of a window, best first: cosines (N, k), -inf where there are fewer, and indices (N, k)."""
+    """The most similar cells in the window, best first: cosines (N, k), -inf where there are fewer; indices (N, k)."""
     (height, width, channels), frames, device = query.shape, len(context), query.device
     if not frames:
         return query.new_empty(height * width, 0), torch.empty(height * width, 0, dtype=torch.int64, device=device)
@@ -77,7 +74,7 @@ def _windowed(query: Tensor, context: Tensor, radius: int, topk: int, window: st
     indices = torch.zeros(height, width, kept, dtype=torch.int64, device=device)
 
     def strips(starts: Iterator[int]) -> None:
-        """Fill in columns of tiles, as long as there are some."""
+        """Compute columns of tiles until none is left."""
         # Reused by all tiles: on a CPU, fresh pages for arrays of this size are slow to come by.
         widest, tallest = min(width, tile_width + 2 * radius), min(height, tile_height + 2 * radius)
         strip_buffer = query.new_empty(height * widest * frames * channels)
@@ -107,7 +104,7 @@ def _windowed(query: Tensor, context: Tensor, radius: int, topk: int, window: st
 
 
 def _shared(work: Callable[[Iterator[int]], None], starts: range, device: torch.device) -> None:
-    """Run `work` in as many threads as PyTorch uses, each of which takes from `starts` what is next.
+    """Run `work` in as many threads as PyTorch uses; each takes the next of `starts` until none is left.
 
     Small operations scale badly over threads that wait for each other after each one; whole strips side by side don't.
     """
@@ -131,7 +128,7 @@ def _shared(work: Callable[[Iterator[int]], None], starts: range, device: torch.
 
 
 def _outside(qy: Tensor, qx: Tensor, y: Tensor, x: Tensor, radius: int, window: str) -> Tensor:
-    """(M, L) bool: which of the cells at rows y, columns x the queries at rows qy, columns qx don't see."""
+    """(M, L) bool: cells at rows y, columns x outside of the windows of the queries at rows qy, columns qx."""
     dy, dx = (qy[:, None] - y)[:, None, :, None], (qx[:, None] - x)[None, :, None, :]
     outside = dy**2 + dx**2 >= radius**2 if window == "circle" else (dy.abs() > radius) | (dx.abs() > radius)
     return outside.flatten(2).flatten(0, 1)  # (th, tw, hh, hw) -> (M, L)

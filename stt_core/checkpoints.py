@@ -1,10 +1,11 @@
-"""What a weights file holds, read without running anything in it."""
+"""Weights files: reading them without running code in them, and finding an encoder in them."""
 
 import argparse
 import hashlib
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,10 +16,11 @@ from safetensors import safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
-from stt_core.encoder import LAYOUTS, Encoder
+from stt_core.encoder import INFERENCE, LAYOUTS, Encoder
 from stt_core.errors import InputError
 from stt_core.files import write_bytes, write_tensors
 
+SHIPPED = Path(__file__).with_name("weights")  # a link to results/weights, so that a wheel holds them, too
 PATHS = ("Posix", "PurePosix", "Windows", "PureWindows")
 # What tools leave beside the tensors (NumPy scalars, arguments, paths): plain values, which run nothing if loaded.
 HARMLESS: list[Any] = [argparse.Namespace, np.ndarray, np.dtype]
@@ -31,13 +33,13 @@ for package in ("numpy._core", "numpy.core"):  # since NumPy 2, and before
 
 
 def read_checkpoint(path: str | Path) -> Any:
-    """What torch.save wrote; of a `.safetensors` a dict of its tensors, with `input` out of its metadata.
+    """Read what torch.save wrote, or of a `.safetensors` a dict of its tensors with the `input` of its metadata.
 
     InputError if there is no such file, or it can't be read, or only by running what it holds.
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such weights file; train them first or give another --weights.")
+        raise InputError(f"{path}: no such weights file; give a file's path or, of ours, {', '.join(shipped())}.")
     with path.open("rb") as file:  # whether we may read it: other libraries' words for that are of no help
         begin = file.read(100)
     if begin.startswith(b"version https://git-lfs"):
@@ -54,25 +56,14 @@ def read_checkpoint(path: str | Path) -> Any:
     except MemoryError:
         raise
     except Exception:  # broken bytes raise nearly every kind, with texts that are of no help to a user
-        if objects := _objects(path):
-            raise InputError(
-                f"{path} cannot be read safely, since it holds {objects} beside its tensors; where you trust it, load "
-                "it once with weights_only=False and save its state dict alone with torch.save."
-            ) from None
-        raise InputError(
-            f"{path} cannot be read as weights, since it is cut off, damaged or of another kind; save a state dict "
-            "with torch.save or as .safetensors."
-        ) from None
-
-
-def _objects(path: Path) -> str:
-    """The kinds of Python objects for which a checkpoint is refused; "" if it isn't for that or they can't be told."""
-    try:
-        with torch.serialization.safe_globals(HARMLESS):
-            names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # not a zip file, or a broken one
-        return ""
-    return ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
+        refused: list[str] = []
+        with suppress(Exception), torch.serialization.safe_globals(HARMLESS):  # not a zip file, or a broken one
+            refused = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+        if refused:
+            fix = "where you trust it, load it with weights_only=False and save its state dict alone with torch.save"
+            raise InputError(f"{path} is not safe to read: it holds {refused[0]} beside its tensors; {fix}.") from None
+        fix = "save a state dict with torch.save or as .safetensors"
+        raise InputError(f"{path} cannot be read as weights: it is cut off, damaged or another kind; {fix}.") from None
 
 
 # Naming -> two tensors of any ResNet, and what turns the names after the prefix into torchvision's.
@@ -97,21 +88,21 @@ PREFERRED = ("encoder_q", "backbone", "teacher_backbone", "teacher")  # of sever
 
 @dataclass(frozen=True)
 class Weights:
-    """An encoder as it was found in a file."""
+    """The weights of an encoder that were found in a file."""
 
     path: Path
-    state: dict[str, Tensor]  # all that an `Encoder` has, in torchvision's names; batch counts may lack
+    state: dict[str, Tensor]  #: all that an `Encoder` has, in torchvision's names; batch counts may lack
     depth: int
     width: float
-    input: str  # "lab" or "rgb", the colours it was trained on
-    assumed: bool  # the colours, since the file does not say
-    naming: str  # one of `NAMINGS`
-    prefix: str  # dotted, before those names; "" for none
-    left: tuple[str, ...]  # names of the file's other tensors
+    input: str  #: "lab" or "rgb", the colours it was trained on
+    assumed: bool  #: the colours, since the file does not say
+    naming: str  #: one of `NAMINGS`
+    prefix: str  #: dotted, before those names; "" for none
+    left: tuple[str, ...]  #: names of the file's other tensors
 
     @property
     def note(self) -> str:
-        """One line: what was matched and what was left, such as "w.pth: torchvision names, 120 tensors matched, …"."""
+        """A line on what was matched and what was left, such as "w.pth: torchvision names, 120 tensors matched, …"."""
         where = f" after {self.prefix}" if self.prefix else ""
         where += "" if self.state["layer4.0.conv1.weight"].any() else ", layer4 empty"
         colours = f"{self.input} input{' assumed' if self.assumed else ''}"
@@ -124,6 +115,28 @@ class Weights:
         encoder = Encoder(self.depth, self.width, strides, pool)
         encoder.load_state_dict(self.state)
         return encoder.eval()
+
+
+def shipped() -> dict[str, Path]:
+    """Name -> file of the weights that come with the package; `results/weights/README.md` is their model card."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
+
+
+def pretrained(name: str = "full", *, stride: int = 8) -> Encoder:
+    """An encoder with the weights that come with the package, in eval mode, for CIE Lab images (`color.rgb_to_lab`).
+
+    Args:
+        name: "full" (the method), "step_two" (without step one) or "step_one"; see `results/weights/README.md`.
+        stride: 8 or 4, of res4, with the strides of paper section 3.
+
+    Example:
+        >>> pretrained("full")(torch.rand(1, 3, 64, 128))["res4"].shape
+        torch.Size([1, 128, 8, 16])
+
+    Raises:
+        InputError: no weights of this name come with the package.
+    """
+    return open_weights(shipped().get(name, name)).encoder(*INFERENCE[stride])
 
 
 def save_weights(path: str | Path, encoder: Encoder, *, input: str) -> None:
@@ -151,13 +164,14 @@ def open_weights(path: str | Path, *, input: str = "rgb", whole: bool = True) ->
         whole: refuse a ResNet without layer4, since res5 will be asked for.
 
     Example:
-        >>> weights = open_weights("moco_v2_200ep.pth.tar")
-        >>> weights.depth, weights.input, weights.note
-        >>> encoder = weights.encoder(*STANDARD)
+        >>> save_weights(folder / "small.pth", Encoder(18, 0.25), input="lab")
+        >>> weights: Weights = open_weights(folder / "small.pth")
+        >>> weights.note
+        'small.pth: torchvision names after state_dict, 120 tensors matched, lab input'
+        >>> encoder = weights.encoder(strides=(1, 2, 2, 2), pool="max")
 
     Raises:
-        InputError: the file is missing, is not a checkpoint, or holds no ResNet that an `Encoder` matches part by part,
-            or one whose values are no numbers.
+        InputError: the file is missing, no checkpoint, or holds no ResNet of finite values that an `Encoder` matches.
     """
     path = Path(path)
     content = read_checkpoint(path)
@@ -201,7 +215,7 @@ def _tensors(content: dict, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def _place(path: Path, tensors: dict[str, Tensor]) -> tuple[str, str]:
-    """Prefix, with its last dot, and naming of the encoder to take."""
+    """Choose an encoder: its prefix, with the last dot, and its naming."""
     stems = {name for name, tensor in tensors.items() if tensor.ndim == 4 and len(tensor)}
     places = []
     for naming, ((stem, block), _) in NAMINGS.items():
@@ -219,7 +233,7 @@ def _place(path: Path, tensors: dict[str, Tensor]) -> tuple[str, str]:
 
 
 def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str], whole: bool) -> tuple[int, float]:
-    """Depth and width of the encoder that the state, in torchvision's names, fills; `names` are the file's own."""
+    """Check a state in torchvision's names, `names` being the file's; return depth and width of its encoder."""
     kind, depth = ("bottlenecks", 50) if "layer1.0.conv3.weight" in state else ("basic blocks", 18)
     stages = [{name.split(".")[1] for name in state if name.startswith(f"layer{stage}.")} for stage in (1, 2, 3, 4)]
     blocks = tuple(map(len, stages))
@@ -243,14 +257,10 @@ def _checked(path: Path, state: dict[str, Tensor], names: dict[str, str], whole:
     for name, value in state.items():
         if name.endswith(COUNTS):
             continue
-        if value.layout != torch.strided or value.is_meta or not value.is_floating_point():
-            raise InputError(
-                f"{path} has {names[name]} in {value.dtype}, {value.layout}; give plain floating-point numbers."
-            )
+        if not value.is_floating_point():
+            raise InputError(f"{path} has {names[name]} in {value.dtype}; give floating-point numbers.")
         numbers = value.float()  # as an encoder holds them
         if not torch.isfinite(numbers).all() or (name.endswith("running_var") and (numbers < 0).any()):
-            raise InputError(
-                f"{path} has NaN, infinite or impossible values in {names[name]}: its training diverged or the file is "
-                "damaged; give other weights."
-            )
+            found = f"NaN, infinite or impossible values in {names[name]}"
+            raise InputError(f"{path} has {found}: its training diverged or it is damaged; give other weights.")
     return depth, width

@@ -25,7 +25,7 @@ def normalize_rgb(rgb: Tensor) -> Tensor:
 
 
 def drop_channel(lab: Tensor, channel: int) -> Tensor:
-    """Normalised Lab (..., 3, H, W), channel 1 (a) or 2 (b) set 0, the others times 3/2 as by dropout (section 2)."""
+    """Normalised Lab (..., 3, H, W) with channel 1 (a) or 2 (b) set to 0, the others times 3/2 as in dropout."""
     if channel not in (1, 2):
         raise ValueError(f"channel is {channel}; only 1 (a) and 2 (b) are dropped.")
     dropped = lab * 1.5
@@ -35,9 +35,7 @@ def drop_channel(lab: Tensor, channel: int) -> Tensor:
 
 def _check_image(rgb: Tensor) -> None:
     if rgb.ndim < 3 or rgb.shape[-3] != 3 or not rgb.is_floating_point():
-        raise ValueError(
-            f"expected a float image (..., 3, H, W) in [0, 1], got {rgb.dtype} of shape {tuple(rgb.shape)}."
-        )
+        raise ValueError(f"not a float image (..., 3, H, W) in [0, 1]: {rgb.dtype} of shape {tuple(rgb.shape)}.")
 
 
 def _standardise(image: Tensor, offset: tuple[float, ...], scale: tuple[float, ...]) -> Tensor:

@@ -1,7 +1,6 @@
 """Correlation between two feature maps: which reference cell does each query cell come from (paper section 2).
 
-Everything here is computed in float32 even under autocast: in bfloat16, unscaled products of some hundreds, about to
-be exponentiated, would be off by whole units.
+Computed in float32 even under autocast: in bfloat16, products of some hundreds would be off by whole units.
 """
 
 from dataclasses import dataclass
@@ -26,10 +25,8 @@ def products(query: Tensor, reference: Tensor) -> Tensor:
     if query.ndim != 4 or reference.ndim != 4 or query.shape[:2] != reference.shape[:2]:
         raise ValueError(f"not (B, C, H, W) with equal B and C: {tuple(query.shape)} and {tuple(reference.shape)}.")
     with full_precision(query):
-        query, reference = (
-            f.flatten(2) if f.dtype == torch.float64 else f.flatten(2).float() for f in (query, reference)
-        )
-        return query.transpose(1, 2) @ reference  # (B, Nq, C) @ (B, C, Nr)
+        query, reference = (f if f.dtype == torch.float64 else f.float() for f in (query, reference))
+        return query.flatten(2).transpose(1, 2) @ reference.flatten(2)  # (B, Nq, C) @ (B, C, Nr)
 
 
 def window_mask(height: int, width: int, radius: int, device: torch.device | str | None = None) -> Tensor:
@@ -73,7 +70,7 @@ def correlation(
 
 @dataclass(frozen=True)
 class BandedCorrelation:
-    """A correlation within a window, without most of its zeros: for some query rows at a time, the reference rows near.
+    """A correlation within a window without most of its zeros: bands of query rows, each with the reference rows near.
 
     `banded @ values` is `dense @ values` for the (B, N, N) of `correlation`, with values (N, K) or (B, N, K).
     """
@@ -83,20 +80,9 @@ class BandedCorrelation:
     def __matmul__(self, values: Tensor) -> Tensor:
         return torch.cat([band @ values[..., near, :] for near, band in self.bands], dim=-2)
 
-    def new_ones(self, count: int) -> Tensor:
-        """(count,) ones of the correlation's type and device, as tensors make them."""
-        return self.bands[0][1].new_ones(count)
-
 
 def banded_correlation(query: Tensor, reference: Tensor, radius: int) -> BandedCorrelation:
-    """`correlation(query, reference, radius=radius)` in bands, for maps that are large against their windows.
-
-    Example:
-        >>> query, reference, colours = torch.rand(1, 64, 8, 16), torch.rand(1, 64, 8, 16), torch.rand(1, 128, 3)
-        >>> rebuilt = banded_correlation(query, reference, radius=2) @ colours
-        >>> torch.allclose(rebuilt, correlation(query, reference, radius=2) @ colours, atol=1e-6)
-        True
-    """
+    """`correlation(query, reference, radius=radius)` in bands, for maps much larger than their windows."""
     if query.shape != reference.shape or query.ndim != 4:
         raise ValueError(f"not (B, C, H, W) of one size: {tuple(query.shape)} and {tuple(reference.shape)}.")
     (height, width), bands = query.shape[2:], []
@@ -121,13 +107,10 @@ def local_volume(query: Tensor, reference: Tensor, radius: int) -> Tensor:
     height, width = query.shape[2:]
     # Gathered from the full product: unfolding the reference would hold C times as much.
     full = products(query, reference).unflatten(2, (height, width))  # (B, N, H, W)
-    padded = F.pad(full, [radius] * 4).flatten(2)  # (B, N, (H + 2r) (W + 2r))
-    row = torch.arange(height + 2 * radius, device=query.device)[:, None] * (width + 2 * radius)
-    cell = row + torch.arange(width + 2 * radius, device=query.device)  # (H + 2r, W + 2r): index of each padded cell
-    side = 2 * radius + 1
-    index = cell.unfold(0, side, 1).unfold(1, side, 1)  # (H, W, side, side)
-    index = index.reshape(1, height * width, side * side).expand(len(query), -1, -1)
-    return padded.gather(2, index)
+    padded, side = F.pad(full, [radius] * 4).unflatten(1, (height, width)), 2 * radius + 1  # (B, H, W, H + 2r, W + 2r)
+    windows = padded.unfold(3, side, 1).unfold(4, side, 1)  # (B, H, W, H, W, side, side), of every query each window
+    own = windows.diagonal(dim1=1, dim2=3).diagonal(dim1=1, dim2=2)  # (B, side, side, H, W), its own
+    return own.permute(0, 3, 4, 1, 2).reshape(len(query), height * width, side * side)
 
 
 def pool_correlation(fine: Tensor | BandedCorrelation, height: int, width: int, *, rows: str = "one") -> Tensor:
@@ -135,15 +118,15 @@ def pool_correlation(fine: Tensor | BandedCorrelation, height: int, width: int, 
 
     Args:
         fine: (B, H W, H W), dense or banded; `height` and `width` are even, or a ValueError is raised.
-        rows: "one" adds up 2x2 references, so that rows still sum to 1; "quarter" averages them, as released, and
-            rows sum to 1/4.
+        rows: "one" adds up 2x2 references: rows still sum to 1; "quarter" averages them, as released: they sum to 1/4.
 
     Returns:
         (B, H W / 4, H W / 4).
     """
     if height % 2 or width % 2 or (isinstance(fine, Tensor) and fine.shape[2] != height * width):
         raise ValueError(f"the correlation cannot be pooled 2x2 on a grid of {height} x {width} cells.")
-    halves = (fine.new_ones(side // 2).diag().repeat_interleave(2, dim=0) for side in (height, width))
+    like = fine if isinstance(fine, Tensor) else fine.bands[0][1]
+    halves = (like.new_ones(side // 2).diag().repeat_interleave(2, dim=0) for side in (height, width))
     coarse = torch.kron(*halves)  # (N, N / 4): which coarse cell a fine one lies in
     with full_precision(coarse):
         pooled = fine @ (coarse if rows == "one" else coarse / 4)  # (B, N, N / 4): over references

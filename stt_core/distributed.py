@@ -1,4 +1,4 @@
-"""One process or many: what code needs to know of its fellows under `torchrun`, and batch statistics of a cut batch."""
+"""Training on one process or many: communication under `torchrun`, device, precision, and batch statistics."""
 
 import os
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from torch.distributed._functional_collectives import all_gather_single_autograd
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stt_core.errors import InputError
-from stt_core.settings import Precision, checked
+from stt_core.settings import Chosen, Precision, checked
 
 
 def count() -> int:
-    """Processes that work together; 1 outside of `torchrun`."""
+    """Number of processes that work together; 1 outside of `torchrun`."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
@@ -29,14 +29,14 @@ def rank() -> int:
 
 
 def wait() -> None:
-    """Until every process is here."""
+    """Wait until every process has come to this point."""
     if count() > 1:
         dist.barrier()
 
 
 @torch.no_grad()
 def gathered(own: Tensor) -> Tensor:
-    """Every process's tensors (B, ...), one after another: (count B, ...), without gradient."""
+    """Concatenate the tensors (B, ...) of all processes: (count B, ...), without gradient."""
     if count() == 1:
         return own
     parts = [torch.empty_like(own, memory_format=torch.contiguous_format) for _ in range(count())]
@@ -46,7 +46,7 @@ def gathered(own: Tensor) -> Tensor:
 
 @torch.no_grad()
 def averaged(values: Tensor) -> Tensor:
-    """Mean over processes of a floating-point tensor of one shape everywhere, without gradient."""
+    """Mean over processes of a floating-point tensor that has the same shape in each, without gradient."""
     if count() == 1:
         return values
     total = values.detach().clone()
@@ -56,21 +56,21 @@ def averaged(values: Tensor) -> Tensor:
 
 @checked
 class Scale:
-    """What changes a training's speed and memory, not its result (but for rounding)."""
+    """Settings of a training's speed and memory; they do not change its result, except for rounding."""
 
-    processes: int = Field(1, ge=0)  # that are started here for a training, a GPU each; 0 = as many as there are GPUs
-    workers: int = Field(0, ge=0)  # that decode, of every process; 0 = itself, and decoded images stay in memory
-    compile: bool = False  # torch.compile of the student or the query encoder
-    tensorboard: bool = False  # events for TensorBoard beside metrics.csv
-    device: Literal["auto", "cuda", "cpu"] = "auto"  # that trains; auto = what there is
-    deterministic: bool = False  # on CUDA: slower algorithms that give the same bits each time, where there are some
+    processes: int = Field(1, ge=0)  #: that are started here for a training, a GPU each; 0 = as many as there are GPUs
+    workers: int = Field(0, ge=0)  #: that decode, of every process; 0 = itself, and decoded images stay in memory
+    compile: bool = False  #: torch.compile of the student or the query encoder
+    tensorboard: bool = False  #: events for TensorBoard beside metrics.csv
+    device: Literal["auto", "cuda", "cpu"] = "auto"  #: that trains; auto = what there is
+    deterministic: bool = False  #: slower algorithms of CUDA that give the same bits each time, where there are some
 
 
 ALONE = Scale()
 
 
 def start(precision: Precision, scale: Scale = ALONE) -> Fabric:
-    """Device, precision and, under `torchrun`, the group of processes, each with one device.
+    """Set up device, precision and, under `torchrun`, the group of processes, each with one device.
 
     InputError for a device that isn't here, 16-mixed without CUDA, or more processes than GPUs where there are any.
     """
@@ -95,19 +95,14 @@ def start(precision: Precision, scale: Scale = ALONE) -> Fabric:
 
 
 def chosen_device(device: str = "auto") -> str:
-    """Of "auto", "cuda" and "cpu": "cuda" or "cpu"; InputError for CUDA where PyTorch finds none."""
+    """Resolve a setting that may be "auto" to "cuda" or "cpu"; InputError for CUDA where PyTorch finds none."""
     if device == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "device is cuda, but PyTorch finds no GPU here; choose cpu, or install a driver and a PyTorch built "
-            "for CUDA."
-        )
+        raise InputError("device is cuda, but PyTorch finds no GPU here; choose cpu, or install PyTorch for CUDA.")
     return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def chosen_precision(
-    precision: Precision, device: str = "auto"
-) -> Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]:
-    """What "auto" stands for: bf16-mixed on a device with units for its products, 32-true elsewhere; others unchanged.
+def chosen_precision(precision: Precision, device: str = "auto") -> Chosen:
+    """Resolve "auto": bf16-mixed on a device with units for its products, else 32-true; others are unchanged.
 
     Without AMX, processors take longer in bfloat16 than in float32, even those with instructions for it. The device is
     asked what it has, not timed: a result must not depend on what else ran in that second.
@@ -128,7 +123,7 @@ def norms(module: nn.Module) -> list[Any]:
 
 @contextmanager
 def part_of_batch(module: nn.Module, index: int, parts: int) -> Iterator[None]:
-    """Within, running statistics take in part `index` of a batch so that after all parts they have taken in the mean.
+    """In the block, running statistics take in part `index` of a batch; after all parts they have taken in the mean.
 
     With momentum m, a batch moves a running value r to (1 - m) r + m s. Parts with statistics s_0, s_1, … are to move
     it to (1 - m) r + m mean(s_i). Taken one by one, part i has to come in with (m / n) / (1 - m + m (i + 1) / n).
@@ -144,7 +139,7 @@ def part_of_batch(module: nn.Module, index: int, parts: int) -> Iterator[None]:
 
 
 class SplitNorm(nn.BatchNorm2d):
-    """Batch normalisation of a batch's parts, each by its own statistics, as if each were on a process of its own."""
+    """Batch normalisation of each part of a batch by its own statistics, as if each part were on its own process."""
 
     parts = 1
 
@@ -160,14 +155,14 @@ class SplitNorm(nn.BatchNorm2d):
 
 
 def split_norms(module: nn.Module, parts: int) -> None:
-    """Let every batch normalisation in a module see a batch in so many parts; one part changes nothing."""
+    """Make every batch normalisation in a module treat a batch in this many parts; one part changes nothing."""
     for norm in norms(module) if parts > 1 else ():
         norm.__class__ = SplitNorm
         norm.parts = parts
 
 
 class SyncedNorm(nn.BatchNorm2d):
-    """Batch normalisation by the batch of all processes, gathered in each of them; PyTorch's own needs a GPU."""
+    """Batch normalisation by the batch of all processes, gathered in each process; PyTorch's needs a GPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same."""
@@ -178,7 +173,7 @@ class SyncedNorm(nn.BatchNorm2d):
 
 
 def synchronise(module: nn.Module, device: torch.device) -> None:
-    """Let every batch normalisation below a module take its statistics from all processes."""
+    """Make every batch normalisation in a module take its statistics from all processes."""
     if count() > 1 and device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(module)
     elif count() > 1:
@@ -187,7 +182,7 @@ def synchronise(module: nn.Module, device: torch.device) -> None:
 
 
 def average_statistics(module: nn.Module) -> None:
-    """Make every process's running statistics their mean over processes; a frozen teacher's are left."""
+    """Average running statistics over processes, but for those of a frozen teacher."""
     for norm in norms(module):
         if norm.training:
             norm.running_mean.copy_(averaged(norm.running_mean))

@@ -1,4 +1,4 @@
-"""The encoder: a ResNet with torchvision's names and free strides: one set of weights serves every resolution."""
+"""The encoder: a ResNet with torchvision's names and configurable strides, so that weights serve every resolution."""
 
 import copy
 from collections.abc import Sequence
@@ -36,8 +36,6 @@ class Encoder(nn.Module):
         self, depth: int = 18, width: float = 1.0, strides: Sequence[int] = (1, 2, 2, 2), pool: str = "max"
     ) -> None:
         super().__init__()
-        if depth not in LAYOUTS:
-            raise ValueError(f"depth {depth} is not one of {sorted(LAYOUTS)}")
         block, repeats = LAYOUTS[depth]
         channels = [round(64 * width) * 2**stage for stage in range(4)]
         self.conv1 = nn.Conv2d(3, channels[0], kernel_size=7, stride=2, padding=3, bias=False)
@@ -56,7 +54,7 @@ class Encoder(nn.Module):
                 nn.init.zeros_((module.bn3 if depth == 50 else module.bn2).weight)
 
     def forward(self, images: Tensor, stages: Sequence[str] = ("res4",)) -> dict[str, Tensor]:
-        """Dense features of stages out of `STAGES`; nothing after the last of them is computed.
+        """Dense features of some of `STAGES`; nothing after the last of them is computed.
 
         Args:
             images: (B, 3, H, W), normalised as the weights were trained (Lab or RGB, see `color`).
@@ -78,14 +76,12 @@ def _stage(block: Any, inputs: int, planes: int, count: int, stride: int) -> nn.
     outputs = planes * block.expansion
     shortcut = None
     if stride != 1 or inputs != outputs:
-        shortcut = nn.Sequential(
-            nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
-        )
+        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
     return nn.Sequential(block(inputs, planes, stride, shortcut), *(block(outputs, planes) for _ in range(1, count)))
 
 
 def folded(encoder: Encoder) -> Encoder:
-    """The same features from fewer passes: a copy in eval mode, batch normalisations folded into their convolutions."""
+    """A faster copy in eval mode with the same features: batch normalisations are folded into their convolutions."""
     encoder = copy.deepcopy(encoder).eval()
     for module in encoder.modules():
         if isinstance(module, nn.Sequential) and len(module) == 2 and isinstance(module[1], nn.BatchNorm2d):  # shortcut

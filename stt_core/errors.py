@@ -1,4 +1,4 @@
-"""The one error that a user sees for a bad input."""
+"""The error that a user sees for a bad input."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,14 +17,14 @@ class InputError(ValueError):
 
 
 def one_line(text: str) -> str:
-    """A text as one line of at most `LONGEST` letters, its middle left out."""
+    """A text as one line of at most `LONGEST` letters; of a longer one, the middle is left out."""
     text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 3 :]}"
 
 
 @contextmanager
 def out_of_memory(fix: str) -> Iterator[None]:
-    """A block, or a decorated function, in which memory running out is an InputError with this fix."""
+    """In the block or decorated function, running out of memory raises an InputError with this fix."""
     try:
         yield
     except Exception as error:

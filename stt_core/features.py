@@ -10,23 +10,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stt_core.checkpoints import file_hash, open_weights
+from stt_core.checkpoints import file_hash, open_weights, shipped
 from stt_core.color import normalize_rgb, rgb_to_lab
 from stt_core.distributed import chosen_device
 from stt_core.encoder import INFERENCE, folded, random_encoder
-from stt_core.errors import InputError
 
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """What turns an image into a feature map."""
+    """A function from an image to a feature map, and what results say about it."""
 
-    weights: str  # "lab", "random", "timm:NAME", "timm:NAME@FILE", or the path of a weights file
-    identity: str  # what tells two sources apart in a results file: the spec, or a hash of file or weights
-    stride: int  # pixels per cell
-    extract: Callable[[Tensor], Tensor]  # RGB (1, 3, H, W) in [0, 1] -> (1, C, ceil(H / stride), ceil(W / stride))
+    weights: str  #: as given, such as the path of a weights file, "full", "lab" or "timm:NAME"
+    identity: str  #: tells sources apart in results: what was given, or a hash of the file
+    stride: int  #: pixels per cell
+    extract: Callable[[Tensor], Tensor]  #: RGB (1, 3, H, W) in [0, 1] -> (1, C, ceil(H / stride), ceil(W / stride))
     device: str = "cpu"
-    note: str = ""  # one line for the user: what was read from a file and what was left
+    note: str = ""  #: one line for the user on what was read from a file and what was left
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> Tensor:
@@ -37,7 +36,7 @@ class FeatureSource:
 
 
 def feature_source(
-    weights: str,
+    weights: str = "full",
     *,
     stride: int = 8,
     depth: int = 18,
@@ -51,7 +50,8 @@ def feature_source(
 
     Args:
         weights: "lab" (the Lab image as its own feature, every cell the `stride` x `stride` pixels it covers),
-            "random" (an untrained encoder of `depth`, `width`, `seed`), or a path (see `checkpoints.open_weights`).
+            "random" (an untrained encoder of `depth`, `width`, `seed`), "full", "step_two" or "step_one" (those that
+            come with the package, see `checkpoints.pretrained`), or a path (see `checkpoints.open_weights`).
         stride: 8 or 4; res4 of the encoder with the strides of paper section 3.
         input: colours of a weights file that does not say; Lab for "random".
         precision: of the encoder's convolutions, "float32" or "bfloat16": faster where the processor has units for it,
@@ -78,9 +78,10 @@ def feature_source(
         encoder, colours = random_encoder(depth, width, seed, strides=strides, pool=pool).eval(), "lab"
         identity = f"random-r{depth}-w{width:g}-seed{seed}"
     else:
-        found = open_weights(weights, input=input, whole=False)
+        path = shipped().get(weights, weights)
+        found = open_weights(path, input=input, whole=False)
         encoder, colours, note = found.encoder(strides, pool), found.input, found.note
-        identity = f"{file_hash(weights)}-{colours}"
+        identity = f"{file_hash(path)}-{colours}"
     encoder = folded(encoder).to(device).to(memory_format=torch.channels_last)
     prepare = rgb_to_lab if colours == "lab" else normalize_rgb
 
@@ -100,12 +101,11 @@ def _lab_patches(rgb: Tensor, stride: int) -> Tensor:
 
 
 def resized_size(size: tuple[int, ...], short_side: int | tuple[int, int] | None) -> tuple[int, int]:
-    """The (height, width) of what `resized` makes of an image of `size`."""
-    height, width = size
+    """The (height, width) that `resized` gives an image of `size` (height, width)."""
     if isinstance(short_side, int):
-        scale = short_side / min(height, width)
-        return round(height * scale), round(width * scale)
-    return (height, width) if short_side is None else (short_side[0], short_side[1])
+        height, width = (round(side * (short_side / min(size))) for side in size)
+        return height, width
+    return short_side or (size[0], size[1])
 
 
 def resized(image: np.ndarray, short_side: int | tuple[int, int] | None) -> np.ndarray:
@@ -118,12 +118,5 @@ def resized(image: np.ndarray, short_side: int | tuple[int, int] | None) -> np.n
 
 
 def features_of(source: FeatureSource, images: Iterable[np.ndarray], short_side) -> Iterator[Tensor]:
-    """Feature maps (C, h, w) of a stream of frames (H, W, 3) uint8 RGB, one at a time.
-
-    InputError for features that are NaN or infinite, on a CPU: a GPU would have to be waited for.
-    """
-    for image in images:
-        features = source(resized(image, short_side))
-        if features.device.type == "cpu" and not torch.isfinite(features).all():
-            raise InputError(f"{source.weights} gives features that are NaN or infinite; give other weights.")
-        yield features
+    """Feature maps (C, h, w) of a stream of frames (H, W, 3) uint8 RGB, resized as `resized` does, one at a time."""
+    return (source(resized(image, short_side)) for image in images)

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and files read with one sentence for a bad one."""
+"""Files are written whole or not at all, and a file that cannot be read ends in a one-line message."""
 
 import contextlib
 import io
@@ -37,7 +37,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
 
 def clear_unfinished(path: str | Path) -> None:
-    """Delete what writers of `path` that were killed have left; nobody may be writing it."""
+    """Delete temporary files that killed writers of `path` left; no process may be writing it."""
     path = Path(path)
     for left in path.parent.glob(f".{path.stem}-*{path.suffix}"):
         left.unlink(missing_ok=True)
@@ -80,7 +80,7 @@ def read_json(path: str | Path) -> dict:
 
 
 def listed(path: Path) -> list[str]:
-    """Lines of a list file, blank ones left out; InputError if it is missing, empty or no text."""
+    """Lines of a list file without blank ones; InputError if it is missing, empty or not text."""
     problem, lines = "lists nothing", []
     try:
         # -sig: a mark that some editors put at the start isn't part of a name.

@@ -1,4 +1,4 @@
-"""Labels as propagation sees them: masks and keypoints to maps on the feature grid, and back (paper section 3)."""
+"""Labels for propagation: masks and keypoints to maps on the feature grid, and back (paper section 3)."""
 
 from pathlib import Path
 
@@ -32,9 +32,7 @@ def read_mask(path: str | Path, *, not_black: bool = False) -> np.ndarray:
         if not_black:
             return (np.array(image.convert("L") if bits == 8 else image) > 0).astype(np.uint8)
         if bits > 8:
-            raise InputError(
-                f"{path} has {bits} bits a pixel; save it with 8, which hold the ids of up to 254 objects."
-            )
+            raise InputError(f"{path} has {bits} bits a pixel; save it with 8, which hold the ids of up to 254.")
         if kind == "JPEG":
             raise InputError(f"{path} is a JPEG, which blurs ids into others; save them as a palette or grey PNG.")
         values = np.array(image).astype(np.uint8)  # of one bit a pixel: ids 0 and 1
@@ -61,7 +59,7 @@ def read_mask(path: str | Path, *, not_black: bool = False) -> np.ndarray:
 
 
 def _hard(grey: np.ndarray) -> np.ndarray:
-    """Grey values as they are or, of white on black with a soft edge, 255 where it is more white than black."""
+    """Grey values unchanged, or 0 and 255 for a white shape on black with a soft edge."""
     between, near = (grey > 32) & (grey < 224), np.ones((5, 5), np.uint8)  # few data sets have as many ids
     # The greys of an edge lie between a darker and a brighter neighbour; those of objects, among their like.
     edge = between & (cv2.erode(grey, near) < grey) & (grey < cv2.dilate(grey, near))
@@ -78,15 +76,14 @@ def write_mask(path: str | Path, ids: np.ndarray) -> None:
 
 
 def one_hot(ids: np.ndarray, count: int) -> Tensor:
-    """Ids (H, W), 0 = background, as maps (count + 1, H, W) float32; ids above `count` are nothing."""
+    """Ids (H, W), 0 = background, as maps (count + 1, H, W) float32; ids above `count` are in none."""
     return torch.stack([torch.from_numpy(ids == k) for k in range(count + 1)]).float()
 
 
 def to_grid(maps: Tensor, grid: tuple[int, int], mode: str) -> Tensor:
     """Label maps (K, H, W) on the feature grid (K, h, w); `mode` is "nearest" for masks, "bilinear" for keypoints.
 
-    A cell takes the label at its centre, where decoding puts it back: of a mask at stride 8, that of pixel 8i + 4
-    (released code).
+    A cell takes the label at its centre, where it is decoded: of a mask at stride 8, pixel 8i + 4 (released code).
     """
     # PyTorch's own "nearest" reads a cell's first pixel, half a cell above and left of the centre.
     return F.interpolate(maps[None], size=tuple(grid), mode="nearest-exact" if mode == "nearest" else mode)[0]

@@ -22,20 +22,15 @@ class LocalDistillation:
     The four differences between the two can be switched one by one (the last, `soft`, is the release's T = -1).
     """
 
-    share: float = Field(0.7, gt=0, le=1)
-    """T: the share of queries with the highest score that is kept; 1 = all, in selection "map"."""
-    target_rows: Literal["one", "quarter"] = "one"
-    """What a row of the pooled target sums to; "quarter" averages over references instead of adding up."""
-    score: Literal["entropy", "neg_log"] = "entropy"
-    """-sum(p log p), or -sum(log p), which is smallest for a flat map."""
-    selection: Literal["map", "rows"] = "map"
-    """Highest scores of the whole map, or each cell against one sorted row (see `selection_mask`)."""
-    soft: bool = False
-    """Weights instead of a selection (see `soft_weights`); `share` and `selection` do nothing then."""
+    share: float = Field(0.7, gt=0, le=1)  #: T, the share of queries that is kept, those of the highest scores
+    target_rows: Literal["one", "quarter"] = "one"  #: sum of a row of the pooled target (see `pool_correlation`)
+    score: Literal["entropy", "neg_log"] = "entropy"  #: -sum(p log p), or -sum(log p), which is smallest for a flat map
+    selection: Literal["map", "rows"] = "map"  #: scores of the whole map, or against one row (see `selection_mask`)
+    soft: bool = False  #: `soft_weights` in place of a selection; `share` and `selection` do nothing then
 
     @classmethod
     def released(cls, *, share: float = 0.7, soft: bool = False) -> "LocalDistillation":
-        """The released code's variant of each of the differences."""
+        """The settings of the released code."""
         return cls(share=share, target_rows="quarter", score="neg_log", selection="rows", soft=soft)
 
 
@@ -62,9 +57,7 @@ def reconstruction_loss(
     """
     height, width = query_lab.shape[2:]
     if height % stride or width % stride:
-        raise InputError(
-            f"frames of {height} x {width} px do not divide into cells of {stride} px; choose another size."
-        )
+        raise InputError(f"frames of {height} x {width} px do not divide into {stride} px cells; choose another size.")
     with full_precision(query_lab):
         colours = reference_lab[:, channel, ::stride, ::stride].flatten(1).unsqueeze(2)  # (B, h w, 1): sampled
         rebuilt = correlation @ colours  # (B, h w, 1)
@@ -119,14 +112,10 @@ def soft_weights(scores: Tensor) -> Tensor:
 
     Scores (B, H, W), not negative -> (B, H, W) in [0, 1]; InputError for maps of which no cell is left.
     """
-    height, width = scores.shape[1:]
-    if min(height, width) <= 2 * SOFT_BORDER:
-        raise InputError(
-            f"soft weights need maps above {2 * SOFT_BORDER} cells, not {height} x {width}; use larger frames."
-        )
-    inner = torch.zeros_like(scores)
-    inside = (slice(None), slice(SOFT_BORDER, -SOFT_BORDER), slice(SOFT_BORDER, -SOFT_BORDER))
-    inner[inside] = scores[inside]
+    (height, width), border = scores.shape[1:], SOFT_BORDER
+    if min(height, width) <= 2 * border:
+        raise InputError(f"soft weights need maps above {2 * border} cells, not {height} x {width}; use larger frames.")
+    inner = F.pad(scores[:, border:-border, border:-border], [border] * 4)
     low, high = inner.amin(dim=(1, 2), keepdim=True), inner.amax(dim=(1, 2), keepdim=True)
     return (inner - low) / (high - low).clamp(min=torch.finfo(scores.dtype).tiny)
 
@@ -152,16 +141,18 @@ def local_distillation_loss(
     Returns:
         Scalar: mean squared error over the selected queries and all references (0 if none is selected), or its
         weighted mean. The released code lets gradients into the soft weights; here they are constants.
+
+    Example:
+        >>> fine, coarse = torch.rand(2, 1, 64, 16, 16), torch.rand(2, 1, 64, 8, 8)
+        >>> levels = correlation(*fine, radius=4), correlation(*coarse, radius=2)
+        >>> loss = local_distillation_loss(*levels, *coarse, LocalDistillation(share=0.5), radius=2)
     """
     height, width = query.shape[2:]
     with torch.no_grad():
         target = pool_correlation(fine, 2 * height, 2 * width, rows=settings.target_rows)
     scores = entropy_map(query, reference, radius, settings.score)
-    if settings.soft:
-        weights = soft_weights(scores)
-    else:
-        weights = selection_mask(scores, settings.share, settings.selection).to(scores.dtype)
-    weights = weights.flatten(1)  # (B, N)
+    chosen = soft_weights(scores) if settings.soft else selection_mask(scores, settings.share, settings.selection)
+    weights = chosen.flatten(1).to(scores.dtype)  # (B, N)
     error = (coarse - target).square().mean(dim=2)  # (B, N)
     return (weights * error).sum() / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
 
@@ -182,11 +173,16 @@ def global_distillation_loss(query: Tensor, reference: Tensor, target: Tensor) -
 
     The student's maps (B, C, H, W) and the target (B, N, N) of `teacher_correlation` -> mean squared error over all
     references and those queries that have a target: a row of zeros is none. InputError where they differ in grid.
+
+    Example:
+        >>> query, reference = torch.rand(2, 1, 64, 4, 4)
+        >>> loss = global_distillation_loss(query, reference, teacher_correlation(query, reference))
     """
     own = correlation(query, reference)
     if own.shape != target.shape:
-        sizes = f"the student's map has {own.shape[1]} cells, the teacher's {target.shape[1]}"
-        raise InputError(f"{sizes}; choose frames of n x 32 px.")
+        raise InputError(
+            f"the student has {own.shape[1]} cells, the teacher {target.shape[1]}; give both the same stride."
+        )
     counts = target.any(dim=2)  # (B, N)
     return (counts * (own - target).square().mean(dim=2)).sum() / counts.sum().clamp(min=1)
 

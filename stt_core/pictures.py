@@ -1,4 +1,4 @@
-"""Pictures and frames of videos on the disk: where they lie, what they hold, one sentence for each that is broken."""
+"""Reading pictures and frames of videos from files; a broken file ends in a one-line message."""
 
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import av
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from stt_core.errors import InputError
 
@@ -25,13 +25,10 @@ REDUCED = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
-ORIENTATION = 0x0112  # EXIF's tag
-# What shows its values 1 to 4 upright: steps along rows and along columns. 5 to 8: the same, once rows are columns.
-STEPS = ((1, 1), (1, -1), (-1, -1), (-1, 1))
 
 
 def picture_files(folder: Path, endings: Collection[str] = IMAGE_ENDINGS) -> list[Path]:
-    """The files of a folder with these endings (given in lower case, of any in names), by name; [] without a folder."""
+    """The files of a folder with these endings (in lower case; names may have any), sorted; [] without a folder."""
     if not folder.is_dir():
         return []
     # Hidden ones don't count: a Mac leaves a ._00000.jpg beside every 00000.jpg.
@@ -60,7 +57,7 @@ def folder_frames(folder: Path) -> list[Path]:
 
 @contextmanager
 def opened(path: str | Path, what: str = "frame") -> Iterator[Image.Image]:
-    """A picture opened by Pillow, which reads its header now and its pixels when they are asked for.
+    """Open a picture by Pillow, which reads its header now and its pixels on demand.
 
     InputError, which calls it `what` it is, if it is missing or cannot be decoded; in the block, too.
     """
@@ -77,39 +74,21 @@ def opened(path: str | Path, what: str = "frame") -> Iterator[Image.Image]:
         raise InputError(f"{path} cannot be decoded as an image; restore this {what}.") from None
 
 
-def _turn(image: Image.Image) -> tuple[bool, int, int]:
-    """What shows an opened picture upright, by its EXIF orientation."""
-    value = 0
-    with suppress(Exception):  # it says nothing, or is broken; PNG's own reader would decode all pixels to look for it
-        value = range(1, 9).index(Image.Image.getexif(image)[ORIENTATION])
-    return value > 3, *STEPS[value % 4]
-
-
-def _turned(image: np.ndarray, transposed: bool, down: int, right: int) -> np.ndarray:
-    return np.ascontiguousarray((image.swapaxes(0, 1) if transposed else image)[::down, ::right])
-
-
 def read_image(path: str | Path, factor: int = 1) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, upright, at 1, 1/2, 1/4 or 1/8 of its size (rounded up).
+    """(H, W, 3) uint8 RGB, upright by its EXIF orientation, at 1, 1/2, 1/4 or 1/8 of its size (rounded up).
 
     InputError if the file is missing, cannot be decoded, or is a JPEG that was cut off.
     """
-    with opened(path) as header:
+    with opened(path):
         # Not cv2.imread: it fills the rest of a JPEG that was cut off with grey, where imdecode refuses it.
-        image = cv2.imdecode(np.fromfile(path, np.uint8), REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(np.fromfile(path, np.uint8), REDUCED[factor])
         if image is None:
             raise ValueError
-        return cv2.cvtColor(_turned(image, *_turn(header)), cv2.COLOR_BGR2RGB)
-
-
-def image_size(path: str | Path) -> tuple[int, int]:
-    """(width, height) of what `read_image` reads, out of the image's header; InputError if it has none."""
-    with opened(path) as image:
-        return image.size[::-1] if _turn(image)[0] else image.size
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 class VideoFrame(NamedTuple):
-    """A frame inside of a video file."""
+    """A frame in a video file."""
 
     path: Path
     pts: int  # time stamp, in the stream's units
@@ -120,7 +99,7 @@ class VideoFrame(NamedTuple):
 
 @contextmanager
 def opened_video(path: Path, fix: str) -> Iterator[av.VideoStream]:
-    """A video file's stream of pictures; InputError, which ends with the fix, if FFmpeg finds or reads none."""
+    """Open a video file's stream of pictures; InputError, which ends with the fix, if FFmpeg finds or reads none."""
     try:
         # Absolute, since FFmpeg takes what stands before a colon for a protocol.
         with av.open(str(path.absolute()), metadata_errors="replace") as container:
@@ -144,12 +123,13 @@ def as_shown(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
         if side.type.name == "DISPLAYMATRIX":  # (x, y) is shown at x (a, b) + y (c, d)
             a, b, _, c, d = np.frombuffer(side, np.int32)[:5].tolist()
             down, right = (b, c) if abs(b) > abs(a) else (d, a)
-            return _turned(image, abs(b) > abs(a), -1 if down < 0 else 1, -1 if right < 0 else 1)
+            image = image.swapaxes(0, 1) if abs(b) > abs(a) else image
+            return np.ascontiguousarray(image[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1])
     return image
 
 
 def video_frames(path: Path, every: int) -> list[VideoFrame]:
-    """Every so-manieth frame of a video file, in the order in which they are shown; InputError if it holds no video."""
+    """Every n-th frame (n = `every`) of a video file, in the order shown; InputError if it holds no video."""
     with opened_video(path, "take it out of the folder") as stream:
         packets = stream.container.demux(stream)  # some, before or after a cut, only help to decode others
         times = sorted({packet.pts for packet in packets if packet.pts is not None and not packet.is_discard})
@@ -172,8 +152,14 @@ def read_frame(frame: Path | VideoFrame, factor: int = 1) -> np.ndarray:
 
 
 def frame_size(frame: Path | VideoFrame) -> tuple[int, int]:
-    """(height, width) in px of what `read_frame` reads; of an image, its header is enough."""
-    return image_size(frame)[::-1] if isinstance(frame, Path) else read_frame(frame).shape[:2]
+    """(height, width) in px of what `read_frame` returns, without decoding an image; the same errors."""
+    if isinstance(frame, VideoFrame):
+        return read_frame(frame).shape[:2]
+    with opened(frame) as image:
+        orientation = 1
+        with suppress(Exception):  # broken EXIF counts for none; PNG's own getexif would decode all pixels
+            orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+        return image.size if orientation in (5, 6, 7, 8) else image.size[::-1]
 
 
 def reduction(extent: float, needed: int) -> int:
@@ -182,15 +168,13 @@ def reduction(extent: float, needed: int) -> int:
 
 
 class Kept:
-    """Calls functions, and keeps what they returned in memory where `cache` is set."""
+    """Calls functions and, if `cache` is set, keeps their results in memory."""
 
     def __init__(self, cache: bool) -> None:
-        self.values: dict[tuple, Any] | None = {} if cache else None
+        self.cache, self.values = cache, dict[tuple, Any]()
 
     def __call__(self, function: Callable, *arguments: Any) -> Any:
-        if self.values is None:
-            return function(*arguments)
         key = (function, *arguments)
-        if key not in self.values:
+        if self.cache and key not in self.values:
             self.values[key] = function(*arguments)
-        return self.values[key]
+        return self.values[key] if self.cache else function(*arguments)

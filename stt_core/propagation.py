@@ -22,40 +22,40 @@ Pixels = Annotated[int, Field(ge=1)]
 class Inference:
     """Settings of label propagation. The defaults are the paper's on DAVIS-2017 at stride 8.
 
+    `resize` is the short side of a frame, or its (height, width), in px; None leaves frames as they are.
     The context of frame t is frame 0 (`with_first`) and the frames t - `num_preceding` .. t - 1. As in the released
     code, frame 0 counts twice while it is also one of the latter, and its window is the same as theirs.
     """
 
-    # Short side, or (height, width), in px; None = as it is.
     resize: Pixels | tuple[Pixels, Pixels] | None = 480
-    num_preceding: int = Field(20, ge=0)  # frames; 0 (only frame 0) needs `with_first`
-    radius: int = Field(12, ge=0)  # cells, half the neighbour range of the released code
-    topk: int = Field(10, ge=1)  # cells kept for a query, of all context frames together
-    # Of the softmax over the kept cosine similarities; beyond these limits, float32 has no cosine / temperature.
+    num_preceding: int = Field(20, ge=0)  #: frames; 0 (only frame 0) needs `with_first`
+    radius: int = Field(12, ge=0)  #: cells, half the neighbour range of the released code
+    topk: int = Field(10, ge=1)  #: cells kept for a query, of all context frames together
+    #: Of the softmax over the kept cosine similarities; beyond these limits, float32 has no cosine / temperature.
     temperature: float = Field(0.07, ge=1e-30, le=1e30)
-    with_first: bool = True  # frame 0 stays in the context for the whole clip
-    window: Literal["square", "circle"] = "square"  # |dy|, |dx| <= radius; or dy^2 + dx^2 < radius^2 (CRW, VFS)
-    first_windowed: bool = True  # False: a query sees all of frame 0, though only a window of the others (CRW)
-    first_twice: bool = True  # False: frame 0 counts once, also while it is among the preceding frames (DINO)
+    with_first: bool = True  #: frame 0 stays in the context for the whole clip
+    window: Literal["square", "circle"] = "square"  #: `|dy|, |dx| <= radius` or `dy^2 + dx^2 < radius^2` (CRW, VFS)
+    first_windowed: bool = True  #: of frame 0, too; if not, a query sees all of it (CRW)
+    first_twice: bool = True  #: frame 0 counts twice while it is also a preceding frame; not so in DINO
 
     def __post_init__(self) -> None:
         if self.window == "circle" and not self.radius:
             raise InputError("radius is 0, which leaves nothing of a circle; give 1 or more, or the window square.")
 
     def check(self) -> None:
-        """InputError for settings that leave nothing to look at."""
+        """InputError for settings that leave no context."""
         if not (self.with_first or self.num_preceding):
             raise InputError("num_preceding is 0 and with_first is off, which leaves no context; give 1 or more.")
         if not (self.first_windowed or self.with_first):
             raise InputError("first_windowed is off, but so is with_first: there is no first frame to be seen whole.")
 
     def propagation(self) -> dict:
-        """The settings of `propagate_frames`: all but the size."""
+        """The settings of `propagate_frames`, which are all but `resize`."""
         return {name: value for name, value in vars(self).items() if name != "resize"}
 
 
 class Context:
-    """Frame 0 and the preceding frames of a video, with their labels: what the next frame takes its labels from.
+    """The frames from which the next one takes its labels: frame 0 and the preceding ones, with features and labels.
 
     A video whose propagation was stopped goes on by `put` of frame 0 and of the `num_preceding` latest frames. Settings
     are the fields of `Inference`, but for `resize`; InputError for one out of its range.
@@ -68,35 +68,26 @@ class Context:
 
     @torch.no_grad()
     def put(self, t: int, features: Tensor, labels: Tensor) -> None:
-        """Take frame `t`, features (C, H, W) and labels (K, H, W), in place of the frame that is no longer looked at.
+        """Add frame `t`, features (C, H, W) and labels (K, H, W), in place of the frame that is no longer needed.
 
         ValueError for shapes that don't fit together or frame 0's, or (on a CPU) a value that is NaN or infinite.
         """
         if features.ndim != 3 or labels.ndim != 3 or features.shape[1:] != labels.shape[1:]:
-            raise ValueError(
-                f"Features (C, H, W) and first_labels (K, H, W) must be maps of the same size, not "
-                f"{tuple(features.shape)} and {tuple(labels.shape)}."
-            )
+            shapes = f"{tuple(features.shape)} and {tuple(labels.shape)}"
+            raise ValueError(f"Features (C, H, W) and labels (K, H, W) must be maps of the same size, not {shapes}.")
         labels = labels.to(features.device, torch.float32)
         _check_finite(labels, f"Frame {t} has labels")
         self._put(t, self._cells(t, features), labels.permute(1, 2, 0))  # (K, H, W) -> (H, W, K)
 
     @torch.no_grad()
     def propagate(self, t: int, features: Tensor) -> Tensor:
-        """Labels (K, H, W) float32 of frame `t` >= 1, features (C, H, W), which joins the context; errors as `put`."""
+        """Labels (K, H, W) float32 of frame `t` >= 1 by its features (C, H, W); the frame is added as by `put`."""
         query, chosen = self._cells(t, features), self.settings
         first_precedes = t <= chosen.num_preceding
         seen = slice(0 if chosen.with_first or first_precedes else 1, min(t, chosen.num_preceding + 1))
-        indices, weights = affinity(
-            query,
-            self.features[seen],
-            radius=chosen.radius,
-            topk=chosen.topk,
-            temperature=chosen.temperature,
-            first_twice=chosen.with_first and first_precedes and chosen.first_twice,
-            window=chosen.window,
-            first_windowed=chosen.first_windowed,
-        )
+        how = {name: getattr(chosen, name) for name in ("radius", "topk", "temperature", "window", "first_windowed")}
+        twice = chosen.with_first and first_precedes and chosen.first_twice
+        indices, weights = affinity(query, self.features[seen], first_twice=twice, **how)
         propagated = apply_affinity(indices, weights, self.labels[seen]).view(*query.shape[:2], -1)  # (H, W, K)
         self._put(t, query, propagated)
         return propagated.permute(2, 0, 1).clone(memory_format=torch.contiguous_format)  # (H, W, K) -> (K, H, W)

@@ -1,4 +1,4 @@
-"""What made a result: commit, versions, machine."""
+"""Where a result comes from: commit, versions, machine."""
 
 import os
 import platform
@@ -22,19 +22,15 @@ def provenance() -> dict:
 
 
 def machine() -> dict[str, Any]:
-    """What computes: processor, cores, its instructions for vectors and matrices, GPUs.
+    """The machine: processor, cores, instructions for vectors and matrices, GPUs.
 
-    The name alone doesn't tell: virtual machines of one name differ in instructions, and so in the last digits.
+    The name alone is not enough: virtual machines of one name differ in instructions and thus in the last digits.
     """
     import torch  # seconds to load, and what asks for versions alone doesn't need it
 
     can = [name for name, has in torch.cpu.get_capabilities().items() if has is True and VECTORS.match(name)]
-    found = {
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "system": platform.machine(),
-        "instructions": sorted(can),
-    }
+    found: dict[str, Any] = {"processor": processor(), "cores": os.cpu_count()}
+    found |= {"system": platform.machine(), "instructions": sorted(can)}
     if torch.cuda.is_available():
         found["gpus"] = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return found
@@ -51,7 +47,7 @@ def commit() -> str:
 
 
 def processor() -> str:
-    """Its name, where the system tells."""
+    """Name of the processor, as far as the system knows it."""
     try:
         with open("/proc/cpuinfo") as file:
             return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))

@@ -1,4 +1,4 @@
-"""Settings: frozen dataclasses whose values are checked as soon as one is made, with one sentence for a bad one."""
+"""Settings: frozen dataclasses that check their values when they are made; a bad one ends in a one-line message."""
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
@@ -11,8 +11,8 @@ from pydantic.dataclasses import dataclass
 from stt_core.errors import InputError
 
 Kind = TypeVar("Kind")
-# As Lightning Fabric names them; auto = what is faster on the device (`distributed.chosen_precision`).
-Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"]
+Chosen = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]  # as Lightning Fabric names them
+Precision = Literal["auto", Chosen]  # auto = what is faster on the device (`distributed.chosen_precision`)
 
 # pydantic's kind of error -> what is asked for in its place; of others, what pydantic says.
 WANTED: dict[str, Callable[[dict], str]] = {
@@ -30,18 +30,10 @@ WANTED: dict[str, Callable[[dict], str]] = {
 
 @dataclass_transform(frozen_default=True)
 def checked(kind: type[Kind]) -> type[Kind]:
-    """Make a class of annotated fields a frozen dataclass that checks them, out of nested dicts, too.
+    """Make a class of annotated fields a frozen dataclass that checks them, also those given as nested dicts.
 
     Numbers may be text, which is what YAML makes of 1e-3, and tuples lists. Limits are given by pydantic's `Field`,
     checks of several fields in `__post_init__`. Making one raises InputError for a bad value or an unknown field.
-
-    Example:
-        >>> @checked
-        ... class Cut:
-        ...     size: int = Field(256, ge=1)  # px
-        >>> Cut(size=0)
-        Traceback (most recent call last):
-        stt_core.errors.InputError: size is 0; give 1 or more.
     """
     made: Any = dataclass(kind, frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
     make = made.__init__
@@ -58,7 +50,7 @@ def checked(kind: type[Kind]) -> type[Kind]:
 
 
 def _sentence(kind: Any, error: dict) -> str:
-    """One of pydantic's errors as a sentence, its field named as a profile writes it."""
+    """One of pydantic's errors as a sentence that names the field as a profile does."""
     names: list[str] = []
     for part in map(str, error["loc"]):  # at the end, pydantic adds an element's number or a kind out of a union
         if not is_dataclass(kind) or part not in (hints := get_type_hints(kind)):

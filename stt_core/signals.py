@@ -1,4 +1,4 @@
-"""Being stopped well: SIGTERM (a cluster's time is up) and Ctrl-C let the step in hand end, so that it can be saved."""
+"""Signals: on SIGTERM (such as a cluster sends at a time limit) and Ctrl-C the current step is finished and saved."""
 
 import os
 import signal
@@ -12,19 +12,15 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal ended the work in good order; `number` is the signal's. A shell's exit code is 128 and that."""
+    """A signal stopped the work and everything was saved; the exit code is 128 plus the signal's `number`."""
 
     def __init__(self, number: int, text: str = "stopped before the end") -> None:
         super().__init__(text)
-        self.number = number
-
-    @property
-    def code(self) -> int:
-        return 128 + self.number
+        self.number, self.code = number, 128 + number
 
 
 class Asked:
-    """Whether a signal asked to stop: its number, or 0."""
+    """The number of the signal that asked to stop, or 0."""
 
     number = 0
 
@@ -72,6 +68,6 @@ def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
 
 
 def pass_over_signals(*_: object) -> None:
-    """For a process that decodes: the one it helps ends it. SIGTERM does, too, once the step in hand had its time."""
+    """For decoding processes: ignore Ctrl-C, and end on SIGTERM only after the current step had its time."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(LAST))

@@ -23,22 +23,22 @@ class SpatialSettings:
 
     depth: Literal[18, 50] = 18
     width: float = Field(1.0, ge=1 / 64)
-    input: Literal["lab", "rgb"] = "lab"  # "lab" for the student's initialisation, "rgb" for a teacher
-    size: int = Field(224, ge=1)  # px, both views
-    load_size: int = Field(256, ge=1)  # px, short side of the decoded image
-    batch: int = Field(256, ge=2)  # a single image at a single cell has no batch statistics
+    input: Literal["lab", "rgb"] = "lab"  #: "lab" for the student's initialisation, "rgb" for a teacher
+    size: int = Field(224, ge=1)  #: px, both views
+    load_size: int = Field(256, ge=1)  #: px, short side of the decoded image
+    batch: int = Field(256, ge=2)  #: a single image at a single cell has no batch statistics
     steps: int = Field(1_000_000, ge=1)
-    warmup: int = Field(0, ge=0)  # steps
+    warmup: int = Field(0, ge=0)  #: steps
     lr: float = Field(0.03, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
-    queue: int = 65_536  # negatives
-    momentum: float = Field(0.999, ge=0, le=1)  # of the key encoder
+    queue: int = 65_536  #: negatives
+    momentum: float = Field(0.999, ge=0, le=1)  #: of the key encoder
     temperature: float = Field(0.2, gt=0)
-    dim: int = Field(128, ge=1)  # of the embedding that is compared
-    area: float = Field(0.2, gt=0, le=1)  # least share of the image that a view shows
-    jitter: float = Field(0.4, ge=0)  # of brightness, contrast and saturation; a quarter of it of the hue
-    grey: float = Field(0.2, ge=0, le=1)  # share of views without colour
-    # Of a batch, each with its own batch statistics and shuffled keys (MoCo: 8 GPUs); at least one a process.
+    dim: int = Field(128, ge=1)  #: of the embedding that is compared
+    area: float = Field(0.2, gt=0, le=1)  #: least share of the image that a view shows
+    jitter: float = Field(0.4, ge=0)  #: of brightness, contrast and saturation; a quarter of it of the hue
+    grey: float = Field(0.2, ge=0, le=1)  #: share of views without colour
+    #: parts of a batch, each with its own batch statistics and shuffled keys (8 GPUs in MoCo); at least one a process
     shards: int = Field(1, ge=1)
     precision: Precision = "32-true"
     seed: int = Field(0, ge=0)
@@ -100,7 +100,7 @@ class MoCo(nn.Module):
 
     @torch.no_grad()
     def shuffled_keys(self, views: Tensor, seed: int) -> Tensor:
-        """Keys (B of all processes, D) of the whole batch in its order, each embedded in a shard that was drawn for it.
+        """Keys (B of all processes, D) of the whole batch in its order, each embedded in a randomly chosen shard.
 
         `views` are this process's, (B, 3, h, w); `seed`, of the shuffle, is the same in every process.
         """
@@ -113,7 +113,7 @@ class MoCo(nn.Module):
         return torch.empty_like(shuffled).index_copy_(0, order, shuffled)
 
     def standardise(self, rgb: Tensor) -> Tensor:
-        """The encoder's input (B, 3, H, W) of RGB in [0, 1]."""
+        """The encoder's input (B, 3, H, W) for RGB in [0, 1]."""
         return rgb_to_lab(rgb) if self.settings.input == "lab" else normalize_rgb(rgb)
 
     def embed(self, encoder: Encoder, head: nn.Module, images: Tensor) -> Tensor:
@@ -122,10 +122,9 @@ class MoCo(nn.Module):
 
     @torch.no_grad()
     def update_keys(self) -> None:
-        pairs = ((self.encoder_q, self.encoder_k), (self.head_q, self.head_k))
-        for online, average in pairs:
-            for q, k in zip(online.parameters(), average.parameters(), strict=True):
-                k.lerp_(q, 1 - self.settings.momentum)
+        online, average = (self.encoder_q, self.head_q), (self.encoder_k, self.head_k)
+        for q, k in zip(*(nn.ModuleList(each).parameters() for each in (online, average)), strict=True):
+            k.lerp_(q, 1 - self.settings.momentum)
 
     @torch.no_grad()
     def enqueue(self, keys: Tensor) -> None:

@@ -1,6 +1,6 @@
 """Step two: temporally repetitive features from videos (paper section 2)."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -26,27 +26,27 @@ LEVELS = {"res3": 4, "res4": 8}  # the pyramid: stage -> stride of the student, 
 
 @checked
 class TemporalSettings:
-    """Step two. Defaults are the paper's for ResNet-18; weight 0 switches a part off."""
+    """Settings of step two. Defaults are the paper's for ResNet-18; weight 0 switches a part off."""
 
     depth: Literal[18, 50] = 18
     width: float = Field(1.0, ge=1 / 64)
-    size: int = Field(256, ge=8, multiple_of=8)  # px, both frames; strides of 4 and 8 px divide it
-    batch: int = Field(128, ge=1)  # pairs, of all processes together
-    # Parts of a batch, one after another, each with its own batch statistics: for less memory.
+    size: int = Field(256, ge=8, multiple_of=8)  #: px, both frames; strides of 4 and 8 px divide it
+    batch: int = Field(128, ge=1)  #: pairs, of all processes together
+    #: parts of a batch, one after another, each with its own batch statistics, for less memory
     accumulate: int = Field(1, ge=1)
     steps: int = Field(90_000, ge=1)
-    warmup: int = Field(560, ge=0)  # steps: 20 epochs of 90,000 / 3,200 iterations
+    warmup: int = Field(560, ge=0)  #: steps, 20 epochs of 90,000 / 3,200 iterations
     lr: float = Field(1e-4, gt=0)
-    radius_fine: int = Field(12, ge=0)  # cells at stride 4
-    radius_coarse: int = Field(6, ge=0)  # cells at stride 8
-    weight_fine: float = Field(1.0, ge=0)  # of reconstruction at stride 4; 0 leaves one pyramid level
-    weight_coarse: float = Field(1.0, ge=0)  # of reconstruction at stride 8
+    radius_fine: int = Field(12, ge=0)  #: cells at stride 4
+    radius_coarse: int = Field(6, ge=0)  #: cells at stride 8
+    weight_fine: float = Field(1.0, ge=0)  #: of reconstruction at stride 4; 0 leaves one pyramid level
+    weight_coarse: float = Field(1.0, ge=0)  #: of reconstruction at stride 8
     weight_local: float = Field(1000.0, ge=0)
     weight_global: float = Field(50.0, ge=0)
-    weight_forget: float = Field(0.0, ge=0)  # of learning without forgetting, tried in place of the global loss
+    weight_forget: float = Field(0.0, ge=0)  #: of learning without forgetting, tried in place of the global loss
     local: LocalDistillation = LocalDistillation()
     teacher_temperature: float = Field(0.07, gt=0)
-    teacher_cosine: bool = False  # L2-normalise the teacher's features
+    teacher_cosine: bool = False  #: L2-normalise the teacher's features
     precision: Precision = "32-true"
     seed: int = Field(0, ge=0)
 
@@ -120,27 +120,24 @@ class SpatialThenTemporal(nn.Module):
         # (name -> (2 B, C, h, w)) -> name -> (reference, query), each (B, C, h, w)
         features = {name: f.to(dtype).chunk(2) for name, f in self.student(dropped, stages).items()}
 
-        radii = {"res3": settings.radius_fine, "res4": settings.radius_coarse}
-        weights = {"res3": settings.weight_fine, "res4": settings.weight_coarse}
-        correlations: dict[str, Any] = {}
-        losses: dict[str, Tensor] = {}
-        for stage, stride in LEVELS.items():
-            if not (weights[stage] or settings.weight_local):
-                continue
+        levels: dict[str, tuple] = {  # only the local distillation's coarse level must be whole
+            "fine": ("res3", banded_correlation, settings.radius_fine, settings.weight_fine),
+            "coarse": ("res4", correlation, settings.radius_coarse, settings.weight_coarse),
+        }
+        found, losses = {}, {}
+        for name, (stage, correlate, radius, weight) in levels.items():
             reference, query = features[stage]
-            # Only the local distillation's coarse level must be whole.
-            correlate = banded_correlation if stage == "res3" else correlation
-            correlations[stage] = correlate(query, reference, radius=radii[stage])
-            if weights[stage]:
-                name = {"res3": "fine", "res4": "coarse"}[stage]
-                losses[name] = weights[stage] * reconstruction_loss(
-                    correlations[stage], reference_lab, query_lab, channel, stride
-                )
+            if weight or settings.weight_local:
+                found[name] = correlate(query, reference, radius=radius)
+            if weight:
+                loss = reconstruction_loss(found[name], reference_lab, query_lab, channel, LEVELS[stage])
+                losses[name] = weight * loss
         if settings.weight_local:
             reference, query = features["res4"]
-            losses["local"] = settings.weight_local * local_distillation_loss(
-                correlations["res3"], correlations["res4"], query, reference, settings.local, radius=radii["res4"]
+            loss = local_distillation_loss(
+                found["fine"], found["coarse"], query, reference, settings.local, radius=settings.radius_coarse
             )
+            losses["local"] = settings.weight_local * loss
         if self.teacher is not None and (target is None or settings.weight_forget):
             image = lab if self.teacher_input == "lab" else normalize_rgb(rgb)
             with torch.no_grad():
@@ -156,6 +153,6 @@ class SpatialThenTemporal(nn.Module):
         return losses
 
     def undropped(self, image: Tensor) -> Tensor:
-        """The student's res5 (B, C, h, w) of whole Lab images (B, 3, H, W), which leave no trace in its statistics."""
+        """The student's res5 (B, C, h, w) of whole Lab images (B, 3, H, W); running statistics are not updated."""
         statistics = {name: value.clone() for name, value in self.student.named_buffers()}
         return functional_call(self.student, statistics, (image, ("res5",)))["res5"].to(self.student.conv1.weight.dtype)

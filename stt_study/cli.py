@@ -175,7 +175,7 @@ def evaluate(
     task: Annotated[str, tyro.conf.Positional],
     *,
     data: Path,
-    weights: str,
+    weights: str = "full",
     out: Path,
     preset: str | None = None,
     stride: Literal[8, 4] | None = None,
@@ -190,8 +190,9 @@ def evaluate(
     Args:
         task: davis (J and F), vip (mIoU), jhmdb or badja (PCK).
         data: folder of the data set in its official layout.
-        weights: a weights file, "random" (untrained), "lab" (the Lab image as its own feature), "hog" (oriented
-            gradients) or, without features, "copy" (the first label stays) or "flow" (optical flow moves it).
+        weights: a weights file; "full", "step_two" or "step_one", which come with the package; "random" (untrained),
+            "lab" (the Lab image as its own feature), "hog" (oriented gradients) or, without features, "copy" (the
+            first label stays) or "flow" (optical flow moves it).
         out: folder for results.json, and masks/ or joints/.
         preset: settings of propagation by name; the paper's for task and stride if not given, e.g. davis_s8. Others:
             davis_crw, davis_vfs, davis_dino.
@@ -234,7 +235,7 @@ def evaluate(
 def propagate(
     video: Annotated[Path, tyro.conf.Positional],
     *,
-    weights: str,
+    weights: str = "full",
     out: Path,
     mask: Path | None = None,
     points: Path | None = None,
@@ -251,7 +252,8 @@ def propagate(
 
     Args:
         video: a video file, or a folder of .jpg or .png frames.
-        weights: a weights file, "random" (untrained) or "lab" (the Lab image as its own feature).
+        weights: a weights file; "full", "step_two" or "step_one", which come with the package; "random" (untrained)
+            or "lab" (the Lab image as its own feature).
         out: a new folder for the results.
         mask: PNG of the first frame's objects: ids (0 is background, 255 counts as it) as a palette, greys or DAVIS's
             colours; or one object in white (255) on black.
@@ -275,6 +277,27 @@ def propagate(
         print(source.note)
     print(f"{results['frames']} frames")
     print(out / "overlay.mp4")
+
+
+def demo(out: Annotated[Path, tyro.conf.Positional] = Path("runs/demo")) -> None:
+    """Make a clip of the shipped world, and follow three objects and three points through it; under a minute.
+
+    Args:
+        out: a folder for the clip and the results.
+    """
+    import pandas as pd
+
+    from stt_core.labels import read_mask
+    from stt_study.video.given import inner_points
+    from stt_study.world.layouts import davis_video
+
+    size = 240  # px; the third test clip of profile laptop
+    name, _ = davis_video(out, seed=0, size=size, split="test", number=2, frames=24)
+    frames, mask = out / f"davis/JPEGImages/480p/{name}", out / f"davis/Annotations/480p/{name}/00000.png"
+    points = out / "points.csv"
+    pd.DataFrame(inner_points(read_mask(mask)), columns=["name", "x", "y"]).to_csv(points, index=False)
+    print(f"stt propagate {frames} --mask {mask} --points {points} --resize {size} --out {out / 'result'}")
+    propagate(frames, mask=mask, points=points, resize=size, out=out / "result")
 
 
 def bench(*, out: Path, repeats: int = 5, fine: bool = True) -> None:
@@ -309,7 +332,7 @@ def main() -> None:
     given = sys.argv[1:]
     with one_sentence("stt", debug=DEBUG in given):
         tyro.extras.subcommand_cli_from_dict(
-            {"data": data, "train": train, "evaluate": evaluate, "propagate": propagate, "bench": bench},
+            {f.__name__: f for f in (demo, propagate, evaluate, train, data, bench)},
             prog="stt",
             description=f"{DEBUG}, anywhere, shows the traceback where a command fails.",
             args=[word for word in given if word != DEBUG],

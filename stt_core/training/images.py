@@ -1,4 +1,4 @@
-"""Unlabelled images for step one, addressed so that workers and resuming change nothing."""
+"""Unlabelled images for step one; an item depends on its address alone, whatever workers and resuming do."""
 
 from pathlib import Path
 

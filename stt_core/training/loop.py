@@ -26,22 +26,12 @@ def cosine_rate(step: int, *, lr: float, steps: int, warmup: int = 0) -> float:
     return rate * (1 - (1 - step / warmup) * (1 - floor)) if step < warmup else rate
 
 
-def set_rate(optimizer: torch.optim.Optimizer, step: int, settings: Any) -> float:
-    """Set every group's learning rate for `step` and return it."""
-    rate = cosine_rate(step, lr=settings.lr, steps=settings.steps, warmup=settings.warmup)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    return rate
-
-
 def check_division(batch: int, number: int, name: str) -> None:
     if batch % number:
         raise InputError(f"a batch of {batch} can't be divided by {number} ({name}); choose another batch or number.")
 
 
 def batches_of(dataset: Any, settings: Any, start: int, workers: int, parts: int = 1) -> DataLoader:
-    if len(dataset) == 0:
-        raise InputError("the training set is empty.")
     share = {"rank": processes.rank(), "ranks": processes.count(), "parts": parts}
     sampler = EpochBatches(len(dataset), settings.batch, settings.steps, start=start, seed=settings.seed, **share)
     return DataLoader(

@@ -1,4 +1,4 @@
-"""Pairs of frames of unlabelled videos for step two, addressed so that workers and resuming change nothing."""
+"""Pairs of frames of unlabelled videos for step two; a pair depends on its address alone, as in `images`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +18,12 @@ EVERY = 5  # frames of a video file: YouTube-VOS lists every fifth
 
 
 class FramePairs(Dataset):
-    """Two frames of one video, cut out alike (paper section 2).
+    """Two frames of one video, cropped alike (paper section 2).
 
     Args:
         root: as `training_videos` reads it.
         size: px of both sides of what is returned.
-        max_gap, min_gap: the second frame is so many listed frames later.
+        max_gap, min_gap: by how many listed frames the second frame is later.
         area: share of the frame that a crop covers. aspect: its width over its height.
         cache: keep decoded frames in memory.
 
@@ -46,9 +46,7 @@ class FramePairs(Dataset):
         self.videos = training_videos(root)
         self.items = [(v, t) for v, frames in enumerate(self.videos) for t in range(len(frames) - min_gap)]
         if not self.items:
-            raise InputError(
-                f"{root} has no video of {min_gap + 1} frames or more; put such folders or video files there."
-            )
+            raise InputError(f"{root} has no video of {min_gap + 1} frames or more; put videos or frame folders there.")
         self.size, self.gap, self.area, self.aspect, self.seed = size, (min_gap, max_gap), area, aspect, seed
         self.kept = Kept(cache)
 
@@ -133,9 +131,7 @@ def _youtube_vos(meta: Path) -> list[list[Path]]:
             if not name.isprintable() or Path(name).name != name:
                 raise TypeError
     except (KeyError, TypeError, AttributeError):
-        raise InputError(
-            f"{meta} is not YouTube-VOS's meta.json (videos > id > objects > frames, which are names); restore it."
-        ) from None
+        raise InputError(f"{meta} is not YouTube-VOS's (videos > id > objects > frames' names); restore it.") from None
     folder = meta.parent / "JPEGImages"
     paths = [[folder / video / f"{frame}.jpg" for frame in frames] for video, frames in videos.items()]
     for path in (frames[0] for frames in paths if frames):

@@ -10,7 +10,7 @@ from stt_core.distributed import ALONE, Scale, chosen_precision, start
 from stt_core.errors import TRAINING, InputError, out_of_memory
 from stt_core.spatial import MoCo, SpatialSettings
 from stt_core.training.images import Images
-from stt_core.training.loop import batches_of, check_division, set_rate
+from stt_core.training.loop import batches_of, check_division
 from stt_core.training.run import Run
 
 
@@ -24,28 +24,27 @@ def train_spatial(
     save_every: int = 100,
     origin: dict | None = None,
 ) -> Path:
-    """Step one: train MoCo on `images`; the path of `weights.pth`, which is the query encoder in torchvision's names.
+    """Train step one (MoCo) on `images`; return the path of `weights.pth`, the query encoder in torchvision's names.
 
     Beside it are `metrics.csv`, `run.json` and, while running, `checkpoint.pt`.
-    A run that was stopped goes on from its last checkpoint and, on as many processes, ends with the same weights.
+    A stopped run continues from its last checkpoint and, on as many processes, ends with the same weights.
 
     Args:
         out: folder of those files.
-        scale: how it is spread; under `torchrun` over the processes that were started.
+        scale: device, processes and workers; under `torchrun` the processes that were started are used.
         origin: what the data are, for `run.json`.
 
     Example:
-        >>> train_spatial(SpatialSettings(batch=64, steps=1000, queue=4096), Images("imagenet", 256), "runs/step-one")
+        >>> settings = SpatialSettings(width=0.25, size=32, load_size=40, batch=2, queue=4, steps=1)
+        >>> train_spatial(settings, Images(photos, 40), folder / "one", scale=Scale(device="cpu")).name
+        'weights.pth'
 
     Raises:
-        InputError: the queue is longer than an epoch, the batch can't be divided, a checkpoint is broken or of other
-            settings, or the loss is not finite.
+        InputError: too long a queue, an indivisible batch, a broken checkpoint or one of other settings, a loss of NaN.
     """
     if settings.queue + settings.batch > len(images):
-        raise InputError(
-            f"a queue of {settings.queue} and a batch of {settings.batch} hold more keys than there are images "
-            f"({len(images)}), which would be their own negatives; choose a smaller queue or batch."
-        )
+        sizes = f"a queue of {settings.queue} and a batch of {settings.batch}"
+        raise InputError(f"{sizes} hold more keys than {len(images)} images give; choose a smaller queue or batch.")
     settings = replace(settings, precision=chosen_precision(settings.precision, scale.device))
     fabric = start(settings.precision, scale)
     shards = max(1, settings.shards // processes.count()) * processes.count()
@@ -60,10 +59,9 @@ def train_spatial(
     encoder = model.encoder_q
     model, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
     for step, batch in run.steps(batches_of(images, settings, run.start, scale.workers)):
-        rate = set_rate(optimizer, step, settings)
         loss, accuracy = model(batch.to(fabric.device))
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
-        run.log(step, rate, loss=loss, accuracy=accuracy)
+        run.log(step, loss=loss, accuracy=accuracy)
     return run.finish(encoder, settings.input)

@@ -1,6 +1,5 @@
 """Step two: the training loop (paper section 2). Resumable, logged, on one process or many."""
 
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from stt_core.distributed import ALONE, Scale, chosen_precision, part_of_batch, 
 from stt_core.encoder import STANDARD, STUDENT, Encoder
 from stt_core.errors import TRAINING, InputError, out_of_memory
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
-from stt_core.training.loop import batches_of, check_division, set_rate
+from stt_core.training.loop import batches_of, check_division
 from stt_core.training.pairs import FramePairs
 from stt_core.training.run import Run
 
@@ -20,22 +19,18 @@ from stt_core.training.run import Run
 def temporal_model(
     settings: TemporalSettings, initial: str | Path | Encoder | None, teacher: str | Path | Encoder | None
 ) -> SpatialThenTemporal:
-    """The model of step two, out of weights files or of encoders; InputError for weights that are missing or misfit.
+    """The model of step two from weights files or encoders; InputError for weights that are missing or do not fit.
 
     The student starts from `initial`; None = random weights. The frozen teacher is of Lab input unless its file says
     otherwise; one that the settings don't need isn't opened.
     """
     teacher_input = "lab"
     if isinstance(initial, str | Path):
-        student = Encoder(settings.depth, settings.width, *STUDENT)
-        try:
-            student.load_state_dict(open_weights(initial).state)
-        except RuntimeError:
-            raise InputError(
-                f"{initial} does not fit a ResNet-{settings.depth} of width {settings.width:g}; "
-                "train step one with the same depth and width."
-            ) from None
-        initial = student
+        found = open_weights(initial)
+        if (found.depth, round(64 * found.width)) != (settings.depth, round(64 * settings.width)):
+            kind = f"a ResNet-{settings.depth} of width {settings.width:g}"
+            raise InputError(f"{initial} does not fit {kind}; give weights of the same depth and width.")
+        initial = found.encoder(*STUDENT)
     if not (settings.weight_global or settings.weight_forget):
         teacher = None
     elif isinstance(teacher, str | Path):
@@ -56,7 +51,7 @@ def train_temporal(
     save_every: int = 50,
     origin: dict | None = None,
 ) -> Path:
-    """Step two: train on frame pairs; the path of `weights.pth`, which is the student. Files are those of step one.
+    """Train step two on frame pairs; return the path of `weights.pth`, the student. Files are those of step one.
 
     Batch statistics are those of all processes together (SyncBN, paper section 2), so that their number changes nothing
     but rounding. With `accumulate`, each part of the batch has its own, as on a device that holds no more.
@@ -67,8 +62,9 @@ def train_temporal(
         out, scale, origin: as for `train_spatial`; errors, too.
 
     Example:
-        >>> one = "runs/step-one/weights.pth"
-        >>> train_temporal(TemporalSettings(), FramePairs("youtube-vos"), "runs/full", initial=one, teacher=one)
+        >>> settings, pairs = TemporalSettings(width=0.25, size=64, batch=2, steps=1), FramePairs(videos, size=64)
+        >>> train_temporal(settings, pairs, folder / "two", initial=None, teacher=Encoder(18, 0.25)).name
+        'weights.pth'
     """
     settings = replace(settings, precision=chosen_precision(settings.precision, scale.device))
     fabric = start(settings.precision, scale)
@@ -84,14 +80,13 @@ def train_temporal(
     student = model.student
     model, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
     for step, batch in run.steps(batches_of(pairs, settings, run.start, scale.workers, parts)):
-        rate = set_rate(optimizer, step, settings)
         channel = 1 + int(torch.randint(2, ()))  # a or b, one for the whole batch
         optimizer.zero_grad()
         totals: dict[str, torch.Tensor] = {}
         # Pairs alone, or with the global distillation's targets where the data set knows better than a teacher.
         given = [one.to(fabric.device).chunk(parts) for one in (batch if isinstance(batch, list) else [batch])]
         for part, (pairs_of_part, *target) in enumerate(zip(*given, strict=True)):
-            with fabric.no_backward_sync(model, enabled=part + 1 < parts) if parts > 1 else nullcontext():
+            with fabric.no_backward_sync(model, enabled=part + 1 < parts):
                 with part_of_batch(student, part, parts):
                     losses = model(pairs_of_part, channel, *target)
                 loss = sum(losses.values())
@@ -99,5 +94,5 @@ def train_temporal(
             for name, value in {"loss": loss, **losses}.items():
                 totals[name] = totals.get(name, 0) + value.detach() / parts
         optimizer.step()
-        run.log(step, rate, **totals)
+        run.log(step, **totals)
     return run.finish(student, "lab")

@@ -12,7 +12,7 @@ from stt_core import labels
 from stt_core.errors import InputError
 from stt_core.features import features_of, resized_size
 from stt_core.labels import read_mask
-from stt_core.pictures import image_size, picture_files, read_image
+from stt_core.pictures import frame_size, picture_files, read_image
 from stt_core.propagation import Inference, propagate_frames
 from stt_study.benchmarks import metrics
 from stt_study.benchmarks.label_sources import Baseline, Source
@@ -46,14 +46,6 @@ class Clip:
     def outputs(self, out: Path) -> list[Path]:
         """The file that its evaluation writes, besides its scores."""
         return [out / "joints" / f"{self.name.replace('/', '--')}.json"]
-
-
-def find_folder(root: str | Path, names: tuple[str, ...], what: str) -> Path:
-    """The first of `names` that is a folder below `root`; InputError if none is."""
-    for folder in (Path(root) / name for name in names):
-        if folder.is_dir():
-            return folder
-    raise InputError(f"{root} has no {what} folder; it should be called {' or '.join(names)}.")
 
 
 def official_folder(root: str | Path, what: str) -> Path:
@@ -127,7 +119,7 @@ def read_frames(paths: Iterable[Path]) -> Iterator[np.ndarray]:
 def read_sequence_mask(sequence: Sequence, t: int) -> np.ndarray:
     """Ids (H, W) uint8 of frame `t`; InputError for an annotation that is broken or not of its frame's size."""
     mask = read_mask(sequence.masks[t])
-    (height, width), size = mask.shape, image_size(sequence.frames[t])
+    (height, width), size = mask.shape, frame_size(sequence.frames[t])[::-1]
     if (width, height) != size:
         both = f"{sequence.masks[t]} is {width}x{height} px but its frame is {size[0]}x{size[1]}"
         raise InputError(f"{both}; they must agree.")

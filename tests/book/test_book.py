@@ -85,7 +85,7 @@ def test_book(study):
     page = (html / "notebooks" / "02_spatial_step.html").read_text()
     text = " ".join(re.sub(r"<[^>]+>", "", page).split())
     assert "make notebook NB=02_spatial_step PROFILE=tiny SEED=3 DATA=frames" in text
-    assert "took 2.2 min in this run;" in text
+    assert "took 2.2 min in this run" in text
     assert "a result" in text
     assert "seed = 3" in text
     assert "seed = 0" not in text  # the default doesn't hold

@@ -36,6 +36,8 @@ def test_drop_channel(channel):
     expected = {1: [[3.0, 0, 9], [-3, 0, 1.5]], 2: [[3, 6, 0], [-3, 0.3, 0]]}[channel]
     torch.testing.assert_close(drop_channel(lab, channel)[..., 0, 0], torch.tensor(expected))
     assert torch.equal(lab, before)
+    with pytest.raises(ValueError, match="only 1"):  # lightness is never dropped
+        drop_channel(lab, 0)
 
 
 @pytest.mark.parametrize("bad", [torch.zeros(3, 4, 4, dtype=torch.uint8), torch.zeros(4, 4, 3), torch.zeros(4, 4)])

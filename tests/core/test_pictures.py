@@ -50,7 +50,7 @@ def test_a_camera_s_orientation_is_one_for_all_readers(tmp_path: Path, name: str
     Image.fromarray(stored).save(tmp_path / name, exif=exif, **({"quality": 95} if name == "a.jpg" else {}))
     with Image.open(tmp_path / name) as image:
         shown = np.array(ImageOps.exif_transpose(image))
-    assert pictures.frame_size(tmp_path / name) == pictures.image_size(tmp_path / name)[::-1] == shown.shape[:2]
+    assert pictures.frame_size(tmp_path / name) == shown.shape[:2]
     assert np.abs(pictures.read_image(tmp_path / name).astype(int) - shown).mean() < 2
     assert pictures.read_frame(tmp_path / name, 4).shape == (*(side // 4 for side in shown.shape[:2]), 3)
     Image.fromarray(stored[..., 0] // 64).save(tmp_path / "mask.png", exif=exif)

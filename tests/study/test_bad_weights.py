@@ -79,7 +79,7 @@ old_format = partial(torch.save, _use_new_zipfile_serialization=False)
 ROWS = [
     *rows(
         pth,
-        ("none", removed("w.pth"), "no such weights file", "give another --weights"),
+        ("none", removed("w.pth"), "no such weights file", "full, step_one, step_two"),
         ("empty", spoiled("w.pth", b""), *UNREADABLE),
         ("cut off", spoiled("w.pth", half), *UNREADABLE),
         ("hostile", hostile(torch.save), *UNSAFE),

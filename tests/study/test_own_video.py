@@ -19,7 +19,7 @@ from stt_core.files import read_json
 from stt_core.labels import read_mask, write_mask
 from stt_core.propagation import Context, Inference
 from stt_study.video import follow as own_video
-from stt_study.video.follow import blended, object_confidence, point_confidence, propagate_video
+from stt_study.video.follow import blended, lost, object_confidence, point_confidence, propagate_video
 from stt_study.video.frames import Video, write_video
 from stt_study.video.given import Given, inner_points, read_objects, read_points
 
@@ -317,6 +317,33 @@ def test_maps_of_the_first_frame() -> None:
     x, near, far = np.exp(-(0.5**2) / 32), np.exp(-(7.5**2) / 32), np.exp(-(8.5**2) / 32)
     assert float(maps[3, 2, 4]) == pytest.approx(x**2, rel=1e-5)
     assert float(maps[3, 2, 3]) == pytest.approx(x * (near + far) / 2, rel=1e-5)
+
+
+def test_a_point_that_left_the_picture(tmp_path: Path, given: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The square walks out on the right: from then on its point is empty in the table, and faded in the film."""
+    monkeypatch.setattr(own_video, "EDGE", 99)  # what is left of the peak is anywhere in this small picture
+    ground = frames(1)[0]
+    ground[8:28, 10:30] = ground[30:50, 10:30]
+    images = [ground.copy() for _ in range(40)]
+    for t, image in enumerate(images):
+        image[8:28, 10 + 2 * t : 30 + 2 * t] = (250, 140, 20)
+    write_video(tmp_path / "walk.mp4", [(t / 10, image) for t, image in enumerate(images)], 10)
+    propagate_video(SOURCE, tmp_path / "walk.mp4", tmp_path / "out", INFERENCE, points=given["points"])
+    points = rows(tmp_path / "out" / "points.csv")
+    assert [not row["x"] for row in points[::2]] == [10 + 2 * t >= SIZE[1] for t in range(40)]
+    assert all(row["x"] for row in points[1::2])
+    drawn = film(tmp_path / "out" / "overlay.mp4").astype(int)
+    x, y = (round(float(points[2 * 36][axis])) for axis in "xy")
+    seen, faded = (np.abs(drawn[t] - images[t])[y - 4 : y + 5, x - 4 : x + 2].mean() for t in (36, 39))
+    assert 0.15 * seen < faded < 0.6 * seen
+
+
+def test_lost_by_hand() -> None:
+    """A picture of 80x160 px on 10x20 cells of 8 px: a cell from the picture's edge, at -0.5, is 7.5 px."""
+    places = np.array([[7.4, 40], [7.6, 40], [7.4, 40], [80, 71.6], [151.6, 40], [-1, -1]])
+    confidence = [0.29, 0.29, 0.31, 0.29, 0.29, 0.0]
+    assert lost(places, confidence, (80, 160), (10, 20)).tolist() == [True, False, False, True, True, True]
+    assert lost(np.array([]), [], (80, 160), (10, 20)).tolist() == []
 
 
 def saved(path: Path, image: Image.Image) -> Path:

@@ -15,7 +15,7 @@ from writers import write_badja, write_davis, write_jhmdb, write_videos
 from stt_core import files, labels
 from stt_core.checkpoints import open_weights, save_weights
 from stt_core.encoder import random_encoder
-from stt_core.pictures import image_size, read_frame, read_image, video_frames
+from stt_core.pictures import frame_size, read_frame, read_image, video_frames
 from stt_core.training.pairs import training_videos
 from stt_study import profile
 from stt_study.benchmarks import badja, davis, jhmdb
@@ -143,7 +143,7 @@ READERS = (
     Reader("read_mask", _masks, _read_mask),
     Reader("read_objects", _masks, lambda root, path: given.read_objects(path, SIZE)),
     Reader("read_image", _pictures, _read_picture),
-    Reader("image_size", _pictures, lambda root, path: image_size(path)),
+    Reader("frame_size", _pictures, lambda root, path: frame_size(path)),
     Reader("training-images", _pictures, lambda root, path: read_frame(path, 2)),
     Reader("davis_sequences", _davis, lambda root, path: davis.davis_sequences(root)),
     Reader("jhmdb_clips", _jhmdb, lambda root, path: _finite(jhmdb.jhmdb_clips(root))),
