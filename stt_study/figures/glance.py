@@ -12,15 +12,16 @@ from stt_study.results import claims, tables
 from stt_study.results.comparison import REFERENCE
 from stt_study.study import Study
 from stt_study.trainings import ROOT
-from stt_study.variants import BASELINES, VARIANTS
+from stt_study.variants import HEADLINE
 
 BEGIN, END = "<!-- results: made by python -m stt_study.figures.glance -->", "<!-- end of results -->"
+ROWS = (*HEADLINE, "lab", "random")  # of the figures that README shows; the book has all
 
 
 def glance(folder: Path) -> str:
     """A profile's reference results (`<name>.json` of a folder) as a Markdown table: mean and spread over seeds."""
     rows, data = {}, {}
-    for name in (*VARIANTS, *BASELINES):
+    for name in ROWS:
         path = folder / f"{name}.json"
         if not path.is_file():
             continue
@@ -62,13 +63,13 @@ def written(readme: str, folders: list[Path]) -> str:
     """README with the part between its two marks made anew: of each profile its figures and its primary claims."""
     head, _, rest = readme.partition(BEGIN)
     _, _, tail = rest.partition(END)
-    parts = [f"Profile `{folder.name}`:\n\n{glance(folder)}\n\n{decided(folder.name)}".strip() for folder in folders]
+    parts = [f"Profile `{folder.name}`:\n\n{decided(folder.name)}\n\n{glance(folder)}".strip() for folder in folders]
     return "\n\n".join([head + BEGIN, *parts, END + tail])
 
 
 def profiles() -> list[Path]:
-    """The folders of reference results, one a profile."""
-    return sorted(folder for folder in REFERENCE.glob("*") if folder.is_dir())
+    """The folders of reference results of the full method, one a profile."""
+    return sorted(path.parent for path in REFERENCE.glob("*/full.json"))
 
 
 def picture(study: Study, out: Path) -> None:

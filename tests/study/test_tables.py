@@ -80,7 +80,7 @@ def test_over_time_starts_at_frame_one():
 
 def test_glance_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(glance, "decided", lambda profile: "| claims |")
-    for name, title, scores in (("full", "full method", (0.5, 0.54)), ("copy", "first label copied", (0.3, 0.3))):
+    for name, title, scores in (("full", "full method", (0.5, 0.54)), ("lab", "Lab image", (0.3, 0.3))):
         tasks = ["davis", "fine"] if name == "full" else ["davis"]  # few are measured at stride 4
         seeds = {
             str(i): {"tasks": {task: {"metrics": {"J&F-Mean": s}} for task in tasks}} for i, s in enumerate(scores)
@@ -91,8 +91,9 @@ def test_glance_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     text = f"before\n{glance.BEGIN}\nold\n{glance.END}\nafter\n"
     new = glance.written(text, [tmp_path])
     assert "| full method | 52.0 ± 2.8 | 52.0 ± 2.8 |" in new  # 4 / sqrt(2)
-    assert "| first label copied | 30.0 |  |" in new
-    assert "davis: J&F-Mean, three clips; fine: J&F-Mean, three clips.\n\n| claims |\n" in new
+    assert "| Lab image | 30.0 |  |" in new
+    assert "| claims |\n\n| | davis |" in new
+    assert "davis: J&F-Mean, three clips; fine: J&F-Mean, three clips." in new
     assert new.startswith("before\n")
     assert new.endswith("\nafter\n")
     assert "old" not in new
