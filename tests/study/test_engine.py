@@ -61,8 +61,9 @@ class Study:
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     """Two pages, the second after the first, with their own copy of the library, whose trainings are a stand-in's."""
+    unneeded = shutil.ignore_patterns("__pycache__", "weights")
     for package in ("stt_core", "stt_study"):
-        shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=unneeded)
     shutil.copy(REPOSITORY / "Snakefile", tmp_path)
     (tmp_path / "notebooks" / "profiles").mkdir(parents=True)
     (tmp_path / "notebooks" / "profiles" / "tiny.yaml").write_text("profile: tiny\nsettings: {}\n")
