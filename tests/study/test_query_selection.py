@@ -241,8 +241,8 @@ def test_other_weights_settings_or_data_are_measured_anew(
 
 
 def test_figures(study: Study, weights: Path):
-    (example,) = examples = viz_selection.examples(study, weights)  # one clip
-    assert set(example.chosen) == set(query_selection.NAMES) - {"quarter"}
+    ((_, chosen),) = examples = viz_selection.examples(study, weights)  # one clip
+    assert set(chosen) == set(query_selection.NAMES) - {"quarter"}
     measured = {"step one": query_selection.measure(study, weights), "full": query_selection.measure(study, weights)}
     viz_selection.maps_figure(examples).canvas.draw()
     viz_selection.kept_figure(measured, 0.7)
