@@ -25,7 +25,7 @@ from stt_core.files import read_json, write_json, write_text
 from stt_study.engine.plan import PATTERN
 from stt_study.exit_codes import one_sentence
 from stt_study.figures.page import KEY
-from stt_study.store import hash_of
+from stt_study.store import folder_fingerprint, hash_of
 
 MATHJAX = ("startup.js", "core.js", "input/tex-base.js", "input/tex/extensions/ams.js", "output/chtml.js")
 MATHJAX += ("output/chtml/fonts/tex.js", "output/chtml/fonts/woff-v2", "a11y/assistive-mml.js")
@@ -53,11 +53,10 @@ def library() -> list[Path]:
 
 def key(notebooks: dict[Path, dict]) -> str:
     """Hash of all that the book shows, and of what renders it."""
-    pages = sorted(path for path in (ROOT / "book").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    explorer = sorted((next(iter(notebooks)).parents[1] / "explorer").glob("*.js"))
-    files = [*pages, *library(), *notebooks, *explorer]
-    texts = [(str(path.relative_to(ROOT)), path.read_bytes().hex()) for path in files]
-    return hash_of([texts, list(notebooks.values()), [version(package) for package in PACKAGES]])
+    run = next(iter(notebooks)).parents[1]
+    prints = [folder_fingerprint(folder) for folder in (ROOT / "book", run / "notebooks", run / "explorer")]
+    sources = [path.read_text(encoding="utf-8") for path in library()]
+    return hash_of([prints, sources, [version(package) for package in PACKAGES]])
 
 
 def footer(profile: str, records: list[dict]) -> str:
@@ -188,12 +187,11 @@ def polish(html: Path) -> None:
         path.unlink()
 
 
-def build(profile: str) -> tuple[Path, bool]:
+def build(profile: str, notebooks: dict[Path, dict]) -> tuple[Path, bool]:
     """Render the book if it is stale: its first page, and whether it was rendered.
 
-    InputError: a notebook hasn't run, or Sphinx complains (warnings are errors).
+    InputError where Sphinx complains (warnings are errors).
     """
-    notebooks = executed(profile)
     folder = ROOT / "runs" / profile / "book"
     html, fresh, record = folder / "html", key(notebooks), folder / "book.json"
     if (html / "index.html").exists() and record.exists() and read_json(record).get("key") == fresh:
@@ -220,9 +218,9 @@ def main() -> int:
     parser.add_argument("--profile", default="laptop")
     given = parser.parse_args()
     with one_sentence():
-        executed(given.profile)  # before anything is written
+        notebooks = executed(given.profile)  # before anything is written
         with FileLock(ROOT / "runs" / given.profile / ".book.lock"):  # a second one waits, and finds it fresh
-            first, rendered = build(given.profile)
+            first, rendered = build(given.profile, notebooks)
     print(f"The book {'is rendered' if rendered else 'is fresh'}: {first.as_uri()}")
     return 0
 

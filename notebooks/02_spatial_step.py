@@ -63,7 +63,7 @@ print(f"teacher: {study.relative(study.teacher)} ({study.profile.teacher} input)
 
 # %% tags=["hide-input"]
 page.stereo(
-    {"Lab image": "lab", "random weights": "random", "step one": "step_one"},
+    ["lab", "random", "step_one"],
     "How far off each match is: dark is right, yellow is lost. Look at smooth panels and at the floor, where one cell looks like the next.",
     name="fig-spatial-stereo",
 )

@@ -70,7 +70,7 @@ page.training(
 
 # %% tags=["hide-input"]
 page.training(
-    {"full method": "full", "from scratch": "step_two"},
+    ["full", "step_two"],
     ["fine", "coarse", "local", "lr"],
     "Step two after step one, and from random weights. A lower reconstruction error is not yet a better match: the tasks decide.",
 )
@@ -97,8 +97,7 @@ else:
 # ## A real check: matches on a stereo pair
 
 # %% tags=["hide-input"]
-sources = {"Lab image": "lab", "random weights": "random", "step one": "step_one"}
 page.stereo(
-    sources | {"step two only": "step_two", "full method": "full"},
+    ["lab", "random", "step_one", "step_two", "full"],
     "How far off each match is, on a pair that no training saw: dark is right, yellow is lost. Compare the full method with the step one that it starts from.",
 )

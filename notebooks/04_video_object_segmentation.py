@@ -15,9 +15,8 @@ runs = ""
 
 # %% tags=["hide-input"]
 from stt_study.analysis.failures import failures
-from stt_study.figures import viz
+from stt_study.figures import charts
 from stt_study.figures.page import Page
-from stt_study.results import tables
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
@@ -86,7 +85,7 @@ for task, found in measured.items():
 # %% tags=["hide-input"]
 kinds = {f"on {task}": failures(study, task, found) for task, found in measured.items()}
 page.show(
-    viz.stacked_bars(kinds, "failed frames of an object, %"),
+    charts.stacked_bars(kinds, "failed frames of an object, %"),
     "Share of an object's scored frames in which it has failed, by kind, means over objects: 100 minus J-Recall. Where a method's failures are swaps, its features don't tell objects apart.",
     alt="One bar a method, made of the shares of lost, swapped, leaked and drifted masks, a panel a data set.",
     files=results,
@@ -96,20 +95,7 @@ page.show(
 # %% [markdown]
 # ## What it looks like
 #
-# Annotation and propagated masks over time, for the sequence on which the full method comes closest to its own mean.
-
-# %% tags=["hide-input"]
-typical = tables.typical({"full method": results["full method"]})
-page.clip(
-    "davis",
-    typical,
-    results,
-    f"Sequence `{typical}`, on which the full method comes closest to its mean: the annotation above, what each method made of the first mask below.",
-    name="fig-strip",
-)
-
-# %% [markdown]
-# And where the full method does worst:
+# Annotation and propagated masks over time, where the full method does worst:
 
 # %% tags=["hide-input"]
 page.clip(

@@ -70,7 +70,8 @@ if page.at_hand("jhmdb"):
         "PCK over the tolerance, the given frame left out. A curve that is ahead on the left places joints exactly; at the right end, joints that are missed are lost.",
         name="fig-pck",
     )
-    page.joints(pose)
+    words = "on which the full method does worst: the true joints, then those that each method found."
+    page.clip("jhmdb", page.worst(pose), pose, f"Clip `{page.worst(pose)}`, {words}")
 
 # %% [markdown]
 # ## Animals
@@ -90,4 +91,5 @@ if page.at_hand("badja"):
     )
     print(*animals["full method"]["notes"], sep="\n")
     page.pck(animals, "PCK of the animals' joints over the tolerance, by JHMDB's measure, the given frame left out.")
-    page.joints(animals)
+    words = "on which the full method does worst: the true joints that are visible, then those that each method found."
+    page.clip("badja", page.worst(animals), animals, f"Sequence `{page.worst(animals)}`, {words}")

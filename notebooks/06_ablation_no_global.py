@@ -14,7 +14,7 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from stt_study.analysis import against_teacher, premises
+from stt_study.analysis import label_errors
 from stt_study.figures.page import Page
 from stt_study.variants import title
 
@@ -72,17 +72,11 @@ page.sequences(names[:-1])
 # they are ({numref}`tab-claims` says whether it holds).
 
 # %% tags=["hide-input"]
-students = {premises.START: study.spatial(), **{title(name): study.weights(name) for name in names}}
+students = {label_errors.START: study.spatial(), **{title(name): study.weights(name) for name in names}}
 print(f"{(study.profile.temporal.size // 32) ** 2} cells a map")
 page.show(
-    against_teacher.targets(study, students).round(3),
+    label_errors.targets(study, students).round(3),
     "The correlation of the teacher and of each student, means over cells; all but the loss lie between 0 and 1. Look first at the teacher's label error: a student whose own is smaller learns errors.",
     name="tab-targets",
     files=[study.teacher, *students.values()],
 )
-
-# %% [markdown]
-# ## A real check: matches on a stereo pair
-
-# %% tags=["hide-input"]
-page.stereo(names)

@@ -15,7 +15,7 @@ runs = ""
 # %% tags=["hide-input"]
 import pandas as pd
 
-from stt_study.analysis import premises
+from stt_study.analysis import label_errors
 from stt_study.figures.page import Page
 
 page = Page(profile, settings, seed, data, runs)
@@ -71,16 +71,10 @@ page.sequences(names[:-1])
 # copied by each of them.
 
 # %% tags=["hide-input"]
-errors = pd.Series(premises.measured(study), name="label error, %").loc[list(premises.LOCAL)]
+errors = pd.Series(label_errors.premises(study), name="label error, %").loc[list(label_errors.LOCAL)]
 page.show(
     errors.mul(100).round(2).to_frame(),
     "Label errors of the local distillation's target and of the correlation that it would train, in the student trained without it.",
     name="tab-local-premise",
     files=[study.weights("no_local")],
 )
-
-# %% [markdown]
-# ## A real check: matches on a stereo pair
-
-# %% tags=["hide-input"]
-page.stereo(names)

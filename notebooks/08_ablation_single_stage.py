@@ -47,9 +47,3 @@ page.compared("full", others, "for both steps, for each alone and for both at on
 
 # %% tags=["hide-input"]
 page.sequences(names[:-1])
-
-# %% [markdown]
-# ## A real check: matches on a stereo pair
-
-# %% tags=["hide-input"]
-page.stereo(names)

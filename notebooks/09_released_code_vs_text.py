@@ -77,21 +77,6 @@ page.show(
 )
 
 # %% [markdown]
-# ### How the selections agree
-#
-# Intersection over union, for weights the sum of the smaller over the sum of the larger ones; means over pairs. To
-# read it: two selections of 70 % that know nothing of each other have about 0.49 / 0.91 = 0.54, and 0.40 is the
-# least that two of 70 % can have, where each leaves out only what the other takes.
-
-# %% tags=["hide-input"]
-page.show(
-    pd.concat({name: viz_selection.agreement(tables) for name, tables in measured.items()}).round(2),
-    "How far two selections are the same: intersection over union, mean over pairs. The first entry of a row tells how near a variant is to the text.",
-    files=weights.values(),
-    name="tab-agreement",
-)
-
-# %% [markdown]
 # ### What the scores measure
 #
 # The idea of the text: a query whose match is uncertain needs the fine level's help. Does an uncertain query indeed
@@ -121,24 +106,6 @@ page.show(
 )
 
 # %% [markdown]
-# ### Where they lie
-#
-# A region's share of what is selected, over its share of the map: 1 is what chance gives. *Uncovered background* was
-# behind an object in the earlier frame (its background grew by a quarter of the cell or more; where the camera moves,
-# that is an estimate). *Partly hidden objects* are those which the data list as occluded in the later frame; where
-# the data have no such list, the region is left out. Soft weights never reach the map's border, where the mix of
-# regions may be another: compare them with *all but the border*, not with 1.
-
-# %% tags=["hide-input"]
-page.show(
-    viz_selection.regions_figure(measured),
-    "Where the selected queries lie. At 1 a region has its fair share; right of it the selection prefers it. Compare soft weights with the control of all but the border.",
-    alt="Dots, one a variant and region, at the region's share of the selection over its share of the map.",
-    files=weights.values(),
-    name="fig-regions",
-)
-
-# %% [markdown]
 # ### How well the selected ones match
 #
 # The same two errors as above, at selected and at left-out queries, means over pairs. A selection of the queries that
@@ -159,18 +126,7 @@ page.show(
 #
 # A row of the coarse correlation is a softmax and sums to 1, so it can't reach a target that sums to 1/4. The nearest
 # row that it can reach is the target with the missing 3/4 spread evenly over the window: a flat row with a low peak.
-# Here is one uncertain query of the first example, over the earlier frame.
-
-# %% tags=["hide-input"]
-page.show(
-    viz_selection.target_figure(examples[0]),
-    "One uncertain query's row as a map over the earlier frame, all at one scale: what the coarse level says, both targets, and the nearest row that a softmax can reach.",
-    alt="Four small maps of one query's weights over the earlier frame.",
-    files=weights.values(),
-    name="fig-target",
-)
-
-# %% [markdown]
+#
 # The loss before its weight, on the same pairs with the same encoder; the least that any coarse correlation could
 # reach; and the loss of one that has learnt all that the fine one can teach, the pooled fine map itself. Under the text
 # the last is zero; with quarter rows it lies above the least, and what lies between them pulls towards flat rows. Then
@@ -243,7 +199,3 @@ page.show(
 # * Labels go to the grid by way of the resized picture there, and straight from the picture here: a cell reads its id
 #   less than a pixel of the resized picture away. A given joint to the left of the picture is missing here; there, what
 #   reaches into the picture of its Gaussian is followed. Both need VIP's and JHMDB's own clips.
-
-# %% tags=["hide-input"]
-count, alike = deviations.videos_weigh_alike(study)
-print(f"{count} training videos, which weigh as much as {alike:.1f} of one length")

@@ -11,7 +11,6 @@
 # * **frame 0 is seen** through that window, or whole (an object that moves far is found again).
 # * **frame 0 counts** twice while it is also one of the preceding frames, as in this method's released code, or once.
 # * **maps normalised**: whether each object's map is stretched to 0 … 1 before the largest wins.
-# * **stride** of the features in px a cell (with fewer preceding frames for both strides, and the same radius in px).
 #
 # The clips are validation clips where the data have any (list “train”), so that nobody is tempted to choose by the test
 # clips. An affinity depends on features and not on labels: settings that see the same cells share one search.
@@ -28,7 +27,7 @@ import pandas as pd
 
 from stt_study.analysis import sensitivity
 from stt_study.analysis.sensitivity import SEARCHLESS
-from stt_study.figures import viz
+from stt_study.figures import charts
 from stt_study.figures.page import Page
 from stt_study.results import report, tables
 
@@ -37,7 +36,7 @@ study = page.study
 split, clips = sensitivity.clips(study)
 names = ", ".join(clip.name for clip in clips)
 print(f"{len(clips)} clips of {study.relative(study.folder('davis'))}, list “{split}”: {names}")
-print(f"the profile's settings: {study.profile.evaluation.davis}, stride {study.profile.evaluation.stride}")
+print(f"the profile's settings: {study.profile.evaluation.davis}")
 
 # %% [markdown]
 # ## One setting at a time
@@ -47,7 +46,7 @@ print(f"the profile's settings: {study.profile.evaluation.davis}, stride {study.
 # %% tags=["hide-input"]
 full = sensitivity.sensitivity(study, "full")
 page.show(
-    viz.sensitivity_figure(full),
+    charts.sensitivity_figure(full),
     "J&F-Mean over the values of each setting, the others kept. Thick: the mean over objects; grey: single clips. The ring on the dotted line is the profile's own value.",
     alt="Small panels, one a setting of propagation, each with the mean J&F over its values and thin lines for single clips.",
     name="fig-sensitivity",
@@ -59,7 +58,7 @@ page.show(
 
 # %% tags=["hide-input"]
 page.show(
-    sensitivity.largest_changes(full).drop(columns="variant").set_index("axis").round(1),
+    sensitivity.largest_changes(full).round(1),
     "How far each setting moves J&F-Mean, in points, the farthest first: the best of its values with the gain over the profile's own, and the worst with the loss, with 95 % bootstrap intervals over clips.",
     name="tab-sensitivity",
 )
@@ -75,13 +74,9 @@ page.show(
 others = [sensitivity.sensitivity(study, name, SEARCHLESS) for name in ("step_one", "random")]
 together = pd.concat([full[full.axis.isin(SEARCHLESS)], *others])
 page.show(
-    viz.sensitivity_figure(together),
+    charts.sensitivity_figure(together),
     "The same for three kinds of features. If the peaks lie at different values, one setting for all is unfair to some.",
     alt="Small panels, one a setting, each with a line of mean J&F for three kinds of features.",
-)
-page.show(
-    sensitivity.largest_changes(together).sort_values(["variant", "axis"]).set_index(["variant", "axis"]).round(1),
-    "The same of the three, one row a kind of features and setting. Look whether the best value of a setting is the same for all.",
 )
 
 # %% [markdown]

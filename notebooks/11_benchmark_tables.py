@@ -21,7 +21,6 @@ import pandas as pd
 from stt_study.figures.page import Page
 from stt_study.results import report, tables
 from stt_study.trainings import ROOT
-from stt_study.variants import VARIANTS, title
 
 pd.set_option("display.max_rows", None)
 page = Page(profile, settings, seed, data, runs)
@@ -71,20 +70,3 @@ show("JHMDB", f"{words} Sources differ in whether the given frame is scored.", "
 # %% tags=["hide-input"]
 if page.at_hand("badja"):
     show("BADJA", "Joints of real animals, share found in percent, by each method of this run.")
-
-# %% [markdown]
-# ## One clip under every variant
-#
-# What a point of J&F looks like: the clip on which the full method comes closest to its own mean, carried on by
-# everything that this run trained.
-
-# %% tags=["hide-input"]
-trained = study.results("davis", VARIANTS)
-typical = tables.typical({title("full"): trained[title("full")]})
-page.clip(
-    "davis",
-    typical,
-    trained,
-    f"Sequence `{typical}` under every variant: the annotation above, one row a variant below. Look for outlines that melt and for labels that jump to a look-alike.",
-    name="fig-every-variant",
-)

@@ -17,7 +17,7 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from stt_study.figures import viz
+from stt_study.figures import charts
 from stt_study.figures.page import Page
 from stt_study.results import comparison, report
 from stt_study.results.claims import ONE_MODEL, beside, claims, one_by_one, primary
@@ -68,7 +68,7 @@ page.show(
 drawn = table.drop_duplicates(["claim", "task"]).rename(columns={"claim": "comparison"})  # this run's come first
 drawn = drawn[~drawn.comparison.str.startswith(ONE_MODEL)]  # their scale is another
 page.show(
-    viz.interval_figure(drawn),
+    charts.interval_figure(drawn),
     "All claims and comparisons as differences in points with 95 % intervals, not corrected for their number. Filled: this run; hollow: the reference, for what this run doesn't train. Those about one model for all tasks are in the tables alone: their scale is another.",
     alt="One line a claim and task: the mean difference with its interval, around a zero line.",
     files=drawn.files.explode(),

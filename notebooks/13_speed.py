@@ -15,10 +15,9 @@ runs = ""
 
 # %% tags=["hide-input"]
 from stt_study.analysis.costs import costs
-from stt_study.figures import viz
 from stt_study.figures.page import Page
 from stt_study.results.tables import formatted
-from stt_study.speed.bench import growth_table, machine_text, slopes, speed_table
+from stt_study.speed.bench import machine_text, speed_table
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
@@ -46,25 +45,6 @@ page.show(
 # How a frame is propagated: queries are taken in tiles. One matrix product compares a tile with its *halo*, the cells
 # within reach of any of its queries, in all context frames at once; the maximum over frames finds the best cells, and
 # the best pairs are among those.
-#
-# ## Growth
-#
-# With the window fixed, cost should grow with the number of cells; the plain scheme's grows with its square, because it
-# looks everywhere before it masks.
-
-# %% tags=["hide-input"]
-page.show(
-    viz.growth_figure(growth_table(bench)),
-    "Seconds a frame over the size of the map (left) and of the window (right), both axes logarithmic: a slope of 1 is cost in proportion.",
-    alt="Two panels of rising lines: seconds a frame over cells of the map and over cells of the window, for the plain and the tiled scheme.",
-    name="fig-growth",
-)
-
-# %% tags=["hide-input"]
-page.show(
-    formatted(slopes(bench), {"map": "{:.2f}", "window": "{:.2f}"}),
-    "Exponents of the lines: how the time of a frame grows with the cells of the map, and with those of the window.",
-)
 
 # %% [markdown]
 # ## What a frame costs

@@ -2,8 +2,8 @@
 # # What was learned
 #
 # Scores say how well labels are carried; they don't say what a loss did to the features. Here the networks themselves
-# are compared, on the labelled test clips: how much of the step-one encoder's structure is left, where a point is found
-# again, and how sure a match is. The networks run as they are used, in evaluation mode and on whole frames with no
+# are compared, on the labelled test clips: how much of the step-one encoder's structure is left, and where a point is
+# found again. The networks run as they are used, in evaluation mode and on whole frames with no
 # colour channel dropped. A 95 % interval is a bootstrap over clips, for the weights of this run.
 
 # %% tags=["parameters"]
@@ -14,15 +14,14 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from stt_study.analysis import against_teacher
-from stt_study.analysis.retention import looks
+from stt_study.analysis import retention
 from stt_study.figures import maps as viz_maps
 from stt_study.figures.page import Page
 from stt_study.variants import title
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
-sources = {name: study.source(name) for name in study.taken(against_teacher.NAMES)}
+sources = {name: study.source(name) for name in study.taken(retention.NAMES)}
 
 # %% [markdown]
 # ## Is the teacher's structure retained?
@@ -46,46 +45,31 @@ sources = {name: study.source(name) for name in study.taken(against_teacher.NAME
 # res5 it shows what the other strides alone change, at res4 it is the same network.
 
 # %% tags=["hide-input"]
-measured = against_teacher.against_teacher(study, sources)
+measured = retention.against_teacher(study, sources)
 print(f"{measured.sequence.nunique()} clips")
 page.show(
-    against_teacher.summary_table(measured, against_teacher.AGAINST_TEACHER),
+    retention.summary_table(measured, retention.AGAINST_TEACHER),
     "How near each network is to the step-one encoder, and what chance gives: means, with 95 % intervals over clips in brackets; a lower loss is nearer. Compare the full method with the one without global distillation, and both with random weights.",
     files=(w for w in sources.values() if w != "random"),
     name="tab-retained",
 )
 
 # %% [markdown]
-# **The test of the claim** compares the full method with the same without global distillation, clip by clip. These are
-# five views of one question, not five tests of it; the loss is what was trained for, so it says that training worked,
-# and the others that more than the trained quantity stayed. Nearer to the teacher isn't better in itself: whether it
-# helps is measured with the tasks.
-
-# %% tags=["hide-input"]
-page.show(
-    against_teacher.retained(study).round(4),
-    "The full method minus the one without global distillation, with the bounds of the 95 % interval. The last column names the one that is nearer to the teacher, where the interval leaves zero out.",
-    files=[sources["full"], sources["no_global"]],
-    name="tab-retained-test",
-)
-
-# %% [markdown]
+# These are five views of one question, not five tests of it; the loss is what was trained for, so it says that training
+# worked, and the others that more than the trained quantity stayed. Nearer to the teacher isn't better in itself:
+# whether it helps is measured with the tasks.
+#
 # The same on real video, wherever a DAVIS folder is at hand.
 
 # %% tags=["hide-input"]
 if page.at_hand("real"):
     few = {name: sources[name] for name in ("random", "step_one", "no_global", "full")}
-    real = against_teacher.against_teacher(study, few, "real")
+    real = retention.against_teacher(study, few, "real")
     print(f"{real.sequence.nunique()} clips of real video")
     page.show(
-        against_teacher.summary_table(real, against_teacher.AGAINST_TEACHER),
+        retention.summary_table(real, retention.AGAINST_TEACHER),
         "How much of the step-one encoder is left on real video, read in the same way.",
         files=(w for w in few.values() if w != "random"),
-    )
-    page.show(
-        against_teacher.retained(study, "real").round(4),
-        "The test of the claim on real video, clip by clip.",
-        files=[sources["full"], sources["no_global"]],
     )
 
 # %% [markdown]
@@ -99,11 +83,11 @@ if page.at_hand("real"):
 # star; a copy of it on another creature is a confusion, and heat all over says that cells can't be told apart.
 
 # %% tags=["hide-input"]
-students = {title(name): looks(study, weights, "davis") for name, weights in sources.items()}
-points = viz_maps.point_examples(study, students)
+students = {title(name): retention.looks(study, weights, "davis") for name, weights in sources.items()}
+points = viz_maps.point_figure(study, students)
 if points:
     page.show(
-        viz_maps.point_figure(points),
+        points,
         "Where a point of the first frame (first column) is found in a later one, per network. Look for one spot on the star; a second spot is a confusion.",
         alt="A grid of frames: the point, the later frame with the object outlined, and a heat map for each network.",
         name="fig-points",
@@ -118,33 +102,6 @@ else:
 
 # %% tags=["hide-input"]
 page.show(
-    against_teacher.summary_table(measured, ["mass", "top-k mass"]),
+    retention.summary_table(measured, ["mass", "top-k mass"]),
     "Share of the heat inside the right object, of all of it (*mass*) and of the most similar cells' (*top-k mass*), over all clips and objects, with 95 % intervals over clips.",
-)
-
-# %% [markdown]
-# ## How sure is a match?
-#
-# Entropy of a cell's match in the window around it, as local distillation scores it (res4, training size and radius): 0
-# is certain, the top of the scale is a flat map. It is of plain products, so it falls with the length of features as
-# well as with their distinctness: compare places within a map rather than levels between networks. Sure isn't right,
-# either. Look at the outlines of objects and at flat ground, where one cell is like the next.
-
-# %% tags=["hide-input"]
-page.show(
-    viz_maps.entropy_figure(viz_maps.entropy_examples(study, students), study.profile.temporal.radius_coarse),
-    "How uncertain each cell's match is. Look at outlines, at flat ground and at what comes into view.",
-    alt="A grid of frames and entropy maps, one map a network.",
-    name="fig-entropy",
-)
-
-# %% [markdown]
-# By place: cells of the background or of one object alone, cells on an outline (*object borders*), and objects that are
-# partly hidden in that frame (on those clips that have any, where the data say so).
-
-# %% tags=["hide-input"]
-entropies = [column for column in measured if column.startswith("entropy")]
-page.show(
-    against_teacher.summary_table(measured, entropies).drop(index="by chance"),
-    "Mean entropy of a match in nats, by place, with 95 % intervals over clips. Compare the columns of a row, not the rows.",
 )

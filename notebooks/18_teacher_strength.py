@@ -22,8 +22,8 @@ data = ""
 runs = ""
 
 # %% tags=["hide-input"]
-from stt_study.analysis.against_teacher import STAY
-from stt_study.figures import viz
+from stt_study.analysis.label_errors import STAY
+from stt_study.figures import charts
 from stt_study.figures.page import Page
 from stt_study.results import teacher_curve
 
@@ -48,7 +48,7 @@ curves = {task: teacher_curve.curve(study, task) for task in ("davis", "real") i
 curves = {task: table for task, table in curves.items() if len(table)}
 for task, table in curves.items():
     page.show(
-        viz.strength_figure(table, STAY),
+        charts.strength_figure(table, STAY),
         f"Gain in J&F over no teacher, by the teacher's strength, on {study.data_name(task)}; bars: 95 % intervals, dotted: a teacher that says that nothing moves. Filled: this run's results; hollow: the reference's.",
         alt="Dots with bars, a teacher each, over its label error, with a zero line.",
         files=table.files.explode(),

@@ -1,10 +1,8 @@
 """Both steps at once, from scratch: the contrastive and the temporal losses summed (an ablation of the two steps)."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from stt_core import distributed as processes
@@ -20,22 +18,10 @@ from stt_core.training.run import Run
 
 
 @checked
-class OneStageSettings:
-    """The settings of both steps as they are, and how long and how fast to train."""
+class OneStageSettings(TemporalSettings):
+    """Step two's settings, without global distillation, and step one's of as many steps and the same seed."""
 
-    spatial: SpatialSettings
-    temporal: TemporalSettings  # without global distillation: there is no step one to keep
-    steps: int = Field(ge=1)
-    warmup: int = Field(ge=0)  # steps
-    lr: float = Field(gt=0)
-    seed: int = Field(0, ge=0)
-
-    @classmethod
-    def of(cls, spatial: SpatialSettings, temporal: TemporalSettings) -> "OneStageSettings":
-        """Both steps' settings on one process, in one part, with no less steps of either than two steps give."""
-        spatial, temporal = replace(spatial, shards=1), replace(temporal, accumulate=1)
-        longest = max(spatial.steps, temporal.steps)
-        return cls(spatial, temporal, longest, temporal.warmup, temporal.lr, temporal.seed)
+    spatial: SpatialSettings = SpatialSettings()
 
 
 class OneStage(nn.Module):
@@ -44,7 +30,7 @@ class OneStage(nn.Module):
     def __init__(self, settings: OneStageSettings) -> None:
         super().__init__()
         self.spatial = MoCo(settings.spatial)
-        self.temporal = SpatialThenTemporal(settings.temporal)
+        self.temporal = SpatialThenTemporal(settings)
         encoder = self.spatial.encoder_q
         for ours, theirs in zip(self.temporal.student.modules(), encoder.modules(), strict=True):
             ours._parameters = theirs._parameters  # they differ in strides and pooling, not in weights
@@ -67,7 +53,7 @@ def train_one_stage(
     origin: dict | None = None,
 ) -> Path:
     """Train on a batch of images and one of pairs a step, in one process; files are as in `train_spatial`."""
-    fabric = start(settings.temporal.precision, scale)
+    fabric = start(settings.precision, scale)
     if processes.count() > 1:
         raise InputError("both steps at once runs on one process; start it without torchrun.")
     torch.manual_seed(settings.seed)
@@ -76,10 +62,8 @@ def train_one_stage(
     optimizer = torch.optim.Adam(trained, settings.lr)
     run = Run(Path(out), settings, model, optimizer, fabric, save_every, origin=origin, tensorboard=scale.tensorboard)
     model, optimizer = fabric.setup(model.to(memory_format=torch.channels_last), optimizer)
-    loaders = []
-    for data, own in ((images, settings.spatial), (pairs, settings.temporal)):
-        own = replace(own, steps=settings.steps, seed=settings.seed)
-        loaders.append(batches_of(data, own, run.start, scale.workers))
+    parts = (images, settings.spatial), (pairs, settings)
+    loaders = [batches_of(data, own, run.start, scale.workers) for data, own in parts]
     for step, (image_batch, pair_batch) in run.steps(zip(*loaders, strict=True)):
         channel = 1 + int(torch.randint(2, ()))  # a or b, one for the whole batch
         losses = model(image_batch.to(fabric.device), pair_batch.to(fabric.device), channel)

@@ -84,10 +84,8 @@ class Study(Trainings):
 
     def taken(self, names: Iterable[str]) -> list[str]:
         """Those that are of this run: baselines at hand and the variants that its `rows` train."""
-        rows = ROWS[self.profile.rows]
-        return [
-            name for name in names if name in rows or (name in BASELINES and (name != "supervised" or self.supervised))
-        ]
+        own = [*ROWS[self.profile.rows], *BASELINES]
+        return [name for name in names if name in own and (name != "supervised" or self.supervised)]
 
     def results(self, task: str, names: Iterable[str]) -> dict[str, dict]:
         """Title -> results of those that are of this run, where the task's data are at hand."""

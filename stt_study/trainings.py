@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from copy import copy
 from dataclasses import asdict, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +19,6 @@ from stt_core.training.pairs import FramePairs
 from stt_core.training.train_spatial import train_spatial
 from stt_core.training.train_temporal import train_temporal
 from stt_study.balance import carried_weights, forget_weight
-from stt_study.benchmarks.labelled_videos import find_folder
 from stt_study.one_stage import OneStageSettings, train_one_stage
 from stt_study.processes import spread
 from stt_study.profile import Profile, load_profile
@@ -51,7 +50,8 @@ class Trainings:
             raise InputError(f"fine names {unknown}, which is neither a variant nor a baseline; take it out.")
         self.seed = seed
         self.out = Path(runs or ROOT / "runs") / self.profile.profile
-        self._prints: dict[str, str] = {}
+        # Of the folder of a kind of training data, taken once: a large one takes a while.
+        self.fingerprint = cache(lambda kind: folder_fingerprint(self.folder(kind)))
 
     @property
     def seeds(self) -> range:
@@ -79,9 +79,12 @@ class Trainings:
     def folder(self, kind: str) -> Path:
         """Folder of "images", "videos" or a task below the data folder (of "real", anywhere), or InputError."""
         kind = self.profile.real_video if kind == "fine" else kind
-        if kind == "real":
-            return find_folder(ROOT, self.profile.real, "a real DAVIS")
-        return find_folder(self.data, getattr(self.profile.folders, kind), kind)
+        own = self.profile
+        root, names = (ROOT, own.real) if kind == "real" else (self.data, getattr(own.folders, kind))
+        for folder in (root / name for name in names):
+            if folder.is_dir():
+                return folder
+        raise InputError(f"{root} has no {kind} folder; it should be called {' or '.join(names)}.")
 
     def has(self, kind: str) -> bool:
         """Whether this kind of data is at hand: not everyone has real video, parts or poses."""
@@ -163,7 +166,7 @@ class Trainings:
             key = [asdict(settings), in_place_of, file_hash(initial), self._pairs_key()]
             place = self.out / "balance" / f"forget-seed{self.seed}"
             weight = computed(place, key, lambda: forget_weight(settings, self.pairs, initial, in_place_of))
-            return self._precise(replace(settings, weight_forget=weight * settings.weight_forget))
+            settings = replace(settings, weight_forget=weight * settings.weight_forget)
         return self._precise(settings)
 
     def _precise(self, settings: Any) -> Any:
@@ -186,12 +189,15 @@ class Trainings:
         return self.trained(variant, key, train)
 
     def _one_stage(self, variant: str, temporal: TemporalSettings) -> Path:
-        spatial = self._precise(replace(self.profile.spatial, input="lab", seed=self.seed))
-        settings = OneStageSettings.of(spatial, temporal)
+        """On one process, in one part, with no fewer steps of either than two steps give."""
+        own = self._precise(replace(self.profile.spatial, input="lab", seed=self.seed, shards=1))
+        steps = max(own.steps, temporal.steps)
+        both = vars(temporal) | {"accumulate": 1, "steps": steps, "spatial": replace(own, steps=steps)}
+        settings = OneStageSettings(**both)
         key = [asdict(settings), self.fingerprint("images"), self._pairs_key(), code_key(train_one_stage.__module__)]
 
         def train(out: Path) -> None:
-            data = self.images(settings.spatial.load_size), self.pairs(settings.temporal.size)
+            data = self.images(settings.spatial.load_size), self.pairs(settings.size)
             origin = {kind: self.fingerprint(kind) for kind in ("images", "videos")}
             train_one_stage(settings, *data, out, scale=self.profile.scale, origin=origin)
 
@@ -206,12 +212,6 @@ class Trainings:
         own, cache = self.profile, not self.profile.scale.workers
         how = {"min_gap": own.min_gap, "max_gap": own.max_gap, "aspect": own.aspect}
         return kind(self.folder("videos"), size=size, **how, seed=self.seed, cache=cache)
-
-    def fingerprint(self, kind: str) -> str:
-        """Fingerprint of the folder of a kind of training data, taken once: a large one takes a while."""
-        if kind not in self._prints:
-            self._prints[kind] = folder_fingerprint(self.folder(kind))
-        return self._prints[kind]
 
     def _spread(self, train: Callable, settings: Any, kind: type, out: Path, **starts: Any) -> None:
         data = self.images(settings.load_size) if kind is Images else self.pairs(settings.size, kind)

@@ -17,9 +17,7 @@ from torch.nn import functional as F
 from stt_core.features import FeatureSource, feature_source, resized_size
 from stt_core.pictures import frame_size
 from stt_core.propagation import Inference
-from stt_study.analysis.query_selection import effective_share
-from stt_study.benchmarks import metrics
-from stt_study.benchmarks.labelled_videos import carried_joints
+from stt_study.benchmarks.labelled_videos import Clip
 from stt_study.benchmarks.registry import TASKS
 from stt_study.benchmarks.run import Video
 from stt_study.store import code_key, computed, folder_fingerprint
@@ -32,12 +30,12 @@ def measured(study: Study) -> pd.DataFrame:
     """One row a difference and task whose data are at hand: the figure as it is and "as released", in percent."""
     source = feature_source(study.source("full"), **study.opening)
     rows = []
-    for name, task, measure in ((SHRUNK, "real", _bilinear), (COLOURS, "real", _opencv), (WHOLE, "jhmdb", _whole)):
+    for name, task, changed in ((SHRUNK, "real", _bilinear), (COLOURS, "real", _opencv), (WHOLE, "jhmdb", _whole)):
         if study.has(task):
             own, figure = study.measure(task, study.source("full")), TASKS[task].headline
             key = [source.identity, asdict(study.profile.evaluation), folder_fingerprint(study.folder(task))]
             place = study.out / "deviations" / f"{task}-seed{study.seed}"
-            found = computed(place, [name, *key, code_key(__name__)], partial(measure, study, task, source))
+            found = computed(place, [name, *key, code_key(__name__)], partial(_scored, study, task, source, changed))
             rows.append((name, f"{task}, {figure}", 100 * own["metrics"][figure], 100 * found[figure]))
     return pd.DataFrame(rows, columns=["difference", "task", "as here", "as released"])
 
@@ -62,49 +60,28 @@ def opencv_lab(source: FeatureSource) -> FeatureSource:
     return replace(source, identity=f"{source.identity}-opencv", extract=extract)
 
 
-def videos_weigh_alike(study: Study) -> tuple[int, float]:
-    """How many videos step two trains on, and how many of one length would weigh as much: each has all its pairs here.
-
-    In the released code, each has one an epoch.
-    """
-    items = study.pairs(study.profile.temporal.size).items
-    counts = torch.bincount(torch.tensor([video for video, _ in items])).double()
-    return int((counts > 0).sum()), len(counts) * effective_share(counts)
-
-
-def _bilinear(study: Study, task: str, source: FeatureSource) -> dict[str, float]:
-    inference = study.inference(task)
-
-    def shrunk(video: Video) -> FeatureSource:
-        return bilinear(source, resized_size(frame_size(video.frames[0]), inference.resize))
-
-    return _scored(study, task, shrunk, replace(inference, resize=None))
-
-
-def _opencv(study: Study, task: str, source: FeatureSource) -> dict[str, float]:
-    other = opencv_lab(source)
-    return _scored(study, task, lambda video: other, study.inference(task))
-
-
-def _scored(
-    study: Study, task: str, source_of: Callable[[Video], FeatureSource], inference: Inference
-) -> dict[str, float]:
-    records = []
-    for video in study.sequences(task):
-        with TemporaryDirectory() as out:
-            records.append(TASKS[task].score(video, source_of(video), inference, Path(out)))
-    return TASKS[task].totals(records)
-
-
 def cut(joints: np.ndarray) -> np.ndarray:
     """Places (J, 2) px at whole pixels as in the released code, which cuts where a Gaussian begins, 12 px before."""
     return np.trunc(joints - 12) + 12
 
 
-def _whole(study: Study, task: str, source: FeatureSource) -> dict[str, float]:
-    distances = []
-    for clip in study.sequences(task):
-        joints = np.concatenate([cut(clip.joints[:1]), clip.joints[1:]])
-        record = carried_joints(replace(clip, joints=joints), source, study.inference(task))[1]
-        distances.append(np.array(record["distances"], float))
-    return metrics.pck(distances)
+def _bilinear(video: Video, source: FeatureSource, inference: Inference) -> tuple[Video, FeatureSource, Inference]:
+    size = resized_size(frame_size(video.frames[0]), inference.resize)
+    return video, bilinear(source, size), replace(inference, resize=None)
+
+
+def _opencv(video: Video, source: FeatureSource, inference: Inference) -> tuple[Video, FeatureSource, Inference]:
+    return video, opencv_lab(source), inference
+
+
+def _whole(clip: Clip, source: FeatureSource, inference: Inference) -> tuple[Video, FeatureSource, Inference]:
+    return replace(clip, joints=np.concatenate([cut(clip.joints[:1]), clip.joints[1:]])), source, inference
+
+
+def _scored(study: Study, task: str, source: FeatureSource, changed: Callable[..., tuple]) -> dict[str, float]:
+    """A task's metrics with what `changed` makes of each video, source and settings."""
+    records = []
+    for video in study.sequences(task):
+        with TemporaryDirectory() as out:
+            records.append(TASKS[task].score(*changed(video, source, study.inference(task)), Path(out)))
+    return TASKS[task].totals(records)

@@ -1,6 +1,6 @@
 """Held-out pairs of frames with their masks, and what the local distillation sees of them, run as in training."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,27 +15,24 @@ from stt_core.color import LAB_SCALE, drop_channel, rgb_to_lab
 from stt_core.correlation import correlation
 from stt_core.encoder import STUDENT, Encoder
 from stt_core.errors import InputError
+from stt_core.labels import one_hot
 from stt_core.losses import entropy_map
 from stt_core.pictures import VideoFrame, read_image
 from stt_core.temporal import LEVELS, TemporalSettings
-from stt_study.analysis.retention import PURE, coverage
 from stt_study.benchmarks.labelled_videos import Sequence, read_sequence_mask
 from stt_study.evenly import evenly
 from stt_study.study import Study
 
 SCORES = ("entropy", "neg_log")  # see `losses.entropy_map`
-REGIONS = ("background", "inside objects", "object borders", "uncovered background", "partly hidden objects")
-UNCOVERED = 0.25  # of a cell: by so much its background grew since the earlier frame
 BATCH = 8  # pairs at most
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Two frames of a clip; `t` is the later one, the query; `hidden`: the ids partly occluded in it."""
+    """Two frames of a clip; `t` is the later one, the query."""
 
     sequence: Sequence
     t: int
-    hidden: tuple[int, ...] | None  # None: the data don't say
     gap: int = 1  # frames from the earlier to the later one
 
     @property
@@ -62,19 +59,10 @@ class HeldOut:
         return coverage(earlier, (cells, cells), count), coverage(later, (cells, cells), count)
 
 
-def pairs_of(sequence: Sequence, times: Iterable[int], events: dict, gap: int = 1) -> list[HeldOut]:
-    """The pairs of a sequence, `gap` frames apart, whose later frames are `times`; `events`: of `Study.events`."""
-    pairs, listed = [], events.get(sequence.name, {}).get("occlusions", {}).items()
-    for t in times:
-        hidden = tuple(int(i) for i, stems in listed if sequence.frames[t].stem in stems)
-        pairs.append(HeldOut(sequence, t, hidden if events else None, gap))
-    return pairs
-
-
 def held_out(study: Study, most: int, gap: int = 1) -> list[HeldOut]:
     """At most so many pairs of frames of `split_of`, `gap` frames apart, spread over the clips and mixed."""
-    sequences, events = study.sequences("davis", split_of(study)), study.events("davis")
-    pairs = [pair for s in sequences for pair in pairs_of(s, range(gap, len(s.frames)), events, gap)]
+    sequences = study.sequences("davis", split_of(study))
+    pairs = [HeldOut(sequence, t, gap) for sequence in sequences for t in range(gap, len(sequence.frames))]
     return [pairs[i] for i in np.random.default_rng(0).permutation(evenly(range(len(pairs)), most))]
 
 
@@ -90,14 +78,10 @@ def split_of(study: Study) -> str:
     return "val" if names & trained else "train"
 
 
-def regions(earlier: Tensor, later: Tensor, hidden: tuple[int, ...] | None) -> dict[str, Tensor]:
-    """`REGIONS` -> (H, W) bool, of `HeldOut.labels`; the first three share out the map, the last needs `hidden` ids."""
-    share, owner = later.max(dim=0)
-    border = share < PURE
-    found = [~border & (owner == 0), ~border & (owner > 0), border, later[0] - earlier[0] >= UNCOVERED]
-    if hidden is not None:
-        found.append(torch.isin(owner, torch.tensor(hidden, dtype=owner.dtype)))
-    return dict(zip(REGIONS, found, strict=False))
+def coverage(ids: np.ndarray, grid: tuple[int, int], count: int = 0) -> Tensor:
+    """(K + 1, h, w): what share of each cell every id of a mask (H, W) covers; void (255) counts as background."""
+    ids = np.where(ids == 255, 0, ids)
+    return F.interpolate(one_hot(ids, count or int(ids.max()))[None], size=grid, mode="area")[0]
 
 
 def label_error(coarse: Tensor, earlier: Tensor, later: Tensor) -> Tensor:

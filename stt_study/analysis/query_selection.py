@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,7 +15,7 @@ from stt_core.checkpoints import file_hash
 from stt_core.correlation import pool_correlation, window_mask
 from stt_core.losses import SOFT_BORDER, LocalDistillation, local_distillation_loss, selection_mask, soft_weights
 from stt_core.temporal import LEVELS, TemporalSettings
-from stt_study.analysis.held_out_pairs import SCORES, batches, label_error, regions, split_of
+from stt_study.analysis.held_out_pairs import SCORES, batches, label_error, split_of
 from stt_study.store import code_key, computed, folder_fingerprint
 from stt_study.study import Study
 from stt_study.variants import VARIANTS
@@ -45,23 +44,11 @@ def effective_share(weights: Tensor) -> float:
     return float(weights.sum() ** 2 / (weights.numel() * weights.square().sum()).clamp(min=1e-12))
 
 
-def overlap(a: Tensor, b: Tensor) -> float:
-    """Sum of the smaller over sum of the larger weights: of masks the intersection over union."""
-    return float(torch.minimum(a, b).sum() / torch.maximum(a, b).sum().clamp(min=1e-12))
-
-
 def reachable(target: Tensor, window: Tensor) -> Tensor:
     """(B, N, N): the rows nearest to the target (B, N, N) that a softmax over a window (N, N) bool can give."""
     # What a row lacks of 1 is spread evenly.
     inside = target * window
     return inside + window * ((1 - inside.sum(dim=2)) / window.sum(dim=1))[:, :, None]
-
-
-def rank_correlation(a: Tensor, b: Tensor) -> float:
-    """Spearman's, nan where one of them is constant."""
-    if a.min() == a.max() or b.min() == b.max():
-        return float("nan")
-    return float(spearmanr(a.flatten(), b.flatten()).statistic)
 
 
 def loss_figures(level: dict[str, Tensor], local: LocalDistillation, weights: Tensor, radius: int) -> dict:
@@ -87,7 +74,7 @@ def loss_figures(level: dict[str, Tensor], local: LocalDistillation, weights: Te
 def measure(study: Study, weights: Path) -> dict[str, pd.DataFrame]:
     """Tables, measured once for one Lab encoder: "pairs", of the scores; "variants", of each selection and its loss.
 
-    "profiles": the mean weight `kept` at a `place` (cell) of an `axis` ("row" or "column").
+    Of "variants", "row" and "column" are lists: the mean weight in each row and column of the map.
     """
     settings = study.profile.temporal
     data = [split_of(study), folder_fingerprint(study.folder("davis"))]
@@ -97,42 +84,33 @@ def measure(study: Study, weights: Path) -> dict[str, pd.DataFrame]:
 
 
 def _measured(study: Study, weights: Path) -> dict[str, list[dict]]:
-    settings, rows, pairs, totals = study.profile.temporal, [], [], {}
+    settings, rows, pairs = study.profile.temporal, [], []
     for pair, level in batches(study, weights, PAIRS):
-        earlier, later = pair.labels(level["query"].shape[3])
-        where = regions(earlier, later, pair.hidden)
-        errors = {"colour": level["colour"], "label": label_error(level["coarse"], earlier, later)}
-        ranks = {f"{score} with {e}": rank_correlation(level[score][0], errors[e]) for score in SCORES for e in errors}
+        errors = {"colour": level["colour"], "label": label_error(level["coarse"], *pair.labels(len(level["colour"])))}
+        maps = {score: level[score][0] for score in SCORES} | errors
+        spearman = pd.DataFrame({name: values.flatten() for name, values in maps.items()}).corr("spearman")
+        ranks = {f"{score} with {e}": spearman.loc[score, e] for score in SCORES for e in errors}
         low, median, high = level["entropy"].quantile(torch.tensor([0.1, 0.5, 0.9])).tolist()
         ranks |= {"entropy 10 %": low, "entropy 50 %": median, "entropy 90 %": high}
         ranks["certain"] = float((level["entropy"] < CERTAIN).float().mean())
-        ranks["entropy with neg_log"] = rank_correlation(level["entropy"], level["neg_log"])
-        shares = {region: float(there.float().mean()) for region, there in where.items()}
-        pairs.append({"pair": pair.name, **ranks, **shares})
+        ranks["entropy with neg_log"] = spearman.loc["entropy", "neg_log"]
+        pairs.append({"pair": pair.name, **ranks})
         chosen = {key: (local, selection_weights(level, local)[0]) for key, local in variants(settings).items()}
         if any(local.soft for local, _ in chosen.values()):
             chosen[INNER] = None, soft_weights(torch.ones_like(level["entropy"]))[0]
         text = None
         for key, (local, w) in chosen.items():
             row = {"pair": pair.name, "variant": key, "kept": effective_share(w)}
+            row |= {"row": w.mean(dim=1).tolist(), "column": w.mean(dim=0).tolist()}
             for error, values in errors.items():
                 row |= {f"{error} kept": _mean(values, w), f"{error} left": _mean(values, 1 - w)}
-            row |= {f"in {region}": _mean(there.float(), w) for region, there in where.items()}
-            row |= {f"with {other}": overlap(w, v) for other, (_, v) in chosen.items()}
             if local:  # else the control, which is no loss of anyone's
                 figures = loss_figures(level, local, w, settings.radius_coarse)
                 logits = figures.pop("logits").flatten()
                 text = logits if text is None else text  # `NAMES` begins with it
                 row |= figures | {"cosine": float(F.cosine_similarity(logits, text, dim=0))}
             rows.append(row)
-            for axis, kept in (("row", w.mean(dim=1)), ("column", w.mean(dim=0))):
-                totals[key, axis] = totals.get((key, axis), 0) + kept
-    profiles = [
-        {"variant": key, "axis": axis, "place": place, "kept": float(kept) / len(pairs)}
-        for (key, axis), total in totals.items()
-        for place, kept in enumerate(total)
-    ]
-    return {"pairs": pairs, "variants": rows, "profiles": profiles}
+    return {"pairs": pairs, "variants": rows}
 
 
 def _mean(values: Tensor, weights: Tensor) -> float:

@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from stt_core import labels
 from stt_core.affinity import affinity, apply_affinity
-from stt_core.encoder import INFERENCE
 from stt_core.errors import InputError
 from stt_core.features import FeatureSource, feature_source, features_of
 from stt_core.pictures import read_image
@@ -37,17 +36,15 @@ WORDS = {
     "frame 0 is seen": ("first_windowed", {"windowed": True, "whole": False}),
     "frame 0 counts": ("first_twice", {"twice": True, "once": False}),
 }
-AT_STRIDE_4 = 5  # preceding frames where strides are compared: an affinity at stride 4 costs 16 times one at stride 8
 SEARCHLESS = ("top-k", "temperature", "frame 0 counts", "maps normalised")
 """Axes whose settings share the profile's own search, or one more."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Settings of propagation, and of what comes before and after it."""
+    """Settings of propagation, and of what comes after it."""
 
     inference: Inference
-    stride: int = 8  # pixels per cell
     normalise: bool = True  # min-max normalise every label map before argmax
 
 
@@ -66,11 +63,6 @@ def settings_around(own: Setting) -> dict[str, dict[float | str, Setting]]:
         axes["preceding frames"].pop(0, None)
         del axes["frame 0 is seen"], axes["frame 0 counts"]
     axes["maps normalised"] = {"yes": replace(own, normalise=True), "no": replace(own, normalise=False)}
-    fewer = replace(base, num_preceding=min(base.num_preceding, AT_STRIDE_4))
-    axes[f"stride, {fewer.num_preceding} preceding"] = {
-        stride: replace(own, stride=stride, inference=replace(fewer, radius=base.radius * own.stride // stride))
-        for stride in sorted({*INFERENCE, own.stride}, reverse=True)
-    }
     return {axis: values for axis, values in axes.items() if len(values) > 1}
 
 
@@ -94,32 +86,31 @@ def propagate_many(cells: list[Tensor], first: Tensor, settings: Sequence[Infere
 
 
 def scores(
-    sequence: labelled_videos.Sequence, sources: dict[int, FeatureSource], settings: list[Setting]
+    sequence: labelled_videos.Sequence, source: FeatureSource, settings: list[Setting]
 ) -> list[dict[str, float]]:
-    """Number of "objects" and mean "J&F" (0 to 1) of a sequence under each setting; `sources`: by stride."""
+    """Number of "objects" and mean "J&F" (0 to 1) of a sequence under each setting."""
     length = len(sequence.frames)
     masks = [labelled_videos.read_sequence_mask(sequence, t) for t in range(length - 1)]  # the last isn't scored
     given = np.where(masks[0] == 255, 0, masks[0])
     count = int(given.max())
     if length < 3 or not count:
         raise InputError(f"{sequence.frames[0].parent} needs three frames and an object in the first mask.")
+    frames = features_of(source, map(read_image, sequence.frames[:-1]), settings[0].inference.resize)
+    cells = [F.normalize(maps.float(), dim=0).permute(1, 2, 0).contiguous() for maps in frames]
+    first = labels.to_grid(labels.one_hot(given, count), cells[0].shape[:2], "nearest")
     found: dict[Setting, np.ndarray] = {}
-    for stride, source in sources.items():
-        frames = features_of(source, map(read_image, sequence.frames[:-1]), settings[0].inference.resize)
-        cells = [F.normalize(maps.float(), dim=0).permute(1, 2, 0).contiguous() for maps in frames]
-        first = labels.to_grid(labels.one_hot(given, count), cells[0].shape[:2], "nearest")
-        searches: dict[Inference, list[Setting]] = {}
-        for setting in dict.fromkeys(setting for setting in settings if setting.stride == stride):
-            seen = min(setting.inference.num_preceding, length)  # of what is longer than the clip, all is the same
-            search = replace(setting.inference, topk=1, temperature=1.0, num_preceding=seen)
-            searches.setdefault(search, []).append(setting)
-        for some in searches.values():
-            carried = propagate_many(cells, first, [setting.inference for setting in some])
-            for ids, every in zip(masks[1:], carried, strict=True):
-                for setting, maps in zip(some, every, strict=True):
-                    decoded = labels.decode_masks(maps, ids.shape, normalise=setting.normalise)
-                    pairs = [metrics.frame_scores(decoded == k, ids == k) for k in range(1, count + 1)]
-                    found[setting] = found.get(setting, 0) + np.sum(pairs, axis=0)  # of J and F
+    searches: dict[Inference, list[Setting]] = {}
+    for setting in settings:
+        seen = min(setting.inference.num_preceding, length)  # of what is longer than the clip, all is the same
+        search = replace(setting.inference, topk=1, temperature=1.0, num_preceding=seen)
+        searches.setdefault(search, []).append(setting)
+    for some in searches.values():
+        carried = propagate_many(cells, first, [setting.inference for setting in some])
+        for ids, every in zip(masks[1:], carried, strict=True):
+            for setting, maps in zip(some, every, strict=True):
+                decoded = labels.decode_masks(maps, ids.shape, normalise=setting.normalise)
+                pairs = [metrics.frame_scores(decoded == k, ids == k) for k in range(1, count + 1)]
+                found[setting] = found.get(setting, 0) + np.sum(pairs, axis=0)  # of J and F
     return [{"objects": count, "J&F": float(found[s].mean() / (count * (length - 2)))} for s in settings]
 
 
@@ -131,26 +122,22 @@ def clips(study: Study) -> tuple[str, list[labelled_videos.Sequence]]:
 
 def sensitivity(study: Study, name: str, axes: Sequence[str] | None = None) -> pd.DataFrame:
     """J&F-Mean of a variant or baseline on `clips`, stored: a row an axis (of all or `axes`), value and sequence."""
-    weights, (split, sequences) = study.source(name), clips(study)
-    own = Setting(study.profile.evaluation.davis, study.profile.evaluation.stride)
+    source, own = feature_source(study.source(name), **study.opening), Setting(study.profile.evaluation.davis)
+    split, sequences = clips(study)
     around = {axis: values for axis, values in settings_around(own).items() if axes is None or axis in axes}
     settings = list(dict.fromkeys(setting for values in around.values() for setting in values.values()))
     names = [sequence.name for sequence in sequences]
-    key = [feature_source(weights, **study.opening).identity, study.opening, settings, split, names]
+    key = [source.identity, study.opening, settings, split, names]
     key += [folder_fingerprint(study.folder("davis")), code_key(__name__)]
 
     def measure() -> dict[str, list[dict]]:
-        strides = dict.fromkeys(setting.stride for setting in settings)
-        sources = {stride: feature_source(weights, **study.opening | {"stride": stride}) for stride in strides}
         bar = tqdm(sequences, desc=f"sensitivity {name}", disable=None)
-        return {sequence.name: scores(sequence, sources, settings) for sequence in bar}
+        return {sequence.name: scores(sequence, source, settings) for sequence in bar}
 
     rows, stored = [], computed(study.out / "sensitivity" / name, key, measure)
     for axis, values in around.items():
-        # Strides are compared with fewer preceding frames, so there the profile's stride stands for the profile.
         for value, setting in values.items():
-            mine = value == own.stride if axis.startswith("stride") else setting == own
-            row = {"variant": title(name), "axis": axis, "value": value, "own": mine}
+            row = {"variant": title(name), "axis": axis, "value": value, "own": setting == own}
             rows += [{**row, "sequence": s, **stored[s][settings.index(setting)]} for s in names]
     return pd.DataFrame(rows)
 
@@ -163,22 +150,23 @@ def means(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def largest_changes(table: pd.DataFrame) -> pd.DataFrame:
-    """How far each axis moves J&F-Mean, the farthest first: a row a variant and axis; 95 % intervals are over clips."""
-    rows = []
-    for (variant, axis), values in means(table).groupby(["variant", "axis"], sort=False):
+    """How far each axis moves one variant's J&F-Mean, the farthest first: a row an axis; 95 % intervals over clips."""
+    rows = {}
+    for axis, values in means(table).groupby("axis", sort=False):
         own = values[values.own].iloc[0]
-        best, worst = (values.loc[values["J&F-Mean"].agg(which)] for which in ("idxmax", "idxmin"))
-        some = table[(table.variant == variant) & (table.axis == axis)]
+        some = table[table.axis == axis]
         single = some.pivot(index="sequence", columns="value", values="J&F")
         objects = some.groupby("sequence").objects.first().loc[single.index].to_numpy(float)
-        row = {"variant": variant, "axis": axis, "own": own.value, "J&F-Mean": 100 * own["J&F-Mean"]}
-        row["best of"] = len(values)
-        for extreme, change, to in (("best", "gain", best), ("worst", "loss", worst)):
+        row = {"own": own.value, "J&F-Mean": 100 * own["J&F-Mean"], "best of": len(values)}
+        moved = []
+        for extreme, change, which in (("best", "gain", "idxmax"), ("worst", "loss", "idxmin")):
+            to = values.loc[values["J&F-Mean"].agg(which)]
             differences = 100 * (single[to.value] - single[own.value]).to_numpy()
             low, high, _ = bootstrap(differences[None], objects)
             bounds = f" [{low:.1f}, {high:.1f}]" if np.isfinite(low) else ""
             text = f"{np.average(differences, weights=objects):+.1f}{bounds}"
             row |= {extreme: to.value, change: "" if to.value == own.value else text}
-        row["moved"] = max(best["J&F-Mean"] - own["J&F-Mean"], own["J&F-Mean"] - worst["J&F-Mean"])
-        rows.append(row)
-    return pd.DataFrame(rows).sort_values("moved", ascending=False, kind="stable").drop(columns="moved")
+            moved.append(abs(to["J&F-Mean"] - own["J&F-Mean"]))
+        rows[axis] = row | {"moved": max(moved)}
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.sort_values("moved", ascending=False, kind="stable").drop(columns="moved")

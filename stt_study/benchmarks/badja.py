@@ -92,23 +92,17 @@ def _folder(named: Path, root: Path, places: list[Path]) -> Path | None:
 
 def _entries(path: Path) -> tuple[list[Path], list[Path], np.ndarray, np.ndarray]:
     """Of a list: image paths, mask paths (A each), joints (A, J, 2) float32, y x, and which are visible (A, J) bool."""
-    entries, problem = read_json(path), ""
+    entries = read_json(path)
     try:
         images, segments = ([Path(entry[key]) for entry in entries] for key in ("image_path", "segmentation_path"))
-        with np.errstate(over="ignore"):  # to infinity, which is refused below
-            joints = np.array([entry["joints"] for entry in entries], np.float32)
+        joints = np.array([entry["joints"] for entry in entries], np.float32)
         visible = np.array([entry["visibility"] for entry in entries], np.float32) != 0
-        broken = ~np.isfinite(joints.reshape(len(entries), -1)).all(axis=1)
-        if joints.shape != (*visible.shape, 2) or visible.ndim != 2:
-            problem = f"joints {joints.shape} and visibility {visible.shape}"
-        elif len({image.stem for image in images}) < len(images):
-            problem = "a frame twice"
-        elif broken.any():
-            problem = f"a joint of {images[broken.argmax()].name} is NaN or infinite"
+        fits = visible.ndim == 2 and joints.shape == (*visible.shape, 2) and np.isfinite(joints).all()
     except (KeyError, TypeError, ValueError, OverflowError):
-        problem = "a list of image_path, segmentation_path, joints and visibility" if entries else "no frame"
-    if problem:
-        raise InputError(f"{path} is not in BADJA's format ({problem}); restore this list.")
+        fits = False
+    if not fits:
+        form = "a list of frames, each with image_path, segmentation_path, joints of two numbers and visibility"
+        raise InputError(f"{path} is not in BADJA's format ({form}); restore this list.")
     return images, segments, joints, visible & joints.any(axis=2)
 
 

@@ -55,14 +55,10 @@ def _joints(path: Path) -> np.ndarray:
         joints = loadmat(content, variable_names=["pos_img"])["pos_img"]
     except Exception as error:  # broken bytes raise nearly every kind: IndexError, TypeError, OSError, zlib.error, …
         raise InputError(f"{path} has no readable pos_img ({error}); restore this file.") from None
-    if joints.shape[:2] != (2, 15) or joints.ndim != 3 or not joints.size or joints.dtype.kind not in "fiu":
-        raise InputError(f"{path}: pos_img is {joints.shape}, not (2, 15, frames) of numbers; restore this file.")
-    with np.errstate(over="ignore"):
-        joints = joints.transpose(2, 1, 0).astype(np.float32) - 1
-    broken = ~np.isfinite(joints).all(axis=(1, 2))
-    if broken.any():
-        raise InputError(f"{path}: pos_img of frame {broken.argmax() + 1} has a NaN or infinity; restore this file.")
-    return joints
+    fits = joints.ndim == 3 and joints.shape[:2] == (2, 15) and joints.size and joints.dtype.kind in "fiu"
+    if not fits or not np.isfinite(joints).all():
+        raise InputError(f"{path}: pos_img is {joints.shape}, not (2, 15, frames) of finite numbers; restore it.")
+    return joints.transpose(2, 1, 0).astype(np.float32) - 1
 
 
 def _score(clip: labelled_videos.Clip, source: Source, inference: Inference, out: Path) -> dict:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from skimage.feature import hog
 from torch import Tensor, nn
+from torchvision.transforms.v2.functional import normalize
 
 from stt_core.checkpoints import read_checkpoint
 from stt_core.distributed import chosen_device
@@ -41,22 +42,19 @@ Source = FeatureSource | Baseline
 
 def label_source(weights: str, **how) -> Source:
     """The baseline "copy" or "flow", or `dense_source(weights, **how)`."""
-    carriers = {"copy": lambda images, first, mode: (first for _ in images), "flow": flowed}
-    if weights in carriers:
-        return Baseline(weights, weights, carriers[weights])
-    return dense_source(weights, **how)
+    if weights == "copy":
+        return Baseline(weights, weights, lambda images, first, mode: (first for _ in images))
+    return Baseline(weights, weights, flowed) if weights == "flow" else dense_source(weights, **how)
 
 
-def dense_source(weights: str, **how) -> FeatureSource:
+def dense_source(weights: str, *, stride: int = 8, device: str = "auto", **how) -> FeatureSource:
     """`features.feature_source(weights, **how)`, of "hog" and "timm:NAME", "timm:NAME@FILE" ours."""
     if weights == "hog":
-        stride = how.get("stride", 8)
         extract = partial(oriented_gradients, stride=stride)
         return FeatureSource(weights, f"hog-{version('scikit-image')}", stride, extract)
     if weights.startswith("timm:"):
-        device = chosen_device(how.get("device", "auto"))
-        return timm_source(weights, stride=how.get("stride", 8), device=device)
-    return feature_source(weights, **how)
+        return timm_source(weights, stride, chosen_device(device))
+    return feature_source(weights, stride=stride, device=device, **how)
 
 
 def oriented_gradients(rgb: Tensor, stride: int) -> Tensor:
@@ -91,8 +89,7 @@ def composed(places: Tensor, back: Tensor) -> Tensor:
 
 def _pixels(size: tuple[int, int]) -> Tensor:
     """(2, H, W): x and y of every pixel."""
-    rows, columns = torch.meshgrid(*(torch.arange(n).float() for n in size), indexing="ij")
-    return torch.stack([columns, rows])
+    return torch.from_numpy(np.indices(size, np.float32)[::-1].copy())
 
 
 def sampled(maps: Tensor, places: Tensor, mode: str) -> Tensor:
@@ -112,9 +109,7 @@ class Dense(nn.Module):
         self.stride = max((s for s in strides if s <= stride), default=min(strides))
         self.index = len(strides) - 1 - strides[::-1].index(self.stride)
         self.norm = len(set(strides)) == 1
-        for name in ("mean", "std"):
-            value = torch.tensor(model.pretrained_cfg[name]).view(3, 1, 1)
-            self.register_buffer(name, value, persistent=False)
+        self.colours = {name: model.pretrained_cfg[name] for name in ("mean", "std")}
 
     def forward(self, rgb: Tensor) -> Tensor:
         """RGB (B, 3, H, W) in [0, 1] -> (B, C, ceil(H / stride), ceil(W / stride))."""
@@ -122,10 +117,10 @@ class Dense(nn.Module):
         # Images of any size are extended to whole cells by their border.
         rgb = F.pad(rgb, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
         how = {"norm": self.norm, "stop_early": True, "intermediates_only": True, "output_fmt": "NCHW"}
-        return self.model.forward_intermediates((rgb - self.mean) / self.std, indices=[self.index], **how)[0]
+        return self.model.forward_intermediates(normalize(rgb, **self.colours), indices=[self.index], **how)[0]
 
 
-def timm_source(weights: str, *, stride: int, device: str = "cpu") -> FeatureSource:
+def timm_source(weights: str, stride: int, device: str) -> FeatureSource:
     """Open "timm:NAME" or "timm:NAME@FILE"; `stride` is wanted, the model's counts; FILE has names that timm knows."""
     try:
         import timm

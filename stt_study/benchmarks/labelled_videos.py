@@ -48,14 +48,6 @@ class Clip:
         return [out / "joints" / f"{self.name.replace('/', '--')}.json"]
 
 
-def find_folder(root: str | Path, names: tuple[str, ...], what: str) -> Path:
-    """The first of `names` that is a folder below `root`; InputError if none is."""
-    for folder in (Path(root) / name for name in names):
-        if folder.is_dir():
-            return folder
-    raise InputError(f"{root} has no {what} folder; it should be called {' or '.join(names)}.")
-
-
 def official_folder(root: str | Path, what: str) -> Path:
     """`root` as a path; InputError if there is no such folder."""
     if not Path(root).is_dir():

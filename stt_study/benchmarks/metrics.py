@@ -1,10 +1,10 @@
 """The benchmarks' measures: J and F (DAVIS), mIoU (VIP), PCK (JHMDB, BADJA), each by its protocol (paper section 4)."""
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
 import cv2
 import numpy as np
+from skimage.morphology import disk
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)  # of PCK
 
@@ -15,15 +15,15 @@ def jaccard(prediction: np.ndarray, annotation: np.ndarray) -> float:
     return np.count_nonzero(prediction & annotation) / union if union else 1.0
 
 
-def boundary_f(prediction: np.ndarray, annotation: np.ndarray, radius: int | None = None) -> float:
-    """F, 0 to 1: precision and recall of two masks' (H, W) borders within `radius` px (0.008 diagonals if None)."""
+def boundary_f(prediction: np.ndarray, annotation: np.ndarray, radius: int) -> float:
+    """F, 0 to 1: precision and recall of two masks' (H, W) borders within `radius` px."""
     ours, theirs = boundary(prediction).view(np.uint8), boundary(annotation).view(np.uint8)
     count_ours, count_theirs = cv2.countNonZero(ours), cv2.countNonZero(theirs)
     if not count_ours or not count_theirs:
         return float(count_ours == count_theirs)
-    disk = _disk(_tolerance(prediction.shape) if radius is None else radius)
-    precision = cv2.countNonZero(ours & cv2.dilate(theirs, disk)) / count_ours
-    recall = cv2.countNonZero(theirs & cv2.dilate(ours, disk)) / count_theirs
+    near = disk(radius)
+    precision = cv2.countNonZero(ours & cv2.dilate(theirs, near)) / count_ours
+    recall = cv2.countNonZero(theirs & cv2.dilate(ours, near)) / count_theirs
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
@@ -37,12 +37,12 @@ def boundary(mask: np.ndarray) -> np.ndarray:
 
 
 def frame_scores(prediction: np.ndarray, annotation: np.ndarray) -> tuple[float, float]:
-    """`jaccard` and `boundary_f` of two masks (H, W) bool, from the box around both: most of a frame is ground."""
+    """`jaccard`, and `boundary_f` within 0.008 diagonals, of two masks (H, W) bool; all from the box around both."""
     x, y, width, height = cv2.boundingRect((prediction | annotation).view(np.uint8))
     # A pixel to the left of or above a mask is boundary, too; outside the margin, nothing is.
     box = slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
     inside = np.ascontiguousarray(prediction[box]), np.ascontiguousarray(annotation[box])
-    return jaccard(*inside), boundary_f(*inside, _tolerance(prediction.shape))
+    return jaccard(*inside), boundary_f(*inside, int(np.ceil(0.008 * np.hypot(*prediction.shape))))
 
 
 def centre(mask: np.ndarray) -> tuple[float, float]:
@@ -66,16 +66,6 @@ def pooled_offset(offsets: Sequence[dict[str, float]]) -> dict[str, float]:
     count = sum(offset["of"] for offset in offsets)
     sums = {axis: sum(o["of"] * o[axis] for o in offsets if o["of"]) for axis in "xy"}
     return {axis: total / count if count else np.nan for axis, total in sums.items()} | {"of": count}
-
-
-def _tolerance(shape: tuple[int, ...]) -> int:
-    return int(np.ceil(0.008 * np.hypot(*shape)))
-
-
-@lru_cache
-def _disk(radius: int) -> np.ndarray:
-    steps = np.arange(-radius, radius + 1)
-    return (steps[:, None] ** 2 + steps**2 <= radius**2).astype(np.uint8)
 
 
 def sequence_scores(

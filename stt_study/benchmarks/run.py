@@ -1,10 +1,8 @@
 """Label propagation measured on whole benchmarks, a file a video, so that runs stop, go on and share the videos."""
 
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from inspect import signature
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from stt_core.errors import out_of_memory
 from stt_core.features import FeatureSource
 from stt_core.files import read_json, write_json
 from stt_core.propagation import Inference
+from stt_core.provenance import versions
 from stt_study.benchmarks.label_sources import Source
 from stt_study.benchmarks.labelled_videos import Clip, Sequence
 from stt_study.benchmarks.metrics import pooled_offset
@@ -105,8 +104,8 @@ def evaluate(
         "sequences": [{k: v for k, v in record.items() if k not in PRIVATE} for record in done],
         "settings": settings,
         "weights": {"path": source.weights, "identity": source.identity},
-        "versions": {name: version(name) for name in ("torch", "torchvision", "numpy", "opencv-python-headless")},
-        "machine": {"python": platform.python_version(), "device": source.device, "threads": torch.get_num_threads()},
+        "versions": versions(),
+        "machine": {"device": source.device, "threads": torch.get_num_threads()},
         "frames": frames,
         "seconds": seconds,
         "fps": frames / seconds,  # reading, features, propagation, writing and scoring together

@@ -9,7 +9,6 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from stt_core.errors import InputError
@@ -23,6 +22,7 @@ from stt_study.benchmarks.davis import DAVIS
 from stt_study.benchmarks.jhmdb import JHMDB
 from stt_study.benchmarks.run import Benchmark
 from stt_study.benchmarks.vip import VIP
+from stt_study.evenly import evenly
 
 
 @dataclass
@@ -74,10 +74,7 @@ def check(name: str, folder: str | Path, *, every: bool = False, sample: int = 2
         raise InputError(f"{folder} does not exist; give the folder of the data set.")
     found = Checked(folder)
     CHECKS[name](folder, found)
-    pictures = found.pictures
-    if len(pictures) > sample and not every:
-        chosen = np.random.default_rng(0).choice(len(pictures), sample, replace=False)
-        pictures = [pictures[i] for i in sorted(chosen)]
+    pictures = found.pictures if every else evenly(found.pictures, sample)
     with ThreadPool(os.cpu_count()) as pool:
         faults = list(tqdm(pool.imap(_fault, pictures, 16), total=len(pictures), desc="decode", disable=None))
     found.problems = list(dict.fromkeys(filter(None, found.problems + faults)))

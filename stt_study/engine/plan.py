@@ -4,7 +4,7 @@ import ast
 import os
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +97,22 @@ def plan(
         raise InputError(f"seed is {first!r} and settings.seeds {count!r}; give whole numbers.")
     rows = ROWS.get(str(settings.get("rows")), HEADLINE)
 
-    pages = {path.stem: path for path in sorted((root / "notebooks").glob(f"{PATTERN}.py"))}
+    paths = {path.stem: path for path in sorted((root / "notebooks").glob(f"{PATTERN}.py"))}
     path = root / "notebooks" / "order.yaml"
     order = read_mapping(path)
     last, wanted = order.get("alone") or [], order.get("needs") or {}
     wanted = {page: {one for name in names for one in ROWS.get(name, (name,))} for page, names in wanted.items()}
-    unknown = {*wanted, *last} - set(pages) or set().union(*wanted.values()) - {*VARIANTS, "baselines"}
+    unknown = {*wanted, *last} - set(paths) or set().union(*wanted.values()) - {*VARIANTS, "baselines"}
     if unknown:
         raise InputError(f"{path} names {min(unknown)}, but there is no such notebook or variant.")
+    for start in only:
+        if not any(name.startswith(start) for name in paths):
+            raise InputError(f"no notebook starts with {start}; there are {', '.join(paths)}.")
+    pages = [name for name in paths if name.startswith(tuple(only) or "")]
+    declared = {name: declared_parameters(paths[name]) for name in pages}
+    known = set().union(*declared.values())
+    if unknown := parameters.keys() - known:
+        raise InputError(f"no page that runs has a parameter {min(unknown)}; they have {', '.join(sorted(known))}.")
 
     # Without a data folder the pages make their own, which follows from code and parameters.
     folders = [parameters.get("data") or settings.get("data"), *settings.get("real", [])]
@@ -117,7 +125,7 @@ def plan(
     # How many variants and seeds a page compares makes no training stale.
     own = {k: v for k, v in parameters.items() if k in ("profile", "settings", "seed", "data", "runs")}
     own["settings"] = {k: v for k, v in settings.items() if k not in ("rows", "seeds")}
-    named = set().union(*wanted.values()) & {*rows, "baselines"}
+    named = set().union(*(wanted.get(page, ()) for page in pages)) & {*rows, "baselines"}
     for seed in range(first, first + count if named else first):
         start = f"step_one-seed{seed}"
         for source in ["step_one", *sorted(named - {"step_one"})]:
@@ -134,27 +142,9 @@ def plan(
     for name in sorted(pages, key=lambda name: name in last):
         needs = tuple(need for need, job in jobs.items() if job.parameters.get("source") in wanted.get(name, ()))
         needs += tuple(page for page in pages if page not in last) if name in last else ()
-        content = [pages[name].read_text(encoding="utf-8"), code_fingerprint(pages[name])]
-        given = {k: v for k, v in parameters.items() if k in declared_parameters(pages[name])}
+        content = [paths[name].read_text(encoding="utf-8"), code_fingerprint(paths[name])]
+        given = {k: v for k, v in parameters.items() if k in declared[name]}
         key = hash_of([*content, given, common, [jobs[need].key for need in needs if need not in pages]])
-        threads, page = alone if name in last else beside, str(pages[name].relative_to(root))
+        threads, page = alone if name in last else beside, str(paths[name].relative_to(root))
         jobs[name] = Job(name, str(out / "notebooks" / name), given, needs, key, threads, page)
-    return _chosen(jobs, pages, only, parameters)
-
-
-def _chosen(
-    jobs: dict[str, Job], pages: dict[str, Path], only: Collection[str], parameters: Collection[str]
-) -> dict[str, Job]:
-    """Pages that begin so, with the trainings that they need; a page waits for others only where these are chosen."""
-    for start in only:
-        if not any(name.startswith(start) for name in pages):
-            raise InputError(f"no notebook starts with {start}; there are {', '.join(pages)}.")
-    kept = {name for name in pages if not only or name.startswith(tuple(only))}
-    others = set(pages) - kept
-    known = set().union(*(declared_parameters(pages[name]) for name in kept))
-    if unknown := sorted(set(parameters) - known):
-        raise InputError(f"no page that runs has a parameter {unknown[0]}; they have {', '.join(sorted(known))}.")
-    for name in reversed(jobs):
-        kept |= set(jobs[name].needs) - others if name in kept else set()
-    chosen = {name: job for name, job in jobs.items() if name in kept}
-    return {name: replace(job, needs=tuple(n for n in job.needs if n in kept)) for name, job in chosen.items()}
+    return jobs

@@ -7,15 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
+from tqdm import tqdm
+
 from stt_study.engine.plan import Job
 from stt_study.times import step_times
 
-
-def clock(seconds: float) -> str:
-    """4:05 or 1:02:09."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+clock = tqdm.format_interval  # 04:05 or 1:02:09
 
 
 class Progress:
@@ -65,8 +62,7 @@ class Progress:
         pace = sum(ratios) / len(ratios) if ratios else 1.0
         known = {name: pace * self.kept[own] for name, own in plain.items() if own in self.kept} | self.expected
         mean = sum(known.values()) / max(1, len(known))
-        each = {name: known.get(name, mean) - now + self.running.get(name, now) for name in self.waiting}
-        each = {name: max(0.0, seconds) for name, seconds in each.items()}
+        each = {name: max(0.0, known.get(name, mean) - now + self.running.get(name, now)) for name in self.waiting}
         work = sum(seconds * min(self.lanes, self.wide[name]) for name, seconds in each.items())
         return max(work / self.lanes, *each.values(), 0.0)
 

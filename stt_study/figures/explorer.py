@@ -19,7 +19,7 @@ from stt_core import labels
 from stt_core.features import FeatureSource, feature_source, features_of, resized
 from stt_core.files import write_text
 from stt_core.pictures import read_image
-from stt_core.propagation import Context, Inference
+from stt_core.propagation import Inference, propagate_frames
 from stt_study.analysis.retention import central_pixel
 from stt_study.benchmarks import labelled_videos
 from stt_study.evenly import evenly
@@ -74,21 +74,14 @@ def followed(
 ) -> tuple[Tensor, np.ndarray]:
     """Unit features (T, C, h, w) of shown frames (numbers, 0 first); the points' tracks (T, P, 2) xy px, -1: lost."""
     size = read_image(frames[0]).shape[:2]
-    places, kept, tracks = points.places(size), [], []
-    given = (labels.keypoints_to_maps(some, size) for some in np.array_split(places, len(places) // 64 + 1))
+    tracks = [points.places(size)]
+    given = (labels.keypoints_to_maps(some, size) for some in np.array_split(tracks[0], len(tracks[0]) // 64 + 1))
     first = torch.cat([labels.to_grid(maps, points.grid, "bilinear") for maps in given])  # in parts, for memory
-    context = Context(**inference.propagation())
-    for t, features in enumerate(features_of(source, map(read_image, frames), inference.resize)):
-        if t == 0:
-            context.put(0, features, first)
-            tracks.append(places)
-        else:
-            maps = context.propagate(t, features)
-            if t in shown:
-                tracks.append(np.concatenate([labels.decode_keypoints(some, size) for some in maps.split(64)]))
-        if t in shown:
-            kept.append(F.normalize(features, dim=0).cpu())
-    return torch.stack(kept), np.stack(tracks)
+    features = list(features_of(source, map(read_image, frames), inference.resize))
+    for t, maps in enumerate(propagate_frames(features, first, **inference.propagation())):
+        if t and t in shown:
+            tracks.append(np.concatenate([labels.decode_keypoints(some, size) for some in maps.split(64)]))
+    return F.normalize(torch.stack([features[t] for t in shown]), dim=1).cpu(), np.stack(tracks)
 
 
 def reduced(features: Tensor, dimensions: int = DIMENSIONS) -> tuple[np.ndarray, float]:
@@ -104,10 +97,8 @@ def reduced(features: Tensor, dimensions: int = DIMENSIONS) -> tuple[np.ndarray,
 def similar(features: Tensor, points: Points, temperature: float) -> tuple[Tensor, Tensor]:
     """The cells (T, P) of features (T, C, h, w) most similar to points in frame 0; their part (T, P) of a softmax."""
     queries = features[0].flatten(1).T[points.cells]  # (C, h, w) -> (P, C)
-    share, best = zip(
-        *(((queries @ maps.flatten(1)) / temperature).softmax(1).max(1) for maps in features), strict=True
-    )
-    return torch.stack(best), torch.stack(share)
+    share, best = ((queries @ features.flatten(2)) / temperature).softmax(dim=2).max(dim=2)  # of (T, P, h w)
+    return best, share
 
 
 def seen_by(

@@ -11,28 +11,15 @@ from matplotlib.figure import Figure
 from skimage.data import stereo_motorcycle
 
 from stt_study.benchmarks.registry import TASKS
-from stt_study.figures import viz
+from stt_study.figures import charts, viz
 from stt_study.results import report, tables
 from stt_study.study import Study
 from stt_study.variants import title
 
 KEY = "stt"  # of an output's metadata; `book/build.py` makes a numbered figure or table of it
-NO_DATA = {
-    "davis": "no object data in {}",
-    "vip": "no part data in {}",
-    "jhmdb": "no pose data in {}",
-    "badja": "no BADJA in {}",
-    "real": "no DAVIS folder at hand; data/README.md says how to get one",
-}
 Results = dict[str, dict]  # of `Study.results`
 Shown = Figure | pd.DataFrame
 Files = Iterable[str | Path] | Results
-Names = Iterable[str] | dict[str, str]  # of baselines and variants, called by their titles; or other titles -> names
-
-
-def titled(names: Names) -> dict[str, str]:
-    """Title -> name."""
-    return names if isinstance(names, dict) else {title(name): name for name in names}
 
 
 class Page:
@@ -59,16 +46,15 @@ class Page:
     def at_hand(self, task: str) -> bool:
         """Whether a task's data are at hand; a sentence says so where they aren't."""
         if not self.study.has(task):
-            print(NO_DATA[task].format(self.study.relative(self.study.data)))
+            print(f"no data of {TASKS[task].official} at hand ({task}); data/README.md says how to get them")
         return self.study.has(task)
 
-    def training(self, names: Names, columns: Sequence[str], caption: str, name: str = "") -> None:
+    def training(self, names: Iterable[str], columns: Sequence[str], caption: str, name: str = "") -> None:
         """Curves of columns of `metrics.csv`."""
-        variants = {label: variant for label, variant in titled(names).items() if self.study.taken([variant])}
-        files = {label: self.study.weights(variant).parent / "metrics.csv" for label, variant in variants.items()}
+        files = {title(name): self.study.weights(name).parent / "metrics.csv" for name in self.study.taken(names)}
         curves = {label: pd.read_csv(path) for label, path in files.items()}
         alt = f"Curves over training steps, a line a variant: {', '.join(columns)}."
-        self.show(viz.training_curves(curves, columns), caption, alt, files.values(), name)
+        self.show(charts.training_curves(curves, columns), caption, alt, files.values(), name)
 
     def totals(self, results: Results, caption: str, name: str = "") -> None:
         """A table of all measures of a task."""
@@ -79,7 +65,7 @@ class Page:
         table = tables.per_sequence(results)
         score = table.columns[-1]
         alt = f"One bar a method with its mean {score.removesuffix('-Mean')}, and a dot for each {per}."
-        self.show(viz.score_bars(table, score, "variant", per), caption, alt, results, name)
+        self.show(charts.score_bars(table, score, "variant", per), caption, alt, results, name)
 
     def over_time(self, results: Results, caption: str, name: str = "") -> None:
         """J&F frame by frame."""
@@ -94,13 +80,12 @@ class Page:
         self.show(figure, caption, alt, results, name)
 
     def offsets(self, task: str, results: Results) -> None:
-        """How far from the truth the masks of a task lie, on average and sequence by sequence."""
-        words = f"Mean of predicted minus true centre over scored frames and objects, on {self.study.data_name(task)}"
-        self.show(tables.offsets(results).round(2), f"{words}; a frame counts where both are there.", files=results)
+        """How far from the truth the masks of a task lie, sequence by sequence."""
         alt = "Two panels, right and below, with a row of dots a method around a zero line."
-        words = "The same by sequence: dots; box: the middle half of them, red: their median. Logarithmic beyond 10 px."
-        words += " Lost masks scatter; look for boxes that all lie on the same side of zero."
-        self.show(viz.offset_dots(tables.offsets_by_sequence(results)), words, alt, results)
+        words = f"Predicted minus true centre on {self.study.data_name(task)}: dots are means of a sequence over its"
+        words += " scored frames and objects, where both are there; box: the middle half of them, red: their median."
+        words += " Logarithmic beyond 10 px. Lost masks scatter; look for boxes that all lie on the same side of zero."
+        self.show(charts.offset_dots(tables.offsets(results)), words, alt, results)
 
     @staticmethod
     def worst(results: Results) -> str:
@@ -108,9 +93,9 @@ class Page:
         return tables.per_sequence({"": results[title("full")]}).set_index("sequence").iloc[:, -1].idxmin()
 
     def clip(self, task: str, clip: str, results: Results, caption: str, name: str = "") -> None:
-        """A sequence over time: annotated, then as each of the results has it."""
+        """A video over time: annotated, then as each of the results has it."""
         sequence = next(sequence for sequence in self.study.sequences(task) if sequence.name == clip)
-        alt = "Rows of six frames with coloured masks: the annotation, then one row a method."
+        alt = "Rows of six frames with labels in colour: the annotation, then one row a method."
         self.show(viz.strips(sequence, results), caption, alt, results, name)
 
     def clips(self, task: str, count: int, caption: str, name: str = "") -> None:
@@ -119,14 +104,6 @@ class Page:
             figure = viz.clips_figure(self.study.sequences(task)[:count])
             alt = f"{count} rows of six video frames with coloured annotations."
             self.show(figure, caption, alt, [self.study.folder(task)], name)
-
-    def joints(self, results: Results) -> None:
-        """The true joints of the first clip, and those that the full method found."""
-        found = results[title("full")]
-        clip = self.study.sequences(found["task"])[0]
-        (path,) = clip.outputs(Path(found["path"]).parent)
-        words = "The first clip: the true joints, and below, those that the full method found."
-        self.show(viz.joints_figure(clip, path), words, "Two rows of frames with a dot at every joint.", [path])
 
     def data(self) -> None:
         """What each task is measured on."""
@@ -147,28 +124,26 @@ class Page:
         if figure:
             alt = "Dots with bars, a row a comparison and task, left and right of a zero line."
             how = "an interval that holds zero decides nothing. Filled: this run's results; hollow: the reference's."
-            self.show(viz.interval_figure(rows), f"{words}, with 95 % intervals: {how}", alt, files)
+            self.show(charts.interval_figure(rows), f"{words}, with 95 % intervals: {how}", alt, files)
         self.show(report.differences_table(rows), f"{words}, with 95 % intervals in brackets.", files=files, name=name)
 
     def sequences(self, others: Iterable[str]) -> None:
         """The full method minus each of other variants, sequence by sequence."""
         davis = self.study.results("davis", [*others, "full"])
         names, score = [title(name) for name in self.study.taken(others)], TASKS["davis"].headline
-        figure = viz.paired_differences(tables.per_sequence(davis), score, title("full"), names)
+        figure = charts.paired_differences(tables.per_sequence(davis), score, title("full"), names)
         words = f"{score} of the full method minus the other, sequence by sequence."
         words += " Blue: the full method is better; dashed: the mean."
         self.show(figure, words, "Horizontal bars to the right and left of zero, one a sequence.", davis)
 
-    def stereo(self, names: Names, figure: str = "", name: str = "") -> None:
-        """Errors of the stereo pair's matches: a map where its caption is given, and a table."""
-        sources = {label: self.study.source(name) for label, name in titled(names).items() if self.study.taken([name])}
-        found = {label: self.study.stereo(source) for label, source in sources.items()}
-        if figure:
-            maps = {label: table.pivot(index="y", columns="x", values="error") for label, (_, table) in found.items()}
-            pictures = {"left image": stereo_motorcycle()[0]} | maps
-            drawn, _ = viz.picture_row(pictures, (3.2, 2.5), "error (px)", vmin=0, vmax=64)
-            alt = "The left image of the stereo pair beside a map of matching errors for each kind of features."
-            self.show(drawn, figure, alt, name=name)
+    def stereo(self, names: Iterable[str], caption: str, name: str = "") -> None:
+        """Errors of the stereo pair's matches: a map for each kind of features, and a table."""
+        found = {title(name): self.study.stereo(self.study.source(name)) for name in names}
+        maps = {label: table.pivot(index="y", columns="x", values="error") for label, (_, table) in found.items()}
+        pictures = {"left image": stereo_motorcycle()[0]} | maps
+        drawn, _ = viz.picture_row(pictures, (3.2, 2.5), "error (px)", vmin=0, vmax=64)
+        alt = "The left image of the stereo pair beside a map of matching errors for each kind of features."
+        self.show(drawn, caption, alt, name=name)
         scores = pd.DataFrame({label: scores for label, (scores, _) in found.items()}).T
         words = "Errors of the stereo pair's matches: the median, and the share of the cells whose match lands within"
         self.show(scores.round(3).astype({"cells": int}), f"{words} so many pixels of the true place.")

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from stt_core.correlation import pool_correlation, window_mask
-from stt_study.analysis.held_out_pairs import REGIONS, batches, regions
-from stt_study.analysis.query_selection import INNER, reachable, selection_weights, variants
+from stt_study.analysis.held_out_pairs import batches
+from stt_study.analysis.query_selection import INNER, selection_weights, variants
 from stt_study.figures import viz
 from stt_study.study import Study
 from stt_study.variants import title as variant_title
@@ -25,11 +24,10 @@ VEIL = np.array([20, 30, 60])  # RGB, over what is left out
 
 @dataclass(frozen=True)
 class Example:
-    """By title: `pictures` (S, S, 3) and maps (h, w); `veiled`, `chosen` (S, S, 3); a query's `rows` (h, w)."""
+    """By title: `pictures` (S, S, 3) and maps (h, w); `veiled`, `chosen` (S, S, 3)."""
 
     pictures: dict[str, np.ndarray | Tensor]
     chosen: dict[str, np.ndarray]
-    rows: dict[str, Tensor]
 
 
 def label(name: str) -> str:
@@ -43,7 +41,6 @@ def examples(study: Study, weights: Path) -> list[Example]:
     compared = variants(settings)
     del compared["quarter"]  # which selects what the text's does
     for pair, level in batches(study, weights, settings.batch):
-        height, width = level["query"].shape[2:]
         # (2, 3, S, S) -> (S, S, 3) twice
         earlier, later = pair.views(settings.size).permute(0, 2, 3, 1).contiguous().numpy()
         ids = viz.object_ids(pair.sequence, pair.t)
@@ -52,13 +49,8 @@ def examples(study: Study, weights: Path) -> list[Example]:
         pictures |= {"objects": blended(later, ids), "entropy": level["entropy"][0]}
         pictures |= {"score without p": level["neg_log"][0], "colour error": level["colour"]}
         chosen = {name: veiled(later, selection_weights(level, own)[0]) for name, own in compared.items()}
-        one, quarter = (pool_correlation(level["fine"], 2 * height, 2 * width, rows=r) for r in ("one", "quarter"))
-        rows = {"coarse correlation": level["coarse"], "target of the text": one, "target as released": quarter}
-        rows["nearest reachable row"] = reachable(quarter, window_mask(height, width, settings.radius_coarse))
-        query = uncertain(level["entropy"])
-        rows = {title: row[0, query].view(height, width) for title, row in rows.items()}
-        uncovered = regions(*pair.labels(width), pair.hidden)["uncovered background"].float().mean()
-        found.append((float(uncovered), pair.sequence.name, Example(pictures, chosen, rows)))
+        before, now = (labels[0] for labels in pair.labels(len(level["colour"])))  # the background's share of a cell
+        found.append((float((now - before).clamp(min=0).mean()), pair.sequence.name, Example(pictures, chosen)))
     best: dict[str, Example] = {}
     for _, clip, example in sorted(found, key=lambda entry: -entry[0]):
         best.setdefault(clip, example)
@@ -93,58 +85,30 @@ def maps_figure(examples: list[Example]) -> Figure:
     return figure
 
 
-def _shown(tables: dict[str, pd.DataFrame], kind: str = "variants") -> pd.DataFrame:
-    """A table of `query_selection.measure` without the variant whose selection is the text's."""
-    return tables[kind].query("variant != 'quarter'")
-
-
-def _means(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Means of these over pairs, one row a variant, order kept."""
-    return _shown(tables).groupby("variant", sort=False).mean(numeric_only=True)
+def _shown(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Selections by `query_selection.measure`, without the one that is the text's; their means over pairs."""
+    table = tables["variants"].query("variant != 'quarter'")
+    return table, table.groupby("variant", sort=False).mean(numeric_only=True)
 
 
 def kept_figure(measured: Measured, share: float) -> Figure:
     """One row an encoder: the share that each variant keeps of every pair (dots), of each row, and of each column."""
     figure, axes = viz.panels(len(measured), 3, (12, 3.3 * len(measured)), sharey="col")
     for (start, middle, end), (encoder, tables) in zip(axes, measured.items(), strict=True):
-        table, profiles, means = _shown(tables), _shown(tables, "profiles"), _means(tables).kept
+        table, means = _shown(tables)
         of = {"hue": "variant", "palette": dict(zip(means.index, viz.PALETTE, strict=False)) | {INNER: (0.5, 0.5, 0.5)}}
         sns.stripplot(table, x="kept", y="variant", ax=start, size=3, jitter=False, alpha=0.6, legend=False, **of)
-        start.plot(means, means.index, "|", color="0.1", markersize=22)
+        start.plot(means.kept, means.index, "|", color="0.1", markersize=22)
         viz.name_rows(start, list(map(label, means.index)))
         start.set(xlim=(0, 1), ylabel="", xlabel="share of the map kept (dot: a pair, line: mean)", title=encoder)
         for axis, along, first in ((middle, "row", "top"), (end, "column", "left")):
-            lines = profiles[profiles.axis == along]
-            sns.lineplot(lines, x="place", y="kept", style="variant", ax=axis, seed=0, legend=False, **of)
+            lines = table[["variant", along]].explode(along).astype({along: float})
+            lines["place"] = lines.groupby(["variant", lines.index]).cumcount()
+            sns.lineplot(lines, x="place", y=along, style="variant", ax=axis, errorbar=None, legend=False, **of)
             axis.set(xlabel=f"{along} of the map (0 = {first})", ylabel="mean weight", ylim=(0, 1.02))
             axis.set_title(f"by {along}")
         for line in (start.axvline, middle.axhline, end.axhline):
             line(share, color="0.4", linewidth=1, linestyle=":")
-    return figure
-
-
-def agreement(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Mean overlap of every two selections of one encoder."""
-    means = _means(tables)
-    table, names = means[[f"with {name}" for name in means.index]], list(map(label, means.index))
-    return table.set_axis(names, axis=0).set_axis(names, axis=1)
-
-
-def regions_figure(measured: Measured) -> Figure:
-    """A region's share of the selection over its share of the map: 1 = as chance would have it."""
-    figure, (axes,) = viz.panels(1, len(measured), (6 * len(measured), 4), sharey=True, sharex=True)
-    for axis, (encoder, tables) in zip(axes, measured.items(), strict=True):
-        means, pairs = _means(tables), tables["pairs"].mean(numeric_only=True)
-        there = [region for region in REGIONS if pairs.get(region, 0) > 0]
-        for i, (name, colour, marker) in enumerate(zip(means.index, viz.PALETTE, "oXsPD^v", strict=False)):
-            ratio = [means.loc[name, f"in {region}"] / pairs[region] for region in there]
-            y = np.arange(len(there)) + 0.11 * (i - (len(means) - 1) / 2)
-            axis.plot(ratio, y, marker, color="0.5" if name == INNER else colour, label=label(name), markersize=6)
-        axis.axvline(1, color="0.4", linewidth=1, linestyle=":")
-        axis.set_yticks(range(len(there)), [f"{region}\n({pairs[region]:.1%} of the map)" for region in there])
-        axis.set(title=encoder, xlabel="share of the selection over share of the map")
-    axes[0].invert_yaxis()  # shared by all panels
-    axes[-1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -153,7 +117,7 @@ def errors_figure(measured: Measured) -> Figure:
     kinds = {"colour": "error of the copied colour (Lab units)", "label": "share copied with a wrong object id"}
     figure, axes = viz.panels(len(measured), 2, (11, 2.7 * len(measured) + 0.4), sharey=True)
     for row, (encoder, tables) in zip(axes, measured.items(), strict=True):
-        means = _means(tables)
+        _, means = _shown(tables)
         for axis, (kind, title) in zip(row, kinds.items(), strict=True):
             kept, left, y = means[f"{kind} kept"], means[f"{kind} left"], np.arange(len(means))
             axis.hlines(y, kept, left, color="0.7", linewidth=2, zorder=1)
@@ -163,10 +127,3 @@ def errors_figure(measured: Measured) -> Figure:
         viz.name_rows(row[0], list(map(label, means.index)))
     axes[0, 0].legend(fontsize=8)
     return figure
-
-
-def target_figure(example: Example) -> Figure:
-    """One query's row as a map over the earlier frame: the coarse correlation, both targets, the nearest reachable."""
-    shown = {f"{title}\nsums to {float(row.sum()):.2f}": row for title, row in example.rows.items()}
-    top = max(float(row.max()) for row in example.rows.values())
-    return viz.picture_row(shown, (3, 3.4), "weight of a reference cell", vmin=0, vmax=top)[0]

@@ -1,4 +1,4 @@
-"""Figures of the book, in one style."""
+"""One style, and what the book's figures are made of: panels, pictures, videos over time, curves."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,6 @@ from matplotlib.image import AxesImage
 from stt_core.files import read_json
 from stt_core.labels import read_mask
 from stt_core.pictures import read_image
-from stt_study.analysis.sensitivity import means
 from stt_study.benchmarks.labelled_videos import Clip, read_sequence_mask
 from stt_study.benchmarks.labelled_videos import Sequence as Video
 from stt_study.evenly import evenly
@@ -25,7 +24,6 @@ from stt_study.video.follow import blended
 PALETTE = sns.color_palette("colorblind")
 BLUE, ORANGE, _, RED = PALETTE[:4]
 TIMES = 6  # of a clip over time
-SMOOTH = 25  # steps
 SINCE = "frames since the given mask"
 
 
@@ -123,62 +121,36 @@ def image_grid(
     return figure
 
 
-def strips(sequence: Video, results: dict[str, dict]) -> Figure:
-    """A sequence over time: its annotation in the first row, then the masks of each of `Study.results`."""
-    times = evenly(range(len(sequence.frames)), TIMES)
-    images = [read_image(sequence.frames[t]) for t in times]
-    rows = [[object_ids(sequence, t) for t in times]]
-    for found in results.values():
-        folder = Path(found["path"]).parent / "masks" / sequence.name
-        rows.append([read_mask(folder / f"{sequence.frames[t].stem}.png") for t in times])
-    drawn = [list(map(blended, images, row)) for row in rows]
-    return image_grid(drawn, ["annotation", *results], [f"frame {t}" for t in times])
+def labelled(clip: Video | Clip, t: int, found: np.ndarray | None = None) -> np.ndarray:
+    """Frame `t` with its annotation, or with what was `found`: ids (H, W) as coloured areas, joints (J, 2) as dots."""
+    image = read_image(clip.frames[t])
+    if isinstance(clip, Clip):
+        a = clip.times.index(t)
+        return with_joints(image, np.where(clip.visible[a][:, None], clip.joints[a], -1) if found is None else found)
+    return blended(image, object_ids(clip, t) if found is None else found)
+
+
+def strips(clip: Video | Clip, results: dict[str, dict]) -> Figure:
+    """A video over time: its annotation in the first row, then what each of `Study.results` made of it."""
+    times, rows = _times(clip), [[labelled(clip, t) for t in _times(clip)]]
+    for result in results.values():
+        paths = clip.outputs(Path(result["path"]).parent)
+        if isinstance(clip, Clip):
+            joints = read_json(paths[0])
+            found = np.array(joints["joints"] if isinstance(joints, dict) else joints)[times]  # (times, J, 2)
+        else:
+            found = [read_mask(paths[t]) for t in times]
+        rows.append([labelled(clip, t, labels) for t, labels in zip(times, found, strict=True)])
+    return image_grid(rows, ["annotation", *results], [f"frame {t}" for t in times])
 
 
 def clips_figure(clips: Sequence[Video | Clip]) -> Figure:
-    """Annotated sequences over time, a row each: objects or parts as coloured areas, joints as dots."""
-
-    def annotated(clip: Video | Clip, t: int) -> np.ndarray:
-        image = read_image(clip.frames[t])
-        has_joints = isinstance(clip, Clip)
-        return with_joints(image, clip.joints[t]) if has_joints else blended(image, object_ids(clip, t))
-
-    return image_grid([[annotated(clip, t) for t in evenly(range(len(clip.frames)), TIMES)] for clip in clips])
+    """Annotated videos over time, a row each."""
+    return image_grid([[labelled(clip, t) for t in _times(clip)] for clip in clips])
 
 
-def joints_figure(clip: Clip, path: Path) -> Figure:
-    """A clip over time: its true joints in the first row, in the second those of a benchmark's `joints/CLIP.json`."""
-    found = read_json(path)
-    found = np.array(found["joints"] if isinstance(found, dict) else found)  # (T, J, 2)
-    true = np.where(clip.visible[..., None], clip.joints, -1)  # (A, J, 2)
-    chosen = evenly(range(len(clip.times)), TIMES)
-    times = [clip.times[a] for a in chosen]
-    images = [read_image(clip.frames[t]) for t in times]
-    return image_grid([list(map(with_joints, images, row)) for row in (true[chosen], found[times])], ["truth", "found"])
-
-
-def training_curves(runs: dict[str, pd.DataFrame], columns: Sequence[str]) -> Figure:
-    """One panel a column of `metrics.csv`, one line a run, each a running mean over `SMOOTH` steps."""
-    figure, axes = spread(len(columns), 2 if len(columns) == 4 else 3, (3.4, 2.7))
-    for axis, column in zip(axes, columns, strict=True):
-        # A run keeps its colour where another has no such column.
-        for colour, (name, metrics) in zip(PALETTE, runs.items(), strict=False):
-            if column in metrics:
-                smoothed = metrics[column].rolling(SMOOTH, min_periods=1).mean()
-                axis.plot(metrics.step, smoothed, color=colour, label=name)
-        axis.set(title=column, xlabel="step")
-    if len(runs) > 1:
-        axes[0].legend(fontsize=8)
-    return figure
-
-
-def score_bars(table: pd.DataFrame, score: str, by: str, per: str) -> Figure:
-    """Mean `score` of every `by` as a bar, every `per` (sequence) as a dot, order kept."""
-    figure, ((axis,),) = panels(1, 1, (7.5, 0.5 * table[by].nunique() + 1.1))
-    sns.barplot(table, x=score, y=by, errorbar=None, color=BLUE, alpha=0.55, ax=axis)
-    sns.stripplot(table, x=score, y=by, color="0.2", size=4, alpha=0.6, jitter=False, ax=axis)
-    axis.set(xlabel=f"{score} (bar: mean, dot: one {per})", ylabel="", xlim=(0, 1))
-    return figure
+def _times(clip: Video | Clip) -> list[int]:
+    return evenly(clip.times if isinstance(clip, Clip) else range(len(clip.frames)), TIMES)
 
 
 def score_curves(table: pd.DataFrame, x: str, score: str, by: str, label: str) -> Figure:
@@ -187,129 +159,4 @@ def score_curves(table: pd.DataFrame, x: str, score: str, by: str, label: str) -
     sns.lineplot(table, x=x, y=score, hue=by, ax=axis, errorbar=("ci", 95), seed=0)
     axis.set(xlabel=label, ylabel=score, ylim=(0, 1))
     axis.legend(title="", fontsize=8)
-    return figure
-
-
-def offset_dots(table: pd.DataFrame) -> Figure:
-    """`tables.offsets_by_sequence`: a dot a sequence, right and below of the truth; a box, the middle half of them."""
-    figure, (axes,) = panels(1, 2, (10, 0.42 * table.variant.nunique() + 1.1), sharex=True, sharey=True)
-    for axis, way in zip(axes, ("right, px", "below, px"), strict=True):
-        sns.stripplot(table, x=way, y="variant", color="0.2", size=4, alpha=0.6, jitter=False, ax=axis)
-        low, middle, high = (table.groupby("variant", sort=False)[way].quantile(q) for q in (0.25, 0.5, 0.75))
-        axis.barh(range(len(low)), high - low, left=low, color=BLUE, alpha=0.4)
-        axis.plot(middle, range(len(middle)), "|", color=RED, markersize=18, markeredgewidth=2)
-        axis.axvline(0, color="0.3", linewidth=1)
-        axis.set_xscale("symlog", linthresh=10)
-        axis.xaxis.set_major_formatter("{x:g}")
-        axis.set_ylabel("")
-    return figure
-
-
-def stacked_bars(tables: dict[str, pd.DataFrame], label: str) -> Figure:
-    """One panel a table (title -> table), one bar a row with a part for every column."""
-    rows = max(map(len, tables.values()))
-    figure, (axes,) = panels(1, len(tables), (1.5 + 4.2 * len(tables), 0.4 * rows + 1.4), sharex=True, sharey=True)
-    for axis, (title, table) in zip(axes, tables.items(), strict=True):
-        table.plot.barh(stacked=True, ax=axis, color=PALETTE[: table.shape[1]], width=0.7, legend=False)
-        axis.set_title(title, fontsize=10)
-        axis.set(xlabel=label)
-        name_rows(axis, table.index)
-        axis.grid(False, axis="y")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False)
-    return figure
-
-
-def paired_differences(table: pd.DataFrame, score: str, full: str, others: Sequence[str]) -> Figure:
-    """Per sequence, `full` minus each of `others`, a panel each; `table` has columns sequence, variant and `score`."""
-    wide = table.pivot(index="sequence", columns="variant", values=score)
-    figure, (axes,) = panels(1, len(others), (1.5 + 4.2 * len(others), 0.26 * len(wide) + 1.1), sharex=True)
-    for axis, other in zip(axes, others, strict=True):
-        difference = (wide[full] - wide[other]).sort_values()
-        axis.barh(difference.index, difference, color=[BLUE if d > 0 else RED for d in difference])
-        axis.axvline(0, color="0.3", linewidth=1)
-        axis.axvline(difference.mean(), color="0.3", linewidth=1, linestyle="--")
-        axis.set_title(f"{full} minus {other}", fontsize=10)
-        axis.set(xlabel=score, ylabel="")
-        axis.tick_params(labelsize=9)
-    return figure
-
-
-def interval_figure(table: pd.DataFrame) -> Figure:
-    """`report.differences` with their intervals, one line a comparison and task; hollow: of the reference."""
-    comparisons, tasks = list(dict.fromkeys(table.comparison)), list(dict.fromkeys(table.task))
-    figure, ((axes,),) = panels(1, 1, (8, 1 + (0.16 * len(tasks) + 0.1) * len(comparisons)))
-    colours = dict(zip(tasks, PALETTE, strict=False))
-    for row in table.itertuples():
-        y = comparisons.index(row.comparison) + 0.8 * (tasks.index(row.task) + 0.5) / len(tasks) - 0.4
-        colour = colours[row.task]
-        if np.isfinite(row.low):
-            axes.plot([row.low, row.high], [y, y], color=colour, linewidth=1.5)
-        inside = "white" if row.origin == "reference" else colour
-        axes.plot(row.difference, y, "o", color=colour, markersize=5, markerfacecolor=inside)
-    for task, colour in colours.items():
-        axes.plot([], [], "o-", color=colour, label=task)
-    axes.axvline(0, color="grey", linewidth=1)
-    axes.set(xlabel="difference, points")
-    name_rows(axes, comparisons)
-    axes.grid(False, axis="y")
-    figure.legend(loc="outside upper right", ncols=len(tasks), frameon=False)
-    return figure
-
-
-def strength_figure(table: pd.DataFrame, stay: str) -> Figure:
-    """`teacher_curve.curve`: gain over label error, a panel a weight, stronger to the right; dotted: that of `stay`."""
-    weights = table.groupby("weight", sort=False)
-    figure, (panel,) = panels(1, weights.ngroups, (8.5, 3.6), sharex=True, sharey=True)
-    for axis, (weight, some) in zip(panel, weights, strict=True):
-        for row, colour in zip(some.to_dict(orient="records"), PALETTE, strict=False):
-            x = 100 * row["label error"]
-            if np.isfinite(row["low"]):
-                axis.plot([x, x], [row["low"], row["high"]], color=colour, linewidth=1.5)
-            inside = "white" if row["origin"] == "reference" else colour
-            axis.plot(x, row["difference"], "o", color=colour, markerfacecolor=inside, label=row["teacher"])
-        axis.axhline(0, color="grey", linewidth=1)
-        axis.axvline(100 * some[stay].mean(), color="grey", linestyle=":")
-        axis.set(title=weight, xlabel="label error of the teacher, %", ylabel="gain in J&F, points")
-    panel[0].invert_xaxis()  # shared
-    figure.legend(*panel[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
-    return figure
-
-
-def growth_figure(growth: pd.DataFrame) -> Figure:
-    """`bench.growth_table`: seconds a frame over the cells of the map, and of the window, on logarithmic axes."""
-    figure, (axes,) = panels(1, 2, (8.5, 3.4), sharey=True)
-    for axis, (of, table) in zip(axes, growth.groupby("of", sort=False), strict=True):
-        sns.lineplot(table, x="cells", y="seconds", hue="way", style="way", markers=True, dashes=False, ax=axis, seed=0)
-        axis.set(xscale="log", yscale="log", xlabel=f"cells of the {of}", ylabel="seconds a frame")
-        axis.xaxis.set_major_formatter("{x:.0f}")
-        axis.xaxis.set_minor_formatter("")
-        axis.set_xticks(sorted(table.cells.unique()))
-    axes[1].get_legend().remove()
-    return figure
-
-
-def sensitivity_figure(table: pd.DataFrame) -> Figure:
-    """J&F-Mean over the values of each setting, a line a variant; grey: the first one's clips; ring: the profile's."""
-    names, variants, averages = list(table.axis.unique()), list(table.variant.unique()), means(table)
-    figure, axes = spread(len(names), 4, (2.9, 2.65), sharey=True)
-    for panel, axis in zip(axes, names, strict=True):
-        own = table[(table.axis == axis) & (table.variant == variants[0])]
-        values = list(own.value.unique())
-        single = own.pivot(index="value", columns="sequence", values="J&F").loc[values]
-        panel.plot(range(len(values)), 100 * single.to_numpy(), color="0.82", linewidth=0.8)
-        for variant, colour in zip(variants, PALETTE, strict=False):
-            some = averages[(averages.axis == axis) & (averages.variant == variant)].set_index("value").loc[values]
-            at, y = int(some.own.argmax()), 100 * some["J&F-Mean"].to_numpy()
-            panel.plot(y, "o-", color=colour, markersize=4, linewidth=1.8, label=variant)
-            panel.plot(at, y[at], "o", color=colour, markersize=9, markerfacecolor="none")
-        panel.axvline(at, color="0.5", linewidth=1, linestyle=":")
-        shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
-        panel.set_xticks(range(len(values)), shown, fontsize=9)
-        panel.set_xlim(-0.4, len(values) - 0.6)
-        panel.set_title(axis, fontsize=10)
-        panel.grid(False, axis="x")
-    for panel in axes[::4]:
-        panel.set_ylabel("J&F-Mean", fontsize=10)
-    axes[0].plot([], [], color="0.82", linewidth=0.8, label=f"single clips, {variants[0]}")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(variants) + 1, fontsize=9)
     return figure

@@ -1,12 +1,12 @@
 """The paper's claims, by the rules of the page "How claims are decided": one row a claim and task, with its verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
 import pandas as pd
 
-from stt_study.analysis import against_teacher, premises
+from stt_study.analysis import label_errors, retention
 from stt_study.benchmarks.registry import TASKS
 from stt_study.bootstrap import favours, holm, summary, verdict
 from stt_study.results import comparison, report
@@ -25,12 +25,12 @@ class Claim:
     worse: str
     published: tuple[str, str] = ("", "")  # the methods of `book/published.csv` whose figures are the paper's
     family: str = ""  # whose p are corrected together; "": not corrected
-    premise: tuple[str, ...] = ()  # what of `premises` must be best, then what it must beat; or variants, by J&F-Mean
+    premise: tuple[str, ...] = ()  # what of `label_errors` must be best, then what it must beat; or variants
     backbone: str = "ResNet-18"
     note: str = ""  # on the paper's figures
     ours: bool = False  # a comparison that this study adds
     where: bool = False  # that the mean difference is larger after an occlusion than in the clear, and a gain
-    measure: str = ""  # of `against_teacher.AGAINST_TEACHER`, times 100, in place of a task's figure
+    measure: str = ""  # of `retention.AGAINST_TEACHER`, times 100, in place of a task's figure
 
 
 PRIMARY, SHARE, MODEL, RELEASE = "primary", "shares", "baselines", "released code"  # families
@@ -50,7 +50,7 @@ CLAIMS = (
         "no_global",
         ("full method", "no global distillation"),
         PRIMARY,
-        premises.GLOBAL,
+        label_errors.GLOBAL,
     ),
     Claim(
         "local distillation helps",
@@ -58,7 +58,7 @@ CLAIMS = (
         "no_local",
         (SELECTED, TWO),
         PRIMARY,
-        premises.LOCAL,
+        label_errors.LOCAL,
         note="from scratch, with selection",
     ),
     Claim("two steps beat both at once", "full", "one_stage"),
@@ -123,7 +123,7 @@ def _premise(study: Study, names: tuple[str, ...], origin: str) -> tuple[bool | 
         measure, sign = TASKS[task].headline, 1
         values = {name: [run.metrics[measure] for run in runs] for name, runs in found.items()}
     elif origin == comparison.OWN:
-        own = [premises.measured(run) for run in map(study.with_seed, study.seeds)] if study.has("davis") else []
+        own = [label_errors.premises(run) for run in map(study.with_seed, study.seeds)] if study.has("davis") else []
         values = {name: [figures[name] for figures in own] for name in names if own}
     else:
         kept = {run.seed: run.premises for t in TASKS for run in comparison.stored(study, t, "full") if run.premises}
@@ -186,12 +186,14 @@ def _judged(study: Study, task: str, claim: Claim) -> dict[str, dict]:
             row = summary(after - clear) if after.size else None
             if row and after.mean() <= 0 < row["difference"]:
                 row["p"] = 1.0  # to hurt less there isn't to help
-        elif claim.measure and origin == comparison.OWN:
-            has_masks = task in ("davis", "real")
-            found = against_teacher.nearer(study, task, claim.better, claim.worse) if has_masks else {}
-            row = summary(100 * found[claim.measure]) if found else None
         else:
+            if claim.measure and origin == comparison.OWN and task in ("davis", "real"):
+                better, worse = ([_near(study, task, run) for run in runs] for runs in (better, worse))
             row = comparison.summarised(better, worse, claim.measure)
         if row:
             judged[origin] = {**row, "files": [run.path for run in (*better, *worse)]}
     return judged
+
+
+def _near(study: Study, task: str, run: comparison.Outcome) -> comparison.Outcome:
+    return replace(run, nearness=retention.nearness(study.with_seed(run.seed), task, run.variant))

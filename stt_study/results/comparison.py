@@ -9,7 +9,7 @@ import pandas as pd
 
 from stt_core.errors import InputError
 from stt_core.files import read_json
-from stt_study.analysis.teacher_strength import label_errors
+from stt_study.analysis import label_errors
 from stt_study.bootstrap import summary
 from stt_study.results import tables
 from stt_study.store import hash_of
@@ -33,8 +33,8 @@ class Outcome:
     sequences: dict[str, float]  # sequence -> headline figure, 0 to 1
     occlusion: dict[str, dict[str, float]]  # sequence -> AFTER, CLEAR -> J&F, see `condensed`
     weights: dict[str, int]  # sequence -> how much it counts in the mean: DAVIS counts objects
-    nearness: dict[str, dict[str, float]] = field(default_factory=dict)  # of `against_teacher`; in the reference only
-    # `premises.measured` of the reference's full method; `teacher_strength.label_errors` of the variants of `TEACHERS`.
+    nearness: dict[str, dict[str, float]] = field(default_factory=dict)  # of `retention`; in the reference only
+    # `label_errors.premises` of the reference's full method, `label_errors.strength` of the variants of `TEACHERS`.
     premises: dict[str, float] = field(default_factory=dict)
     path: str = ""  # of the file of results
 
@@ -59,24 +59,18 @@ def condensed(results: dict, events: dict | None = None) -> dict:
 
 def _by_occlusion(records: list[dict], events: dict) -> dict[str, dict[str, float]]:
     """J&F of objects from their first occlusion on (AFTER), and of those not hidden so far at the same frames."""
-    # At the same frames, since labels are worse late in a clip anyhow.
-    clear: dict[int, list[float]] = {}  # frame -> J&F of the objects that weren't hidden so far
-    after: dict[str, list[tuple[int, float]]] = {}  # sequence -> frame and J&F of those that were
+    rows = []
     for record in records:
         hidden = events.get(record["name"], {}).get("occlusions", {})
         for number, scores in enumerate(record["objects"], start=1):
-            begins = min(map(int, hidden.get(str(number), ())), default=None)
+            begins = min(map(int, hidden.get(str(number), ())), default=np.inf)
             for frame, pair in enumerate(zip(scores["J"], scores["F"], strict=True), start=1):  # frame 0 isn't scored
-                if begins is not None and frame >= begins:
-                    after.setdefault(record["name"], []).append((frame, sum(pair) / 2))
-                else:
-                    clear.setdefault(frame, []).append(sum(pair) / 2)
-    split = {}
-    for name, found in after.items():
-        pairs = [(score, np.mean(clear[frame])) for frame, score in found if frame in clear]
-        if pairs:
-            split[name] = dict(zip((AFTER, CLEAR), map(float, np.mean(pairs, axis=0)), strict=True))
-    return split
+                rows.append((record["name"], frame, frame >= begins, sum(pair) / 2))
+    table = pd.DataFrame(rows, columns=["name", "frame", "was hidden", AFTER])
+    clear = table[~table["was hidden"]].groupby("frame")[AFTER].mean().rename(CLEAR)
+    # At the same frames, since labels are worse late in a clip anyhow.
+    after = table[table["was hidden"]].join(clear, on="frame", how="inner")
+    return after.groupby("name", sort=False)[[AFTER, CLEAR]].mean().to_dict(orient="index")
 
 
 def settings_hash(study: Study, name: str) -> str:
@@ -129,10 +123,15 @@ def own(study: Study, task: str, name: str) -> list[Outcome]:
     found = []
     for run in map(study.with_seed, study.seeds):
         results = run.measure(task, run.source(name))
-        strength = label_errors(run, name) if name in TEACHERS else {}
+        strength = label_errors.strength(run, name) if name in TEACHERS else {}
         kept = condensed(results, run.events(task))
         found.append(Outcome(name, run.seed, OWN, **kept, premises=strength, path=results["path"]))
     return found
+
+
+def known(study: Study, task: str, name: str) -> list[Outcome]:
+    """A variant's results in this run or, where it isn't trained here, in the reference."""
+    return own(study, task, name) or stored(study, task, name)
 
 
 def by_origin(study: Study, task: str, names: Iterable[str]) -> dict[str, dict[str, list[Outcome]]]:

@@ -5,6 +5,7 @@ python -m stt_study.results.reference verify --profile laptop             # `mak
 """
 
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from scipy.stats import t
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
 from stt_core.provenance import machine, provenance, versions
-from stt_study.analysis import against_teacher, premises, teacher_strength
+from stt_study.analysis import label_errors, retention
 from stt_study.benchmarks.registry import TASKS
 from stt_study.exit_codes import one_sentence
 from stt_study.results import claims, report
@@ -39,11 +40,9 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
             source = run.source(name)
             results = {task: run.measure(task, source) for task in run.tasks(name)}
             kept = {task: condensed(found, run.events(task)) for task, found in results.items()}
-            if name in against_teacher.NAMES:
+            if name in retention.NAMES:
                 for task in {"davis", "real"} & results.keys():
-                    near = against_teacher.against_teacher(run, {name: source}, task).set_index("sequence")
-                    near = near[list(against_teacher.AGAINST_TEACHER)]
-                    kept[task]["nearness"] = near.to_dict(orient="index")
+                    kept[task]["nearness"] = retention.nearness(run, task, name)
             timing = Path(source).with_name("seconds.json")
             seeds[str(run.seed)] = {
                 "training seconds": read_json(timing)["seconds"] if timing.is_file() else None,
@@ -53,9 +52,9 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
                 "tasks": kept,
             }
             if name in TEACHERS:
-                seeds[str(run.seed)]["premises"] = teacher_strength.label_errors(run, name)
+                seeds[str(run.seed)]["premises"] = label_errors.strength(run, name)
             if name == "full" and run.has("davis"):
-                seeds[str(run.seed)]["premises"] = premises.measured(run)
+                seeds[str(run.seed)]["premises"] = label_errors.premises(run)
         content = {
             "variant": name,
             "title": title(name),
@@ -92,34 +91,28 @@ def verify(study: Study) -> pd.DataFrame:
         known = ", ".join(sorted(path.name for path in REFERENCE.glob("*"))) or "none"
         raise InputError(f"there are no reference results for profile {study.profile.profile}; there are: {known}.")
     names = [name for name in BASELINES if name != "supervised"] + list(HEADLINE)
-    compared = [
-        (name, task, run, reference)
-        for name in names
-        for task in TASKS
-        if (reference := stored(study, task, name))
-        for run in own(study, task, name)
-    ]
-    if not compared:
+    spread, rows = spreads(study), []
+    for name, task in product(names, TASKS):
+        reference = stored(study, task, name)
+        for run in own(study, task, name) if reference else ():
+            same = next((other for other in reference if other.seed == run.seed), None)
+            exact = name in NO_ENCODER or (same is not None and _same_machine(study, name, run.seed, task))
+            for metric, figure in run.metrics.items():
+                values = [100 * other.metrics[metric] for other in reference]
+                tolerance, mean = 0.01, float(np.mean(values))
+                if exact and same is not None:
+                    mean = 100 * same.metrics[metric]
+                elif not exact:
+                    sd, freedom = spread.get((task, metric), (float("nan"), 1))
+                    tolerance = float(t.ppf((1 + CONFIDENCE) / 2, freedom) * sd * np.sqrt(1 + 1 / len(values)))
+                twin = "" if same is None else "identical" if same.metrics[metric] == figure else "differs"
+                row = {"variant": title(name), "task": task, "metric": metric, "seed": run.seed, "here": 100 * figure}
+                row |= {"reference": mean, "seeds": len(values), "tolerance": tolerance, "same seed": twin}
+                rows.append(row | {"within": np.isnan(tolerance) or abs(100 * figure - mean) <= tolerance})
+    if not rows:
         raise InputError(
             f"the reference results of {study.profile.profile} are of other settings or data than this run's."
         )
-    spread = spreads(study)
-    rows = []
-    for name, task, run, reference in compared:
-        same = next((other for other in reference if other.seed == run.seed), None)
-        exact = name in NO_ENCODER or (same is not None and _same_machine(study, name, run.seed, task))
-        for metric, figure in run.metrics.items():
-            values = [100 * other.metrics[metric] for other in reference]
-            tolerance, mean = 0.01, float(np.mean(values))
-            if exact and same is not None:
-                mean = 100 * same.metrics[metric]
-            elif not exact:
-                sd, freedom = spread.get((task, metric), (float("nan"), 1))
-                tolerance = float(t.ppf((1 + CONFIDENCE) / 2, freedom) * sd * np.sqrt(1 + 1 / len(values)))
-            twin = "" if same is None else "identical" if same.metrics[metric] == figure else "differs"
-            row = {"variant": title(name), "task": task, "metric": metric, "seed": run.seed, "here": 100 * figure}
-            row |= {"reference": mean, "seeds": len(values), "tolerance": tolerance, "same seed": twin}
-            rows.append(row | {"within": np.isnan(tolerance) or abs(100 * figure - mean) <= tolerance})
     return pd.DataFrame(rows)
 
 

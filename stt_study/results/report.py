@@ -50,7 +50,7 @@ def grid_table(study: Study, names: list[str]) -> pd.DataFrame:
     for task in TASKS:
         figure = TASKS[task].headline
         for name in names:
-            if runs := comparison.own(study, task, name) or comparison.stored(study, task, name):
+            if runs := comparison.known(study, task, name):
                 text = tables.mean_text([100 * run.metrics[figure] for run in runs])
                 text += " (reference)" * (runs[0].origin == comparison.STORED)
                 columns.setdefault(f"{task}, {figure}", {})[title(name)] = text
@@ -60,28 +60,19 @@ def grid_table(study: Study, names: list[str]) -> pd.DataFrame:
 
 
 def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
-    """Figures of this run and, for what it doesn't train, the reference's, in percent, as in `book/published.csv`."""
+    """Figures of this run or else of the reference, means over seeds in percent, as in `book/published.csv`."""
     spatial = study.profile.spatial
     own = f"ResNet-{spatial.depth}" + (f" x{spatial.width:g}" if spatial.width != 1 else "")
-    backbones = {title(name): "" for name in NO_ENCODER} | {title("supervised"): f"ResNet-{spatial.depth}"}
+    backbones = dict.fromkeys(NO_ENCODER, "") | {"supervised": f"ResNet-{spatial.depth}"}
     rows = []
-    for task, benchmark in TASKS.items():
-        if not study.has(task):
-            continue
-        results = study.results(task, names)
-        found = [
-            (method, result["metrics"], comparison.OWN, result["settings"]["stride"], result["path"])
-            for method, result in results.items()
-        ]
-        for method, runs in ((title(name), comparison.stored(study, task, name)) for name in names):
-            if method not in results and runs:
-                means = {name: sum(run.metrics[name] for run in runs) / len(runs) for name in runs[0].metrics}
-                found.append((method, means, comparison.STORED, study.stride(task), runs[0].path))
-        data = study.data_name(task) if found else ""
-        for method, metrics, source, stride, path in found:
-            row = {"benchmark": benchmark.official, "method": method, "backbone": backbones.get(method, own)}
-            row |= {"data": data, "source": source, "stride": str(stride), "file": path}
-            rows += [{**row, "metric": name, "value": 100 * value} for name, value in metrics.items()]
+    for task in filter(study.has, TASKS):
+        of = {"benchmark": TASKS[task].official, "data": study.data_name(task), "stride": str(study.stride(task))}
+        for name in names:
+            if runs := comparison.known(study, task, name):
+                row = of | {"method": title(name), "backbone": backbones.get(name, own)}
+                row |= {"source": runs[0].origin, "file": runs[0].path}
+                means = pd.DataFrame([run.metrics for run in runs]).mean()
+                rows += [{**row, "metric": metric, "value": 100 * value} for metric, value in means.items()]
     return pd.DataFrame(rows)
 
 
@@ -106,7 +97,7 @@ def rank_agreement(study: Study) -> tuple[float, int]:
     """
     found = {}
     for name in VARIANTS:
-        runs = [comparison.own(study, task, name) or comparison.stored(study, task, name) for task in ("davis", "real")]
+        runs = [comparison.known(study, task, name) for task in ("davis", "real")]
         if all(runs):
             found[name] = [np.mean([run.metrics["J&F-Mean"] for run in some]) for some in runs]
     if len(found) < 3:

@@ -34,8 +34,8 @@ Python. Half-width ResNet-18s for CIE Lab images, in float16. This page and the 
 {files}
 
 **Trained on** the shipped world alone ({images} images, {videos} videos, no labels, made by `stt_study/world`), so no
-licence of others' data holds them. Seed {seed}, {commits}. Step one took {one} steps, step two {two}; all settings stand in
-`notebooks/profiles/{profile}.yaml`.
+licence of others' data holds them. Seed {seed}, {commits}. Step one took {one} steps, step two {two}; all settings
+stand in `notebooks/profiles/{profile}.yaml`.
 
 **Measured**, in percent, with 95 % intervals over sequences; they do not cover the choice of the seed:
 

@@ -21,20 +21,9 @@ def totals(results: dict[str, dict]) -> pd.DataFrame:
 
 
 def offsets(results: dict[str, dict]) -> pd.DataFrame:
-    """One row a method: how far right and below of the truth its masks or joints lie on average, in px; of how many."""
-    rows = {name: result["offset"] for name, result in results.items()}
-    return pd.DataFrame(rows).T.set_axis(["right, px", "below, px", "of"], axis=1).astype({"of": int})
-
-
-def offsets_by_sequence(results: dict[str, dict]) -> pd.DataFrame:
-    """`offsets` of every sequence: `variant`, `sequence`, "right, px" and "below, px"."""
-    return pd.DataFrame(
-        [
-            {"variant": name, "sequence": r["name"], "right, px": r["offset"]["x"], "below, px": r["offset"]["y"]}
-            for name, result in results.items()
-            for r in result["sequences"]
-        ]
-    )
+    """How far right and below of the truth a sequence's masks lie on average: `variant`, "right, px", "below, px"."""
+    rows = [(name, r["offset"]["x"], r["offset"]["y"]) for name, found in results.items() for r in found["sequences"]]
+    return pd.DataFrame(rows, columns=["variant", "right, px", "below, px"])
 
 
 def pck_curves(results: dict[str, dict]) -> pd.DataFrame:

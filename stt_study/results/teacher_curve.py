@@ -3,8 +3,7 @@
 import pandas as pd
 from scipy.stats import permutation_test, spearmanr
 
-from stt_study.analysis.against_teacher import STAY
-from stt_study.analysis.teacher_strength import TEACHER
+from stt_study.analysis.label_errors import STAY, TEACHER
 from stt_study.bootstrap import LEVEL, favours
 from stt_study.results.comparison import by_origin, summarised
 from stt_study.results.tables import with_intervals

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 
-import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from stt_core.affinity import affinity, apply_affinity
@@ -27,7 +26,7 @@ TOPK, TEMPERATURE = 10, 0.07
 class BenchSettings:
     """What is measured. The sizes are those of DAVIS at 480p."""
 
-    repeats: int = Field(5, ge=1)  # half as many at stride 4 and for the growth
+    repeats: int = Field(5, ge=1)  # half as many at stride 4
     height: int = Field(480, ge=1)  # px of the frame; features have a stride-th of it
     width: int = Field(854, ge=1)
     channels: int = Field(256, ge=1)
@@ -35,30 +34,22 @@ class BenchSettings:
     radius: int = Field(12, ge=0)  # cells at stride 8
     radius_fine: int = Field(35, ge=0)  # cells at stride 4; 0 leaves stride 4 out
     chunks: int = Field(12, ge=1)  # of 32 queries: where the reference takes minutes, so many are timed
-    heights: tuple[PositiveInt, ...] = (24, 36, 48, 60, 72)  # cells: maps over which the growth of the cost is measured
-    radii: tuple[PositiveInt, ...] = (4, 8, 12, 16, 20)  # cells, likewise, on the middle map
 
 
 def run_bench(settings: BenchSettings = BenchSettings(), progress: Callable[[str], None] = lambda text: None) -> dict:
     """Measure everything; `progress` is told what comes next.
 
-    "cases" and "growth" are records of a case and way: `seconds`, `error` (largest, to the case's first way) and, of
-    propagation, `work` (operations of the windows) and `projected` (from a part of the queries).
+    "cases" are records of a case and way: `seconds`, `error` (largest, to the case's first way) and, of propagation,
+    `work` (operations of the windows) and `projected` (from a part of the queries).
     """
     torch.manual_seed(0)
     cases = []
     for stride, radius in [(8, settings.radius)] + [(4, settings.radius_fine)] * (settings.radius_fine > 0):
-        progress(name := f"propagation, stride {stride}")
-        cases += propagation_case(name, map_size(settings, stride), radius, settings, in_part=stride == 4)
+        progress(f"propagation, stride {stride}")
+        cases += propagation_case(settings, stride, radius)
     progress("encoder")
     cases += encoder_case(settings)
-    progress("growth with the map and with the radius")
-    return {"machine": machine(), "settings": asdict(settings), "cases": cases, "growth": growth(settings)}
-
-
-def map_size(settings: BenchSettings, stride: int) -> tuple[int, int]:
-    """Cells (H, W) of the frame's features."""
-    return -(-settings.height // stride), -(-settings.width // stride)
+    return {"machine": machine(), "settings": asdict(settings), "cases": cases}
 
 
 def machine() -> dict:
@@ -107,10 +98,10 @@ def released_scheme(
     return torch.cat(found), torch.cat(gaps), torch.cat(parts)
 
 
-def propagation_case(
-    name: str, cells: tuple[int, int], radius: int, settings: BenchSettings, *, in_part: bool
-) -> list[dict]:
-    """One frame's propagation on a map of cells (H, W): the released scheme, perhaps `in_part`, and ours."""
+def propagation_case(settings: BenchSettings, stride: int, radius: int) -> list[dict]:
+    """One frame's propagation: the released scheme, at stride 4 of a part of the queries, and ours."""
+    cells = -(-settings.height // stride), -(-settings.width // stride)  # (H, W) of the features
+    in_part = stride == 4
     # Vectors of length 1 in random directions: (S + 1, H, W, C).
     features = F.normalize(torch.randn(settings.context + 1, *cells, settings.channels), dim=3)
     query, context, labels = features[-1], features[:-1], torch.rand(settings.context, *cells, 4)
@@ -125,21 +116,9 @@ def propagation_case(
     # Exact windows, multiply and add: cells within the radius, clipped at the borders, for every query and frame.
     window = math.prod(sum(min(i, radius) + min(n - 1 - i, radius) + 1 for i in range(n)) for n in cells)
     work = {"work": 2.0 * window * settings.context * settings.channels}
-    reference, ours = _records(name, times, {"released scheme": 0.0, "tiles": error})
+    reference, ours = _records(f"propagation, stride {stride}", times, {"released scheme": 0.0, "tiles": error})
     reference["seconds"] *= math.prod(cells) / len(done)
     return [reference | work | {"projected": in_part}, ours | work]
-
-
-def growth(settings: BenchSettings) -> list[dict]:
-    """Propagation over heights of the map at the settings' radius, and over radii at the middle height."""
-    middle = settings.heights[len(settings.heights) // 2]
-    sizes = [(height, settings.radius) for height in settings.heights]
-    records = []
-    for height, radius in dict.fromkeys(sizes + [(middle, radius) for radius in settings.radii]):
-        cells = (height, round(height * settings.width / settings.height))
-        case = propagation_case("growth", cells, radius, settings, in_part=True)
-        records += [record | {"cells": math.prod(cells), "radius": radius} for record in case]
-    return records
 
 
 @torch.inference_mode()
@@ -186,19 +165,3 @@ def speed_table(bench: dict) -> pd.DataFrame:
             "timed": "in part" if record.get("projected") else "whole",
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["case", "way"])
-
-
-def growth_table(bench: dict) -> pd.DataFrame:
-    """Seconds a frame over the "cells" of the map, and over those of the window: "of" ("map" or "window"), "way"."""
-    growth = pd.DataFrame(bench["growth"])
-    middle = sorted(growth.cells.unique())[growth.cells.nunique() // 2]
-    by_map = growth[growth.radius == bench["settings"]["radius"]].assign(of="map")
-    by_window = growth[growth.cells == middle].assign(of="window", cells=lambda rows: (2 * rows.radius + 1) ** 2)
-    return pd.concat([by_map, by_window]).drop(columns="radius")
-
-
-def slopes(bench: dict) -> pd.DataFrame:
-    """Exponents of `growth_table`, a row a way: of a frame's time with the cells of the "map" and the "window"."""
-    groups = growth_table(bench).groupby(["way", "of"], sort=False)
-    found = {key: np.polyfit(np.log(rows.cells), np.log(rows.seconds), 1)[0] for key, rows in groups}
-    return pd.Series(found).unstack(sort=False)

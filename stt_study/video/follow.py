@@ -25,9 +25,9 @@ from stt_study.video.frames import Video, open_video, write_video
 from stt_study.video.given import Given, read_objects, read_points
 
 # A point this near to the picture's edge (cells) with so little left of its peak has left the picture. Chosen on joints
-# of 24 validation clips of the shipped world, which knows when they are outside, with the shipped weights, at 240 and 480
-# px: of the pairs that lose less than 1 % of the joints that are followed well (error below PCK's 0.1), at either size,
-# the one that finds most of those outside, 39 and 58 %.
+# of 24 validation clips of the shipped world, which knows when they are outside, with the shipped weights, at 240 and
+# 480 px: of the pairs that lose under 1 % of the joints that are followed well (error below PCK's 0.1), the one that
+# finds most of those outside, 39 and 58 %.
 EDGE, LEFT = 1, 0.3
 EVERY = 25  # frames between two saved states: what a killed run loses at most
 MASK = "masks/{:05d}.png"  # of a frame

@@ -39,8 +39,7 @@ class Video:
 
     def frames(self, skip: Container[int] = ()) -> Iterator[Frame]:
         """The frames in order; those whose number is in `skip` are left out, which is quicker than to drop them."""
-        numbers = [t for t in range(len(self.files)) if t not in skip]
-        of_folder = (Frame(t, t / self.rate, read_image(self.files[t])) for t in numbers)
+        of_folder = (Frame(t, t / self.rate, read_image(file)) for t, file in enumerate(self.files) if t not in skip)
         for frame in of_folder if self.files else _file_frames(self, skip):
             (height, width), (own_height, own_width) = self.size, frame.image.shape[:2]
             if (height, width) != (own_height, own_width):

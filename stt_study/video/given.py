@@ -82,8 +82,7 @@ def read_points(path: str | Path, size: tuple[int, int]) -> tuple[tuple[str, ...
     except FileNotFoundError:
         raise InputError(f"{path} is missing; give a CSV with name,x,y.") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        why = "not text in UTF-8" if isinstance(error, UnicodeDecodeError) else error
-        raise InputError(f"{path} cannot be read as a table ({why}); give a CSV with name,x,y.") from None
+        raise InputError(f"{path} cannot be read as a table ({error}); give a CSV with name,x,y.") from None
     if not places:
         raise InputError(f"{path} has no point to follow; add a line of name,x,y.")
     return tuple(places), np.array(list(places.values()), np.float32)

@@ -5,18 +5,22 @@ Each has its own generator, so a file's bytes depend neither on what else is mad
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
 from PIL import Image
+from pydantic import Field
 from scipy.io import savemat
 
+from stt_core.errors import InputError
 from stt_core.files import write_bytes
 from stt_core.labels import write_mask
+from stt_core.settings import checked
 from stt_study.world.plans import ACTIONS, JOINTS
 from stt_study.world.scenes import CODES, Kind, Rendering, Scene, look, random_scene, render
-from stt_study.world.truth import Truth
 
 BENCHMARKS = ("imagenet", "youtube-vos", "davis", "vip", "jhmdb")
 SPLITS = ("train", "val", "test")
@@ -25,27 +29,75 @@ PACE = 2  # raw frames between two frames of a labelled video
 HIDDEN = 0.75  # an object counts as occluded where less than this share of it is visible
 
 
-def generator(seed: int, benchmark: str, split: str, number: int) -> np.random.Generator:
+@checked
+class World:
+    """What is made. VIP and JHMDB get a third as many videos as DAVIS, rounded down, but at least one."""
+
+    seed: int = Field(0, ge=0)
+    size: int = Field(160, ge=32)  # px, height and width of images and training videos
+    labelled_size: int = Field(240, ge=32)  # px, of labelled videos
+    images: int = Field(1200, ge=1)
+    classes: int = Field(40, ge=1)
+    train_videos: int = Field(120, ge=1)  # unlabelled
+    train_frames: int = Field(12, ge=1)
+    val_videos: int = Field(12, ge=1)  # labelled, for choosing settings
+    test_videos: int = Field(48, ge=1)  # labelled, for reporting
+    frames: int = Field(24, ge=1)  # of a labelled video
+    truth: bool = False  # write where each pixel of training and of DAVIS's videos comes from, see `Truth`
+
+    def __post_init__(self) -> None:
+        if self.classes > self.images:
+            counts = f"{self.classes} classes of {self.images} images"
+            raise InputError(f"there are {counts}; give no more classes than images.")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the renderer knows of a frame beyond its picture: kept beside it, so that pixels can be followed."""
+
+    labels: np.ndarray  # (H, W) int16, of `Rendering`; 0 is the background
+    matrices: np.ndarray  # (L, 2, 3), a label's of `Rendering`
+    shot: int  # a cut begins another, where nothing has a partner in the one before
+
+    @classmethod
+    def read(cls, frame: Path) -> Self:
+        """The truth of a frame's file, or InputError."""
+        path = _place(frame)
+        if not path.is_file():
+            raise InputError(f"{path} is missing; an oracle needs a world that is made with world.truth true.")
+        with np.load(path) as arrays:
+            return cls(arrays["labels"], arrays["matrices"], int(arrays["shot"]))
+
+    def write(self, frame: Path) -> None:
+        """Beside a frame's file: `Truth/…/00000.npz` for `JPEGImages/…/00000.jpg`."""
+        path = _place(frame)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, labels=self.labels, matrices=self.matrices, shot=self.shot)
+
+
+def _place(frame: Path) -> Path:
+    return Path(*("Truth" if part == "JPEGImages" else part for part in frame.parts)).with_suffix(".npz")
+
+
+def generator(world: World, benchmark: str, split: str, number: int) -> np.random.Generator:
     """The one source of chance of a job."""
-    return np.random.default_rng([seed, BENCHMARKS.index(benchmark), SPLITS.index(split), number])
+    return np.random.default_rng([world.seed, BENCHMARKS.index(benchmark), SPLITS.index(split), number])
 
 
-def image_class(root: Path, seed: int, size: int, number: int, count: int) -> None:
-    """`imagenet/train/<wnid>/<wnid>_<i>.JPEG`: one kind of creature in `count` poses and places."""
-    rng = generator(seed, "imagenet", "train", number)
+def image_class(root: Path, world: World, number: int) -> None:
+    """`imagenet/train/<wnid>/<wnid>_<i>.JPEG`: one kind of creature in its share of the poses and places."""
+    rng = generator(world, "imagenet", "train", number)
     wnid = f"n{number + 1:08d}"
     kind = look(rng, "train")
-    for i in range(count):
-        frame = render(random_scene(rng, "train", size, [kind], still=True), 0.0, rng)
+    for i in range(len(range(number, world.images, world.classes))):
+        frame = render(random_scene(rng, "train", world.size, [kind], still=True), 0.0, rng)
         write_image(root / f"imagenet/train/{wnid}/{wnid}_{i}.JPEG", frame.image)
 
 
-def train_video(root: Path, seed: int, size: int, number: int, frames: int, truth: bool) -> tuple[str, dict, dict]:
-    """`youtube-vos/train/JPEGImages/<id>/00000.jpg, 00005.jpg …`: id, entries of `meta.json` and of `events.json`.
-
-    `truth`: with each frame's `Truth`.
-    """
-    rng = generator(seed, "youtube-vos", "train", number)
+def train_video(root: Path, world: World, number: int) -> tuple[str, dict, dict]:
+    """`youtube-vos/train/JPEGImages/<id>/00000.jpg, 00005.jpg …`: id, entries of `meta.json` and of `events.json`."""
+    rng = generator(world, "youtube-vos", "train", number)
+    frames = world.train_frames
     video = f"{number:010x}"
     names = [f"{LISTED * i:05d}" for i in range(frames)]
     # A cut starts another scene, a jump leaves out 2 to 5 s of the same one.
@@ -59,46 +111,44 @@ def train_video(root: Path, seed: int, size: int, number: int, frames: int, trut
     for i, name in enumerate(names):
         if i == 0 or (i == break_at and break_kind == "cuts"):
             looks = [look(rng, "train") for _ in range(rng.integers(1, 4))]
-            shot = random_scene(rng, "train", size, looks)
+            shot = random_scene(rng, "train", world.size, looks)
             first, begun = len(objects), i
         elif i == break_at:
             left_out = float(rng.uniform(50, 125))
         frame = render(shot, LISTED * (i - begun) + left_out, rng)
         path = root / f"youtube-vos/train/JPEGImages/{video}/{name}.jpg"
         write_image(path, frame.image)
-        if truth:
-            Truth.of(frame, begun).write(path)
+        if world.truth:
+            Truth(frame.labels, frame.matrices, begun).write(path)
         for label in frame.visible:  # a cut brings new objects
             objects.setdefault(str(first + label), {"category": "creature", "frames": []})["frames"].append(name)
         note_occlusions(events, frame, name, first)
     return video, {"objects": objects}, events
 
 
-def davis_video(
-    root: Path, seed: int, size: int, split: str, number: int, frames: int, truth: bool = False
-) -> tuple[str, dict]:
+def davis_video(root: Path, world: World, split: str, number: int) -> tuple[str, dict]:
     """`davis/JPEGImages/480p/SEQ/00000.jpg`, `davis/Annotations/480p/SEQ/00000.png` with 1 to 3 objects."""
-    rng = generator(seed, "davis", split, number)
+    rng = generator(world, "davis", split, number)
     looks = [look(rng, split) for _ in range(1 + number % 3)]
     if len(looks) > 1 and rng.random() < 0.25:  # two of a kind: only their places tell them apart
         looks[1] = looks[0]
     name = f"{split}-{number:02d}"
-    _, film, events = filmed(rng, split, size, looks, frames)
+    _, film, events = filmed(rng, world, split, looks)
     for stem, frame in film.items():
         path = root / f"davis/JPEGImages/480p/{name}/{stem}.jpg"
         write_image(path, frame.image)
-        if truth:
-            Truth.of(frame, 0).write(path)
+        if world.truth:
+            Truth(frame.labels, frame.matrices, 0).write(path)
         write_mask(root / f"davis/Annotations/480p/{name}/{stem}.png", frame.objects)
     return name, events
 
 
-def vip_video(root: Path, seed: int, size: int, split: str, number: int, frames: int) -> tuple[str, dict]:
+def vip_video(root: Path, world: World, split: str, number: int) -> tuple[str, dict]:
     """`vip/Images/<video>/00000.jpg` and `vip/Annotations/<video>/00000.png` with 1 or 2 people in VIP's classes."""
-    rng = generator(seed, "vip", split, number)
+    rng = generator(world, "vip", split, number)
     looks = [look(rng, split, list(ACTIONS)[rng.integers(len(ACTIONS))]) for _ in range(1 + number % 2)]
     name = f"{split}-{number:02d}"
-    shot, film, events = filmed(rng, split, size, looks, frames)
+    shot, film, events = filmed(rng, world, split, looks)
     for stem, frame in film.items():
         write_image(root / f"vip/Images/{name}/{stem}.jpg", frame.image)
         path = root / f"vip/Annotations/{name}/{stem}.png"
@@ -107,12 +157,12 @@ def vip_video(root: Path, seed: int, size: int, split: str, number: int, frames:
     return name, events
 
 
-def jhmdb_video(root: Path, seed: int, size: int, split: str, number: int, frames: int) -> tuple[str, dict]:
+def jhmdb_video(root: Path, world: World, split: str, number: int) -> tuple[str, dict]:
     """`Rename_Images/<action>/<clip>/00001.png` and `joint_positions/<action>/<clip>/joint_positions.mat`."""
-    rng = generator(seed, "jhmdb", split, number)
+    rng = generator(world, "jhmdb", split, number)
     action = list(ACTIONS)[number % len(ACTIONS)]
     name = f"{action}/{split}_{number:02d}"
-    shot, film, events = filmed(rng, split, size, [look(rng, split, action)], frames, start=1)
+    shot, film, events = filmed(rng, world, split, [look(rng, split, action)], start=1)
     for stem, frame in film.items():
         write_image(root / f"jhmdb/JHMDB/Rename_Images/{name}/{stem}.png", frame.image)
     positions = [joints(frame, shot) for frame in film.values()]
@@ -125,9 +175,10 @@ def jhmdb_video(root: Path, seed: int, size: int, split: str, number: int, frame
 
 
 def filmed(
-    rng: np.random.Generator, split: str, size: int, looks: Sequence[Kind], frames: int, start: int = 0
+    rng: np.random.Generator, world: World, split: str, looks: Sequence[Kind], start: int = 0
 ) -> tuple[Scene, dict[str, Rendering], dict]:
     """A scene that shows all objects well at first, as an annotation must, and at last; frames by stem; events."""
+    size, frames = world.labelled_size, world.frames
     for _ in range(50):
         shot = random_scene(rng, split, size, looks)
         ends = [render(shot, t, rng) for t in (0.0, PACE * (frames - 1.0))]
@@ -157,7 +208,7 @@ def joints(frame: Rendering, shot: Scene) -> np.ndarray:
     i = next(i for i, actor in enumerate(shot.actors) if actor.label == 1)
     bones = {bone.name: (j, bone.length) for j, bone in enumerate(shot.actors[i].creature.bones)}
     places = [(*bones[name], along) for name, along in JOINTS.values()]
-    return np.stack([frame.matrices[i][j] @ (along * length, 0.0, 1.0) for j, length, along in places])
+    return np.stack([frame.matrices[i * CODES + 1 + j] @ (along * length, 0.0, 1.0) for j, length, along in places])
 
 
 def note_occlusions(events: dict, frame: Rendering, name: str, first: int = 0) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from stt_core.training.pairs import FramePairs
-from stt_study.world.truth import Truth
+from stt_study.world.layouts import Truth
 
 SEEN = 0.5  # a cell of whose pixels a smaller share has a partner has none
 CELL = 32  # px, of res5

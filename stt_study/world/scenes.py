@@ -87,9 +87,7 @@ class Rendering:
     image: np.ndarray  # (H, W, 3) uint8 RGB
     objects: np.ndarray  # (H, W) uint8, 0 or an object's number
     labels: np.ndarray  # (H, W) int16, 0 or `actor * CODES + 1 + bone` of what is seen there
-    # Per actor (N, 2, 3), from bone coordinates to frame px (centres are whole numbers); the last (1, 2, 3), from the
-    # background's.
-    matrices: list[np.ndarray]
+    matrices: np.ndarray  # (L, 2, 3), from a label's coordinates, a bone's or the background's, to frame px
     visible: dict[int, float]  # object -> share of its silhouette inside the frame that nothing hides
 
 
@@ -120,14 +118,11 @@ def render(scene: Scene, t: float, rng: np.random.Generator) -> Rendering:
             objects[owner == i] = actor.label
             visible[actor.label] = float((owner == i).sum() / max(1, silhouettes[i].sum()))
     middle = slice(OVERSAMPLING // 2, None, OVERSAMPLING)
-    for matrix in matrices:  # canvas px to frame px; pixel centres are whole numbers in both
-        matrix[:, :, :2] /= OVERSAMPLING
-        matrix[:, :, 2] = (matrix[:, :, 2] + 0.5) / OVERSAMPLING - 0.5
     return Rendering(image, objects[middle, middle], labels[middle, middle], matrices, visible)
 
 
 def _expose(scene: Scene, t: float, labels: np.ndarray | None = None):
-    """Canvas (2S, 2S, 3) uint8, silhouettes and `Rendering.matrices`, but in canvas px, at one instant."""
+    """Canvas (2S, 2S, 3) uint8, silhouettes and `Rendering.matrices` at one instant."""
     side = scene.size * OVERSAMPLING
     zoom, roll, shake_x, shake_y = scene.camera(t)
     c, s = np.exp(zoom) * np.cos(roll), np.exp(zoom) * np.sin(roll)
@@ -140,7 +135,8 @@ def _expose(scene: Scene, t: float, labels: np.ndarray | None = None):
     canvas = cv2.warpAffine(scene.background, back, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     if scene.depth_blur:
         canvas = cv2.GaussianBlur(canvas, (0, 0), scene.depth_blur * OVERSAMPLING)
-    silhouettes, matrices = [], []
+    silhouettes, matrices = [], np.zeros((len(scene.actors) * CODES + 1, 2, 3))
+    matrices[0] = _in_frame(back)
     for i, actor in enumerate(scene.actors):
         scale, tilt = actor.look(t)
         factor = actor.unit * np.exp(scale)
@@ -151,8 +147,15 @@ def _expose(scene: Scene, t: float, labels: np.ndarray | None = None):
         bones = linear @ pose(actor.creature.bones, actor.phase + 2 * np.pi * t / actor.creature.period)
         bones[:, :, 2] += offset
         silhouettes.append(draw(actor.creature, bones, canvas, labels, i * CODES + 1))
-        matrices.append(bones)
-    return canvas, silhouettes, [*matrices, back[None]]
+        matrices[i * CODES + 1 :][: len(bones)] = _in_frame(bones)
+    return canvas, silhouettes, matrices
+
+
+def _in_frame(matrices: np.ndarray) -> np.ndarray:
+    """Matrices (..., 2, 3) to canvas px as ones to frame px, in place; pixel centres are whole numbers in both."""
+    matrices[..., :2] /= OVERSAMPLING
+    matrices[..., 2] = (matrices[..., 2] + 0.5) / OVERSAMPLING - 0.5
+    return matrices
 
 
 def skins(rng: np.random.Generator, split: str, plan: str) -> list[np.ndarray]:

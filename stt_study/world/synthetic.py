@@ -7,41 +7,16 @@ import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
-from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import cv2
 from filelock import FileLock
-from pydantic import Field
 
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json, write_text
-from stt_core.settings import checked
 from stt_study.store import code_fingerprint
-from stt_study.world.layouts import davis_video, image_class, jhmdb_video, train_video, vip_video
-
-
-@checked
-class World:
-    """What is made. VIP and JHMDB get a third as many videos as DAVIS, rounded down, but at least one."""
-
-    seed: int = Field(0, ge=0)
-    size: int = Field(160, ge=32)  # px, height and width of images and training videos
-    labelled_size: int = Field(240, ge=32)  # px, of labelled videos
-    images: int = Field(1200, ge=1)
-    classes: int = Field(40, ge=1)
-    train_videos: int = Field(120, ge=1)  # unlabelled
-    train_frames: int = Field(12, ge=1)
-    val_videos: int = Field(12, ge=1)  # labelled, for choosing settings
-    test_videos: int = Field(48, ge=1)  # labelled, for reporting
-    frames: int = Field(24, ge=1)  # of a labelled video
-    truth: bool = False  # write where each pixel of training and of DAVIS's videos comes from, see `truth`
-
-    def __post_init__(self) -> None:
-        if self.classes > self.images:
-            counts = f"{self.classes} classes of {self.images} images"
-            raise InputError(f"there are {counts}; give no more classes than images.")
+from stt_study.world.layouts import World, davis_video, image_class, jhmdb_video, train_video, vip_video
 
 
 def write_world(root: str | Path, world: World = World()) -> Path:
@@ -80,25 +55,19 @@ LABELLED = {  # benchmark -> what makes a video of it, where loaders look for it
 
 
 def _make(root: Path, world: World) -> None:
-    unlabelled, labelled_like = ((root, world.seed, size) for size in (world.size, world.labelled_size))
     many = {"val": world.val_videos, "test": world.test_videos}
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # a video per thread is quicker than a few rows of pixels per thread
     # Threads, not processes: nothing has to be spawned from a notebook, and OpenCV works outside of Python's lock.
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        videos = [
-            pool.submit(train_video, *unlabelled, i, world.train_frames, world.truth) for i in range(world.train_videos)
-        ]
-        counts = [len(range(i, world.images, world.classes)) for i in range(world.classes)]
-        images = [pool.submit(image_class, *unlabelled, i, count) for i, count in enumerate(counts)]
+        videos = [pool.submit(train_video, root, world, i) for i in range(world.train_videos)]
+        images = [pool.submit(image_class, root, world, i) for i in range(world.classes)]
         labelled = {}
         for benchmark, (job, *_) in LABELLED.items():
             for split, most in many.items():
                 count = most if benchmark == "davis" else max(1, most // 3)
-                begin = partial(pool.submit, job, *labelled_like, split)
-                begin = partial(begin, truth=True) if world.truth and benchmark == "davis" else begin
-                labelled[benchmark, split] = [begin(i, world.frames) for i in range(count)]
+                labelled[benchmark, split] = [pool.submit(job, root, world, split, i) for i in range(count)]
         for job in as_completed([*videos, *images, *chain(*labelled.values())]):
             job.result()  # the first that fails ends all
     finally:

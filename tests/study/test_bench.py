@@ -7,19 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from stt_core.affinity import affinity, apply_affinity
-from stt_study.speed.bench import (
-    TEMPERATURE,
-    TOPK,
-    BenchSettings,
-    interleaved,
-    released_scheme,
-    run_bench,
-    slopes,
-    speed_table,
-)
+from stt_study.speed.bench import TEMPERATURE, TOPK, BenchSettings, interleaved, released_scheme, run_bench, speed_table
 
 SIZES = {"height": 64, "width": 96, "channels": 32, "context": 3, "radius": 2, "radius_fine": 3}
-SMALL = BenchSettings(**SIZES, repeats=1, chunks=2, heights=(6, 8, 10), radii=(2, 3))
+SMALL = BenchSettings(**SIZES, repeats=1, chunks=2)
 
 
 def clip() -> tuple[torch.Tensor, torch.Tensor]:
@@ -72,20 +63,3 @@ def test_a_small_bench() -> None:
     # Cells: 8 x 12, within 2 of each other in y and x; 3 frames of 32 channels, a multiplication and an addition each.
     rows, columns = (sum(abs(a - b) <= 2 for a in range(extent) for b in range(extent)) for extent in (8, 12))
     assert results["cases"][0]["work"] == 2 * 3 * 32 * rows * columns
-    sizes = [(6 * 9, 2), (8 * 12, 2), (10 * 15, 2), (8 * 12, 3)]
-    ways = ["released scheme", "tiles"]
-    assert [(r["cells"], r["radius"], r["way"]) for r in results["growth"]] == [
-        (*s, way) for s in sizes for way in ways
-    ]
-
-
-def test_exponents_of_growth() -> None:
-    """Made-up times: N^2 times the window for one way, N times its square root for the other."""
-    growth = [
-        {"way": way, "cells": cells, "radius": radius, "seconds": 1e-9 * cells**a * (2 * radius + 1) ** (2 * b)}
-        for way, a, b in (("plain", 2, 1), ("tiles", 1, 0.5))
-        for cells, radius in ((100, 3), (200, 3), (400, 3), (200, 1), (200, 6))
-    ]
-    found = slopes({"growth": growth, "settings": {"radius": 3}})
-    assert found.loc["plain"].tolist() == pytest.approx([2, 1])
-    assert found.loc["tiles"].tolist() == pytest.approx([1, 0.5])

@@ -10,7 +10,7 @@ import pytest
 from stt_core.errors import InputError
 from stt_core.files import write_json
 from stt_core.provenance import versions
-from stt_study.analysis import against_teacher, premises
+from stt_study.analysis import label_errors, retention
 from stt_study.bootstrap import favours
 from stt_study.results import claims, comparison, reference, report
 from stt_study.results.comparison import AFTER, CLEAR, Outcome, condensed, differences
@@ -101,7 +101,7 @@ def test_claims_of_this_run_beside_the_references(monkeypatch):
     """Every variant scores `scores`; the reference has five seeds, and variants that this run doesn't train."""
     scores = {"full": 0.7, "no_global": 0.8, "share_1": 0.1}
     near = {"full": 0.9, "no_global": 0.5}
-    errors = dict(zip((*premises.GLOBAL, *premises.LOCAL), (0.02, 0.03, 0.04, 0.1, 0.2), strict=True))
+    errors = dict(zip((*label_errors.GLOBAL, *label_errors.LOCAL), (0.02, 0.03, 0.04, 0.1, 0.2), strict=True))
 
     def results(name, seeds, origin):
         runs = []
@@ -121,9 +121,9 @@ def test_claims_of_this_run_beside_the_references(monkeypatch):
 
     monkeypatch.setattr(comparison, "own", own)
     monkeypatch.setattr(comparison, "stored", stored)
-    own_near = {"overlap res5": np.array([[0.1, 0.2, 0.2, 0.3]]), "overlap res4": np.zeros((1, 4))}
-    monkeypatch.setattr(against_teacher, "nearer", lambda *_: own_near)
-    monkeypatch.setattr(premises, "measured", lambda study: errors)
+    half = {name: pd.DataFrame(own(0, TASK, name)[0].nearness).div(2).to_dict() for name in near}
+    monkeypatch.setattr(retention, "nearness", lambda study, task, name: half[name])
+    monkeypatch.setattr(label_errors, "premises", lambda study: errors)
     fake = SimpleNamespace(profile=SimpleNamespace(real_video=TASK), seeds=[0], has=lambda task: True)
     fake.with_seed = lambda seed: fake
     table = claims.claims(fake)
@@ -145,7 +145,7 @@ def test_claims_of_this_run_beside_the_references(monkeypatch):
     assert helps.loc["this run", "verdict"] == "these weights: no difference found"  # no interval
     assert helps.loc["this run", "premise"].startswith("holds (label error, %: teacher 2.0, ")
     keeps = found.loc[retains]
-    assert keeps.difference.tolist() == pytest.approx([20, 41.5])
+    assert keeps.difference.tolist() == pytest.approx([20.75, 41.5])
     assert keeps.verdict.tolist() == ["these weights: higher", "reproduced"]
     wide = claims.beside(table).loc[(retains, TASK)]
     low, high = keeps.loc["reference", ["low", "high"]]

@@ -20,7 +20,7 @@ from stt_core.training.pairs import training_videos
 from stt_study.benchmarks.davis import davis_sequences
 from stt_study.benchmarks.jhmdb import JHMDB, jhmdb_clips
 from stt_study.benchmarks.label_sources import label_source
-from stt_study.benchmarks.labelled_videos import find_folder, read_sequence_mask
+from stt_study.benchmarks.labelled_videos import read_sequence_mask
 from stt_study.benchmarks.run import evaluate
 from stt_study.benchmarks.vip import vip_sequences
 
@@ -187,14 +187,6 @@ def test_read_image_is_rgb(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "frame.png")
     np.testing.assert_array_equal(read_image(tmp_path / "frame.png"), pixels)
-
-
-def test_find_folder_takes_the_first_that_exists(tmp_path):
-    (tmp_path / "davis").mkdir()
-    (tmp_path / "DAVIS-2017").write_text("a file, not a folder")
-    assert find_folder(tmp_path, ("DAVIS-2017", "DAVIS", "davis"), "DAVIS") == tmp_path / "davis"
-    with pytest.raises(InputError, match=r"no VIP folder; it should be called vip or VIP"):
-        find_folder(tmp_path, ("vip", "VIP"), "VIP")
 
 
 # Real folders

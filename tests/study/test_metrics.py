@@ -9,10 +9,10 @@ import pytest
 
 from stt_core.labels import read_mask
 from stt_study.benchmarks.metrics import (
-    boundary_f,
     centre,
     confusion,
     davis_totals,
+    frame_scores,
     mean_iou,
     mean_offset,
     pck,
@@ -71,8 +71,8 @@ def test_boundary_f_tolerance_is_inclusive():
     """480 x 854 px: the tolerance is 8 px. A square moved by 8 px matches wholly, one moved by 9 px does not."""
     square = np.zeros((480, 854), bool)
     square[100:200, 300:400] = True
-    assert boundary_f(np.roll(square, 8, axis=1), square) == 1.0
-    assert boundary_f(np.roll(square, 9, axis=1), square) < 1.0
+    assert frame_scores(np.roll(square, 8, axis=1), square)[1] == 1.0
+    assert frame_scores(np.roll(square, 9, axis=1), square)[1] < 1.0
 
 
 def test_statistics_by_hand():

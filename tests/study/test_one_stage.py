@@ -15,9 +15,11 @@ from stt_core.training.images import Images
 from stt_core.training.pairs import FramePairs
 from stt_study.one_stage import OneStage, OneStageSettings, train_one_stage
 
-SPATIAL = SpatialSettings(width=0.125, size=32, load_size=40, batch=2, steps=5, queue=5, momentum=0.9, dim=8)
-TEMPORAL = TemporalSettings(width=0.125, size=64, batch=2, radius_fine=3, radius_coarse=2, weight_global=0.0)
-SETTINGS = OneStageSettings(SPATIAL, TEMPORAL, steps=5, warmup=2, lr=1e-3, seed=3)
+SPATIAL = SpatialSettings(width=0.125, size=32, load_size=40, batch=2, steps=5, queue=5, seed=3, momentum=0.9, dim=8)
+TEMPORAL = TemporalSettings(
+    width=0.125, size=64, batch=2, radius_fine=3, radius_coarse=2, weight_global=0.0, steps=5, warmup=2, lr=1e-3, seed=3
+)
+SETTINGS = OneStageSettings(**vars(TEMPORAL), spatial=SPATIAL)
 
 
 def batches() -> tuple[Tensor, Tensor]:

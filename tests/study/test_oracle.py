@@ -14,12 +14,11 @@ from stt_core.errors import InputError
 from stt_core.temporal import SpatialThenTemporal, TemporalSettings
 from stt_core.training.loop import EpochBatches
 from stt_core.training.train_temporal import train_temporal
-from stt_study.analysis.held_out_pairs import label_error
-from stt_study.analysis.retention import coverage
+from stt_study.analysis.held_out_pairs import coverage, label_error
+from stt_study.world.layouts import Truth
 from stt_study.world.oracle import OraclePairs, partners, true_correlation
 from stt_study.world.scenes import look, random_scene, render, track
 from stt_study.world.synthetic import World, write_world
-from stt_study.world.truth import Truth
 
 WORLD = World(
     seed=5, size=128, labelled_size=96, images=1, classes=1, train_videos=6, train_frames=6, val_videos=1,
@@ -42,7 +41,7 @@ def test_what_stays_is_the_identity_and_a_pan_a_shift() -> None:
     shot = replace(random_scene(rng, "train", 128, [look(rng, "train")]), actors=())
     nothing = track(rng, np.zeros(4), 0.0)
     shot = replace(shot, pan=track(rng, (0, 0), 0.0, drift=(-0.25, 0.125)), camera=nothing)
-    first, second = (Truth.of(render(shot, t, rng), 0) for t in (0.0, 1.0))
+    first, second = (Truth(frame.labels, frame.matrices, 0) for frame in (render(shot, t, rng) for t in (0.0, 1.0)))
     assert torch.equal(true_correlation(first, first, 4), torch.eye(16))
     found = true_correlation(second, first, 4)  # the background went a cell to the left, half a cell down
     for row in range(4):
@@ -60,7 +59,7 @@ def test_pixels_are_found_where_the_truth_says(seed: int) -> None:
     rng = np.random.default_rng(seed)
     shot = still(random_scene(rng, "train", 160, [look(rng, "train")], hidden=1.0))
     reference, query = (render(shot, t, rng) for t in (0.0, 15.0))
-    places, seen = partners(Truth.of(query, 0), Truth.of(reference, 0))
+    places, seen = partners(*(Truth(frame.labels, frame.matrices, 0) for frame in (query, reference)))
     x, y = np.moveaxis(places.astype(np.float32), 2, 0)
     warped = cv2.remap(reference.image, x, y, cv2.INTER_LINEAR).astype(float)
     followed = np.abs(warped - query.image)[seen].mean()

@@ -250,10 +250,10 @@ def scores(prediction: np.ndarray, annotation: np.ndarray, radius: int | None = 
 
 
 @examples(500)
-@given(pair=pairs(), radius=st.sampled_from([None, 1, 2, 3, 20]))
-@example(pair=[np.ones((1, 1), bool)] * 2, radius=None)
-@example(pair=[np.zeros((1, 1), bool), np.ones((1, 1), bool)], radius=None)
-@example(pair=[np.ones((5, 4), bool), np.zeros((5, 4), bool)], radius=None)
+@given(pair=pairs(), radius=st.sampled_from([1, 2, 3, 20]))
+@example(pair=[np.ones((1, 1), bool)] * 2, radius=1)
+@example(pair=[np.zeros((1, 1), bool), np.ones((1, 1), bool)], radius=1)
+@example(pair=[np.ones((5, 4), bool), np.zeros((5, 4), bool)], radius=1)
 def test_j_and_f_equal_counting(pair, radius):
     prediction, annotation = pair
     expected = scores(prediction, annotation)

@@ -1,6 +1,5 @@
-"""What the released selection does: weights, overlaps and losses against loops and hand-computed maps."""
+"""What the released selection does: weights and losses against loops and hand-computed maps."""
 
-import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 import torch
 from PIL import Image
 from scipy.stats import rankdata
-from writers import write_picture
 
 from stt_core.checkpoints import save_weights
 from stt_core.color import drop_channel, rgb_to_lab
@@ -22,12 +20,10 @@ from stt_core.features import feature_source
 from stt_core.losses import LocalDistillation, entropy_map, local_distillation_loss, reconstruction_loss
 from stt_core.temporal import TemporalSettings
 from stt_study.analysis import deviations, held_out_pairs, query_selection
-from stt_study.analysis.held_out_pairs import BATCH, label_error, levels, regions
+from stt_study.analysis.held_out_pairs import BATCH, label_error, levels
 from stt_study.analysis.query_selection import (
     effective_share,
     loss_figures,
-    overlap,
-    rank_correlation,
     selection_weights,
 )
 from stt_study.figures import selection as viz_selection
@@ -71,24 +67,6 @@ def test_effective_share_by_hand():
     assert effective_share(torch.full((4, 4), 0.3)) == pytest.approx(1)
     assert effective_share(torch.tensor([[1.0, 0.5]])) == pytest.approx(1.5**2 / (2 * 1.25))
     assert effective_share(torch.zeros(2, 2)) == 0
-
-
-def test_overlap_of_masks_is_intersection_over_union():
-    a, b = torch.tensor([1.0, 1, 1, 0, 0]), torch.tensor([0.0, 1, 1, 1, 0])
-    assert overlap(a, b) == pytest.approx(2 / 4)
-    assert overlap(a, a) == 1
-    assert overlap(0.5 * a, b) == pytest.approx(1 / 3.5)
-    assert overlap(0 * a, 0 * a) == 0
-
-
-def test_rank_correlation_agrees_with_ranks_by_hand():
-    a, b = random(6, 6, seed=1), random(6, 6, seed=2)
-    b = b + 0.5 * a
-    a[0, :3] = a[0, 0]  # ties
-    ranks = [rankdata(values.numpy().ravel()) for values in (a, b)]
-    assert rank_correlation(a, b) == pytest.approx(np.corrcoef(*ranks)[0, 1])
-    assert rank_correlation(a, -a) == pytest.approx(-1)
-    assert math.isnan(rank_correlation(a, torch.zeros(6, 6)))
 
 
 @pytest.mark.parametrize("name", query_selection.NAMES)
@@ -168,22 +146,6 @@ def test_only_quarter_rows_leave_a_floor_and_punish_the_right_answer():
 # --- held-out pairs
 
 
-def test_regions_by_hand():
-    # Columns: whole background, background with a tenth and more of an object, object 1, object 2.
-    later = torch.tensor([[1, 0.8, 0, 0.02], [0, 0.2, 0.95, 0], [0, 0, 0.05, 0.98]])[:, None]
-    earlier = torch.tensor([[0.7, 0.9, 0, 0], [0.3, 0.1, 1, 0], [0, 0, 0, 1]])[:, None]
-    found = {name: where[0].tolist() for name, where in regions(earlier, later, (2,)).items()}
-    assert found == {
-        "background": [True, False, False, False],
-        "inside objects": [False, False, True, True],
-        "object borders": [False, True, False, False],
-        "uncovered background": [True, False, False, False],
-        "partly hidden objects": [False, False, False, True],
-    }
-    assert "partly hidden objects" not in regions(earlier, later, None)
-    assert not regions(earlier, later, ())["partly hidden objects"].any()
-
-
 def test_label_error_agrees_with_loops():
     coarse = random(1, 6, 6, seed=1).softmax(dim=2)
     earlier, later = (random(3, 2, 3, seed=s).softmax(dim=0) for s in (2, 3))
@@ -224,15 +186,6 @@ def test_pairs_come_from_train_unless_it_is_missing_or_trained_on(study: Study, 
     assert held_out_pairs.split_of(other) == "val"
 
 
-def test_hidden_objects_are_read_from_the_events(study: Study, monkeypatch: pytest.MonkeyPatch):
-    events = {"square": {"cuts": [], "occlusions": {"1": ["00002", "00003"], "2": ["00003"]}}}
-    monkeypatch.setattr(study, "events", lambda task: events)
-    pairs = held_out_pairs.held_out(study, 100)
-    assert {pair.t: pair.hidden for pair in pairs} == {1: (), 2: (1,), 3: (1, 2), 4: ()}
-    assert [pair.t for pair in held_out_pairs.held_out(study, 100)] == [pair.t for pair in pairs]
-    assert len(held_out_pairs.held_out(study, 2)) == 2
-
-
 def test_labels_of_a_pair(study: Study):
     pair = next(pair for pair in held_out_pairs.held_out(study, 100) if pair.t == 2)
     assert pair.views(64).shape == (2, 3, 64, 64)
@@ -249,19 +202,21 @@ def test_labels_of_a_pair(study: Study):
 
 def test_measured_once_and_true_to_the_maps(study: Study, weights: Path, monkeypatch: pytest.MonkeyPatch):
     tables = query_selection.measure(study, weights)
-    rows, pairs, profiles = tables["variants"], tables["pairs"], tables["profiles"]
+    rows, pairs = tables["variants"], tables["pairs"]
     assert len(pairs) == 4
-    assert "partly hidden objects" not in pairs
+    ((pair, level), *_) = held_out_pairs.batches(study, weights, query_selection.PAIRS)
+    ranks = [rankdata(maps.numpy().ravel()) for maps in (level["entropy"], level["colour"])]
+    assert pairs.set_index("pair").loc[pair.name, "entropy with colour"] == pytest.approx(np.corrcoef(*ranks)[0, 1])
     assert list(dict.fromkeys(rows.variant)) == [*query_selection.NAMES, "inner"]
     of = dict(list(rows.groupby("variant")))
     assert of["inner"].kept.tolist() == pytest.approx([(2 / 8) ** 2] * 4)  # all but 3 cells at each side of 8
     assert of["inner"].loss.isna().all()
     assert of["full"].kept.tolist() == pytest.approx([round(0.7 * 64) / 64] * 4)
     assert of["full"].cosine.tolist() == pytest.approx([1] * 4)
-    assert (of["quarter"]["with full"] == 1).all()
-    means = profiles.groupby(["variant", "axis"]).kept.mean().unstack()
-    np.testing.assert_allclose(means.row, means.column)
-    assert means.row["full"] == pytest.approx(of["full"].kept.mean())
+    assert of["quarter"]["label kept"].tolist() == of["full"]["label kept"].tolist()
+    by_row, by_column = (np.mean(rows[along].tolist(), axis=1) for along in ("row", "column"))
+    np.testing.assert_allclose(by_row, by_column, rtol=1e-5)
+    assert by_row[rows.variant == "full"] == pytest.approx(of["full"].kept)
     # What is selected and what is left out make up the map.
     for kind in ("colour", "label"):
         both = rows.assign(whole=0.7 * rows[f"{kind} kept"] + 0.3 * rows[f"{kind} left"])
@@ -288,17 +243,10 @@ def test_other_weights_settings_or_data_are_measured_anew(
 def test_figures(study: Study, weights: Path):
     (example,) = examples = viz_selection.examples(study, weights)  # one clip
     assert set(example.chosen) == set(query_selection.NAMES) - {"quarter"}
-    sums = {title: float(row.sum()) for title, row in example.rows.items()}
-    assert list(sums.values()) == pytest.approx([1, 1, 0.25, 1], abs=1e-5)
     measured = {"step one": query_selection.measure(study, weights), "full": query_selection.measure(study, weights)}
     viz_selection.maps_figure(examples).canvas.draw()
-    viz_selection.target_figure(example)
     viz_selection.kept_figure(measured, 0.7)
-    viz_selection.regions_figure(measured)
     viz_selection.errors_figure(measured)
-    overlaps = viz_selection.agreement(measured["full"])
-    assert list(overlaps.index) == list(overlaps.columns)
-    assert np.diag(overlaps).tolist() == pytest.approx([1] * len(overlaps))
     plt.close("all")
 
 
@@ -338,11 +286,3 @@ def test_colours_as_released_are_opencv_s() -> None:
 def test_joints_are_cut_as_released() -> None:
     """To the pixel before, within 12 px of the picture's upper and left edge to the one after."""
     np.testing.assert_array_equal(deviations.cut(np.array([[20.7, 3.4], [11.2, 12.0]])), [[20, 4], [12, 12]])
-
-
-def test_videos_weigh_by_their_pairs(tmp_path: Path) -> None:
-    """Of videos with 1, 3 and 0 pairs: (1 + 3)^2 / (1 + 9) of one length would weigh as much."""
-    for name, length in (("a", 2), ("b", 4), ("c", 1)):
-        for t in range(length):
-            write_picture(tmp_path / f"data/youtube-vos/{name}/{t}.png", np.zeros((8, 8, 3), np.uint8))
-    assert deviations.videos_weigh_alike(Study("smoke", data=str(tmp_path / "data"))) == (2, pytest.approx(1.6))

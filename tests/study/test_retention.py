@@ -17,8 +17,8 @@ from stt_core.losses import global_distillation_loss, teacher_correlation
 from stt_core.pictures import read_image
 from stt_core.propagation import Inference
 from stt_core.temporal import TemporalSettings
-from stt_study.analysis import against_teacher, retention
-from stt_study.analysis.held_out_pairs import pairs_of
+from stt_study.analysis import retention
+from stt_study.analysis.held_out_pairs import HeldOut
 from stt_study.analysis.retention import (
     cell_of,
     central_pixel,
@@ -53,7 +53,7 @@ def test_neighbour_overlap_against_loops() -> None:
                 }
                 chosen.append(set(sorted(product, key=product.get)[-k:]))
             shared += len(chosen[0] & chosen[1])
-    found = neighbour_overlap(*(nearest(*pair, k, chunk=5) for pair in maps))
+    found = neighbour_overlap(*(nearest(*pair, k) for pair in maps))
     assert found == pytest.approx(shared / (12 * k))
     assert 0 < found < 1
 
@@ -131,7 +131,7 @@ def study(data_folder: Path, tmp_path: Path) -> Study:
 
 def test_against_the_teacher(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = {"step_one": str(tmp_path / "teacher.pth"), "full": str(tmp_path / "student.pth"), "random": "random"}
-    table = against_teacher.against_teacher(study, sources).set_index("variant")
+    table = retention.against_teacher(study, sources).set_index("variant")
     itself, full = table.loc[title("step_one")], table.loc[title("full")]
     assert itself["overlap res4"] == 1
     assert itself["CKA res4"] == pytest.approx(1)
@@ -151,16 +151,14 @@ def test_against_the_teacher(study: Study, tmp_path: Path, monkeypatch: pytest.M
     assert full["loss"] == pytest.approx(np.mean([loss.item() for loss in losses]))
     assert full["area"] == pytest.approx(16 * 16 / (48 * 64))
     assert 0 < full["mass"] < 1
-    assert 0 <= full["entropy inside objects"] <= math.log(25)
-    assert math.isnan(full["entropy partly hidden objects"])
 
-    monkeypatch.setattr(against_teacher, "clip_record", lambda *_: pytest.fail("measured again"))
-    assert against_teacher.against_teacher(study, sources).set_index("variant").equals(table)
+    monkeypatch.setattr(retention, "clip_record", lambda *_: pytest.fail("measured again"))
+    assert retention.against_teacher(study, sources).set_index("variant").equals(table)
     paths = sorted((study.out / "retention").glob("davis-full-*.json"))
     assert list(read_json(paths[0])) == ["square"]
-    study.profile = replace(study.profile, temporal=replace(study.profile.temporal, radius_coarse=1))
+    study.profile = replace(study.profile, temporal=replace(study.profile.temporal, teacher_temperature=0.1))
     with pytest.raises(pytest.fail.Exception):
-        against_teacher.against_teacher(study, sources)
+        retention.against_teacher(study, sources)
 
 
 def test_a_better_feature_has_more_mass_in_its_object(study: Study) -> None:
@@ -169,23 +167,21 @@ def test_a_better_feature_has_more_mass_in_its_object(study: Study) -> None:
 
     def colours(path: Path) -> dict[str, torch.Tensor]:
         lab = torch.from_numpy(read_image(path)[::4, ::4].copy()).permute(2, 0, 1).float() - 128
-        return {"res4": lab, "res5": lab[:, ::2, ::2], "coarse": lab[:, ::2, ::2] / 100}
+        return {"res4": lab, "res5": lab[:, ::2, ::2]}
 
     def constant(path: Path) -> dict[str, torch.Tensor]:
         return {name: torch.ones_like(maps) for name, maps in colours(path).items()}
 
     settings = TemporalSettings(radius_coarse=2), Inference(temperature=0.05)
-    times, hidden = pair_times(len(clip.frames)), {clip.name: {"occlusions": {"1": ["00003"]}}}
-    good = against_teacher.clip_record(pairs_of(clip, times, hidden), colours, colours, *settings)
-    flat = against_teacher.clip_record(pairs_of(clip, times, {}), colours, constant, *settings)
+    pairs = [HeldOut(clip, t) for t in pair_times(len(clip.frames))]
+    good = retention.clip_record(pairs, colours, colours, *settings)
+    flat = retention.clip_record(pairs, colours, constant, *settings)
     assert good["mass"] > 0.9
     assert good["top-k mass"] == pytest.approx(1)
     assert flat["mass"] == pytest.approx(flat["area"], abs=0.01)
     assert flat["loss"] == pytest.approx(flat["flat loss"])
     assert good["overlap res5"] == 1
     assert math.isnan(flat["CKA res4"])
-    assert good["entropy partly hidden objects"] > 0
-    assert math.isnan(flat["entropy partly hidden objects"])
 
 
 def test_tables() -> None:
@@ -194,38 +190,22 @@ def test_tables() -> None:
         for v, base in (("b", 0.2), ("a", 0.4))
         for i, s in enumerate("pqrs")
     ]
-    text = against_teacher.summary_table(pd.DataFrame(rows), ["loss", "CKA res4", "other"])
+    text = retention.summary_table(pd.DataFrame(rows), ["loss", "CKA res4", "other"])
     assert list(text.index) == ["b", "a", "by chance"]
     mean, low, high = map(
         float, re.fullmatch(r"(\d\.\d{4}) \[(\d\.\d{4}), (\d\.\d{4})\]", text.loc["b", "loss"]).groups()
     )
     assert low < mean == 0.35 < high
     assert text.loc["b"].tolist()[1:] == ["1.00", ""]
-    assert text.loc["by chance"].tolist() == ["0.5000", "0.00", ""]
-
-
-def test_the_verdict_knows_that_less_loss_is_nearer(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    shift = {title("full"): 0.2, title("no_global"): 0.0}
-    rows = [
-        {"variant": v, "sequence": s, **{m: i * d + i * i / 50 * d + d for m in against_teacher.AGAINST_TEACHER}}
-        for v, d in shift.items()
-        for i, s in enumerate("pqrs")
-    ]
-    monkeypatch.setattr(against_teacher, "against_teacher", lambda *_: pd.DataFrame(rows))
-    monkeypatch.setattr(Study, "source", lambda self, name: name)
-    found = against_teacher.retained(study)
-    assert found.loc["overlap res5", "nearer to the teacher"] == title("full")
-    assert found.loc["loss", "nearer to the teacher"] == title("no_global")
-    assert found.loc["loss", "first is nearer on"] == "0 of 4"
-    assert found.loc["CKA res4", "first is nearer on"] == "4 of 4"
+    assert text.loc["by chance"].tolist() == ["0.5000", "0.00", "0.00"]
 
 
 def test_figures(study: Study, tmp_path: Path) -> None:
     sources = {"full": str(tmp_path / "student.pth"), "random": "random"}
     students = {title(name): retention.looks(study, weights, "davis") for name, weights in sources.items()}
-    (point,) = viz_maps.point_examples(study, students)
-    assert all(mask[y, x] == 1 for mask, (x, y) in zip(point.ids, point.places, strict=True))
-    assert list(point.maps) == [title("full"), title("random")]
-    assert all(values.sum().item() == pytest.approx(1, abs=1e-5) for values in point.maps.values())
-    viz_maps.point_figure([point])
-    viz_maps.entropy_figure(viz_maps.entropy_examples(study, students), 2)
+    ((clip, later, masks),) = viz_maps.examples(study)
+    assert (clip.name, later, [int(mask.sum()) for mask in masks]) == ("square", 3, [256, 256])
+    figure = viz_maps.point_figure(study, students)
+    shares = [axis.get_xlabel() for axis in figure.axes[2:]]
+    assert len(shares) == 2
+    assert all(re.fullmatch(r"\d+% inside", share) for share in shares)

@@ -90,6 +90,13 @@ def test_what_the_trainers_are_given(make, trained: list) -> None:
     assert it.spatial().parent.name.startswith("step-one-lab-seed7-")
 
 
+def test_the_first_of_a_profile_s_folders_that_is_there_is_taken(make, data_folder: Path) -> None:
+    study = make(folders={"vip": ["nowhere", "davis", "."], "jhmdb": ["no", "none"]})
+    assert study.folder("vip") == data_folder / "davis"
+    with pytest.raises(InputError, match=r"has no jhmdb folder; it should be called no or none\."):
+        study.folder("jhmdb")
+
+
 def test_tables_take_from_the_reference_what_is_not_of_this_run(make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of tasks whose data are at hand: here DAVIS, but no parts, although the reference has them."""
     runs = [
@@ -243,8 +250,8 @@ def test_both_steps_at_once(make, trained: list) -> None:
     it.weights("one_stage")
     ((step, settings, _),) = trained  # no step one before it
     assert (step, settings.steps, settings.lr, settings.seed) == ("one_stage", 9, 0.5, 4)
-    assert (settings.spatial.seed, settings.temporal.seed, settings.spatial.input) == (4, 4, "lab")
-    assert (settings.temporal.weight_local, settings.temporal.weight_global) == (1000, 0)
+    assert (settings.spatial.seed, settings.spatial.steps, settings.spatial.input) == (4, 9, "lab")
+    assert (settings.weight_local, settings.weight_global) == (1000, 0)
 
 
 def test_every_variant_has_its_own_weights(make, trained: list) -> None:

@@ -193,9 +193,9 @@ def test_texture_moves_with_the_bones(seed):
     i = next(i for i, actor in enumerate(shot.actors) if actor.label == 1)
     followed, stayed = [], []
     for j in range(len(shot.actors[i].creature.bones)):
-        lift = [np.vstack([frame.matrices[i][j], [0, 0, 1]]) for frame in (start, end)]
-        motion = (lift[1] @ np.linalg.inv(lift[0]))[:2]  # first frame's px to the second's
         code = i * CODES + 1 + j
+        lift = [np.vstack([frame.matrices[code], [0, 0, 1]]) for frame in (start, end)]
+        motion = (lift[1] @ np.linalg.inv(lift[0]))[:2]  # first frame's px to the second's
         options = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REPLICATE}
         back = cv2.warpAffine(end.image.astype(np.float32), motion, (160, 160), **options)
         there = cv2.warpAffine((end.labels == code).astype(np.uint8) * 255, motion, (160, 160), **options)

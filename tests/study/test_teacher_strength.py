@@ -8,16 +8,14 @@ import torch
 from PIL import Image
 from test_oracle import world  # noqa: F401
 
-from stt_study.analysis import teacher_strength
-from stt_study.analysis.against_teacher import STAY
-from stt_study.analysis.teacher_strength import TEACHER, label_errors
-from stt_study.figures import viz
+from stt_study.analysis.label_errors import STAY, TEACHER, gap, strength
+from stt_study.figures import charts
 from stt_study.results import comparison, teacher_curve
 from stt_study.results.comparison import Outcome
 from stt_study.study import Study
 from stt_study.variants import TEACHERS
+from stt_study.world.layouts import Truth
 from stt_study.world.oracle import true_correlation
-from stt_study.world.truth import Truth
 
 
 def test_label_errors_by_loops(world: Path, initial: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -28,9 +26,9 @@ def test_label_errors_by_loops(world: Path, initial: Path, tmp_path: Path) -> No
         "published": {"student": str(initial), "teacher": str(initial)},
     }
     study = Study("tiny", data=str(world), runs=str(tmp_path / "runs"), settings=settings)
-    assert teacher_strength.gap(study) == 2  # 5 raw frames, where two frames of a labelled video are 2 apart
-    assert teacher_strength.gap(Study("teacher")) == 9
-    found = {name: label_errors(study, f"teacher_{name}") for name in ("oracle", "untrained", "none")}
+    assert gap(study) == 2  # 5 raw frames, where two frames of a labelled video are 2 apart
+    assert gap(Study("teacher")) == 9
+    found = {name: strength(study, f"teacher_{name}") for name in ("oracle", "untrained", "none")}
     assert found["none"] == {}
     assert found["oracle"][STAY] == found["untrained"][STAY]
     assert found["oracle"][TEACHER] != found["untrained"][TEACHER]
@@ -98,7 +96,7 @@ def test_what_is_concluded(gains: dict[str, float], words: list[str], monkeypatc
         assert all(word in sentence for word in words), sentence
     shown = teacher_curve.shown(table)
     assert shown["label error, %"].tolist() == [f"{100 * error + 1:.1f}" for error in ERRORS.values()] * 2
-    figure = viz.strength_figure(table, STAY)
+    figure = charts.strength_figure(table, STAY)
     assert [axis.get_title() for axis in figure.axes] == list(teacher_curve.WEIGHTS)
     left, right = figure.axes[0].get_xlim()
     assert left > right  # stronger to the right

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from stt_study.analysis import against_teacher, premises
+from stt_study.analysis import label_errors
 
 
 class Constant(torch.nn.Module):
@@ -27,11 +27,11 @@ def test_targets_by_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = [torch.nn.functional.one_hot(torch.tensor(ids), 3).T.view(3, 2, 2).float() for ids in (first, later)]
     views = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
     pair = SimpleNamespace(views=lambda size: views, labels=lambda cells: labels if cells == 2 else None)
-    monkeypatch.setattr(against_teacher, "held_out", lambda study, most: [pair, pair])
-    monkeypatch.setattr(against_teacher, "load_encoder", lambda path, strides, pool: (Constant(maps[path]), "lab"))
+    monkeypatch.setattr(label_errors, "held_out", lambda study, most: [pair, pair])
+    monkeypatch.setattr(label_errors, "load_encoder", lambda path, strides, pool: (Constant(maps[path]), "lab"))
     temporal = SimpleNamespace(teacher_temperature=0.5, teacher_cosine=False, size=64)
     study = SimpleNamespace(profile=SimpleNamespace(temporal=temporal), teacher="teacher")
-    table = against_teacher.targets(study, {"one": "student"})
+    table = label_errors.targets(study, {"one": "student"})
 
     wrong, peaks, same, agree, error = [], [], [], [], []
     for b in range(2):
@@ -49,7 +49,7 @@ def test_targets_by_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = [sum(values) / len(values) for values in (wrong, peaks, same, agree, error)]
     assert table.loc["one"].tolist() == pytest.approx(expected, rel=1e-5)
     assert table.loc["teacher", ["as the teacher", "loss"]].tolist() == [1, 0]
-    assert table.loc[against_teacher.STAY, ["label error", "peak", "same place"]].tolist() == [0.25, 1, 1]
+    assert table.loc[label_errors.STAY, ["label error", "peak", "same place"]].tolist() == [0.25, 1, 1]
 
 
 def test_premises_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,12 +65,12 @@ def test_premises_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     fine[0, :8] = 1 / 16  # of the upper queries it knows nothing
     level = {"fine": fine, "coarse": torch.eye(4)[None], "query": torch.zeros(1, 5, 2, 2)}
     pair = SimpleNamespace(labels=lambda cells: (earlier, later))
-    errors = {"label error": dict(zip(premises.GLOBAL, (0.1, 0.2, 0.3), strict=True))}
-    monkeypatch.setattr(premises, "targets", lambda study, students: errors)
-    monkeypatch.setattr(premises, "batches", lambda study, weights, most: iter([(pair, level)] * 2))
+    errors = {"label error": dict(zip(label_errors.GLOBAL, (0.1, 0.2, 0.3), strict=True))}
+    monkeypatch.setattr(label_errors, "targets", lambda study, students: errors)
+    monkeypatch.setattr(label_errors, "batches", lambda study, weights, most: iter([(pair, level)] * 2))
     study = SimpleNamespace(spatial=str, weights=str, profile=SimpleNamespace(temporal=SimpleNamespace(local=None)))
     for chosen, expected in (([[0, 0], [1, 1]], (0, 1)), ([[1, 1], [0, 0]], (0.75, 1)), ([[1, 1], [1, 1]], (0.375, 1))):
-        monkeypatch.setattr(premises, "selection_weights", lambda *_, chosen=chosen: torch.tensor([chosen]).float())
-        found = premises._measured(study)
-        assert [found[name] for name in premises.LOCAL] == pytest.approx(expected)
-        assert [found[name] for name in premises.GLOBAL] == [0.1, 0.2, 0.3]
+        monkeypatch.setattr(label_errors, "selection_weights", lambda *_, chosen=chosen: torch.tensor([chosen]).float())
+        found = label_errors._premises(study)
+        assert [found[name] for name in label_errors.LOCAL] == pytest.approx(expected)
+        assert [found[name] for name in label_errors.GLOBAL] == [0.1, 0.2, 0.3]

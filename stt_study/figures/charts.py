@@ -1,0 +1,143 @@
+"""Charts of results: trainings, scores, differences with intervals, costs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stt_study.analysis.sensitivity import means
+from stt_study.figures.viz import BLUE, PALETTE, RED, name_rows, panels, spread
+
+SMOOTH = 25  # steps
+
+
+def _plain(grid: sns.FacetGrid, **labels: str) -> Figure:
+    """The figure of a grid of panels: a panel's title is its value, the legend has none; `labels` of the axes."""
+    grid.set_titles("{col_name}").set(**{"ylabel": ""} | labels)
+    if grid.legend:
+        grid.legend.set_title("")
+    return grid.figure
+
+
+def training_curves(runs: dict[str, pd.DataFrame], columns: Sequence[str]) -> Figure:
+    """One panel a column of `metrics.csv`, one line a run, each a running mean over `SMOOTH` steps."""
+    smooth = {run: metrics.set_index("step").rolling(SMOOTH, min_periods=1).mean() for run, metrics in runs.items()}
+    table = pd.concat(smooth, names=["run"])[list(columns)].reset_index().melt(["run", "step"], var_name="measure")
+    lines = {"hue": "run", "kind": "line", "errorbar": None, "legend": len(runs) > 1}
+    layout = {"col_wrap": 2 if len(columns) == 4 else 3, "height": 2.7, "facet_kws": {"sharey": False}}
+    grid = sns.relplot(table, x="step", y="value", col="measure", **lines, **layout)
+    return _plain(grid)
+
+
+def score_bars(table: pd.DataFrame, score: str, by: str, per: str) -> Figure:
+    """Mean `score` of every `by` as a bar, every `per` (sequence) as a dot, order kept."""
+    figure, ((axis,),) = panels(1, 1, (7.5, 0.5 * table[by].nunique() + 1.1))
+    sns.barplot(table, x=score, y=by, errorbar=None, color=BLUE, alpha=0.55, ax=axis)
+    sns.stripplot(table, x=score, y=by, color="0.2", size=4, alpha=0.6, jitter=False, ax=axis)
+    axis.set(xlabel=f"{score} (bar: mean, dot: one {per})", ylabel="", xlim=(0, 1))
+    return figure
+
+
+def offset_dots(table: pd.DataFrame) -> Figure:
+    """`tables.offsets`: a dot a sequence, right and below of the truth; a box, the middle half of them."""
+    figure, (axes,) = panels(1, 2, (10, 0.42 * table.variant.nunique() + 1.1), sharex=True, sharey=True)
+    for axis, way in zip(axes, ("right, px", "below, px"), strict=True):
+        sns.stripplot(table, x=way, y="variant", color="0.2", size=4, alpha=0.6, jitter=False, ax=axis)
+        low, middle, high = (table.groupby("variant", sort=False)[way].quantile(q) for q in (0.25, 0.5, 0.75))
+        axis.barh(range(len(low)), high - low, left=low, color=BLUE, alpha=0.4)
+        axis.plot(middle, range(len(middle)), "|", color=RED, markersize=18, markeredgewidth=2)
+        axis.axvline(0, color="0.3", linewidth=1)
+        axis.set_xscale("symlog", linthresh=10)
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.set_ylabel("")
+    return figure
+
+
+def stacked_bars(tables: dict[str, pd.DataFrame], label: str) -> Figure:
+    """One panel a table (title -> table), one bar a row with a part for every column."""
+    table = pd.concat(tables, names=["of", "row"]).melt(ignore_index=False, var_name="part", value_name=label)
+    bars = {"weights": label, "hue": "part", "multiple": "stack", "shrink": 0.7, "alpha": 1}
+    height = 0.4 * max(map(len, tables.values())) + 1.4
+    grid = sns.displot(table.reset_index(), y="row", col="of", height=height, aspect=1.3, **bars)
+    return _plain(grid, xlabel=label)
+
+
+def paired_differences(table: pd.DataFrame, score: str, full: str, others: Sequence[str]) -> Figure:
+    """Per sequence, `full` minus each of `others`, a panel each; `table` has columns sequence, variant and `score`."""
+    wide = table.pivot(index="sequence", columns="variant", values=score)
+    figure, (axes,) = panels(1, len(others), (1.5 + 4.2 * len(others), 0.26 * len(wide) + 1.1), sharex=True)
+    for axis, other in zip(axes, others, strict=True):
+        difference = (wide[full] - wide[other]).sort_values()
+        axis.barh(difference.index, difference, color=[BLUE if d > 0 else RED for d in difference])
+        axis.axvline(0, color="0.3", linewidth=1)
+        axis.axvline(difference.mean(), color="0.3", linewidth=1, linestyle="--")
+        axis.set_title(f"{full} minus {other}", fontsize=10)
+        axis.set(xlabel=score, ylabel="")
+        axis.tick_params(labelsize=9)
+    return figure
+
+
+def _interval(axis: Axes, row: pd.Series, at: float, along: str, **dot: Any) -> None:
+    """A `bootstrap.summary` as a dot with a bar along "x" or "y", at a place of the other; hollow: the reference's."""
+    bounds = [[row.difference - row.low], [row.high - row.difference]] if np.isfinite(row.low) else None
+    xy = (row.difference, at) if along == "x" else (at, row.difference)
+    inside = {"markerfacecolor": "white"} if row.origin == "reference" else {}
+    axis.errorbar(*xy, **{f"{along}err": bounds}, fmt="o", markersize=5, **inside, **dot)
+
+
+def interval_figure(table: pd.DataFrame) -> Figure:
+    """`report.differences` with their intervals, one line a comparison and task; hollow: of the reference."""
+    comparisons, tasks = list(table.comparison.unique()), list(table.task.unique())
+    figure, ((axis,),) = panels(1, 1, (8, 1 + (0.16 * len(tasks) + 0.1) * len(comparisons)))
+    colours = dict(zip(tasks, PALETTE, strict=False))
+    for _, row in table.iterrows():
+        y = comparisons.index(row.comparison) + 0.8 * (tasks.index(row.task) + 0.5) / len(tasks) - 0.4
+        _interval(axis, row, y, "x", color=colours[row.task])
+    for task, colour in colours.items():
+        axis.plot([], [], "o-", color=colour, label=task)
+    axis.axvline(0, color="grey", linewidth=1)
+    axis.set(xlabel="difference, points")
+    name_rows(axis, comparisons)
+    axis.grid(False, axis="y")
+    figure.legend(loc="outside upper right", ncols=len(tasks), frameon=False)
+    return figure
+
+
+def strength_figure(table: pd.DataFrame, stay: str) -> Figure:
+    """`teacher_curve.curve`: gain over label error, a panel a weight, stronger to the right; dotted: that of `stay`."""
+    weights = table.groupby("weight", sort=False)
+    figure, (panel,) = panels(1, weights.ngroups, (8.5, 3.6), sharex=True, sharey=True)
+    for axis, (weight, some) in zip(panel, weights, strict=True):
+        for (_, row), colour in zip(some.iterrows(), PALETTE, strict=False):
+            _interval(axis, row, 100 * row["label error"], "y", color=colour, label=row.teacher)
+        axis.axhline(0, color="grey", linewidth=1)
+        axis.axvline(100 * some[stay].mean(), color="grey", linestyle=":")
+        axis.set(title=weight, xlabel="label error of the teacher, %", ylabel="gain in J&F, points")
+    panel[0].invert_xaxis()  # shared
+    figure.legend(*panel[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def sensitivity_figure(table: pd.DataFrame) -> Figure:
+    """J&F-Mean over the values of a setting, a line a variant; grey: the first one's clips; dotted: the profile's."""
+    values = [f"{value:g}" if isinstance(value, float) else str(value) for value in table.value]
+    table = table.assign(**{"value": values, "J&F": 100 * table["J&F"]})
+    variant = table.variant.iloc[0]
+    figure, axes = spread(table.axis.nunique(), 4, (2.9, 2.65), sharey=True)
+    for panel, (axis, some) in zip(axes, table.groupby("axis", sort=False), strict=True):
+        single, grey = some[some.variant == variant], {"color": "0.82", "linewidth": 0.8}
+        sns.lineplot(single, x="value", y="J&F", units="sequence", estimator=None, ax=panel, **grey)
+        averages = {"hue": "variant", "marker": "o", "legend": panel is axes[0]}
+        sns.lineplot(means(some), x="value", y="J&F-Mean", ax=panel, **averages)
+        panel.axvline(single[single.own].value.iloc[0], color="0.5", linewidth=1, linestyle=":")
+        panel.set_title(axis, fontsize=10)
+        panel.set(xlabel="", ylabel="J&F-Mean")
+        panel.grid(False, axis="x")
+    axes[0].plot([], [], color="0.82", label=f"single clips, {variant}")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=4, fontsize=9)
+    axes[0].get_legend().remove()
+    return figure
