@@ -48,6 +48,7 @@ html_context = {"default_mode": "auto"}  # light or dark, as the reader's system
 html_static_path = ["_static"]
 html_css_files = ["book.css", "explorer.css"]
 html_favicon = "_static/icon.svg"
+html_use_index = html_domain_indices = False  # the search field finds as much
 html_show_search_summary = False  # a page opened from the disk may not fetch the pages that it finds
 html_show_sourcelink = False
 html_theme_options = {

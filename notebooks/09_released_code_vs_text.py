@@ -109,7 +109,7 @@ page.show(
 # ### How well the selected ones match
 #
 # The same two errors as above, at selected and at left-out queries, means over pairs. A selection of the queries that
-# need help has its filled dot to the right of the hollow one. Again, soft weights are to be compared with *all but
+# need help has its filled dot to the right of the hollow one. Soft weights are to be compared with *all but
 # the border*: what that alone does is no merit of a score.
 
 # %% tags=["hide-input"]

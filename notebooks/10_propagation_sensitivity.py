@@ -47,7 +47,7 @@ print(f"the profile's settings: {study.profile.evaluation.davis}")
 full = sensitivity.sensitivity(study, "full")
 page.show(
     charts.sensitivity_figure(full),
-    "J&F-Mean over the values of each setting, the others kept. Thick: the mean over objects; grey: single clips. The ring on the dotted line is the profile's own value.",
+    "J&F-Mean over the values of each setting, the others kept. Coloured: the mean over objects; grey: single clips; dotted: the profile's own value.",
     alt="Small panels, one a setting of propagation, each with the mean J&F over its values and thin lines for single clips.",
     name="fig-sensitivity",
 )

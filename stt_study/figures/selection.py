@@ -1,6 +1,5 @@
 """Figures of what the local distillation selects, and of its loss; see `query_selection`."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -18,16 +17,10 @@ from stt_study.study import Study
 from stt_study.variants import title as variant_title
 from stt_study.video.follow import blended
 
+Example = tuple[dict[str, np.ndarray | Tensor], dict[str, np.ndarray]]
+"""By title: pictures (S, S, 3) and maps (h, w) of a pair; by name: what a variant selects, `veiled` (S, S, 3)."""
 Measured = dict[str, dict[str, pd.DataFrame]]  # encoder -> the tables of `query_selection.measure`
 VEIL = np.array([20, 30, 60])  # RGB, over what is left out
-
-
-@dataclass(frozen=True)
-class Example:
-    """By title: `pictures` (S, S, 3) and maps (h, w); `veiled`, `chosen` (S, S, 3)."""
-
-    pictures: dict[str, np.ndarray | Tensor]
-    chosen: dict[str, np.ndarray]
 
 
 def label(name: str) -> str:
@@ -50,7 +43,7 @@ def examples(study: Study, weights: Path) -> list[Example]:
         pictures |= {"score without p": level["neg_log"][0], "colour error": level["colour"]}
         chosen = {name: veiled(later, selection_weights(level, own)[0]) for name, own in compared.items()}
         before, now = (labels[0] for labels in pair.labels(len(level["colour"])))  # the background's share of a cell
-        found.append((float((now - before).clamp(min=0).mean()), pair.sequence.name, Example(pictures, chosen)))
+        found.append((float((now - before).clamp(min=0).mean()), pair.sequence.name, (pictures, chosen)))
     best: dict[str, Example] = {}
     for _, clip, example in sorted(found, key=lambda entry: -entry[0]):
         best.setdefault(clip, example)
@@ -71,16 +64,16 @@ def veiled(image: np.ndarray, weights: Tensor) -> np.ndarray:
 
 def maps_figure(examples: list[Example]) -> Figure:
     """Two rows an example: frames, objects, scores, the colour error; below, what every variant selects is bright."""
-    columns = max(6, len(examples[0].chosen))
+    columns = max(6, len(examples[0][1]))
     figure, axes = viz.panels(2 * len(examples), columns, (2.05 * columns, 4.75 * len(examples)))
     for axis in axes.flat:
         axis.set_axis_off()
-    for example, (top, bottom) in zip(examples, axes.reshape(-1, 2, columns), strict=True):
-        for axis, (title, shown) in zip(top, example.pictures.items(), strict=False):
+    for (pictures, chosen), (top, bottom) in zip(examples, axes.reshape(-1, 2, columns), strict=True):
+        for axis, (title, shown) in zip(top, pictures.items(), strict=False):
             drawn = viz.picture(axis, shown, title)
             if shown.ndim == 2:
                 figure.colorbar(drawn, ax=axis, shrink=0.7, location="bottom", format="{x:g}", ticks=MaxNLocator(3))
-        for axis, (name, shown) in zip(bottom, example.chosen.items(), strict=False):
+        for axis, (name, shown) in zip(bottom, chosen.items(), strict=False):
             viz.picture(axis, shown, label(name))
     return figure
 

@@ -214,8 +214,8 @@ def test_what_is_measured_anew(study: Study, initial: Path, tmp_path: Path, monk
 
 
 def test_what_figures_show(study: Study, initial: Path):
-    (example,) = viz_selection.examples(study, initial)  # one clip
-    assert set(example.chosen) == set(selection.NAMES) - {"quarter"}
+    ((_, chosen),) = viz_selection.examples(study, initial)  # one clip
+    assert set(chosen) == set(selection.NAMES) - {"quarter"}
 
 
 def test_what_is_left_out_goes_dark():
