@@ -24,12 +24,14 @@ import pandas as pd
 from stt_study.benchmarks.registry import TASKS
 from stt_study.figures import method
 from stt_study.figures.page import Page
-from stt_study.results import tables
+from stt_study.results import report, tables
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 names = ["random", "step_one", "step_two", "full"]
 sources = {name: study.source(name) for name in names}
+words = {"full": "the full method", "step_one": "step one alone", "step_two": "step two alone"}
+page.answer(report.beside(study, words | {"random": "an untrained network"}, "davis"))
 
 # %% tags=["hide-input"]
 page.show(

@@ -38,7 +38,10 @@ for task in filter(study.has, ("davis", "vip", "jhmdb", "real")):
     sequences = study.sequences(task)
     counts[f"{task}: test sequences"] = len(sequences)
     counts[f"{task}: test frames"] = sum(len(sequence.frames) for sequence in sequences)
-print(study.relative(study.data))
+tested = " and ".join(f"{number:,} {kind.split(': test ')[1]} of {kind.split(':')[0]}" for kind, number in counts.items() if "sequences" in kind)
+page.answer(
+    f"This run learns from {len(images):,} images and {len(pairs.videos):,} videos ({counts['training frames']:,} frames) without labels, and is tested on {tested}."
+)
 page.show(pd.Series(counts, name="count").to_frame(), "How much this run learns from, and how much it is tested on.")
 
 # %% [markdown]

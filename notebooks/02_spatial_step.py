@@ -23,9 +23,15 @@ from dataclasses import asdict
 import pandas as pd
 
 from stt_study.figures.page import Page
+from stt_study.results import report
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
+accuracy, chance = page.metrics("step_one").accuracy, 1 / (study.profile.spatial.queue + 1)
+page.answer(
+    f"At the end of its {len(accuracy)} steps, step one ranks a query's own partner first in {accuracy.tail(len(accuracy) // 20 + 1).mean():.0%} of the cases, where chance gives {chance:.1%}.",
+    report.beside(study, {"step_one": "step one", "lab": "the Lab image itself", "random": "an untrained network"}, "davis"),
+)
 page.show(
     pd.Series(asdict(study.profile.spatial), name="step one, this run").to_frame(),
     "Settings of step one. `size` and `load_size` are in pixels, `steps` and `warmup` in batches.",

@@ -25,6 +25,12 @@ from stt_study.results import report
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
+loss = page.metrics("full")[["fine", "coarse"]].sum(axis=1)
+some = len(loss) // 20 + 1
+first, last = loss.head(some).mean(), loss.tail(some).mean()
+page.answer(
+    f"Over the {len(loss)} steps of the full method, the reconstruction loss of both levels {'falls' if last < first else 'does not fall'}: its mean is {first:.3f} in the first twentieth of the steps and {last:.3f} in the last."
+)
 page.show(
     pd.json_normalize(asdict(study.settings("full"))).T.set_axis(["step two, this run"], axis="columns"),
     "Settings of step two, for the full method. `size` is in pixels, a radius in cells of its level; `local.…` are the choices of local distillation.",

@@ -17,10 +17,13 @@ runs = ""
 from stt_study.analysis.failures import failures
 from stt_study.figures import charts
 from stt_study.figures.page import Page
+from stt_study.results import report
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 names = ["copy", "flow", "lab", "hog", "random", "supervised", "step_one", "step_two", "full"]
+words = {"full": "the full method", "step_one": "step one alone", "lab": "the Lab image itself", "copy": "the first mask copied"}
+page.answer(report.beside(study, words, "davis"), report.beside(study, words, "real"))
 
 # %% [markdown]
 # ## Results

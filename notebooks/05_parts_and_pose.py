@@ -15,10 +15,13 @@ runs = ""
 
 # %% tags=["hide-input"]
 from stt_study.figures.page import Page
+from stt_study.results import report
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 names = ["copy", "flow", "lab", "hog", "random", "supervised", "step_one", "step_two", "full"]
+words = {"full": "the full method", "step_one": "step one alone", "lab": "the Lab image itself"}
+page.answer(report.beside(study, words, "vip"), report.beside(study, words, "jhmdb"))
 
 # %% [markdown]
 # ## Parts

@@ -16,11 +16,14 @@ runs = ""
 # %% tags=["hide-input"]
 from stt_study.analysis import label_errors
 from stt_study.figures.page import Page
+from stt_study.results import report
 from stt_study.variants import title
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 names = ["no_global", "full"]
+words = {"full": "the full method", "no_global": "the same training without global distillation"}
+page.answer(report.beside(study, words))
 
 # %% [markdown]
 # ## Training

@@ -17,10 +17,13 @@ import pandas as pd
 
 from stt_study.analysis import label_errors
 from stt_study.figures.page import Page
+from stt_study.results import report
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 names = ["no_local", "neither", "full"]
+words = {"full": "the full method", "no_local": "the same training without local distillation"}
+page.answer(report.beside(study, words | {"neither": "training without either distillation"}))
 
 # %% [markdown]
 # ## Training

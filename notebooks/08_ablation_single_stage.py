@@ -17,10 +17,13 @@ runs = ""
 
 # %% tags=["hide-input"]
 from stt_study.figures.page import Page
+from stt_study.results import report
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 names = ["step_two", "step_one", "full"]
+words = {"full": "the full method", "step_one": "step one alone", "step_two": "step two alone"}
+page.answer(report.beside(study, words | {"one_stage": "both steps at once"}))
 
 # %% [markdown]
 # ## Training

@@ -33,9 +33,12 @@ import pandas as pd
 from stt_study.analysis import deviations, held_out_pairs, query_selection
 from stt_study.figures import selection as viz_selection
 from stt_study.figures.page import Page
+from stt_study.results import report
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
+words = {"full": "the loss of the text", "released": "the released code's at T = 0.7"}
+page.answer(report.beside(study, words | {"released_soft": "the released code's at T = -1"}))
 weights = {"step one": study.spatial(), "full method": study.weights("full")}
 measured = {name: query_selection.measure(study, path) for name, path in weights.items()}
 share, pairs = study.profile.temporal.local.share, len(measured["step one"]["pairs"])

@@ -33,6 +33,13 @@ from stt_study.results import report, tables
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
+full = sensitivity.sensitivity(study, "full")
+changes = sensitivity.largest_changes(full)
+most = changes.iloc[0]
+moves = [f"{most[change]} points at {most[to]}" for to, change in (("best", "gain"), ("worst", "loss")) if most[change]]
+page.answer(
+    f"Of the settings of propagation, *{most.name}* moves the full method's J&F-Mean most: from {most['J&F-Mean']:.1f} at the profile's own value, {most.own}, by {report.listed(moves) or 'nothing'}."
+)
 split, clips = sensitivity.clips(study)
 names = ", ".join(clip.name for clip in clips)
 print(f"{len(clips)} clips of {study.relative(study.folder('davis'))}, list “{split}”: {names}")
@@ -44,7 +51,6 @@ print(f"the profile's settings: {study.profile.evaluation.davis}")
 # All panels share their scale, so a flat one is a setting that doesn't matter here.
 
 # %% tags=["hide-input"]
-full = sensitivity.sensitivity(study, "full")
 page.show(
     charts.sensitivity_figure(full),
     "J&F-Mean over the values of each setting, the others kept. Thick: the mean over objects; grey: single clips. The ring on the dotted line is the profile's own value.",
@@ -58,7 +64,7 @@ page.show(
 
 # %% tags=["hide-input"]
 page.show(
-    sensitivity.largest_changes(full).round(1),
+    changes.round(1),
     "How far each setting moves J&F-Mean, in points, the farthest first: the best of its values with the gain over the profile's own, and the worst with the loss, with 95 % bootstrap intervals over clips.",
     name="tab-sensitivity",
 )

@@ -29,6 +29,7 @@ names = ["copy", "flow", "lab", "hog", "random", "supervised"]
 names += ["step_one", "step_two", "neither", "no_global", "no_local", "released", "full"]
 published = report.published()
 ours = report.benchmark_rows(study, names)
+page.answer(report.published_beside(study))
 
 # %% [markdown]
 # ## DAVIS-2017

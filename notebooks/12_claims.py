@@ -25,16 +25,21 @@ from stt_study.results.claims import ONE_MODEL, beside, claims, one_by_one, prim
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 table = claims(study)
+deciding = primary(table) if len(table) else table
+real = len(table) and deciding.decides.all()
+where = "on real video" if real else "on the shipped world, which decides nothing: real video is missing"
+counted = [
+    f"{'this run' if origin == comparison.OWN else 'the reference'} ({' or '.join(f'{n}' for n in sorted(some.seeds.unique()))} seeds): {report.listed([f'{n} {verdict}' for verdict, n in some.verdict.value_counts().items()])}"
+    for origin, some in (deciding.groupby("origin", sort=False) if len(table) else ())
+]
+if counted:
+    page.answer(f"Verdicts on the four primary claims {where}. " + "; ".join(counted).capitalize() + ".")
 page.data()
 
 # %% [markdown]
 # ## The four primary claims
 
 # %% tags=["hide-input"]
-deciding = primary(table)
-where = (
-    "on real video" if deciding.decides.all() else "on the shipped world, which decides nothing: real video is missing"
-)
 page.show(
     one_by_one(deciding),
     f"The primary claims, {where}: the paper's figures for its own data, then differences in points of J&F-Mean with 95 % intervals in brackets, the smallest effect that would have been found in four of five such studies, the premise and the verdict.",

@@ -22,6 +22,8 @@ from stt_study.variants import title
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 sources = {name: study.source(name) for name in study.taken(retention.NAMES)}
+measured = retention.against_teacher(study, sources)
+page.answer(retention.nearer(measured))
 
 # %% [markdown]
 # ## Is the teacher's structure retained?
@@ -45,8 +47,6 @@ sources = {name: study.source(name) for name in study.taken(retention.NAMES)}
 # res5 it shows what the other strides alone change, at res4 it is the same network.
 
 # %% tags=["hide-input"]
-measured = retention.against_teacher(study, sources)
-print(f"{measured.sequence.nunique()} clips")
 page.show(
     retention.summary_table(measured, retention.AGAINST_TEACHER),
     "How near each network is to the step-one encoder, and what chance gives: means, with 95 % intervals over clips in brackets; a lower loss is nearer. Compare the full method with the one without global distillation, and both with random weights.",

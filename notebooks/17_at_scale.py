@@ -23,6 +23,12 @@ from stt_study.variants import every_training
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
+trainings = every_training(study.profile)
+costs = {name: training_cost(training, scale=study.profile.scale) for name, training in trainings.items()}
+hours = {name: cost["hours"] for name, cost in costs.items()}
+page.answer(
+    f"On this machine, the {len(hours)} trainings of one seed of profile `{study.profile.profile}` take {sum(hours.values()):,.2g} hours in all, the longest ({max(hours, key=hours.get)}) {max(hours.values()):,.2g} hours."
+)
 
 # %% [markdown]
 # ## Operations
@@ -54,8 +60,6 @@ page.show(
 # something else was at work on the machine.
 
 # %% tags=["hide-input"]
-trainings = every_training(study.profile)
-costs = {name: training_cost(training, scale=study.profile.scale) for name, training in trainings.items()}
 numbers = {"TFLOP a step": "{:.3g}", "measured": "{:.0%}", "steps": "{:,.0f}", "hours": "{:,.2f}"}
 numbers |= dict.fromkeys(("seconds a step", "fastest", "slowest"), "{:.3f}")
 numbers |= {"GFLOP/s": "{:,.0f}", "peak, GB": "{:.1f}"}

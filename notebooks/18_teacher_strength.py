@@ -29,6 +29,11 @@ from stt_study.results import teacher_curve
 
 page = Page(profile, settings, seed, data, runs)
 study = teacher_curve.study_of(page.study)
+curves = {task: teacher_curve.curve(study, task) for task in ("davis", "real") if study.has(task)}
+curves = {task: table for task, table in curves.items() if len(table)}
+page.answer(
+    *(f"On {study.data_name(task)}: {teacher_curve.conclusion(table)}" for task, table in curves.items()),
+)
 
 # %% [markdown]
 # ## The curve
@@ -44,8 +49,6 @@ study = teacher_curve.study_of(page.study)
 # cut: the loss leaves these cells out. Encoders have a row for every cell, right or not.
 
 # %% tags=["hide-input"]
-curves = {task: teacher_curve.curve(study, task) for task in ("davis", "real") if study.has(task)}
-curves = {task: table for task, table in curves.items() if len(table)}
 for task, table in curves.items():
     page.show(
         charts.strength_figure(table, STAY),
@@ -54,14 +57,7 @@ for task, table in curves.items():
         files=table.files.explode(),
     )
 if not curves:
-    print("no results yet: make notebook NB=18 PROFILE=teacher")
-
-# %% [markdown]
-# ## What it says
-
-# %% tags=["hide-input"]
-for task, table in curves.items():
-    print(f"{study.data_name(task)}:\n{teacher_curve.conclusion(table)}")
+    page.say("There are no results yet: `make notebook NB=18 PROFILE=teacher` makes them.")
 
 # %% tags=["hide-input"]
 for task, table in curves.items():

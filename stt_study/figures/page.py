@@ -6,7 +6,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import display
+from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 from skimage.data import stereo_motorcycle
 
@@ -43,11 +43,26 @@ class Page:
         if isinstance(shown, Figure):
             plt.close(shown)  # or the notebook would show it a second time
 
+    @staticmethod
+    def say(text: str) -> None:
+        """Show a computed sentence (Markdown)."""
+        display(Markdown(text))
+
+    @staticmethod
+    def answer(*sentences: str) -> None:
+        """Show what the page found, in one sentence or two, before everything else; empty ones are left out."""
+        found = " ".join(filter(None, sentences)) or "There are no results yet for this page's question."
+        display(Markdown(f"> **{found}**"))
+
     def at_hand(self, task: str) -> bool:
         """Whether a task's data are at hand; a sentence says so where they aren't."""
         if not self.study.has(task):
-            print(f"no data of {TASKS[task].official} at hand ({task}); data/README.md says how to get them")
+            self.say(f"The data of {TASKS[task].official} ({task}) are not at hand; `data/README.md` says how to get them.")
         return self.study.has(task)
+
+    def metrics(self, name: str) -> pd.DataFrame:
+        """`metrics.csv` of a variant's training, a row a step."""
+        return pd.read_csv(self.study.weights(name).parent / "metrics.csv")
 
     def training(self, names: Iterable[str], columns: Sequence[str], caption: str, name: str = "") -> None:
         """Curves of columns of `metrics.csv`."""

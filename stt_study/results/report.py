@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from stt_core.files import read_json
-from stt_study.benchmarks.registry import TASKS
+from stt_study.benchmarks.registry import PRESETS, TASKS
 from stt_study.bootstrap import favours
 from stt_study.results import comparison, tables
 from stt_study.study import Study
@@ -43,6 +43,40 @@ def differences_table(rows: pd.DataFrame) -> pd.DataFrame:
     return shown.set_index(["comparison", "task"])[columns].rename_axis(index=[None, None])
 
 
+def worded(row: dict, other: str, what: str, verbs: tuple[str, str] = ("beats", "is behind")) -> str:
+    """A `bootstrap.summary` in words, such as "beats step one by 3.1 points of mIoU [1.2, 5.0]"; `what`: the measure."""
+    side, low, high = favours(row), row["low"], row["high"]
+    if side:
+        low, high = sorted((side * low, side * high))
+        return f"{verbs[side < 0]} {other} by {abs(row['difference']):.1f} points of {what} [{low:.1f}, {high:.1f}]"
+    interval = f" [{low:.1f}, {high:.1f}]" if np.isfinite(low) else ", too few sequences for an interval"
+    interval += ", which holds zero" * bool(np.isfinite(low) and low <= 0 <= high)
+    return f"does not differ measurably from {other} ({row['difference']:+.1f} points of {what}{interval})"
+
+
+def beside(study: Study, names: dict[str, str], *tasks: str) -> str:
+    """The first of `names` (variant -> words) beside each of the others, in a sentence; "" without results.
+
+    On the first of `tasks` that has any: else real video, else the shipped world. Brackets are 95 % intervals.
+    """
+    (first, subject), *others = names.items()
+    for task in tasks or dict.fromkeys((study.profile.real_video, "davis")):
+        found = [(words, row) for name, words in others if (row := comparison.compared(study, task, first, name))]
+        if found:
+            where = study.data_name(task) if study.has(task) else TASKS[task].official
+            where = "real video" if task == study.profile.real_video else "the " * (not study.profile.data) + where
+            stored = ", in the reference results" * all(row["origin"] == comparison.STORED for _, row in found)
+            parts = listed([worded(row, words, TASKS[task].headline) for words, row in found])
+            seeds = " or ".join(f"{count}" for count in sorted({row["seeds"] for _, row in found}))
+            return f"On {where}{stored}, {subject} {parts} (brackets: 95 % intervals; seeds: {seeds})."
+    return ""
+
+
+def listed(parts: list[str]) -> str:
+    """Parts of a sentence as "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+
+
 def grid_table(study: Study, names: list[str]) -> pd.DataFrame:
     """One row a variant, one column a task, in percent: mean over seeds with spread; "(reference)": not of this run."""
     columns: dict[str, dict[str, str]] = {}
@@ -74,6 +108,27 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
                 means = pd.DataFrame([run.metrics for run in runs]).mean()
                 rows += [{**row, "metric": metric, "value": 100 * value} for metric, value in means.items()]
     return pd.DataFrame(rows)
+
+
+def published_beside(study: Study) -> str:
+    """The full method's J&F-Mean and the paper's, in a sentence, and why they are not comparable; "" without results."""
+    tasks = [task for task in dict.fromkeys((study.profile.real_video, "davis")) if study.has(task)]
+    rows = benchmark_rows(study, ["full"])
+    for task in tasks if len(rows) else ():
+        name, count = study.data_name(task), len(study.sequences(task))
+        own = rows.query("data == @name and metric == 'J&F-Mean'").iloc[0]
+        paper = published().query("benchmark == @own.benchmark and method == @own.method and metric == 'J&F-Mean'")
+        same = (paper.backbone == own.backbone).mul(2).add(paper.stride == own.stride)
+        other = paper.loc[same.idxmax()]
+        kept = task == study.profile.real_video and count == TASKS[task].count
+        kept = kept and study.inference(task).resize == PRESETS["davis_s8"].resize
+        why = ["data"] * (not kept) + [field for field in ("backbone", "stride") if own[field] != other[field]]
+        return (
+            f"The full method reaches a J&F-Mean of {own.value:.1f} ({own.source}: {own.backbone}, stride {own.stride}, "
+            f"{name}); the paper has {other.value:.1f} ({other.backbone}, stride {other.stride}, {other.data}). "
+            + (f"The two are not comparable: {listed(why)} differ." if why else "Data, backbone and stride are the same.")
+        )
+    return ""
 
 
 def strides(study: Study) -> pd.DataFrame:
