@@ -22,7 +22,12 @@ from stt_study.results import report
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 names = ["copy", "flow", "lab", "hog", "random", "supervised", "step_one", "step_two", "full"]
-words = {"full": "the full method", "step_one": "step one alone", "lab": "the Lab image itself", "copy": "the first mask copied"}
+words = {
+    "full": "the full method",
+    "step_one": "step one alone",
+    "lab": "the Lab image itself",
+    "copy": "the first mask copied",
+}
 page.answer(report.beside(study, words, "davis"), report.beside(study, words, "real"))
 
 # %% [markdown]

@@ -17,13 +17,14 @@ runs = ""
 from stt_study.analysis import retention
 from stt_study.figures import maps as viz_maps
 from stt_study.figures.page import Page
+from stt_study.results import report
 from stt_study.variants import title
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 sources = {name: study.source(name) for name in study.taken(retention.NAMES)}
 measured = retention.against_teacher(study, sources)
-page.answer(retention.nearer(measured))
+page.answer(report.nearer(measured))
 
 # %% [markdown]
 # ## Is the teacher's structure retained?

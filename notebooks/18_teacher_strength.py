@@ -32,7 +32,7 @@ study = teacher_curve.study_of(page.study)
 curves = {task: teacher_curve.curve(study, task) for task in ("davis", "real") if study.has(task)}
 curves = {task: table for task, table in curves.items() if len(table)}
 page.answer(
-    *(f"On {study.data_name(task)}: {teacher_curve.conclusion(table)}" for task, table in curves.items()),
+    *(f"On {study.data_name(task)}: {words}" for task, t in curves.items() if (words := teacher_curve.conclusion(t)))
 )
 
 # %% [markdown]

@@ -52,12 +52,14 @@ class Page:
     def answer(*sentences: str) -> None:
         """Show what the page found, in one sentence or two, before everything else; empty ones are left out."""
         found = " ".join(filter(None, sentences)) or "There are no results yet for this page's question."
-        display(Markdown(f"> **{found}**"))
+        display(Markdown(f"> **{found}**" + " (Brackets: 95 % intervals.)" * ("[" in found)))
 
     def at_hand(self, task: str) -> bool:
         """Whether a task's data are at hand; a sentence says so where they aren't."""
         if not self.study.has(task):
-            self.say(f"The data of {TASKS[task].official} ({task}) are not at hand; `data/README.md` says how to get them.")
+            self.say(
+                f"The data of {TASKS[task].official} ({task}) are not at hand; `data/README.md` says how to get them."
+            )
         return self.study.has(task)
 
     def metrics(self, name: str) -> pd.DataFrame:

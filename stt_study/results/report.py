@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 
 from stt_core.files import read_json
 from stt_study.benchmarks.registry import PRESETS, TASKS
-from stt_study.bootstrap import favours
+from stt_study.bootstrap import favours, summary
 from stt_study.results import comparison, tables
 from stt_study.study import Study
 from stt_study.trainings import ROOT
@@ -44,7 +44,7 @@ def differences_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def worded(row: dict, other: str, what: str, verbs: tuple[str, str] = ("beats", "is behind")) -> str:
-    """A `bootstrap.summary` in words, such as "beats step one by 3.1 points of mIoU [1.2, 5.0]"; `what`: the measure."""
+    """A `bootstrap.summary` in words, such as "beats step one by 3.1 points of mIoU [1.2, 5.0]"."""
     side, low, high = favours(row), row["low"], row["high"]
     if side:
         low, high = sorted((side * low, side * high))
@@ -57,7 +57,7 @@ def worded(row: dict, other: str, what: str, verbs: tuple[str, str] = ("beats", 
 def beside(study: Study, names: dict[str, str], *tasks: str) -> str:
     """The first of `names` (variant -> words) beside each of the others, in a sentence; "" without results.
 
-    On the first of `tasks` that has any: else real video, else the shipped world. Brackets are 95 % intervals.
+    On the first of `tasks` that has any; by default, real video, then the shipped world. Brackets are 95 % intervals.
     """
     (first, subject), *others = names.items()
     for task in tasks or dict.fromkeys((study.profile.real_video, "davis")):
@@ -65,11 +65,23 @@ def beside(study: Study, names: dict[str, str], *tasks: str) -> str:
         if found:
             where = study.data_name(task) if study.has(task) else TASKS[task].official
             where = "real video" if task == study.profile.real_video else "the " * (not study.profile.data) + where
-            stored = ", in the reference results" * all(row["origin"] == comparison.STORED for _, row in found)
+            stored = " of the reference results" * all(row["origin"] == comparison.STORED for _, row in found)
             parts = listed([worded(row, words, TASKS[task].headline) for words, row in found])
             seeds = " or ".join(f"{count}" for count in sorted({row["seeds"] for _, row in found}))
-            return f"On {where}{stored}, {subject} {parts} (brackets: 95 % intervals; seeds: {seeds})."
+            return f"On {where} (seeds: {seeds}{stored}), {subject} {parts}."
     return ""
+
+
+def nearer(table: pd.DataFrame) -> str:
+    """Of `retention.against_teacher`: whether global distillation left the full method nearer to step one's encoder."""
+    full, without = title("full"), title("no_global")
+    overlap = 100 * table.pivot(index="sequence", columns="variant", values="overlap res5")
+    if not {full, without} <= {*overlap}:
+        return ""
+    row = summary((overlap[full] - overlap[without]).dropna().to_numpy()[None])
+    verbs = "is nearer to step one's encoder than", "is farther from step one's encoder than"
+    words = worded(row, "the one trained without global distillation", "neighbour overlap at res5", verbs)
+    return f"After training, the full method {words}."
 
 
 def listed(parts: list[str]) -> str:
@@ -111,7 +123,7 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
 
 
 def published_beside(study: Study) -> str:
-    """The full method's J&F-Mean and the paper's, in a sentence, and why they are not comparable; "" without results."""
+    """The full method's J&F-Mean and the paper's, and why they are not comparable; "" without results."""
     tasks = [task for task in dict.fromkeys((study.profile.real_video, "davis")) if study.has(task)]
     rows = benchmark_rows(study, ["full"])
     for task in tasks if len(rows) else ():
@@ -124,9 +136,13 @@ def published_beside(study: Study) -> str:
         kept = kept and study.inference(task).resize == PRESETS["davis_s8"].resize
         why = ["data"] * (not kept) + [field for field in ("backbone", "stride") if own[field] != other[field]]
         return (
-            f"The full method reaches a J&F-Mean of {own.value:.1f} ({own.source}: {own.backbone}, stride {own.stride}, "
-            f"{name}); the paper has {other.value:.1f} ({other.backbone}, stride {other.stride}, {other.data}). "
-            + (f"The two are not comparable: {listed(why)} differ." if why else "Data, backbone and stride are the same.")
+            f"The full method reaches a J&F-Mean of {own.value:.1f} ({own.source}: {own.backbone}, stride "
+            f"{own.stride}, {name}); the paper has {other.value:.1f} ({other.backbone}, stride {other.stride}, {other.data}). "
+            + (
+                f"The two are not comparable: {listed(why)} differ."
+                if why
+                else "Data, backbone and stride are the same."
+            )
         )
     return ""
 
