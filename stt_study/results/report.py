@@ -137,7 +137,8 @@ def published_beside(study: Study) -> str:
         why = ["data"] * (not kept) + [field for field in ("backbone", "stride") if own[field] != other[field]]
         return (
             f"The full method reaches a J&F-Mean of {own.value:.1f} ({own.source}: {own.backbone}, stride "
-            f"{own.stride}, {name}); the paper has {other.value:.1f} ({other.backbone}, stride {other.stride}, {other.data}). "
+            f"{own.stride}, {name}); the paper has {other.value:.1f} ({other.backbone}, stride {other.stride}, "
+            f"{other.data}). "
             + (
                 f"The two are not comparable: {listed(why)} differ."
                 if why
