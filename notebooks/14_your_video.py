@@ -1,16 +1,16 @@
 # %% [markdown]
 # # Your own video
 #
-# Give the first frame a mask, or points, or both: label propagation carries them through the rest. What `stt propagate`
-# does on the command line, with parameters:
+# Give a mask of the first frame, or points, or both, and label propagation carries them through the rest of the video.
+# This page does what `stt propagate` does on the command line. Its parameters are
 #
-# - `video`: a video file, or a folder of frames (paths are meant from the repository's folder),
+# - `video`: a video file, or a folder of frames (relative paths start at the repository's folder),
 # - `mask`: a PNG of the first frame's objects: any ids, 0 is background; or one object in white on black,
 # - `points`: a CSV with the header `name,x,y`, in pixels of the first frame,
 # - `weights`: a weights file, or `full`, `step_two` or `step_one` (which come with the package), `lab` or `random`,
-# - `resize`: short side, in pixels, that features are made at; the profile's if it is 0.
+# - `resize`: the short side of the frames, in pixels, from which features are computed; 0 means the profile's value.
 #
-# Without a video it takes the first test sequence of the run's own data.
+# Without a video, the page takes the first test sequence of the run's own data.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -101,11 +101,11 @@ else:
     page.say(f"The film is `{study.relative(film)}`.")
 
 # %% [markdown]
-# ## How sure it is
+# ## Confidence
 #
-# A point's confidence is what is left of its peak in the first frame, an object's the mean share of the vote in its
-# cells: 1 in the first frame, 0 once nothing is left. Labels blur as they are handed on, so both fall with time even
-# where they are right; a sudden drop is the sign of something that is hidden or lost.
+# The confidence of a point is the height of its peak relative to the first frame; that of an object is the mean share of
+# the vote in its cells. Both are 1 in the first frame and 0 once nothing is left. Labels blur as they are propagated, so
+# confidence falls with time even where labels are right; a sudden drop suggests that the object is hidden or lost.
 
 # %% tags=["hide-input"]
 for kind, table in tables.items():
