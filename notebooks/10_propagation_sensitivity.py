@@ -53,7 +53,7 @@ page.say(
 # %% tags=["hide-input"]
 page.show(
     charts.sensitivity_figure(full),
-    "J&F-Mean over the values of each setting, the others kept. Thick: the mean over objects; grey: single clips. The ring on the dotted line is the profile's own value.",
+    "J&F-Mean over the values of each setting, the others kept. Thick: the mean over objects; grey: single clips. The dotted line marks the profile's own value.",
     alt="Small panels, one a setting of propagation, each with the mean J&F over its values and thin lines for single clips.",
     name="fig-sensitivity",
 )
