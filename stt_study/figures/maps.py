@@ -46,8 +46,9 @@ def point_figure(study: Study, students: dict[str, retention.Look]) -> Figure | 
     if not found:
         return None
     height = CELL * max(now.shape[0] / now.shape[1] for _, _, (_, now) in found) + 0.6
-    rows = -(-len(titles) // ACROSS) * len(found)
-    figure, axes = panels(rows, ACROSS, (CELL * ACROSS, height * rows))
+    across = min(ACROSS, len(titles))
+    rows = -(-len(titles) // across) * len(found)
+    figure, axes = panels(rows, across, (CELL * across, height * rows))
     for row, (clip, t, masks) in zip(axes.reshape(len(found), -1), found, strict=True):
         frames = [clip.frames[i] for i in (0, t)]
         point, star = map(retention.central_pixel, masks)

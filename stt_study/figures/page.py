@@ -68,10 +68,11 @@ class Page:
 
     def training(self, names: Iterable[str], columns: Sequence[str], caption: str, name: str = "") -> None:
         """Curves of columns of `metrics.csv`."""
-        files = {title(name): self.study.weights(name).parent / "metrics.csv" for name in self.study.taken(names)}
-        curves = {label: pd.read_csv(path) for label, path in files.items()}
+        names = self.study.taken(names)
+        curves = {title(name): self.metrics(name) for name in names}
+        files = [self.study.weights(name).parent / "metrics.csv" for name in names]
         alt = f"Curves over training steps, a line a variant: {', '.join(columns)}."
-        self.show(charts.training_curves(curves, columns), caption, alt, files.values(), name)
+        self.show(charts.training_curves(curves, columns), caption, alt, files, name)
 
     def totals(self, results: Results, caption: str, name: str = "") -> None:
         """A table of all measures of a task."""
@@ -88,7 +89,9 @@ class Page:
         """J&F frame by frame."""
         alt = "One falling line a method: J&F over the frames since the given mask."
         figure = viz.score_curves(tables.over_time(results), "frame", "J&F", "variant", viz.SINCE)
-        self.show(figure, caption + " A steep start is wrong matching, a steady fall is drift.", alt, results, name)
+        self.show(
+            figure, caption + " A steep start points to wrong matches, a steady fall to drift.", alt, results, name
+        )
 
     def pck(self, results: Results, caption: str, name: str = "") -> None:
         """The share of joints found over the tolerance."""
@@ -99,9 +102,13 @@ class Page:
     def offsets(self, task: str, results: Results) -> None:
         """How far from the truth the masks of a task lie, sequence by sequence."""
         alt = "Two panels, right and below, with a row of dots a method around a zero line."
-        words = f"Predicted minus true centre on {self.study.data_name(task)}: dots are means of a sequence over its"
-        words += " scored frames and objects, where both are there; box: the middle half of them, red: their median."
-        words += " Logarithmic beyond 10 px. Lost masks scatter; look for boxes that all lie on the same side of zero."
+        words = (
+            f"Predicted minus true centre on {self.study.data_name(task)}. Each dot is the mean of a sequence over its"
+        )
+        words += (
+            " scored frames and objects where both masks exist; box: the middle half of the dots; red: their median."
+        )
+        words += " The scale is logarithmic beyond 10 px. Lost masks scatter; check whether all boxes lie on one side of zero."
         self.show(charts.offset_dots(tables.offsets(results)), words, alt, results)
 
     @staticmethod
@@ -125,22 +132,22 @@ class Page:
     def data(self) -> None:
         """What each task is measured on."""
         names = {task: self.study.data_name(task) for task in TASKS if self.study.has(task)}
-        self.show(pd.Series(names, name="data").to_frame(), "What each task is measured on.")
+        self.show(pd.Series(names, name="data").to_frame(), "The data on which each task is measured.")
 
     def compared(self, first: str, others: Sequence[str], of: str, name: str = "", figure: bool = False) -> None:
         """Headline figures of variants on every task, then the first minus each other; `of`: words on the variants."""
         words = f"The headline figure of each task in percent, {of}: mean over seeds ± their standard deviation."
         self.show(
-            report.grid_table(self.study, [first, *others]), f"{words} Those marked as reference are not this run's."
+            report.grid_table(self.study, [first, *others]), f"{words} Those marked (reference) are not from this run."
         )
         rows = report.differences(self.study, first, others)
         if rows.empty:
-            print("no results: make ablations")
+            self.say("There are no results of these variants yet: `make ablations` trains them.")
             return
         files, words = list(rows.files.explode()), f"{title(first).capitalize()} minus each of the others, in points"
         if figure:
             alt = "Dots with bars, a row a comparison and task, left and right of a zero line."
-            how = "an interval that holds zero decides nothing. Filled: this run's results; hollow: the reference's."
+            how = "an interval that contains zero decides nothing. Filled: this run; hollow: the reference."
             self.show(charts.interval_figure(rows), f"{words}, with 95 % intervals: {how}", alt, files)
         self.show(report.differences_table(rows), f"{words}, with 95 % intervals in brackets.", files=files, name=name)
 
@@ -162,5 +169,7 @@ class Page:
         alt = "The left image of the stereo pair beside a map of matching errors for each kind of features."
         self.show(drawn, caption, alt, name=name)
         scores = pd.DataFrame({label: scores for label, (scores, _) in found.items()}).T
-        words = "Errors of the stereo pair's matches: the median, and the share of the cells whose match lands within"
-        self.show(scores.round(3).astype({"cells": int}), f"{words} so many pixels of the true place.")
+        words = (
+            "Errors of the stereo pair's matches: the median, and the shares of cells whose match lies within the given"
+        )
+        self.show(scores.round(3).astype({"cells": int}), f"{words} number of pixels of the true place.")

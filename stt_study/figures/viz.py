@@ -54,7 +54,7 @@ def picture(axis: Axes, shown: Any, title: str = "", **imshow: Any) -> AxesImage
     axis.set(xticks=[], yticks=[])
     axis.grid(False)
     sns.despine(ax=axis, left=True, bottom=True)
-    axis.set_title(title, fontsize=9)
+    axis.set_title(title, fontsize=10)
     return axis.imshow(np.asarray(shown), **imshow)
 
 
@@ -115,9 +115,9 @@ def image_grid(
         for axis in cells[len(row) :]:
             axis.set_axis_off()
     for axis, title in zip(axes[0], column_titles, strict=False):
-        axis.set_title(title, fontsize=9)
+        axis.set_title(title, fontsize=10)
     for axis, title in zip(axes[:, 0], row_titles, strict=False):
-        axis.set_ylabel(title, fontsize=9)
+        axis.set_ylabel(title, fontsize=10)
     return figure
 
 
@@ -158,5 +158,5 @@ def score_curves(table: pd.DataFrame, x: str, score: str, by: str, label: str) -
     figure, ((axis,),) = panels(1, 1, (7.5, 3.4))
     sns.lineplot(table, x=x, y=score, hue=by, ax=axis, errorbar=("ci", 95), seed=0)
     axis.set(xlabel=label, ylabel=score, ylim=(0, 1))
-    axis.legend(title="", fontsize=8)
+    axis.legend(title="", fontsize=9)
     return figure

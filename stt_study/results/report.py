@@ -50,7 +50,7 @@ def worded(row: dict, other: str, what: str, verbs: tuple[str, str] = ("beats", 
         low, high = sorted((side * low, side * high))
         return f"{verbs[side < 0]} {other} by {abs(row['difference']):.1f} points of {what} [{low:.1f}, {high:.1f}]"
     interval = f" [{low:.1f}, {high:.1f}]" if np.isfinite(low) else ", too few sequences for an interval"
-    interval += ", which holds zero" * bool(np.isfinite(low) and low <= 0 <= high)
+    interval += ", which contains zero" * bool(np.isfinite(low) and low <= 0 <= high)
     return f"does not differ measurably from {other} ({row['difference']:+.1f} points of {what}{interval})"
 
 
