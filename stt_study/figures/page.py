@@ -103,12 +103,12 @@ class Page:
         """How far from the truth the masks of a task lie, sequence by sequence."""
         alt = "Two panels, right and below, with a row of dots a method around a zero line."
         words = (
-            f"Predicted minus true centre on {self.study.data_name(task)}. Each dot is the mean of a sequence over its"
+            f"Predicted minus true centre on {self.study.data_name(task)}. Dots are means of a sequence over its scored"
         )
         words += (
-            " scored frames and objects where both masks exist; box: the middle half of the dots; red: their median."
+            " frames and objects that have both masks; box: the middle half of the dots; red: their median. The scale"
         )
-        words += " The scale is logarithmic beyond 10 px. Lost masks scatter; check whether all boxes lie on one side of zero."
+        words += " is logarithmic beyond 10 px. Lost masks scatter; look for boxes that all lie on one side of zero."
         self.show(charts.offset_dots(tables.offsets(results)), words, alt, results)
 
     @staticmethod
