@@ -20,22 +20,14 @@ runs = ""
 from stt_study.figures import charts
 from stt_study.figures.page import Page
 from stt_study.results import comparison, report
-from stt_study.results.claims import ONE_MODEL, beside, claims, one_by_one, primary
+from stt_study.results.claims import ONE_MODEL, beside, claims, counted, one_by_one, primary
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 table = claims(study)
-deciding = primary(table) if len(table) else table
-real = len(table) and deciding.decides.all()
-where = "on real video" if real else "on the shipped world, which decides nothing: real video is missing"
-counted = [
-    f"{origin} (seeds: {some.seeds.max():.0f}): {report.listed([f'“{verdict}” for {n}' for verdict, n in some.verdict.value_counts().items()])}"
-    for origin, some in (deciding.groupby("origin", sort=False) if len(table) else ())
-]
-if counted:
-    page.answer(f"Verdicts on the four primary claims, {where}: {'; '.join(counted)}.")
-else:
-    page.answer()
+deciding = primary(table)
+where = "on real video" if deciding.decides.all() else "on the shipped world alone, which decides nothing"
+page.answer(f"Verdicts on the four primary claims, {where}: {counted(deciding)}.")
 page.data()
 
 # %% [markdown]

@@ -65,12 +65,9 @@ run = propagate_video(source, path, out, inference, **first)
 tables = {kind: pd.read_csv(out / f"{kind}.csv") for kind in ("masks", "points") if (out / f"{kind}.csv").exists()}
 ends = {kind: table[table.frame == table.frame.max()] for kind, table in tables.items()}
 gone = {"masks": lambda end: end.area_px == 0, "points": lambda end: end.x.isna()}
-counts = [
-    f"{len(end)} {'objects' if kind == 'masks' else kind} ({gone[kind](end).sum()} lost at the end)"
-    for kind, end in ends.items()
-]
+counts = [f"{kind} ({len(end)}, lost at the end: {gone[kind](end).sum()})" for kind, end in ends.items()]
 page.answer(
-    f"Label propagation followed {report.listed(counts)} through {run['frames']} frames of {clip.size[1]}x{clip.size[0]} px."
+    f"Label propagation carried {report.listed(counts)} through {run['frames']} frames of {clip.size[1]}x{clip.size[0]} px."
 )
 
 # %% [markdown]
