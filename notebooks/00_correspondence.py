@@ -46,9 +46,9 @@ page.show(
 # ## Two ways to fail
 #
 # **Features that tell things apart but change over time.** Contrastive learning on images makes a wheel differ from a
-# door, but it never sees a wheel *move*: nothing in its training says that the same wheel, a moment later, turned and in
-# shade, must have the same features. Labels are lost at every change, and the losses add up, since each frame takes its
-# labels from the frames before it: {term}`drift`.
+# door, but it never sees a wheel *move*: nothing in its training says that the same wheel, a moment later, turned and
+# in shade, must have the same features. Labels are lost at every change, and the losses add up, since each frame takes
+# its labels from the frames before it: {term}`drift`.
 #
 # **Features that stay the same but do not tell things apart.** Reconstructing one video frame from another rewards
 # whatever is constant from frame to frame. Between neighbouring frames, however, a colour can be copied from any cell
@@ -67,7 +67,8 @@ page.over_time(
 )
 
 # %% [markdown]
-# The next figure shows one clip under each of them: the clip on which the scores of all four lie nearest to their means.
+# The next figure shows one clip under each of them: the clip on which the scores of all four lie nearest to their
+# means.
 
 # %% tags=["hide-input"]
 typical = tables.typical(results)

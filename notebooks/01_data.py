@@ -2,11 +2,8 @@
 # # The data of this run
 #
 # The study generates its own data, the *shipped world*: articulated, textured creatures walk over textured, moving
-# ground, under a moving camera and changing light, with occluders, look-alikes and sensor noise. The data are written
-# in the official layouts of the data sets that they stand in for, so the same code reads the real ones: images as ImageNet
-# {cite}`deng2009imagenet`, unlabelled videos as YouTube-VOS {cite}`xu2018youtubevos`, object masks as DAVIS-2017
-# {cite}`ponttuset2017davis`, body parts as VIP {cite}`zhou2018vip` and joints as JHMDB {cite}`jhuang2013jhmdb`.
-# Training, validation and test use disjoint textures and creatures.
+# ground, under a moving camera and changing light, with occluders, look-alikes and sensor noise. Training, validation
+# and test use disjoint textures and creatures.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -50,6 +47,11 @@ page.show(pd.Series(counts, name="count").to_frame(), "The amount of training an
 
 # %% [markdown]
 # ## Images for step one
+#
+# The data are written in the official layouts of the data sets that they stand in for, so that the same code reads the
+# real ones: images as ImageNet {cite}`deng2009imagenet`, unlabelled videos as YouTube-VOS {cite}`xu2018youtubevos`,
+# object masks as DAVIS-2017 {cite}`ponttuset2017davis`, body parts as VIP {cite}`zhou2018vip` and joints as JHMDB
+# {cite}`jhuang2013jhmdb`.
 
 # %% tags=["hide-input"]
 sheet = [images[(0, i)].permute(1, 2, 0).numpy() for i in evenly(range(len(images)), 24)]
@@ -105,8 +107,8 @@ else:
 # %% [markdown]
 # ## Labels for evaluation
 #
-# The figures show labels over time: objects as in DAVIS-2017, of the shipped world and (where a DAVIS folder is at hand)
-# of real video; body parts in the classes of VIP; and joints in the order of JHMDB.
+# The figures show labels over time: objects as in DAVIS-2017, of the shipped world and (where a DAVIS folder is at
+# hand) of real video; body parts in the classes of VIP; and joints in the order of JHMDB.
 
 # %% tags=["hide-input"]
 page.clips(

@@ -5,10 +5,6 @@
 # recoloured and blurred in different ways, and asks it to find the partner of each crop among many others. The network
 # must describe whatever the crops have in common, which makes its features *discriminative in space*. It needs no
 # labels.
-#
-# The paper's student starts from a MoCo trained on Lab images, and its teacher is a published MoCo or DetCo encoder.
-# This study trains both, so that the whole chain, from images to tables, runs on any machine. The student's encoder
-# takes CIE Lab images because step two hides one of their colour channels.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -42,8 +38,12 @@ page.show(
 # %% [markdown]
 # ## Training
 #
-# Training writes `weights.pth` and `metrics.csv`; a training that was stopped resumes from its last checkpoint. Accuracy
-# is the share of queries whose own partner ranks above every key of the queue.
+# The paper's student starts from a MoCo trained on Lab images, and its teacher is a published MoCo or DetCo encoder.
+# This study trains both, so that the whole chain, from images to tables, runs on any machine. The student's encoder
+# takes CIE Lab images because step two hides one of their colour channels.
+#
+# Training writes `weights.pth` and `metrics.csv`; a training that was stopped resumes from its last checkpoint.
+# Accuracy is the share of queries whose own partner ranks above every key of the queue.
 
 # %% tags=["hide-input"]
 page.training(
@@ -67,8 +67,9 @@ page.say(
 #
 # scikit-image {cite}`vanderwalt2014skimage` includes a stereo pair whose disparity was measured
 # {cite}`scharstein2014middlebury`. Every cell of the left image is matched to its nearest neighbour, by cosine,
-# anywhere in the right image; its error is the distance to the true place. An untrained network may be a strong baseline
-# here: it is a random, translation-invariant descriptor of a patch, and the two views hardly differ in scale or light.
+# anywhere in the right image; its error is the distance to the true place. An untrained network may be a strong
+# baseline here: it is a random, translation-invariant descriptor of a patch, and the two views hardly differ in scale
+# or light.
 
 # %% tags=["hide-input"]
 page.stereo(

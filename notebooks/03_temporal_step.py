@@ -2,11 +2,8 @@
 # # Step two: temporal features from videos
 #
 # Starting from step one, the student sees pairs of frames with one colour channel hidden, and must reconstruct that
-# channel of the later frame by copying from the earlier one. Copying works only where features of the same surface agree
-# over time, which makes them *temporally repetitive*. Two distillation losses are added to the reconstruction: the
-# **global** one keeps the correlation of the deepest stage near that of the frozen step-one encoder, and the **local**
-# one lets the coarse pyramid level learn from the fine one at queries whose match is uncertain. [](00_method.ipynb) has
-# the equations.
+# channel of the later frame by copying from the earlier one. Copying works only where features of the same surface
+# agree over time, which makes them *temporally repetitive*.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -64,6 +61,10 @@ page.show(
 
 # %% [markdown]
 # ## Training
+#
+# Two distillation losses are added to the reconstruction: the **global** one keeps the correlation of the deepest stage
+# near that of the frozen step-one encoder, and the **local** one lets the coarse pyramid level learn from the fine one
+# at queries whose match is uncertain. [](00_method.ipynb) has the equations.
 
 # %% tags=["hide-input"]
 page.training(
@@ -86,9 +87,9 @@ page.training(
 # %% [markdown]
 # ## The learning rate, on validation clips
 #
-# The learning rate matters as much as the losses. Every variant in a primary claim was trained at the same rates for the
-# same number of steps and uses the rate that is best for it on validation clips. The rates were chosen before any test
-# clip was measured. To repeat the sweep, which trains every variant again at every rate:
+# The learning rate matters as much as the losses. Every variant in a primary claim was trained at the same rates for
+# the same number of steps and uses the rate that is best for it on validation clips. The rates were chosen before any
+# test clip was measured. To repeat the sweep, which trains every variant again at every rate:
 # `make notebook NB=03 ARGS="-p settings.rates [0.0003,0.001,0.003]"`.
 
 # %% tags=["hide-input"]

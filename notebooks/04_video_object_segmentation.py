@@ -69,9 +69,9 @@ page.over_time(
 # ## Are masks where they belong?
 #
 # The figure shows the mean of predicted minus true centres. Lost masks end up anywhere, and background that an object
-# uncovers pulls its mask to one side. If, however, all methods that use the feature grid share an offset that the copied
-# mask does not have, then the code reads or writes positions wrongly. This check would have found the error that the
-# [trust page](../trust.md) describes: masks that were shifted by three to four pixels.
+# uncovers pulls its mask to one side. If, however, all methods that use the feature grid share an offset that the
+# copied mask does not have, then the code reads or writes positions wrongly. This check would have found the error that
+# the [trust page](../trust.md) describes: masks that were shifted by three to four pixels.
 
 # %% tags=["hide-input"]
 real = study.results("real", names)
@@ -82,8 +82,8 @@ for task, found in measured.items():
 # %% [markdown]
 # ## How masks fail
 #
-# An object counts as failed in a frame where J is one half or less; recall counts the other frames. Each failure has one
-# kind, the first of these that applies:
+# An object counts as failed in a frame where J is one half or less; recall counts the other frames. Each failure has
+# one kind, the first of these that applies:
 #
 # * **lost**: the mask has less than a tenth of the object's area;
 # * **swap**: half of the mask or more lies on other objects;

@@ -79,10 +79,10 @@ if page.at_hand("jhmdb"):
 # %% [markdown]
 # ## Animals
 #
-# BADJA {cite}`biggs2018badja` annotates joints of real animals in videos of DAVIS, in about every fifth frame. The first
-# annotated frame is given; joints that are visible there are followed, and scored in frames where they are visible.
-# PCK@0.1 and PCK@0.2 are JHMDB's measure. The measure of BADJA's authors counts a joint as found within 0.2 times the
-# square root of the area of the animal's mask; it is the mean over the sequences whose masks are at hand.
+# BADJA {cite}`biggs2018badja` annotates joints of real animals in videos of DAVIS, in about every fifth frame. The
+# first annotated frame is given; joints that are visible there are followed, and scored in frames where they are
+# visible. PCK@0.1 and PCK@0.2 are JHMDB's measure. The measure of BADJA's authors counts a joint as found within 0.2
+# times the square root of the area of the animal's mask; it is the mean over the sequences whose masks are at hand.
 
 # %% tags=["hide-input"]
 animals = study.results("badja", names)

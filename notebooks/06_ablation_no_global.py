@@ -43,12 +43,12 @@ page.data()
 
 # %% [markdown]
 # A difference is a mean over sequences and seeds, in points of the task's headline figure, with a 95 % interval over
-# both ([](../how_claims_are_decided.md)). Sequences of DAVIS are weighted by their number of objects, as in its official
-# mean; videos and clips of the other tasks have equal weights, while their tables pool all frames. With one seed, the
-# interval covers the choice of sequences alone; *single seeds* lists the lowest and the highest mean of one seed.
-# *better* names the variant that the interval favours, without correction for the number of rows. *smallest effect* is
-# the effect that four of five such studies would have found. *origin* says whether this run measured both variants; if
-# it does not train one of them, the reference results are shown.
+# both ([](../how_claims_are_decided.md)). Sequences of DAVIS are weighted by their number of objects, as in its
+# official mean; videos and clips of the other tasks have equal weights, while their tables pool all frames. With one
+# seed, the interval covers the choice of sequences alone; *single seeds* lists the lowest and the highest mean of one
+# seed. *better* names the variant that the interval favours, without correction for the number of rows. *smallest
+# effect* is the effect that four of five such studies would have found. *origin* says whether this run measured both
+# variants; if it does not train one of them, the reference results are shown.
 #
 # To see whether a difference remains after longer training, add `ARGS="-p settings.temporal.steps 1500"` to the command
 # at the end of this page: it then trains this page's variants for so many steps.
@@ -70,8 +70,8 @@ page.sequences(names[:-1])
 #
 # * *label error*: the share of pixels that get a wrong id if the correlation copies the earlier frame's ids;
 # * *peak*: the largest probability in a row of the correlation;
-# * *same place*: how often a cell's most probable partner lies at the same place (between neighbouring frames most things
-#   stay within their cell of 32 px, so a teacher that often says otherwise is often wrong);
+# * *same place*: how often a cell's most probable partner lies at the same place (between neighbouring frames most
+#   things stay within their cell of 32 px, so a teacher that often says otherwise is often wrong);
 # * *as the teacher*: how often the most probable partner is the teacher's; and the loss.
 #
 # Products are not normalised, so a cell with long features can attract others; and the fewer cells a map has, the less

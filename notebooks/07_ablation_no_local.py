@@ -69,8 +69,8 @@ page.sequences(names[:-1])
 # ## Is the fine level worth learning from?
 #
 # The claim that local distillation helps has a premise: in the student that was trained without it, the fine level's
-# correlation, pooled to the coarse level's cells as in the loss, must be right more often than the coarse one. The table
-# shows, for the selected queries of held-out pairs, the share of pixels that get a wrong id if each of the two
+# correlation, pooled to the coarse level's cells as in the loss, must be right more often than the coarse one. The
+# table shows, for the selected queries of held-out pairs, the share of pixels that get a wrong id if each of the two
 # correlations copies the earlier frame's ids.
 
 # %% tags=["hide-input"]

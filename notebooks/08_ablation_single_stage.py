@@ -2,11 +2,7 @@
 # # One step instead of two
 #
 # The paper claims that spatial and temporal features need each other, in that order ({numref}`tab-claims`). This page
-# tests each step alone: the step-one encoder as it is, and step two from random weights, with the local loss and
-# without. *Both steps at once* sums the contrastive and the temporal losses from random weights, for as many steps as
-# the longer of the two takes alone. Its settings were not searched: both losses have weight 1, and Adam uses step two's
-# rate from scratch, which suits the reconstruction but may not suit the contrastive loss. It also trains for fewer steps
-# than the two steps together.
+# tests each step alone and both at once.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -27,6 +23,12 @@ page.answer(report.beside(study, words | {"one_stage": "both steps at once"}))
 
 # %% [markdown]
 # ## Training
+#
+# Step one alone is the step-one encoder as it is; step two alone starts from random weights, with the local loss and
+# without. *Both steps at once* sums the contrastive and the temporal losses from random weights, for as many steps as
+# the longer of the two takes alone. Its settings were not searched: both losses have weight 1, and Adam uses step two's
+# rate from scratch, which suits the reconstruction but may not suit the contrastive loss. It also trains for fewer
+# steps than the two steps together.
 
 # %% tags=["hide-input"]
 page.training(

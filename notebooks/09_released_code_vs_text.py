@@ -2,23 +2,8 @@
 # # The released code and the text
 #
 # The local distillation in the paper's text and the one in its released code are not the same loss. They differ in four
-# points, none of which has been studied before, as far as we know:
-#
-# 1. **Target rows sum to 1/4.** Where the text pools the fine correlation, the code averages over the references of a
-#    cell instead of adding them up.
-# 2. **A score without p.** The text takes the entropy, *−Σ p log p*; the code takes *−Σ log p*, which is
-#    *smallest* for a flat map. Both then keep the *highest*.
-# 3. **Sorted by rows.** The text keeps the highest 70 % of the map. The code sorts the scores inside every row of the
-#    map, takes a single sorted row and compares every row with it, cell by cell: the first column with the highest score
-#    of that row, the last column with its lowest. *T* then selects that row instead of the share that is kept.
-# 4. **Soft weights.** At *T* = -1 the code weighs queries by their score instead of selecting them, and leaves out
-#    the outer 3 cells of the map.
-#
-# This page shows the effect of each difference alone and of all together (1 to 3 are the code at *T* = 0.7; 1, 2 and 4
-# are the code at *T* = -1): how many queries take part, which ones, and what the loss then trains. Everything is
-# measured on held-out pairs of neighbouring frames, resized to the size of training, with the encoder as in training:
-# one colour channel is hidden, and batch statistics are used. Each figure shows the start of step two (*step one*) and
-# its end (*full method*).
+# points, none of which has been studied before, as far as we know. This page measures each difference alone and all
+# together.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -47,12 +32,30 @@ page.say(
 )
 
 # %% [markdown]
+# ## The four differences
+#
+# 1. **Target rows sum to 1/4.** Where the text pools the fine correlation, the code averages over the references of a
+#    cell instead of adding them up.
+# 2. **A score without p.** The text takes the entropy, *−Σ p log p*; the code takes *−Σ log p*, which is *smallest* for
+#    a flat map. Both then keep the *highest*.
+# 3. **Sorted by rows.** The text keeps the highest 70 % of the map. The code sorts the scores inside every row of the
+#    map, takes a single sorted row and compares every row with it, cell by cell: the first column with the highest
+#    score of that row, the last column with its lowest. *T* then selects that row instead of the share that is kept.
+# 4. **Soft weights.** At *T* = -1 the code weighs queries by their score instead of selecting them, and leaves out the
+#    outer 3 cells of the map.
+#
+# Differences 1 to 3 together are the code at *T* = 0.7; 1, 2 and 4 are the code at *T* = -1. Everything is measured on
+# held-out pairs of neighbouring frames, resized to the size of training, with the encoder as in training: one colour
+# channel is hidden, and batch statistics are used. Each figure shows the start of step two (*step one*) and its end
+# (*full method*).
+
+# %% [markdown]
 # ## How many queries take part
 #
-# The first panel shows the share of the map that is kept. For soft weights, this is the effective share,
-# (Σ *w*)² / (*N* Σ *w*²): the share of equal weights that would count as much. The dotted line is *T*. The text keeps the
-# same share of every pair, anywhere in the map; the other two panels show where in the map each selection falls. *All
-# but the border* is a control: all queries have the same weight, except at the border that soft weights leave out.
+# The first panel shows the share of the map that is kept. For soft weights, this is the effective share, (Σ *w*)² /
+# (*N* Σ *w*²): the share of equal weights that would count as much. The dotted line is *T*. The text keeps the same
+# share of every pair, anywhere in the map; the other two panels show where in the map each selection falls. *All but
+# the border* is a control: all queries have the same weight, except at the border that soft weights leave out.
 
 # %% tags=["hide-input"]
 page.show(
@@ -82,12 +85,12 @@ page.show(
 # %% [markdown]
 # ### What the scores measure
 #
-# The text assumes that a query whose match is uncertain needs the fine level's help. Do uncertain queries match worse? The
-# table has rank correlations (Spearman, within a pair, mean over pairs) of the two scores with each other, and of each
-# score with two errors of what the coarse correlation copies from the earlier frame: the hidden colour and the object's
-# id. The scores come from products that are not scaled down, so a softmax over them may be nearly one-hot. The last rows
-# therefore show the distribution of the entropy, in nats, and the share of queries below 0.01 nats; a share of 70 % may
-# have to include some of those.
+# The text assumes that a query whose match is uncertain needs the fine level's help. Do uncertain queries match worse?
+# The table has rank correlations (Spearman, within a pair, mean over pairs) of the two scores with each other, and of
+# each score with two errors of what the coarse correlation copies from the earlier frame: the hidden colour and the
+# object's id. The scores come from products that are not scaled down, so a softmax over them may be nearly one-hot. The
+# last rows therefore show the distribution of the entropy, in nats, and the share of queries below 0.01 nats; a share
+# of 70 % may have to include some of those.
 
 # %% tags=["hide-input"]
 ranks = {
@@ -111,8 +114,8 @@ page.show(
 # %% [markdown]
 # ### How well the selected ones match
 #
-# The figure shows the same two errors at selected and at left-out queries, as means over pairs. Compare soft weights with
-# *all but the border*: an effect of leaving out the border is not due to the score.
+# The figure shows the same two errors at selected and at left-out queries, as means over pairs. Compare soft weights
+# with *all but the border*: an effect of leaving out the border is not due to the score.
 
 # %% tags=["hide-input"]
 page.show(
@@ -129,11 +132,11 @@ page.show(
 # A row of the coarse correlation is a softmax and sums to 1, so it cannot reach a target that sums to 1/4. The nearest
 # row that it can reach is the target with the missing 3/4 spread evenly over the window: a flat row with a low peak.
 #
-# The table lists the loss before its weight, on the same pairs and with the same encoder; the least loss that any coarse
-# correlation could reach; and the loss of a coarse correlation that equals the pooled fine one, which is all that the
-# fine level can teach. With the text's loss, the last is zero. With quarter rows it is above the least, and the
-# difference pulls towards flat rows. The last columns are the norm of the gradient at the coarse correlation and behind
-# the softmax, where it reaches the features, and its cosine with the gradient of the text's loss.
+# The table lists the loss before its weight, on the same pairs and with the same encoder; the least loss that any
+# coarse correlation could reach; and the loss of a coarse correlation that equals the pooled fine one, which is all
+# that the fine level can teach. With the text's loss, the last is zero. With quarter rows it is above the least, and
+# the difference pulls towards flat rows. The last columns are the norm of the gradient at the coarse correlation and
+# behind the softmax, where it reaches the features, and its cosine with the gradient of the text's loss.
 
 # %% tags=["hide-input"]
 figures = {
@@ -157,9 +160,9 @@ page.show(
 # %% [markdown]
 # ## What it does to the results
 #
-# The tables compare trainings with each difference alone and with all of them. In every row, the rest of the method is as
-# in the text, and gradients do not pass through soft weights (in the released code they do). Intervals of differences
-# are over sequences and seeds; [](06_ablation_no_global.ipynb) explains the columns.
+# The tables compare trainings with each difference alone and with all of them. In every row, the rest of the method is
+# as in the text, and gradients do not pass through soft weights (in the released code they do). Intervals of
+# differences are over sequences and seeds; [](06_ablation_no_global.ipynb) explains the columns.
 
 # %% tags=["hide-input"]
 names = ["quarter", "neg_log", "rows", "soft", "released", "released_soft"]
@@ -170,10 +173,10 @@ page.compared("full", names, words, name="tab-released")
 # %% [markdown]
 # ## What else differs
 #
-# In everything else this study follows the released code: strides and stem of student and teacher, random crops, learning
-# rates and their warm-up, residual blocks that begin as their shortcuts, masks read at the centre of a cell, the extent
-# of a joint's Gaussian, and frame 0 of parts and joints scored at the size of the encoder's input. The exceptions at
-# inference can be measured with the full method's weights. The released code
+# In everything else this study follows the released code: strides and stem of student and teacher, random crops,
+# learning rates and their warm-up, residual blocks that begin as their shortcuts, masks read at the centre of a cell,
+# the extent of a joint's Gaussian, and frame 0 of parts and joints scored at the size of the encoder's input. The
+# exceptions at inference can be measured with the full method's weights. The released code
 #
 # * shrinks frames bilinearly, which skips pixels where a frame shrinks to less than half its size, so that the result
 #   depends on where the pixels fall; here every pixel counts;
@@ -198,6 +201,6 @@ page.show(
 # * starts from published encoders, trained on ImageNet for 200 epochs, where this study trains step one (`published` in
 #   a profile names files to use instead), and trains on YouTube-VOS with batches of 128 pairs for 90,000 steps, more
 #   than the small profiles do; and it never trains in bfloat16, which `precision: auto` chooses on some processors;
-# * takes labels to the grid by way of the resized picture; here they come straight from the picture, so a cell reads its
-#   id less than a pixel of the resized picture away. It also follows the visible part of the Gaussian of a given joint
-#   left of the picture, which counts as missing here. Both need VIP's and JHMDB's own clips to be measured.
+# * takes labels to the grid by way of the resized picture; here they come straight from the picture, so a cell reads
+#   its id less than a pixel of the resized picture away. It also follows the visible part of the Gaussian of a given
+#   joint left of the picture, which counts as missing here. Both need VIP's and JHMDB's own clips to be measured.

@@ -1,18 +1,9 @@
 # %% [markdown]
 # # How much depends on the settings of propagation
 #
-# Label propagation has a handful of settings, and methods that are compared in one table often differ in them. This page
-# changes one setting at a time, with all others and the trained encoder as they are: any change in the results is due
-# to the protocol, not to the features.
-#
-# * **preceding frames**: how many frames before the query are references, beside frame 0; 0 leaves frame 0 alone.
-# * **top-k** and **temperature**: how many of the most similar cells vote, and how sharply.
-# * **radius** and **window**: how far from its own place a query searches, in cells, and whether in a square or a circle.
-# * **frame 0 is seen** through that window or as a whole (then an object that moves far can be found again).
-# * **frame 0 counts** twice while it is also one of the preceding frames, as in this method's released code, or once.
-# * **maps normalised**: whether each object's map is stretched to 0 … 1 before the largest one wins.
-#
-# The clips are validation clips where the data have any (list “train”), so that no setting is chosen on the test clips.
+# Label propagation has a handful of settings, and methods that are compared in one table often differ in them. This
+# page changes one setting at a time, with all others and the trained encoder as they are: any change in the results is
+# due to the protocol, not to the features.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -48,6 +39,16 @@ page.say(
 # %% [markdown]
 # ## One setting at a time
 #
+# * **preceding frames**: how many frames before the query are references, beside frame 0; 0 leaves frame 0 alone.
+# * **top-k** and **temperature**: how many of the most similar cells vote, and how sharply.
+# * **radius** and **window**: how far from its own place a query searches, in cells, and whether in a square or a
+#   circle.
+# * **frame 0 is seen** through that window or as a whole (then an object that moves far can be found again).
+# * **frame 0 counts** twice while it is also one of the preceding frames, as in this method's released code, or once.
+# * **maps normalised**: whether each object's map is stretched to 0 … 1 before the largest one wins.
+#
+# The clips are validation clips where the data have any (list “train”), so that no setting is chosen on the test clips.
+#
 # All panels share one scale, so a flat curve belongs to a setting that does not matter here.
 
 # %% tags=["hide-input"]
@@ -59,8 +60,8 @@ page.show(
 )
 
 # %% [markdown]
-# The best of several values has some gain by chance alone, and there are few clips: a small gain is no reason to change a
-# setting.
+# The best of several values has some gain by chance alone, and there are few clips: a small gain is no reason to change
+# a setting.
 
 # %% tags=["hide-input"]
 page.show(
@@ -72,9 +73,9 @@ page.show(
 # %% [markdown]
 # ## Is it the same for other features?
 #
-# If the best temperature or top-k of one method differs from that of another, a table with one setting for both is unfair
-# to one of them. The figure compares the full method, step one alone and random weights in the settings that are cheap
-# to measure, because their values share one search for the most similar cells.
+# If the best temperature or top-k of one method differs from that of another, a table with one setting for both is
+# unfair to one of them. The figure compares the full method, step one alone and random weights in the settings that are
+# cheap to measure, because their values share one search for the most similar cells.
 
 # %% tags=["hide-input"]
 others = [sensitivity.sensitivity(study, name, SEARCHLESS) for name in ("step_one", "random")]
@@ -88,10 +89,10 @@ page.show(
 # %% [markdown]
 # ## Stride 4 on real video
 #
-# The paper's largest gain comes with the stride of the features ({numref}`tab-davis` lists results for both strides). Here
-# the weights are the same and windows have the same size in px, so a change is due to the stride. The affinity takes 16
-# times as long, so only the variants in the profile's `fine` are measured; other rows are from the reference, where it
-# has them.
+# The paper's largest gain comes with the stride of the features ({numref}`tab-davis` lists results for both strides).
+# Here the weights are the same and windows have the same size in px, so a change is due to the stride. The affinity
+# takes 16 times as long, so only the variants in the profile's `fine` are measured; other rows are from the reference,
+# where it has them.
 
 # %% tags=["hide-input"]
 finer = report.strides(study)

@@ -1,12 +1,8 @@
 # %% [markdown]
 # # Benchmark tables
 #
-# The tables list published results beside those of this run. The published results come from `book/published.csv`, each
-# with its source: the paper and the comparison in it {cite:p}`li2023stt` (where TimeCycle is {cite:t}`wang2019timecycle` and ContrastCorr
-# {cite:t}`wang2021contrastcorr`) and the README of its code {cite:p}`li2023code`; rows of the author's earlier draft
-# and of other backbones have no entry in the [references](../references.md). This run's results come from its own files.
-# The numbers are **not** comparable unless the data are the official ones at the official size: the column *data* says
-# what was measured.
+# The tables list published results beside those of this run. The numbers are **not** comparable unless the data are the
+# official ones at the official size: the column *data* says what was measured.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -33,6 +29,11 @@ page.answer(report.published_beside(study))
 
 # %% [markdown]
 # ## DAVIS-2017
+#
+# The published results come from `book/published.csv`, each with its source: the paper and the comparison in it
+# {cite:p}`li2023stt` (where TimeCycle is {cite:t}`wang2019timecycle` and ContrastCorr {cite:t}`wang2021contrastcorr`)
+# and the README of its code {cite:p}`li2023code`; rows of the author's earlier draft and of other backbones have no
+# entry in the [references](../references.md). This run's results come from its own files.
 
 
 # %% tags=["hide-input"]

@@ -1,13 +1,9 @@
 # %% [markdown]
 # # Claims reproduced
 #
-# This page lists the paper's claims that can be tested here, with the paper's figures and those of this study. The rules
-# for the verdicts were written down before the runs: [](../how_claims_are_decided.md). Four primary claims are decided
-# on real video; all other comparisons are exploratory.
-#
-# The tables show the reference results beside this run. They are computed in the same way from `results/reference`:
-# runs of the same profile and data, stored in the repository, with more seeds and with the variants that this run does
-# not train. Where both contain the same seed, such as seed 0 of a default run, they are not independent.
+# This page lists the paper's claims that can be tested here, with the paper's figures and those of this study. The
+# rules for the verdicts were written down before the runs: [](../how_claims_are_decided.md). Four primary claims are
+# decided on real video; all other comparisons are exploratory.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -32,6 +28,10 @@ page.data()
 
 # %% [markdown]
 # ## The four primary claims
+#
+# The tables show the reference results beside this run. They are computed in the same way from `results/reference`:
+# runs of the same profile and data, stored in the repository, with more seeds and with the variants that this run does
+# not train. Where both contain the same seed, such as seed 0 of a default run, they are not independent.
 
 # %% tags=["hide-input"]
 page.show(
@@ -44,15 +44,16 @@ page.show(
 # %% [markdown]
 # ## Exploratory: the other claims, and other tasks
 #
-# The table has the same columns for the primary claims on other tasks, for the paper's other claims, and for comparisons
-# that this study adds and for which the paper has no figures. With so many rows, some are decided by chance.
+# The table has the same columns for the primary claims on other tasks, for the paper's other claims, and for
+# comparisons that this study adds and for which the paper has no figures. With so many rows, some are decided by
+# chance.
 #
-# Two claims are not about means of a task. The claim that local distillation helps *most where frames don't continue each
-# other* is tested with occlusions, which the shipped world records: the gain in J&F after an object's first occlusion,
-# minus the gain, at the same frame numbers, of objects that were not hidden so far. The gain after occlusions must also
-# be positive. (Cuts occur only in the training videos, which have no labels.) The claim that global distillation
-# *retains* spatial features is tested on the features: the share of a cell's nearest neighbours that it also has for
-# the step-one encoder, in points of overlap; {numref}`tab-retained` says what chance gives.
+# Two claims are not about means of a task. The claim that local distillation helps *most where frames don't continue
+# each other* is tested with occlusions, which the shipped world records: the gain in J&F after an object's first
+# occlusion, minus the gain, at the same frame numbers, of objects that were not hidden so far. The gain after
+# occlusions must also be positive. (Cuts occur only in the training videos, which have no labels.) The claim that
+# global distillation *retains* spatial features is tested on the features: the share of a cell's nearest neighbours
+# that it also has for the step-one encoder, in points of overlap; {numref}`tab-retained` says what chance gives.
 
 # %% tags=["hide-input"]
 others = table.drop(deciding.index)

@@ -33,11 +33,11 @@ page.say(f"Measured on: {machine_text(bench['machine'])}.")
 # %% [markdown]
 # ## Times
 #
-# *Floor* is the time that the products of exact windows alone would take in float32 at the rate above; tiles compute more
-# than the windows. *In part* means that the reference, which would take minutes, was run on some of the queries and
-# projected. For propagation, *error* is the largest difference of a label (between 0 and 1) where no tie decides; for
-# the encoder it is relative to the largest value. Features are random vectors, because their content hardly affects the
-# times.
+# *Floor* is the time that the products of exact windows alone would take in float32 at the rate above; tiles compute
+# more than the windows. *In part* means that the reference, which would take minutes, was run on some of the queries
+# and projected. For propagation, *error* is the largest difference of a label (between 0 and 1) where no tie decides;
+# for the encoder it is relative to the largest value. Features are random vectors, because their content hardly affects
+# the times.
 
 # %% tags=["hide-input"]
 formats = {"ms": "{:,.1f}", "times as fast": "{:.1f}", "error": "{:.0e}", "floor, ms": "{:,.0f}"}
@@ -49,8 +49,8 @@ page.show(
 
 # %% [markdown]
 # To propagate a frame, queries are taken in tiles. One matrix product compares a tile with its *halo*, the cells within
-# reach of any of its queries, in all context frames at once; the maximum over frames finds the best cells, which contain
-# the best pairs.
+# reach of any of its queries, in all context frames at once; the maximum over frames finds the best cells, which
+# contain the best pairs.
 
 # %% [markdown]
 # ## What a frame costs

@@ -100,9 +100,10 @@ else:
 # %% [markdown]
 # ## Confidence
 #
-# The confidence of a point is the height of its peak relative to the first frame; that of an object is the mean share of
-# the vote in its cells. Both are 1 in the first frame and 0 once nothing is left. Labels blur as they are propagated, so
-# confidence falls with time even where labels are right; a sudden drop suggests that the object is hidden or lost.
+# The confidence of a point is the height of its peak relative to the first frame; that of an object is the mean share
+# of the vote in its cells. Both are 1 in the first frame and 0 once nothing is left. Labels blur as they are
+# propagated, so confidence falls with time even where labels are right; a sudden drop suggests that the object is
+# hidden or lost.
 
 # %% tags=["hide-input"]
 for kind, table in tables.items():

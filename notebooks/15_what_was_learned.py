@@ -1,10 +1,10 @@
 # %% [markdown]
 # # What was learned
 #
-# Scores measure how well labels are propagated, but not how a loss changed the features. This page compares the networks
-# themselves on the labelled test clips: how much of the step-one encoder's structure is left, and where a point is found
-# again. The networks run as at inference, in evaluation mode and on whole frames, with no colour channel dropped.
-# Intervals are 95 % bootstrap intervals over clips, for the weights of this run.
+# Scores measure how well labels are propagated, but not how a loss changed the features. This page compares the
+# networks themselves on the labelled test clips: how much of the step-one encoder's structure is left, and where a
+# point is found again. The networks run as at inference, in evaluation mode and on whole frames, with no colour channel
+# dropped. Intervals are 95 % bootstrap intervals over clips, for the weights of this run.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -30,8 +30,8 @@ page.answer(report.nearer(measured))
 # ## Is the teacher's structure retained?
 #
 # The claim is that global correlation distillation retains the spatial features ({numref}`tab-exploratory` has the
-# verdict). The teacher is the frozen step-one encoder, with its own strides; every other network has the strides of step
-# two. Pairs are neighbouring frames. There are three measures:
+# verdict). The teacher is the frozen step-one encoder, with its own strides; every other network has the strides of
+# step two. Pairs are neighbouring frames. There are three measures:
 #
 # * **Neighbour overlap**: of the cells of the earlier frame that are nearest to a cell of the later one for the
 #   teacher, the share that is among the nearest for the student, too. At res5 (the stage that the loss compares, at the
@@ -56,9 +56,10 @@ page.show(
 )
 
 # %% [markdown]
-# These are five views of one question, not five tests. The loss was trained, so it shows that training worked; the other
-# measures show whether more than the trained quantity was kept. Being nearer to the teacher is not better in itself: the
-# tasks measure whether it helps. The next table shows the same on real video, where a DAVIS folder is at hand.
+# These are five views of one question, not five tests. The loss was trained, so it shows that training worked; the
+# other measures show whether more than the trained quantity was kept. Being nearer to the teacher is not better in
+# itself: the tasks measure whether it helps. The next table shows the same on real video, where a DAVIS folder is at
+# hand.
 
 # %% tags=["hide-input"]
 if page.at_hand("real"):
@@ -75,9 +76,9 @@ if page.at_hand("real"):
 #
 # A point of frame 0 is compared with every cell of a later frame: heat is the softmax of the cosine of res4, at the
 # temperature of label propagation. The point is the object's pixel nearest to its centre of mass; the star is the same
-# for the later frame, roughly where the point should be found (the centre of an object that turns lies elsewhere). Clips
-# are evenly spread over the list, and the object is the largest one; none was chosen by hand. Each map is scaled to its
-# own maximum. The label below a map is the share of the heat inside the object (outlined in the second picture).
+# for the later frame, roughly where the point should be found (the centre of an object that turns lies elsewhere).
+# Clips are evenly spread over the list, and the object is the largest one; none was chosen by hand. Each map is scaled
+# to its own maximum. The label below a map is the share of the heat inside the object (outlined in the second picture).
 
 # %% tags=["hide-input"]
 students = {title(name): retention.looks(study, weights, "davis") for name, weights in sources.items()}
@@ -93,9 +94,9 @@ else:
     page.say("No object is visible in both frames of any clip.")
 
 # %% [markdown]
-# The maps show where the heat of one object falls; the table shows how much of the heat of all objects falls inside them.
-# *Top-k* takes the most similar cells alone, which are all that propagation keeps. Chance gives the share of the frame
-# that an object covers.
+# The maps show where the heat of one object falls; the table shows how much of the heat of all objects falls inside
+# them. *Top-k* takes the most similar cells alone, which are all that propagation keeps. Chance gives the share of the
+# frame that an object covers.
 
 # %% tags=["hide-input"]
 page.show(

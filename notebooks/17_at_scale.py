@@ -1,8 +1,9 @@
 # %% [markdown]
 # # At scale
 #
-# This page estimates what a profile's trainings cost on the machine at hand. It completes no training and needs no data,
-# so it can be run before anything else, on the machine that is to do the work: `make notebook NB=17 PROFILE=paper`.
+# This page estimates what a profile's trainings cost on the machine at hand. It completes no training and needs no
+# data, so it can be run before anything else, on the machine that is to do the work: `make notebook NB=17
+# PROFILE=paper`.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -32,11 +33,11 @@ page.answer(
 # %% [markdown]
 # ## Operations
 #
-# Operations of convolutions and matrix products are counted with PyTorch's formulas on the models at their true size, on
-# tensors without content; a multiplication and an addition are two operations. The random crops and colours of step one
-# and the optimizer, together about a percent of the rest, are not counted. Operations do not determine the time: networks
-# with few channels on large maps, and correlations of all pairs of cells, are limited by memory rather than arithmetic.
-# The ablation that trains both steps at once is not listed, because each of its steps is one step of both.
+# Operations of convolutions and matrix products are counted with PyTorch's formulas on the models at their true size,
+# on tensors without content; a multiplication and an addition are two operations. The random crops and colours of step
+# one and the optimizer, together about a percent of the rest, are not counted. Operations do not determine the time:
+# networks with few channels on large maps, and correlations of all pairs of cells, are limited by memory rather than
+# arithmetic. The ablation that trains both steps at once is not listed, because each of its steps is one step of both.
 
 # %% tags=["hide-input"]
 rows = {}
@@ -53,10 +54,10 @@ page.show(
 # %% [markdown]
 # ## Hours
 #
-# Some steps of each training are timed with the training loops themselves on random pixels, in one process with its share
-# of the batch. Reading, decoding and the exchange between GPUs are not included. On a processor, only a part of a large
-# batch is run (*measured* is its share of the operations), and times are scaled in proportion. If *fastest* and *slowest*
-# differ much, the machine was busy with other work.
+# Some steps of each training are timed with the training loops themselves on random pixels, in one process with its
+# share of the batch. Reading, decoding and the exchange between GPUs are not included. On a processor, only a part of a
+# large batch is run (*measured* is its share of the operations), and times are scaled in proportion. If *fastest* and
+# *slowest* differ much, the machine was busy with other work.
 
 # %% tags=["hide-input"]
 numbers = {"TFLOP a step": "{:.3g}", "measured": "{:.0%}", "steps": "{:,.0f}", "hours": "{:,.2f}"}

@@ -1,15 +1,7 @@
 # %% [markdown]
 # # Teacher's strength
 #
-# "The stronger the teacher, the better", the authors write, but they give no curve. This page measures one. All trainings
-# are as in the full method at the paper's geometry (256 px, so that the deepest stage has 8x8 cells, and pairs of frames
-# far enough apart for objects to leave their cell); only the teacher of the global distillation differs: none, an
-# untrained encoder, the encoder of step one, the same with normalised features (a switch of the released code that is
-# off by default), the encoder of a step one that is four times as long, and an **oracle**, whose correlation is the true
-# one of the shipped world. Each teaches with the carried weight ([](03_temporal_step.ipynb)) and with a quarter of it.
-#
-# If the oracle helps and step one's teacher does not, the teacher is the cause. If the oracle does not help either, no
-# better teacher can be expected to help.
+# "The stronger the teacher, the better", the authors write, but they give no curve. This page measures one.
 #
 # These trainings belong to profile `teacher` and take hours: `make notebook NB=18 PROFILE=teacher`. With any other
 # profile, this page shows the reference results.
@@ -38,11 +30,22 @@ page.answer(
 # %% [markdown]
 # ## The curve
 #
-# A teacher's **strength** is measured by its label error: the share of pixels with a wrong label if its correlation copies
-# the labels of the earlier frame, on validation clips, with frames as far apart as in training. Only cells that are
-# visible in the earlier frame count. Even the oracle's error is not zero, because a cell of 32 px that comes from two
-# others is copied from both; *stay* is a teacher for which nothing moves. The **gain** is the difference in J&F-Mean to
-# the same training without a teacher, with a 95 % interval over seeds and clips ([](../how_claims_are_decided.md)).
+# All trainings are as in the full method at the paper's geometry (256 px, so that the deepest stage has 8x8 cells, and
+# pairs of frames far enough apart for objects to leave their cell); only the teacher of the global distillation
+# differs: none, an untrained encoder, the encoder of step one, the same with normalised features (a switch of the
+# released code that is off by default), the encoder of a step one that is four times as long, and an **oracle**, whose
+# correlation is the true one of the shipped world. Each teaches with the carried weight ([](03_temporal_step.ipynb))
+# and with a quarter of it.
+#
+# If the oracle helps and step one's teacher does not, the teacher is the cause. If the oracle does not help either, no
+# better teacher can be expected to help.
+#
+# A teacher's **strength** is measured by its label error: the share of pixels with a wrong label if its correlation
+# copies the labels of the earlier frame, on validation clips, with frames as far apart as in training. Only cells that
+# are visible in the earlier frame count. Even the oracle's error is not zero, because a cell of 32 px that comes from
+# two others is copied from both; *stay* is a teacher for which nothing moves. The **gain** is the difference in
+# J&F-Mean to the same training without a teacher, with a 95 % interval over seeds and clips
+# ([](../how_claims_are_decided.md)).
 #
 # The oracle has no row for a cell of which more than half is hidden in the earlier frame, outside of it, or beyond a
 # cut; the loss leaves these cells out. Encoders have a row for every cell, right or wrong.

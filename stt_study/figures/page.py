@@ -165,7 +165,7 @@ class Page:
         found = {title(name): self.study.stereo(self.study.source(name)) for name in names}
         maps = {label: table.pivot(index="y", columns="x", values="error") for label, (_, table) in found.items()}
         pictures = {"left image": stereo_motorcycle()[0]} | maps
-        drawn, _ = viz.picture_row(pictures, (3.2, 2.5), "error (px)", vmin=0, vmax=64)
+        drawn, _ = viz.picture_row(pictures, (3.1, 2.5), "error (px)", vmin=0, vmax=64)
         alt = "The left image of the stereo pair beside a map of matching errors for each kind of features."
         self.show(drawn, caption, alt, name=name)
         scores = pd.DataFrame({label: scores for label, (scores, _) in found.items()}).T

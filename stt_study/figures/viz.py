@@ -59,10 +59,10 @@ def picture(axis: Axes, shown: Any, title: str = "", **imshow: Any) -> AxesImage
 
 
 def picture_row(
-    shown: dict[str, Any], cell: tuple[float, float] = (1.9, 2.3), bar: str = "", **imshow: Any
+    shown: dict[str, Any], cell: tuple[float, float] = (3.1, 2.9), bar: str = "", **imshow: Any
 ) -> tuple[Figure, np.ndarray]:
-    """Images and maps (by title) side by side, in cells of so many inches, and their axes; `bar`: the maps' scale."""
-    figure, axes = spread(len(shown), len(shown), cell)
+    """Images and maps (by title) in rows of three, cells in inches, and their axes; `bar`: what the maps' scale is."""
+    figure, axes = spread(len(shown), min(3, len(shown)), cell)
     for axis, (title, image) in zip(axes, shown.items(), strict=True):
         drawn = picture(axis, image, title, **imshow)
     if bar:
