@@ -95,7 +95,7 @@ kinds = {f"on {task}": failures(study, task, found) for task, found in measured.
 page.show(
     charts.stacked_bars(kinds, "failed frames of an object, %"),
     "Share of scored frames in which an object has failed, by kind, means over objects. All kinds add up to 100 minus J-Recall. Where a method's failures are swaps, its features don't tell objects apart.",
-    alt="One bar a method, made of the shares of lost, swapped, leaked and drifted masks, a panel a data set.",
+    alt="One bar per method, made of the shares of lost, swapped, leaked and drifted masks, one panel per data set.",
     files=results,
     name="fig-failures",
 )

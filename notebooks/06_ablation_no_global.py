@@ -54,7 +54,7 @@ page.data()
 # at the end of this page: it then trains this page's variants for so many steps.
 
 # %% tags=["hide-input"]
-page.compared("full", ["no_global", "forget", "neither"], "one row a variant", figure=True)
+page.compared("full", ["no_global", "forget", "neither"], "one row per variant", figure=True)
 
 # %% [markdown]
 # ## Sequence by sequence

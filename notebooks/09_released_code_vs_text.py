@@ -121,7 +121,7 @@ page.show(
 page.show(
     viz_selection.errors_figure(measured),
     "Errors of what the coarse correlation copies, at selected (filled) and at left-out queries (hollow). If a selection takes the queries that need help, its filled dot is to the right of the hollow one.",
-    alt="Pairs of a filled and a hollow dot joined by a line, one pair a variant.",
+    alt="Pairs of a filled and a hollow dot joined by a line, one pair per variant.",
     files=weights.values(),
     name="fig-errors",
 )

@@ -55,7 +55,7 @@ page.say(
 page.show(
     charts.sensitivity_figure(full),
     "J&F-Mean over the values of each setting, the others kept. Thick: the mean over objects; grey: single clips. The dotted line marks the profile's own value.",
-    alt="Small panels, one a setting of propagation, each with the mean J&F over its values and thin lines for single clips.",
+    alt="Small panels, one per setting of propagation, each with the mean J&F over its values and thin lines for single clips.",
     name="fig-sensitivity",
 )
 
@@ -83,7 +83,7 @@ together = pd.concat([full[full.axis.isin(SEARCHLESS)], *others])
 page.show(
     charts.sensitivity_figure(together),
     "The same for three kinds of features. If the peaks lie at different values, one setting for all is unfair to some.",
-    alt="Small panels, one a setting, each with a line of mean J&F for three kinds of features.",
+    alt="Small panels, one per setting, each with a line of mean J&F for three kinds of features.",
 )
 
 # %% [markdown]

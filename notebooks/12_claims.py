@@ -70,7 +70,7 @@ drawn = drawn[~drawn.comparison.str.startswith(ONE_MODEL)]  # their scale is ano
 page.show(
     charts.interval_figure(drawn),
     "All claims and comparisons as differences in points with 95 % intervals, not corrected for their number. Filled: this run; hollow: the reference, for variants that this run does not train. Comparisons about one model for all tasks are in the tables only, because their scale is different.",
-    alt="One line a claim and task: the mean difference with its interval, around a zero line.",
+    alt="One line per claim and task: the mean difference with its interval, around a zero line.",
     files=drawn.files.explode(),
     name="fig-claims",
 )

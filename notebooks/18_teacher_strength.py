@@ -55,7 +55,7 @@ for task, table in curves.items():
     page.show(
         charts.strength_figure(table, STAY),
         f"Gain in J&F over no teacher, by the teacher's strength, on {study.data_name(task)}; bars: 95 % intervals; dotted: a teacher for which nothing moves. Filled: this run's results; hollow: the reference's.",
-        alt="Dots with bars, a teacher each, over its label error, with a zero line.",
+        alt="Dots with bars, one per teacher, over its label error, with a zero line.",
         files=table.files.explode(),
     )
 if not curves:

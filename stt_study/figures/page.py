@@ -71,7 +71,7 @@ class Page:
         names = self.study.taken(names)
         curves = {title(name): self.metrics(name) for name in names}
         files = [self.study.weights(name).parent / "metrics.csv" for name in names]
-        alt = f"Curves over training steps, a line a variant: {', '.join(columns)}."
+        alt = f"Curves over training steps, one line per variant: {', '.join(columns)}."
         self.show(charts.training_curves(curves, columns), caption, alt, files, name)
 
     def totals(self, results: Results, caption: str, name: str = "") -> None:
@@ -82,12 +82,12 @@ class Page:
         """A task's headline figure, a bar a method and a dot a sequence, which the task calls `per`."""
         table = tables.per_sequence(results)
         score = table.columns[-1]
-        alt = f"One bar a method with its mean {score.removesuffix('-Mean')}, and a dot for each {per}."
+        alt = f"One bar per method with its mean {score.removesuffix('-Mean')}, and a dot for each {per}."
         self.show(charts.score_bars(table, score, "variant", per), caption, alt, results, name)
 
     def over_time(self, results: Results, caption: str, name: str = "") -> None:
         """J&F frame by frame."""
-        alt = "One falling line a method: J&F over the frames since the given mask."
+        alt = "One falling line per method: J&F over the frames since the given mask."
         figure = viz.score_curves(tables.over_time(results), "frame", "J&F", "variant", viz.SINCE)
         self.show(
             figure, caption + " A steep start points to wrong matches, a steady fall to drift.", alt, results, name
@@ -96,12 +96,12 @@ class Page:
     def pck(self, results: Results, caption: str, name: str = "") -> None:
         """The share of joints found over the tolerance."""
         table, label = tables.pck_curves(results), "tolerance, as a share of the size"
-        figure, alt = viz.score_curves(table, "tolerance", "PCK", "variant", label), "One rising line a method."
+        figure, alt = viz.score_curves(table, "tolerance", "PCK", "variant", label), "One rising line per method."
         self.show(figure, caption, alt, results, name)
 
     def offsets(self, task: str, results: Results) -> None:
         """How far from the truth the masks of a task lie, sequence by sequence."""
-        alt = "Two panels, right and below, with a row of dots a method around a zero line."
+        alt = "Two panels, right and below, with one row of dots per method around a zero line."
         words = (
             f"Predicted minus true centre on {self.study.data_name(task)}. Dots are means of a sequence over its scored"
         )
@@ -119,7 +119,7 @@ class Page:
     def clip(self, task: str, clip: str, results: Results, caption: str, name: str = "") -> None:
         """A video over time: annotated, then as each of the results has it."""
         sequence = next(sequence for sequence in self.study.sequences(task) if sequence.name == clip)
-        alt = "Rows of six frames with labels in colour: the annotation, then one row a method."
+        alt = "Rows of six frames with labels in colour: the annotation, then one row per method."
         self.show(viz.strips(sequence, results), caption, alt, results, name)
 
     def clips(self, task: str, count: int, caption: str, name: str = "") -> None:
@@ -146,7 +146,7 @@ class Page:
             return
         files, words = list(rows.files.explode()), f"{title(first).capitalize()} minus each of the others, in points"
         if figure:
-            alt = "Dots with bars, a row a comparison and task, left and right of a zero line."
+            alt = "Dots with bars, one row per comparison and task, left and right of a zero line."
             how = "an interval that contains zero decides nothing. Filled: this run; hollow: the reference."
             self.show(charts.interval_figure(rows), f"{words}, with 95 % intervals: {how}", alt, files)
         self.show(report.differences_table(rows), f"{words}, with 95 % intervals in brackets.", files=files, name=name)
@@ -158,7 +158,7 @@ class Page:
         figure = charts.paired_differences(tables.per_sequence(davis), score, title("full"), names)
         words = f"{score} of the full method minus the other, sequence by sequence."
         words += " Blue: the full method is better; dashed: the mean."
-        self.show(figure, words, "Horizontal bars to the right and left of zero, one a sequence.", davis)
+        self.show(figure, words, "Horizontal bars to the right and left of zero, one per sequence.", davis)
 
     def stereo(self, names: Iterable[str], caption: str, name: str = "") -> None:
         """Errors of the stereo pair's matches: a map for each kind of features, and a table."""
