@@ -1,5 +1,6 @@
 """One style, and what the book's figures are made of: panels, pictures, videos over time, curves."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def image_grid(
     for axis, title in zip(axes[0], column_titles, strict=False):
         axis.set_title(title, fontsize=10)
     for axis, title in zip(axes[:, 0], row_titles, strict=False):
-        axis.set_ylabel(title, fontsize=10)
+        axis.set_ylabel(textwrap.fill(title, 14), fontsize=9)  # a row of video frames is an inch high
     return figure
 
 
