@@ -92,7 +92,7 @@ def _interval(axis: Axes, row: pd.Series, at: float, along: str, **dot: Any) -> 
 def interval_figure(table: pd.DataFrame) -> Figure:
     """`report.differences` with their intervals, one line a comparison and task; hollow: of the reference."""
     comparisons, tasks = list(table.comparison.unique()), list(table.task.unique())
-    figure, ((axis,),) = panels(1, 1, (8, 1 + (0.16 * len(tasks) + 0.1) * len(comparisons)))
+    figure, ((axis,),) = panels(1, 1, (8, 1 + (0.1 * len(tasks) + 0.08) * len(comparisons)))
     colours = dict(zip(tasks, PALETTE, strict=False))
     for _, row in table.iterrows():
         y = comparisons.index(row.comparison) + 0.8 * (tasks.index(row.task) + 0.5) / len(tasks) - 0.4
