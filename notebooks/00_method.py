@@ -1,12 +1,12 @@
 # %% [markdown]
 # # The method
 #
-# Correspondence asks for two things at once. Features must be **discriminative**: a cell must look different from its
-# neighbours, or it can't be found again. And they must be **repetitive**: the same point of the world must look alike
-# in the next frame, although it moved, turned or fell into shadow. Images teach the first and videos the second, so the
-# method learns them one after the other {cite:p}`li2023stt`: [step one](step-one) on images, [step two](step-two) on
-# videos. In step two a global loss keeps what step one has learned, and a local one lets the coarse level learn from
-# the fine one. [Label propagation](propagation) then measures how well cells find their partners
+# Correspondence needs features with two properties. They must be **discriminative**: a cell must look different from
+# its neighbours, or it cannot be found again. They must also be **repetitive**: the same point of the world must look
+# alike in the next frame, although it moved, turned or is now in shadow. Images teach the first and videos the second,
+# so the method learns them one after the other {cite:p}`li2023stt`: [step one](step-one) on images, [step
+# two](step-two) on videos. In step two a global loss keeps what step one has learned, and a local one lets the coarse
+# level learn from the fine one. [Label propagation](propagation) then measures how well cells find their partners
 # ({numref}`fig-propagation` shows it at work).
 #
 # Each section has the equation and the function that computes it, quoted from the library's source. Symbols are
@@ -64,7 +64,7 @@ pair, level = next(batches(study, full, study.profile.temporal.batch))
 # %% tags=["hide-input"]
 page.show(
     method.views_figure(study),
-    "Two views of each image are the same to the loss, everything else is different: it must tell a creature by what survives cropping and recolouring.",
+    "The loss treats two views of an image as the same and everything else as different, so the encoder must recognise a creature by what cropping and recolouring leave unchanged.",
     alt="A row of training images, and below each two cut-outs with changed colours.",
     name="fig-views",
 )
@@ -73,11 +73,11 @@ page.show(
 # (step-two)=
 # ## Step two: temporal features
 #
-# Two frames of a video, a moment apart, go through the encoder, cut out alike: 60 to 100 % of the frame, at an aspect
-# of 1.5 to 2.0, resized to a square. (Where a profile's frames are square, aspects are divided by 16:9, or hardly two
-# crops would differ.) The earlier is the *reference*, the later the *query*. Both are in Lab colours with one of the
-# two colour channels set to zero, and it is that channel which must be reconstructed: the network can't cheat by
-# copying it.
+# Two frames of a video, a moment apart, go through the encoder, cropped in the same way: 60 to 100 % of the frame, at
+# an aspect of 1.5 to 2.0, resized to a square. (Where a profile's frames are square, aspects are divided by 16:9;
+# otherwise crops would hardly differ.) The earlier frame is the *reference*, the later one the *query*. Both are in Lab
+# colours with one of the two colour channels set to zero. This channel must be reconstructed, and the network cannot
+# see it.
 #
 # The loss of a batch has four terms:
 #
@@ -105,7 +105,7 @@ page.show(
 # \qquad c_{ij} = 0 \text{ for } j \notin \mathcal{W}_r(i)
 # ```
 #
-# The window holds the motion to be expected between two frames: 12 cells at stride 4 and 6 cells at stride 8 are both
+# The window covers the motion to be expected between two frames: 12 cells at stride 4 and 6 cells at stride 8 are both
 # 48 px.
 #
 # ```{literalinclude} /stt_core/correlation.py
@@ -137,7 +137,7 @@ page.show(
 # %% tags=["hide-input"]
 page.show(
     method.reconstruction_figure(study, pair, level),
-    f"What reconstruction compares (held-out pair {pair.name}, the full method): the hidden channel, carried by the correlation, beside the truth. Coarse cells can't carry fine patterns; the fine level's errors show where the match itself is wrong.",
+    f"What reconstruction compares (held-out pair {pair.name}, the full method): the hidden channel, carried by the correlation, beside the truth. Coarse cells cannot carry fine patterns; errors of the fine level show where the match itself is wrong.",
     alt="Six panels: two video frames, the hidden colour channel of the first, the channel as carried by two levels, and the true one.",
     files=[full],
     name="fig-reconstruction",
@@ -146,12 +146,12 @@ page.show(
 # %% [markdown]
 # ### Local correlation distillation
 #
-# Labels are propagated with the coarse level's features, but colours tell fine cells apart better than coarse ones,
-# each of which holds many colours. And where frames don't continue each other, after a cut, a jump, or where something
-# comes out from behind another thing, there is no right colour to carry over, and reconstruction teaches whatever fits
-# ({numref}`fig-pairs` shows training pairs). So the coarse correlation learns from the fine one, most of all where it
-# is uncertain. To compare them, the fine correlation is pooled: $2 \times 2$ queries are averaged, and $2 \times 2$
-# references are added up, since their probabilities are those of one larger cell:
+# Labels are propagated with the coarse level's features, but colours distinguish fine cells better than coarse ones,
+# each of which contains many colours. Moreover, where frames do not continue each other (after a cut, a jump, or where
+# an object appears from behind another), there is no right colour to copy, and reconstruction teaches wrong matches
+# ({numref}`fig-pairs` shows training pairs). Therefore the coarse correlation learns from the fine one, most of all
+# where it is uncertain. To compare them, the fine correlation is pooled: $2 \times 2$ queries are averaged, and
+# $2 \times 2$ references are added up, because together their probabilities are those of one larger cell:
 #
 # ```{math}
 # :label: eq-pool
@@ -178,7 +178,7 @@ page.show(
 # %% [markdown]
 # ### Which queries: selection by entropy
 #
-# A query that has found its partner needs no teacher. The distillation is for those that have not, which are told by
+# A query that has found its partner needs no teacher. The distillation is meant for the others, which are identified by
 # the entropy of their match at the coarse level:
 #
 # ```{math}
@@ -203,7 +203,7 @@ page.show(
 # %% tags=["hide-input"]
 page.show(
     method.local_figure(study, pair, level),
-    "What local distillation compares: the entropy of every cell's matches, the share of cells that it selects (the others are dark), and for one of them (dot) the target that the fine level gives beside the coarse correlation that shall learn it.",
+    "What local distillation compares: the entropy of every cell's matches, the share of cells that it selects (the others are dark), and for one of them (dot) the target from the fine level beside the coarse correlation that is to learn it.",
     alt="Five panels: a video frame, its entropy map, the selected cells, and two small maps of matching probability.",
     files=[full],
     name="fig-local",
@@ -213,9 +213,9 @@ page.show(
 # ### Global correlation distillation
 #
 # The paper argues that reconstruction alone makes the network forget: colours of nearby frames can be matched by
-# features that tell little about *what* is seen ({numref}`tab-claims` has what this study found). The encoder of step
-# one, frozen, guards against it as a teacher. Not its features are imitated but its correlation, at the coarsest level
-# (stride 32) and over all references:
+# features that say little about *what* is seen ({numref}`tab-claims` has the result of this study). The frozen encoder
+# of step one is therefore used as a teacher. The student imitates its correlation, not its features, at the coarsest
+# level (stride 32) and over all references:
 #
 # ```{math}
 # :label: eq-global
@@ -261,15 +261,15 @@ page.show(
 # (carrying-weights)=
 # ## Carrying the paper's weights to a smaller geometry
 #
-# The weights 1000 and 50 of {eq}`eq-total` were chosen for frames of 256 px. They aren't weights of ideas but of
-# numbers, and the numbers depend on the size of the maps: a mean-squared error between two softmax maps over $N$
-# references shrinks as $1/N$ where the maps are peaked, and as $1/(N\,\lvert\mathcal{W}\rvert)$ where they are flat
-# over a window, while the reconstruction error of a colour doesn't depend on $N$ at all. At 128 px, the paper's numbers
-# weigh 4 to 16 times what they do at 256 px.
+# The weights 1000 and 50 of {eq}`eq-total` were chosen for frames of 256 px. The losses that they multiply depend on
+# the size of the maps: a mean-squared error between two softmax maps over $N$ references shrinks as $1/N$ where the
+# maps are peaked, and as $1/(N\,\lvert\mathcal{W}\rvert)$ where they are flat over a window, while the reconstruction
+# error of a colour doesn't depend on $N$ at all. At 128 px, the paper's numbers weigh 4 to 16 times what they do at 256
+# px.
 #
-# What a weight *means* is how hard its term pulls at the network beside the others. So that is what is carried over.
-# With $g_\text{rec}$ and $g_d$ the gradients of the reconstruction (both levels) and of a distillation $d$, all weights
-# 1, with respect to the student's parameters:
+# The effect of a weight is how strongly its term changes the network in comparison with the others, so this ratio is
+# what this study carries over. With $g_\text{rec}$ and $g_d$ the gradients of the reconstruction (both levels) and of a
+# distillation $d$, all weights 1, with respect to the student's parameters:
 #
 # ```{math}
 # :label: eq-carried

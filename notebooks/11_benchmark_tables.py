@@ -1,12 +1,8 @@
 # %% [markdown]
 # # Benchmark tables
 #
-# Published figures beside this run's. The published ones come from `book/published.csv`, each with its source: the
-# paper and the comparison in it {cite:p}`li2023stt` (where TimeCycle is {cite:t}`wang2019timecycle` and ContrastCorr
-# {cite:t}`wang2021contrastcorr`) and the README of its code {cite:p}`li2023code`; rows of the author's earlier draft
-# and of other backbones have no entry in the [references](../references.md). This run's come from its result files.
-# They are **not** comparable as numbers unless the data are the official ones at the official size: the column *data*
-# says what was measured.
+# The tables list published results beside those of this run. The numbers are **not** comparable unless the data are the
+# official ones at the official size: the column *data* says what was measured.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -29,9 +25,15 @@ names = ["copy", "flow", "lab", "hog", "random", "supervised"]
 names += ["step_one", "step_two", "neither", "no_global", "no_local", "released", "full"]
 published = report.published()
 ours = report.benchmark_rows(study, names)
+page.answer(report.published_beside(study))
 
 # %% [markdown]
 # ## DAVIS-2017
+#
+# The published results come from `book/published.csv`, each with its source: the paper and the comparison in it
+# {cite:p}`li2023stt` (where TimeCycle is {cite:t}`wang2019timecycle` and ContrastCorr {cite:t}`wang2021contrastcorr`)
+# and the README of its code {cite:p}`li2023code`; rows of the author's earlier draft and of other backbones have no
+# entry in the [references](../references.md). This run's results come from its own files.
 
 
 # %% tags=["hide-input"]
@@ -60,12 +62,12 @@ show("VIP", "Body parts, mIoU in percent, published figures first.", "tab-vip")
 
 # %% tags=["hide-input"]
 words = "Joints, share found in percent, published figures first."
-show("JHMDB", f"{words} Sources differ in whether the given frame is scored.", "tab-jhmdb")
+show("JHMDB", f"{words} Sources differ in whether they score the given frame.", "tab-jhmdb")
 
 # %% [markdown]
 # ## BADJA
 #
-# Nothing was published for this measure of these methods, so here are this run's figures alone.
+# No results of these methods were published for this measure, so the table has this run's results alone.
 
 # %% tags=["hide-input"]
 if page.at_hand("badja"):

@@ -1,13 +1,9 @@
 # %% [markdown]
 # # Claims reproduced
 #
-# The paper's claims that can be tested here, with the paper's figures and this study's. How they are decided was
-# written down before the runs: [](../how_claims_are_decided.md). Four primary claims are decided on real video; all
-# else is exploratory.
-#
-# Beside this run stand the reference results, computed in the same way from `results/reference`: runs of the same
-# profile and data, kept in the repository, with more seeds and with the variants that this run doesn't train. Where a
-# seed is in both, as seed 0 is in a default run, the two are not independent.
+# This page lists the paper's claims that can be tested here, with the paper's figures and those of this study. The
+# rules for the verdicts were written down before the runs: [](../how_claims_are_decided.md). Four primary claims are
+# decided on real video; all other comparisons are exploratory.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -20,24 +16,27 @@ runs = ""
 from stt_study.figures import charts
 from stt_study.figures.page import Page
 from stt_study.results import comparison, report
-from stt_study.results.claims import ONE_MODEL, beside, claims, one_by_one, primary
+from stt_study.results.claims import ONE_MODEL, beside, claims, counted, one_by_one, primary
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 table = claims(study)
+deciding = primary(table)
+where = "on real video" if deciding.decides.all() else "on the shipped world alone, which decides nothing"
+page.answer(f"Verdicts on the four primary claims, {where}: {counted(deciding)}.")
 page.data()
 
 # %% [markdown]
 # ## The four primary claims
+#
+# The tables show the reference results beside this run. They are computed in the same way from `results/reference`:
+# runs of the same profile and data, stored in the repository, with more seeds and with the variants that this run does
+# not train. Where both contain the same seed, such as seed 0 of a default run, they are not independent.
 
 # %% tags=["hide-input"]
-deciding = primary(table)
-where = (
-    "on real video" if deciding.decides.all() else "on the shipped world, which decides nothing: real video is missing"
-)
 page.show(
     one_by_one(deciding),
-    f"The primary claims, {where}: the paper's figures for its own data, then differences in points of J&F-Mean with 95 % intervals in brackets, the smallest effect that would have been found in four of five such studies, the premise and the verdict.",
+    f"The primary claims, {where}: the paper's figures for its own data, then differences in points of J&F-Mean with 95 % intervals in brackets, the smallest effect that four of five such studies would have found, the premise and the verdict.",
     files=deciding.files.explode(),
     name="tab-claims",
 )
@@ -45,21 +44,22 @@ page.show(
 # %% [markdown]
 # ## Exploratory: the other claims, and other tasks
 #
-# The same columns for the primary claims on other tasks, for the paper's other claims, and for comparisons that this
-# study adds, of which the paper has no figures. Of many rows some are decided by chance.
+# The table has the same columns for the primary claims on other tasks, for the paper's other claims, and for
+# comparisons that this study adds and for which the paper has no figures. With so many rows, some are decided by
+# chance.
 #
-# Two claims are about more than a mean. That local distillation helps *most where frames don't continue each other* is
-# tested where objects were hidden, which the shipped world knows: the gain in J&F from an object's first occlusion on,
-# minus the gain, at the same frame numbers, of objects that weren't hidden so far; it must also be a gain there. (Cuts
-# occur only in the training videos, where there are no labels to score.) That global distillation *retains* spatial
-# features is tested on the features: how many of a cell's nearest neighbours are those it has for the step-one encoder,
-# in points of overlap; {numref}`tab-retained` says what chance gives.
+# Two claims are not about means of a task. The claim that local distillation helps *most where frames don't continue
+# each other* is tested with occlusions, which the shipped world records: the gain in J&F after an object's first
+# occlusion, minus the gain, at the same frame numbers, of objects that were not hidden so far. The gain after
+# occlusions must also be positive. (Cuts occur only in the training videos, which have no labels.) The claim that
+# global distillation *retains* spatial features is tested on the features: the share of a cell's nearest neighbours
+# that it also has for the step-one encoder, in points of overlap; {numref}`tab-retained` says what chance gives.
 
 # %% tags=["hide-input"]
 others = table.drop(deciding.index)
 page.show(
     beside(others),
-    "Exploratory: one row a claim and task, the paper's figures, then differences in points with 95 % intervals in brackets, the smallest effect and the verdict.",
+    "Exploratory: one row per claim and task, the paper's figures, then differences in points with 95 % intervals in brackets, the smallest effect and the verdict.",
     files=others.files.explode(),
     name="tab-exploratory",
 )
@@ -69,8 +69,8 @@ drawn = table.drop_duplicates(["claim", "task"]).rename(columns={"claim": "compa
 drawn = drawn[~drawn.comparison.str.startswith(ONE_MODEL)]  # their scale is another
 page.show(
     charts.interval_figure(drawn),
-    "All claims and comparisons as differences in points with 95 % intervals, not corrected for their number. Filled: this run; hollow: the reference, for what this run doesn't train. Those about one model for all tasks are in the tables alone: their scale is another.",
-    alt="One line a claim and task: the mean difference with its interval, around a zero line.",
+    "All claims and comparisons as differences in points with 95 % intervals, not corrected for their number. Filled: this run; hollow: the reference, for variants that this run does not train. Comparisons about one model for all tasks are in the tables only, because their scale is different.",
+    alt="One line per claim and task: the mean difference with its interval, around a zero line.",
     files=drawn.files.explode(),
     name="fig-claims",
 )
@@ -78,13 +78,15 @@ page.show(
 # %% [markdown]
 # ## Does the shipped world rank variants as real video does?
 #
-# Where it doesn't, what is found on the shipped world alone says nothing about real video. The rank correlation of the
-# variants' figures tells; below 0.6 they count as exploratory, whatever their intervals say.
+# If it does not, results on the shipped world alone say nothing about real video. The rank correlation of the variants'
+# results measures this; below 0.6, results on the shipped world count as exploratory, whatever their intervals.
 
 # %% tags=["hide-input"]
 agreement, variants = report.rank_agreement(study)
-print(
-    f"Spearman's correlation of J&F-Mean on the shipped world and on real video, over {variants} trained variants: {agreement:.2f}"
+page.say(
+    f"Over {variants} trained variants, the rank correlation (Spearman) of J&F-Mean on the shipped world and on real video is {agreement:.2f}."
+    if variants > 2
+    else "Fewer than three trained variants were measured on both, so there is no rank correlation."
 )
 
 # %% [markdown]
@@ -95,7 +97,7 @@ provenance = comparison.reference_runs(study)
 if len(provenance):
     page.show(
         provenance,
-        "How the reference results were made: seeds, time of training, processor, version and commit.",
+        "How the reference results were made: seeds, training time, processor, version and commit.",
     )
 else:
-    print("no reference results for this profile, its settings and its data")
+    page.say("There are no reference results for this profile with these settings and data.")

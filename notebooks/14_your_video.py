@@ -1,16 +1,16 @@
 # %% [markdown]
 # # Your own video
 #
-# Give the first frame a mask, or points, or both: label propagation carries them through the rest. What `stt propagate`
-# does on the command line, with parameters:
+# Give a mask of the first frame, or points, or both, and label propagation carries them through the rest of the video.
+# This page does what `stt propagate` does on the command line. Its parameters are
 #
-# - `video`: a video file, or a folder of frames (paths are meant from the repository's folder),
+# - `video`: a video file, or a folder of frames (relative paths start at the repository's folder),
 # - `mask`: a PNG of the first frame's objects: any ids, 0 is background; or one object in white on black,
 # - `points`: a CSV with the header `name,x,y`, in pixels of the first frame,
 # - `weights`: a weights file, or `full`, `step_two` or `step_one` (which come with the package), `lab` or `random`,
-# - `resize`: short side, in pixels, that features are made at; the profile's if it is 0.
+# - `resize`: the short side of the frames, in pixels, from which features are computed; 0 means the profile's value.
 #
-# Without a video it takes the first test sequence of the run's own data.
+# Without a video, the page takes the first test sequence of the run's own data.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -36,6 +36,7 @@ from stt_study.benchmarks.label_sources import dense_source
 from stt_study.evenly import evenly
 from stt_study.figures import viz
 from stt_study.figures.page import Page
+from stt_study.results import report
 from stt_study.store import hash_of
 from stt_study.trainings import ROOT
 from stt_study.video.follow import propagate_video, run_settings
@@ -57,20 +58,26 @@ else:
 inference = replace(inference, resize=resize or inference.resize)
 named = weights in ("lab", "random", *shipped())
 source = dense_source(weights if named else str(ROOT / weights), stride=study.profile.evaluation.stride)
-
-# %% [markdown]
-# ## Propagation
-#
-# One folder of results for every input and setting, so that a run that was stopped goes on.
-
-# %% tags=["hide-input"]
 clip = open_video(path)
 key = hash_of([run_settings(source, clip, inference, **first), clip.fingerprint(len(clip.files))])
 out = results / f"{clip.path.stem}-{key}"
 run = propagate_video(source, path, out, inference, **first)
-print(f"{run['frames']} frames of {clip.size[1]}x{clip.size[0]} px in {study.relative(out)}")
+tables = {kind: pd.read_csv(out / f"{kind}.csv") for kind in ("masks", "points") if (out / f"{kind}.csv").exists()}
+ends = {kind: table[table.frame == table.frame.max()] for kind, table in tables.items()}
+gone = {"masks": lambda end: end.area_px == 0, "points": lambda end: end.x.isna()}
+counts = [f"{kind} ({len(end)}, lost at the end: {gone[kind](end).sum()})" for kind, end in ends.items()]
+page.answer(
+    f"Label propagation carried {report.listed(counts)} through {run['frames']} frames of {clip.size[1]}x{clip.size[0]} px."
+)
+
+# %% [markdown]
+# ## Propagation
+#
+# Every input and setting has a folder of results of its own, so a run that was stopped can go on where it was.
+
+# %% tags=["hide-input"]
 sizes = {file.name: f"{file.stat().st_size / 1e3:.1f} kB" for file in sorted(out.glob("*.*"))}
-page.show(pd.Series(sizes, name="size").to_frame(), "The files of the result, and their sizes.")
+page.show(pd.Series(sizes, name="size").to_frame(), f"The files in `{study.relative(out)}`, and their sizes.")
 
 # %% tags=["hide-input"]
 numbers = evenly(range(run["frames"]), 6)
@@ -88,22 +95,22 @@ page.show(
 if film.stat().st_size < 2e6:
     display(Video(film, embed=True, html_attributes="controls loop muted"))
 else:
-    print(f"the film is {study.relative(film)}")
+    page.say(f"The film is `{study.relative(film)}`.")
 
 # %% [markdown]
-# ## How sure it is
+# ## Confidence
 #
-# A point's confidence is what is left of its peak in the first frame, an object's the mean share of the vote in its
-# cells: 1 in the first frame, 0 once nothing is left. Labels blur as they are handed on, so both fall with time even
-# where they are right; a sudden drop is the sign of something that is hidden or lost.
+# The confidence of a point is the height of its peak relative to the first frame; that of an object is the mean share
+# of the vote in its cells. Both are 1 in the first frame and 0 once nothing is left. Labels blur as they are
+# propagated, so confidence falls with time even where labels are right; a sudden drop suggests that the object is
+# hidden or lost.
 
 # %% tags=["hide-input"]
-for kind, by in (("points", "name"), ("masks", "object")):
-    rows = out / f"{kind}.csv"
-    if rows.exists():
-        page.show(
-            viz.score_curves(pd.read_csv(rows).astype({by: str}), "frame", "confidence", by, viz.SINCE),
-            f"Confidence of the {kind}. Look for sudden drops, not for the slow fall.",
-            alt=f"Lines of confidence over frames, one for each of the {kind}.",
-            files=[rows],
-        )
+for kind, table in tables.items():
+    by = "name" if kind == "points" else "object"
+    page.show(
+        viz.score_curves(table.astype({by: str}), "frame", "confidence", by, viz.SINCE),
+        f"Confidence of the {kind}. Look for sudden drops, not for the slow fall.",
+        alt=f"Lines of confidence over frames, one for each of the {kind}.",
+        files=[out / f"{kind}.csv"],
+    )

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # At scale
 #
-# What a profile's trainings cost on the machine at hand. Nothing is trained to its end and no data are needed, so this
-# page can be run before anything else, on the machine that is meant to do the work: `make notebook NB=17
+# This page estimates what a profile's trainings cost on the machine at hand. It completes no training and needs no
+# data, so it can be run before anything else, on the machine that is to do the work: `make notebook NB=17
 # PROFILE=paper`.
 
 # %% tags=["parameters"]
@@ -23,15 +23,21 @@ from stt_study.variants import every_training
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
+trainings = every_training(study.profile)
+costs = {name: training_cost(training, scale=study.profile.scale) for name, training in trainings.items()}
+hours = {name: cost["hours"] for name, cost in costs.items()}
+page.answer(
+    f"On this machine, the {len(hours)} trainings of one seed of profile `{study.profile.profile}` take {sum(hours.values()):,.2g} hours in all, the longest ({max(hours, key=hours.get)}) {max(hours.values()):,.2g} hours."
+)
 
 # %% [markdown]
 # ## Operations
 #
-# Of convolutions and matrix products, counted with PyTorch's formulas on the models at their true size, on tensors
-# without content: a multiplication and an addition are two operations. Not counted: the random crops and colours of
-# step one, and the optimizer, a percent of the rest. They don't tell the time. Networks with few channels on large
-# maps, and correlations of every cell with every other, wait for memory more than for arithmetic. The ablation that
-# trains both steps at once isn't listed: each of its steps is one of either.
+# Operations of convolutions and matrix products are counted with PyTorch's formulas on the models at their true size,
+# on tensors without content; a multiplication and an addition are two operations. The random crops and colours of step
+# one and the optimizer, together about a percent of the rest, are not counted. Operations do not determine the time:
+# networks with few channels on large maps, and correlations of all pairs of cells, are limited by memory rather than
+# arithmetic. The ablation that trains both steps at once is not listed, because each of its steps is one step of both.
 
 # %% tags=["hide-input"]
 rows = {}
@@ -48,14 +54,12 @@ page.show(
 # %% [markdown]
 # ## Hours
 #
-# Some steps of each training, by the training loops themselves on random pixels, one process with its share of the
-# batch. Reading and decoding are not in them, and nor is the exchange between GPUs. A processor takes a part of a large
-# batch (*measured*: its share of the operations), and time is in proportion. Where *fastest* and *slowest* differ much,
-# something else was at work on the machine.
+# Some steps of each training are timed with the training loops themselves on random pixels, in one process with its
+# share of the batch. Reading, decoding and the exchange between GPUs are not included. On a processor, only a part of a
+# large batch is run (*measured* is its share of the operations), and times are scaled in proportion. If *fastest* and
+# *slowest* differ much, the machine was busy with other work.
 
 # %% tags=["hide-input"]
-trainings = every_training(study.profile)
-costs = {name: training_cost(training, scale=study.profile.scale) for name, training in trainings.items()}
 numbers = {"TFLOP a step": "{:.3g}", "measured": "{:.0%}", "steps": "{:,.0f}", "hours": "{:,.2f}"}
 numbers |= dict.fromkeys(("seconds a step", "fastest", "slowest"), "{:.3f}")
 numbers |= {"GFLOP/s": "{:,.0f}", "peak, GB": "{:.1f}"}

@@ -1,18 +1,10 @@
 # %% [markdown]
 # # Teacher's strength
 #
-# "The stronger the teacher, the better", the authors write, and give no curve. Here is one. Everything is as in the full
-# method at the paper's geometry (256 px, so that the deepest stage has 8x8 cells, and pairs of frames so far apart that
-# things leave their cell), but for the teacher of the global distillation: none, an untrained encoder, that of step
-# one, the same with normalised features (a switch that the released code has and leaves off), one of a step one four
-# times as long, and an **oracle**, whose correlation is the shipped world's true one. Each teaches with the carried
-# weight ([](06_ablation_no_global.ipynb)) and with a quarter of it.
+# "The stronger the teacher, the better", the authors write, but they give no curve. This page measures one.
 #
-# If the oracle helps and step one's teacher doesn't, the teacher is the cause. If the oracle doesn't help either, no
-# better teacher can be expected to.
-#
-# These are trainings of their own, of profile `teacher`, which take hours: `make notebook NB=18 PROFILE=teacher`. With
-# any other profile this page shows the reference results.
+# These trainings belong to profile `teacher` and take hours: `make notebook NB=18 PROFILE=teacher`. With any other
+# profile, this page shows the reference results.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -29,39 +21,45 @@ from stt_study.results import teacher_curve
 
 page = Page(profile, settings, seed, data, runs)
 study = teacher_curve.study_of(page.study)
+curves = {task: teacher_curve.curve(study, task) for task in ("davis", "real") if study.has(task)}
+curves = {task: table for task, table in curves.items() if len(table)}
+page.answer(
+    *(f"On {study.data_name(task)}: {words}" for task, t in curves.items() if (words := teacher_curve.conclusion(t)))
+)
 
 # %% [markdown]
 # ## The curve
 #
-# A teacher's **strength** is what its correlation gets wrong: the share of pixels with a wrong label where labels of the
-# earlier frame are copied by it, on validation clips, with frames as far apart as in training. Only cells that the
-# earlier frame shows, too, count. Even the oracle isn't at zero, since a cell of 32 px that comes from two others is
-# copied from both; *stay* is a teacher that says that nothing moves. The **gain** is the difference in J&F-Mean to the
-# same training without a teacher, with a 95 % interval over seeds and clips
+# All trainings are as in the full method at the paper's geometry (256 px, so that the deepest stage has 8x8 cells, and
+# pairs of frames far enough apart for objects to leave their cell); only the teacher of the global distillation
+# differs: none, an untrained encoder, the encoder of step one, the same with normalised features (a switch of the
+# released code that is off by default), the encoder of a step one that is four times as long, and an **oracle**, whose
+# correlation is the true one of the shipped world. Each teaches with the carried weight ([](03_temporal_step.ipynb))
+# and with a quarter of it.
+#
+# If the oracle helps and step one's teacher does not, the teacher is the cause. If the oracle does not help either, no
+# better teacher can be expected to help.
+#
+# A teacher's **strength** is measured by its label error: the share of pixels with a wrong label if its correlation
+# copies the labels of the earlier frame, on validation clips, with frames as far apart as in training. Only cells that
+# are visible in the earlier frame count. Even the oracle's error is not zero, because a cell of 32 px that comes from
+# two others is copied from both; *stay* is a teacher for which nothing moves. The **gain** is the difference in
+# J&F-Mean to the same training without a teacher, with a 95 % interval over seeds and clips
 # ([](../how_claims_are_decided.md)).
 #
 # The oracle has no row for a cell of which more than half is hidden in the earlier frame, outside of it, or beyond a
-# cut: the loss leaves these cells out. Encoders have a row for every cell, right or not.
+# cut; the loss leaves these cells out. Encoders have a row for every cell, right or wrong.
 
 # %% tags=["hide-input"]
-curves = {task: teacher_curve.curve(study, task) for task in ("davis", "real") if study.has(task)}
-curves = {task: table for task, table in curves.items() if len(table)}
 for task, table in curves.items():
     page.show(
         charts.strength_figure(table, STAY),
-        f"Gain in J&F over no teacher, by the teacher's strength, on {study.data_name(task)}; bars: 95 % intervals, dotted: a teacher that says that nothing moves. Filled: this run's results; hollow: the reference's.",
-        alt="Dots with bars, a teacher each, over its label error, with a zero line.",
+        f"Gain in J&F over no teacher, by the teacher's strength, on {study.data_name(task)}; bars: 95 % intervals; dotted: a teacher for which nothing moves. Filled: this run's results; hollow: the reference's.",
+        alt="Dots with bars, one per teacher, over its label error, with a zero line.",
         files=table.files.explode(),
     )
 if not curves:
-    print("no results yet: make notebook NB=18 PROFILE=teacher")
-
-# %% [markdown]
-# ## What it says
-
-# %% tags=["hide-input"]
-for task, table in curves.items():
-    print(f"{study.data_name(task)}:\n{teacher_curve.conclusion(table)}")
+    page.say("There are no results yet: `make notebook NB=18 PROFILE=teacher` makes them.")
 
 # %% tags=["hide-input"]
 for task, table in curves.items():

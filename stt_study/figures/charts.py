@@ -92,7 +92,7 @@ def _interval(axis: Axes, row: pd.Series, at: float, along: str, **dot: Any) -> 
 def interval_figure(table: pd.DataFrame) -> Figure:
     """`report.differences` with their intervals, one line a comparison and task; hollow: of the reference."""
     comparisons, tasks = list(table.comparison.unique()), list(table.task.unique())
-    figure, ((axis,),) = panels(1, 1, (8, 1 + (0.16 * len(tasks) + 0.1) * len(comparisons)))
+    figure, ((axis,),) = panels(1, 1, (8, 1 + (0.1 * len(tasks) + 0.08) * len(comparisons)))
     colours = dict(zip(tasks, PALETTE, strict=False))
     for _, row in table.iterrows():
         y = comparisons.index(row.comparison) + 0.8 * (tasks.index(row.task) + 0.5) / len(tasks) - 0.4
@@ -127,17 +127,17 @@ def sensitivity_figure(table: pd.DataFrame) -> Figure:
     values = [f"{value:g}" if isinstance(value, float) else str(value) for value in table.value]
     table = table.assign(**{"value": values, "J&F": 100 * table["J&F"]})
     variant = table.variant.iloc[0]
-    figure, axes = spread(table.axis.nunique(), 4, (2.9, 2.65), sharey=True)
+    figure, axes = spread(table.axis.nunique(), 3, (3.2, 2.8), sharey=True)
     for panel, (axis, some) in zip(axes, table.groupby("axis", sort=False), strict=True):
         single, grey = some[some.variant == variant], {"color": "0.82", "linewidth": 0.8}
         sns.lineplot(single, x="value", y="J&F", units="sequence", estimator=None, ax=panel, **grey)
         averages = {"hue": "variant", "marker": "o", "legend": panel is axes[0]}
         sns.lineplot(means(some), x="value", y="J&F-Mean", ax=panel, **averages)
         panel.axvline(single[single.own].value.iloc[0], color="0.5", linewidth=1, linestyle=":")
-        panel.set_title(axis, fontsize=10)
-        panel.set(xlabel="", ylabel="J&F-Mean")
+        panel.set(title=axis, xlabel="", ylabel="J&F-Mean")
+        panel.margins(x=0.12)  # or the outer values of two panels would run into each other
         panel.grid(False, axis="x")
     axes[0].plot([], [], color="0.82", label=f"single clips, {variant}")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=4, fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=4)
     axes[0].get_legend().remove()
     return figure

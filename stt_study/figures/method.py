@@ -131,7 +131,7 @@ def propagation_figure(study: Study, weights: str) -> Figure:
         y, x = by_frame[t].nonzero(as_tuple=True)
         places = (x + 0.5) * pixels[1] - 0.5, (y + 0.5) * pixels[0] - 0.5
         for colour, width in (("white", 2.4), (ORANGE, 1.4)):
-            axis.scatter(*places, s=900 * by_frame[t][y, x], facecolor="none", edgecolor=colour, linewidth=width)
+            axis.scatter(*places, s=2000 * by_frame[t][y, x], facecolor="none", edgecolor=colour, linewidth=width)
     centre = ((column + 0.5) * pixels[1] - 0.5, (row + 0.5) * pixels[0] - 0.5)
     mark(axes[-2], centre)
     reach = (2 * inference.radius + 1) * pixels[1], (2 * inference.radius + 1) * pixels[0]

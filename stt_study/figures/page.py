@@ -6,7 +6,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import display
+from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 from skimage.data import stereo_motorcycle
 
@@ -43,18 +43,36 @@ class Page:
         if isinstance(shown, Figure):
             plt.close(shown)  # or the notebook would show it a second time
 
+    @staticmethod
+    def say(text: str) -> None:
+        """Show a computed sentence (Markdown)."""
+        display(Markdown(text))
+
+    @staticmethod
+    def answer(*sentences: str) -> None:
+        """Show what the page found, in one sentence or two, before everything else; empty ones are left out."""
+        found = " ".join(filter(None, sentences)) or "There are no results yet for this page's question."
+        display(Markdown(f"> **{found}**" + " (Brackets: 95 % intervals.)" * ("[" in found)))
+
     def at_hand(self, task: str) -> bool:
         """Whether a task's data are at hand; a sentence says so where they aren't."""
         if not self.study.has(task):
-            print(f"no data of {TASKS[task].official} at hand ({task}); data/README.md says how to get them")
+            self.say(
+                f"The data of {TASKS[task].official} ({task}) are not at hand; `data/README.md` says how to get them."
+            )
         return self.study.has(task)
+
+    def metrics(self, name: str) -> pd.DataFrame:
+        """`metrics.csv` of a variant's training, a row a step."""
+        return pd.read_csv(self.study.weights(name).parent / "metrics.csv")
 
     def training(self, names: Iterable[str], columns: Sequence[str], caption: str, name: str = "") -> None:
         """Curves of columns of `metrics.csv`."""
-        files = {title(name): self.study.weights(name).parent / "metrics.csv" for name in self.study.taken(names)}
-        curves = {label: pd.read_csv(path) for label, path in files.items()}
-        alt = f"Curves over training steps, a line a variant: {', '.join(columns)}."
-        self.show(charts.training_curves(curves, columns), caption, alt, files.values(), name)
+        names = self.study.taken(names)
+        curves = {title(name): self.metrics(name) for name in names}
+        files = [self.study.weights(name).parent / "metrics.csv" for name in names]
+        alt = f"Curves over training steps, one line per variant: {', '.join(columns)}."
+        self.show(charts.training_curves(curves, columns), caption, alt, files, name)
 
     def totals(self, results: Results, caption: str, name: str = "") -> None:
         """A table of all measures of a task."""
@@ -64,27 +82,33 @@ class Page:
         """A task's headline figure, a bar a method and a dot a sequence, which the task calls `per`."""
         table = tables.per_sequence(results)
         score = table.columns[-1]
-        alt = f"One bar a method with its mean {score.removesuffix('-Mean')}, and a dot for each {per}."
+        alt = f"One bar per method with its mean {score.removesuffix('-Mean')}, and a dot for each {per}."
         self.show(charts.score_bars(table, score, "variant", per), caption, alt, results, name)
 
     def over_time(self, results: Results, caption: str, name: str = "") -> None:
         """J&F frame by frame."""
-        alt = "One falling line a method: J&F over the frames since the given mask."
+        alt = "One falling line per method: J&F over the frames since the given mask."
         figure = viz.score_curves(tables.over_time(results), "frame", "J&F", "variant", viz.SINCE)
-        self.show(figure, caption + " A steep start is wrong matching, a steady fall is drift.", alt, results, name)
+        self.show(
+            figure, caption + " A steep start points to wrong matches, a steady fall to drift.", alt, results, name
+        )
 
     def pck(self, results: Results, caption: str, name: str = "") -> None:
         """The share of joints found over the tolerance."""
         table, label = tables.pck_curves(results), "tolerance, as a share of the size"
-        figure, alt = viz.score_curves(table, "tolerance", "PCK", "variant", label), "One rising line a method."
+        figure, alt = viz.score_curves(table, "tolerance", "PCK", "variant", label), "One rising line per method."
         self.show(figure, caption, alt, results, name)
 
     def offsets(self, task: str, results: Results) -> None:
         """How far from the truth the masks of a task lie, sequence by sequence."""
-        alt = "Two panels, right and below, with a row of dots a method around a zero line."
-        words = f"Predicted minus true centre on {self.study.data_name(task)}: dots are means of a sequence over its"
-        words += " scored frames and objects, where both are there; box: the middle half of them, red: their median."
-        words += " Logarithmic beyond 10 px. Lost masks scatter; look for boxes that all lie on the same side of zero."
+        alt = "Two panels, right and below, with one row of dots per method around a zero line."
+        words = (
+            f"Predicted minus true centre on {self.study.data_name(task)}. Dots are means of a sequence over its scored"
+        )
+        words += (
+            " frames and objects that have both masks; box: the middle half of the dots; red: their median. The scale"
+        )
+        words += " is logarithmic beyond 10 px. Lost masks scatter; look for boxes that all lie on one side of zero."
         self.show(charts.offset_dots(tables.offsets(results)), words, alt, results)
 
     @staticmethod
@@ -95,7 +119,7 @@ class Page:
     def clip(self, task: str, clip: str, results: Results, caption: str, name: str = "") -> None:
         """A video over time: annotated, then as each of the results has it."""
         sequence = next(sequence for sequence in self.study.sequences(task) if sequence.name == clip)
-        alt = "Rows of six frames with labels in colour: the annotation, then one row a method."
+        alt = "Rows of six frames with labels in colour: the annotation, then one row per method."
         self.show(viz.strips(sequence, results), caption, alt, results, name)
 
     def clips(self, task: str, count: int, caption: str, name: str = "") -> None:
@@ -108,22 +132,22 @@ class Page:
     def data(self) -> None:
         """What each task is measured on."""
         names = {task: self.study.data_name(task) for task in TASKS if self.study.has(task)}
-        self.show(pd.Series(names, name="data").to_frame(), "What each task is measured on.")
+        self.show(pd.Series(names, name="data").to_frame(), "The data on which each task is measured.")
 
     def compared(self, first: str, others: Sequence[str], of: str, name: str = "", figure: bool = False) -> None:
         """Headline figures of variants on every task, then the first minus each other; `of`: words on the variants."""
         words = f"The headline figure of each task in percent, {of}: mean over seeds ± their standard deviation."
         self.show(
-            report.grid_table(self.study, [first, *others]), f"{words} Those marked as reference are not this run's."
+            report.grid_table(self.study, [first, *others]), f"{words} Those marked (reference) are not from this run."
         )
         rows = report.differences(self.study, first, others)
         if rows.empty:
-            print("no results: make ablations")
+            self.say("There are no results of these variants yet: `make ablations` trains them.")
             return
         files, words = list(rows.files.explode()), f"{title(first).capitalize()} minus each of the others, in points"
         if figure:
-            alt = "Dots with bars, a row a comparison and task, left and right of a zero line."
-            how = "an interval that holds zero decides nothing. Filled: this run's results; hollow: the reference's."
+            alt = "Dots with bars, one row per comparison and task, left and right of a zero line."
+            how = "an interval that contains zero decides nothing. Filled: this run; hollow: the reference."
             self.show(charts.interval_figure(rows), f"{words}, with 95 % intervals: {how}", alt, files)
         self.show(report.differences_table(rows), f"{words}, with 95 % intervals in brackets.", files=files, name=name)
 
@@ -134,16 +158,18 @@ class Page:
         figure = charts.paired_differences(tables.per_sequence(davis), score, title("full"), names)
         words = f"{score} of the full method minus the other, sequence by sequence."
         words += " Blue: the full method is better; dashed: the mean."
-        self.show(figure, words, "Horizontal bars to the right and left of zero, one a sequence.", davis)
+        self.show(figure, words, "Horizontal bars to the right and left of zero, one per sequence.", davis)
 
     def stereo(self, names: Iterable[str], caption: str, name: str = "") -> None:
         """Errors of the stereo pair's matches: a map for each kind of features, and a table."""
         found = {title(name): self.study.stereo(self.study.source(name)) for name in names}
         maps = {label: table.pivot(index="y", columns="x", values="error") for label, (_, table) in found.items()}
         pictures = {"left image": stereo_motorcycle()[0]} | maps
-        drawn, _ = viz.picture_row(pictures, (3.2, 2.5), "error (px)", vmin=0, vmax=64)
+        drawn, _ = viz.picture_row(pictures, (3.1, 2.5), "error (px)", vmin=0, vmax=64)
         alt = "The left image of the stereo pair beside a map of matching errors for each kind of features."
         self.show(drawn, caption, alt, name=name)
         scores = pd.DataFrame({label: scores for label, (scores, _) in found.items()}).T
-        words = "Errors of the stereo pair's matches: the median, and the share of the cells whose match lands within"
-        self.show(scores.round(3).astype({"cells": int}), f"{words} so many pixels of the true place.")
+        words = (
+            "Errors of the stereo pair's matches: the median, and the shares of cells whose match lies within the given"
+        )
+        self.show(scores.round(3).astype({"cells": int}), f"{words} number of pixels of the true place.")

@@ -20,6 +20,7 @@ from stt_study.video.follow import blended
 Example = tuple[dict[str, np.ndarray | Tensor], dict[str, np.ndarray]]
 """By title: pictures (S, S, 3) and maps (h, w) of a pair; by name: what a variant selects, `veiled` (S, S, 3)."""
 Measured = dict[str, dict[str, pd.DataFrame]]  # encoder -> the tables of `query_selection.measure`
+ACROSS = 3  # pictures in a row
 VEIL = np.array([20, 30, 60])  # RGB, over what is left out
 
 
@@ -63,18 +64,18 @@ def veiled(image: np.ndarray, weights: Tensor) -> np.ndarray:
 
 
 def maps_figure(examples: list[Example]) -> Figure:
-    """Two rows an example: frames, objects, scores, the colour error; below, what every variant selects is bright."""
-    columns = max(6, len(examples[0][1]))
-    figure, axes = viz.panels(2 * len(examples), columns, (2.05 * columns, 4.75 * len(examples)))
+    """Each example in rows of `ACROSS`: frames, objects, scores, the colour error; then what every variant selects."""
+    shown = [(pictures, {label(name): drawn for name, drawn in chosen.items()}) for pictures, chosen in examples]
+    rows = [-(-len(part) // ACROSS) for part in shown[0]]
+    figure, axes = viz.panels(sum(rows) * len(examples), ACROSS, (9.6, 3.1 * sum(rows) * len(examples)))
     for axis in axes.flat:
         axis.set_axis_off()
-    for (pictures, chosen), (top, bottom) in zip(examples, axes.reshape(-1, 2, columns), strict=True):
-        for axis, (title, shown) in zip(top, pictures.items(), strict=False):
-            drawn = viz.picture(axis, shown, title)
-            if shown.ndim == 2:
-                figure.colorbar(drawn, ax=axis, shrink=0.7, location="bottom", format="{x:g}", ticks=MaxNLocator(3))
-        for axis, (name, shown) in zip(bottom, chosen.items(), strict=False):
-            viz.picture(axis, shown, label(name))
+    for parts, own in zip(shown, axes.reshape(len(examples), sum(rows), ACROSS), strict=True):
+        for part, some in zip(parts, np.split(own, rows[:1]), strict=True):
+            for axis, (title, picture) in zip(some.flat, part.items(), strict=False):
+                drawn = viz.picture(axis, picture, title)
+                if picture.ndim == 2:
+                    figure.colorbar(drawn, ax=axis, shrink=0.8, format="{x:g}", ticks=MaxNLocator(3))
     return figure
 
 
@@ -86,14 +87,14 @@ def _shown(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]
 
 def kept_figure(measured: Measured, share: float) -> Figure:
     """One row an encoder: the share that each variant keeps of every pair (dots), of each row, and of each column."""
-    figure, axes = viz.panels(len(measured), 3, (12, 3.3 * len(measured)), sharey="col")
+    figure, axes = viz.panels(len(measured), 3, (10.5, 3.3 * len(measured)), sharey="col")
     for (start, middle, end), (encoder, tables) in zip(axes, measured.items(), strict=True):
         table, means = _shown(tables)
         of = {"hue": "variant", "palette": dict(zip(means.index, viz.PALETTE, strict=False)) | {INNER: (0.5, 0.5, 0.5)}}
         sns.stripplot(table, x="kept", y="variant", ax=start, size=3, jitter=False, alpha=0.6, legend=False, **of)
         start.plot(means.kept, means.index, "|", color="0.1", markersize=22)
         viz.name_rows(start, list(map(label, means.index)))
-        start.set(xlim=(0, 1), ylabel="", xlabel="share of the map kept (dot: a pair, line: mean)", title=encoder)
+        start.set(xlim=(0, 1), ylabel="", xlabel="share of the map kept\n(dot: a pair, line: mean)", title=encoder)
         for axis, along, first in ((middle, "row", "top"), (end, "column", "left")):
             lines = table[["variant", along]].explode(along).astype({along: float})
             lines["place"] = lines.groupby(["variant", lines.index]).cumcount()
@@ -108,7 +109,7 @@ def kept_figure(measured: Measured, share: float) -> Figure:
 def errors_figure(measured: Measured) -> Figure:
     """Mean error of what the coarse correlation copies, at selected (filled) and at left-out queries (hollow)."""
     kinds = {"colour": "error of the copied colour (Lab units)", "label": "share copied with a wrong object id"}
-    figure, axes = viz.panels(len(measured), 2, (11, 2.7 * len(measured) + 0.4), sharey=True)
+    figure, axes = viz.panels(len(measured), 2, (9.6, 2.7 * len(measured) + 0.4), sharey=True)
     for row, (encoder, tables) in zip(axes, measured.items(), strict=True):
         _, means = _shown(tables)
         for axis, (kind, title) in zip(row, kinds.items(), strict=True):
@@ -118,5 +119,5 @@ def errors_figure(measured: Measured) -> Figure:
             axis.scatter(left, y, facecolor="white", edgecolor=viz.BLUE, s=55, linewidth=2, label="left out", zorder=2)
             axis.set(title=encoder, xlabel=title)
         viz.name_rows(row[0], list(map(label, means.index)))
-    axes[0, 0].legend(fontsize=8)
+    axes[0, 0].legend(fontsize=9)
     return figure

@@ -1,5 +1,6 @@
 """One style, and what the book's figures are made of: panels, pictures, videos over time, curves."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,15 +55,15 @@ def picture(axis: Axes, shown: Any, title: str = "", **imshow: Any) -> AxesImage
     axis.set(xticks=[], yticks=[])
     axis.grid(False)
     sns.despine(ax=axis, left=True, bottom=True)
-    axis.set_title(title, fontsize=9)
+    axis.set_title(title, fontsize=10)
     return axis.imshow(np.asarray(shown), **imshow)
 
 
 def picture_row(
-    shown: dict[str, Any], cell: tuple[float, float] = (1.9, 2.3), bar: str = "", **imshow: Any
+    shown: dict[str, Any], cell: tuple[float, float] = (3.1, 2.9), bar: str = "", **imshow: Any
 ) -> tuple[Figure, np.ndarray]:
-    """Images and maps (by title) side by side, in cells of so many inches, and their axes; `bar`: the maps' scale."""
-    figure, axes = spread(len(shown), len(shown), cell)
+    """Images and maps (by title) in rows of three, cells in inches, and their axes; `bar`: what the maps' scale is."""
+    figure, axes = spread(len(shown), min(3, len(shown)), cell)
     for axis, (title, image) in zip(axes, shown.items(), strict=True):
         drawn = picture(axis, image, title, **imshow)
     if bar:
@@ -115,9 +116,9 @@ def image_grid(
         for axis in cells[len(row) :]:
             axis.set_axis_off()
     for axis, title in zip(axes[0], column_titles, strict=False):
-        axis.set_title(title, fontsize=9)
+        axis.set_title(title, fontsize=10)
     for axis, title in zip(axes[:, 0], row_titles, strict=False):
-        axis.set_ylabel(title, fontsize=9)
+        axis.set_ylabel(textwrap.fill(title, 14), fontsize=9)  # a row of video frames is an inch high
     return figure
 
 
@@ -158,5 +159,5 @@ def score_curves(table: pd.DataFrame, x: str, score: str, by: str, label: str) -
     figure, ((axis,),) = panels(1, 1, (7.5, 3.4))
     sns.lineplot(table, x=x, y=score, hue=by, ax=axis, errorbar=("ci", 95), seed=0)
     axis.set(xlabel=label, ylabel=score, ylim=(0, 1))
-    axis.legend(title="", fontsize=8)
+    axis.legend(title="", fontsize=9)
     return figure

@@ -158,6 +158,15 @@ def primary(table: pd.DataFrame) -> pd.DataFrame:
     return table[table.decides] if table.decides.any() else table[(table.family == PRIMARY) & (table.task == "davis")]
 
 
+def counted(table: pd.DataFrame) -> str:
+    """How often each verdict is among rows of `claims`, such as "this run (seeds: 5): “reproduced” for 3 and …"."""
+    parts = []
+    for origin, some in table.groupby("origin", sort=False):
+        verdicts = [f"“{verdict}” for {count}" for verdict, count in some.verdict.value_counts().items()]
+        parts.append(f"{origin} (seeds: {some.seeds.max():.0f}): {report.listed(verdicts)}")
+    return "; ".join(parts)
+
+
 def one_by_one(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `claims` as text, one a claim and origin: all that a verdict is made of."""
     text = with_intervals(table).set_index(["claim", "origin"]).rename_axis(index=[None, None])

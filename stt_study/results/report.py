@@ -7,8 +7,8 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from stt_core.files import read_json
-from stt_study.benchmarks.registry import TASKS
-from stt_study.bootstrap import favours
+from stt_study.benchmarks.registry import PRESETS, TASKS
+from stt_study.bootstrap import favours, summary
 from stt_study.results import comparison, tables
 from stt_study.study import Study
 from stt_study.trainings import ROOT
@@ -43,6 +43,52 @@ def differences_table(rows: pd.DataFrame) -> pd.DataFrame:
     return shown.set_index(["comparison", "task"])[columns].rename_axis(index=[None, None])
 
 
+def worded(row: dict, other: str, what: str, verbs: tuple[str, str] = ("beats", "is behind")) -> str:
+    """A `bootstrap.summary` in words, such as "beats step one by 3.1 points of mIoU [1.2, 5.0]"."""
+    side, low, high = favours(row), row["low"], row["high"]
+    if side:
+        low, high = sorted((side * low, side * high))
+        return f"{verbs[side < 0]} {other} by {abs(row['difference']):.1f} points of {what} [{low:.1f}, {high:.1f}]"
+    interval = f" [{low:.1f}, {high:.1f}]" if np.isfinite(low) else ", too few sequences for an interval"
+    interval += ", which contains zero" * bool(np.isfinite(low) and low <= 0 <= high)
+    return f"does not differ measurably from {other} ({row['difference']:+.1f} points of {what}{interval})"
+
+
+def beside(study: Study, names: dict[str, str], *tasks: str) -> str:
+    """The first of `names` (variant -> words) beside each of the others, in a sentence; "" without results.
+
+    On the first of `tasks` that has any; by default, real video, then the shipped world. Brackets are 95 % intervals.
+    """
+    (first, subject), *others = names.items()
+    for task in tasks or dict.fromkeys((study.profile.real_video, "davis")):
+        found = [(words, row) for name, words in others if (row := comparison.compared(study, task, first, name))]
+        if found:
+            where = study.data_name(task) if study.has(task) else TASKS[task].official
+            where = "real video" if task == study.profile.real_video else "the " * (not study.profile.data) + where
+            stored = " of the reference results" * all(row["origin"] == comparison.STORED for _, row in found)
+            parts = listed([worded(row, words, TASKS[task].headline) for words, row in found])
+            seeds = " or ".join(f"{count}" for count in sorted({row["seeds"] for _, row in found}))
+            return f"On {where} (seeds: {seeds}{stored}), {subject} {parts}."
+    return ""
+
+
+def nearer(table: pd.DataFrame) -> str:
+    """Of `retention.against_teacher`: whether global distillation left the full method nearer to step one's encoder."""
+    full, without = title("full"), title("no_global")
+    overlap = 100 * table.pivot(index="sequence", columns="variant", values="overlap res5")
+    if not {full, without} <= {*overlap}:
+        return ""
+    row = summary((overlap[full] - overlap[without]).dropna().to_numpy()[None])
+    verbs = "is nearer to step one's encoder than", "is farther from step one's encoder than"
+    words = worded(row, "the one trained without global distillation", "neighbour overlap at res5", verbs)
+    return f"After training, the full method {words}."
+
+
+def listed(parts: list[str]) -> str:
+    """Parts of a sentence as "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+
+
 def grid_table(study: Study, names: list[str]) -> pd.DataFrame:
     """One row a variant, one column a task, in percent: mean over seeds with spread; "(reference)": not of this run."""
     columns: dict[str, dict[str, str]] = {}
@@ -74,6 +120,32 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
                 means = pd.DataFrame([run.metrics for run in runs]).mean()
                 rows += [{**row, "metric": metric, "value": 100 * value} for metric, value in means.items()]
     return pd.DataFrame(rows)
+
+
+def published_beside(study: Study) -> str:
+    """The full method's J&F-Mean and the paper's, and why they are not comparable; "" without results."""
+    tasks = [task for task in dict.fromkeys((study.profile.real_video, "davis")) if study.has(task)]
+    rows = benchmark_rows(study, ["full"])
+    for task in tasks if len(rows) else ():
+        name, count = study.data_name(task), len(study.sequences(task))
+        own = rows.query("data == @name and metric == 'J&F-Mean'").iloc[0]
+        paper = published().query("benchmark == @own.benchmark and method == @own.method and metric == 'J&F-Mean'")
+        same = (paper.backbone == own.backbone).mul(2).add(paper.stride == own.stride)
+        other = paper.loc[same.idxmax()]
+        kept = task == study.profile.real_video and count == TASKS[task].count
+        kept = kept and study.inference(task).resize == PRESETS["davis_s8"].resize
+        why = ["data"] * (not kept) + [field for field in ("backbone", "stride") if own[field] != other[field]]
+        return (
+            f"The full method reaches a J&F-Mean of {own.value:.1f} ({own.source}: {own.backbone}, stride "
+            f"{own.stride}, {name}); the paper has {other.value:.1f} ({other.backbone}, stride {other.stride}, "
+            f"{other.data}). "
+            + (
+                f"The two are not comparable: {listed(why)} differ."
+                if why
+                else "Data, backbone and stride are the same."
+            )
+        )
+    return ""
 
 
 def strides(study: Study) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pytest
 
 from stt_study.figures import page as page_module
 from stt_study.figures.page import Page
+from stt_study.results import report
 
 ROWS = pd.DataFrame(
     {
@@ -30,15 +31,20 @@ ROWS = pd.DataFrame(
 )
 
 
-def test_page(
-    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_page(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = []
-    monkeypatch.setattr(page_module, "display", lambda shows, metadata: shown.append((shows, metadata["stt"])))
+    monkeypatch.setattr(
+        page_module, "display", lambda shows, metadata=None: shown.append((shows, metadata and metadata["stt"]))
+    )
     page = Page("tiny", {"real": []}, 0, str(data_folder), str(tmp_path))
     assert page.at_hand("davis")
     assert not page.at_hand("vip")
-    assert capsys.readouterr().out == "no data of VIP at hand (vip); data/README.md says how to get them\n"
+    assert shown.pop()[0].data == "The data of VIP (vip) are not at hand; `data/README.md` says how to get them."
+    page.answer("", "It falls.", "The second beats the first by 1.0 [0.2, 1.8].")
+    sentences = "It falls. The second beats the first by 1.0 [0.2, 1.8]."
+    assert shown.pop()[0].data == f"> **{sentences}** (Brackets: 95 % intervals.)"
+    page.answer("")
+    assert shown.pop()[0].data == "> **There are no results yet for this page's question.**"
     scores = {"a/1": 0.4, "b/2": 0.2, "c/3": 0.9}
     records = [{"name": name, "metrics": {"mIoU": score}} for name, score in scores.items()]
     found = {"task": "vip", "metrics": {"mIoU": 0.5}, "sequences": records, "path": str(tmp_path / "results.json")}
@@ -75,3 +81,22 @@ def test_page(
     assert table.better.tolist() == ["full method", "undecided"]
     assert table["smallest effect"].tolist() == ["1.2", ""]
     assert told["name"] == "tab-b"
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ((3.14, 1.0, 5.0, 0.01), "beats it by 3.1 points of J [1.0, 5.0]"),
+        ((-3.14, -5.0, -1.0, 0.01), "is behind it by 3.1 points of J [1.0, 5.0]"),
+        (
+            (-0.4, -1.0, 0.2, 0.3),
+            "does not differ measurably from it (-0.4 points of J [-1.0, 0.2], which contains zero)",
+        ),
+        (
+            (0.4, -math.inf, math.inf, 1.0),
+            "does not differ measurably from it (+0.4 points of J, too few sequences for an interval)",
+        ),
+    ],
+)
+def test_a_difference_in_words(row: tuple[float, ...], words: str) -> None:
+    assert report.worded(dict(zip(("difference", "low", "high", "p"), row, strict=True)), "it", "J") == words
