@@ -24,6 +24,7 @@ from stt_core.training.pairs import FramePairs
 from stt_study.evenly import evenly
 from stt_study.figures import viz
 from stt_study.figures.page import Page
+from stt_study.results import report
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
@@ -35,13 +36,9 @@ for task in filter(study.has, ("davis", "vip", "jhmdb", "real")):
     sequences = study.sequences(task)
     counts[f"{task}: test sequences"] = len(sequences)
     counts[f"{task}: test frames"] = sum(len(sequence.frames) for sequence in sequences)
-tested = " and ".join(
-    f"{number:,} {kind.split(': test ')[1]} of {kind.split(':')[0]}"
-    for kind, number in counts.items()
-    if "sequences" in kind
-)
+tested = [f"{kind.partition(':')[0]} ({count:,})" for kind, count in counts.items() if "test sequences" in kind]
 page.answer(
-    f"This run learns from {len(images):,} images and {len(pairs.videos):,} videos ({counts['training frames']:,} frames) without labels, and is tested on {tested}."
+    f"This run learns from {len(images):,} images and {len(pairs.videos):,} videos ({counts['training frames']:,} frames) without labels; the numbers of its test sequences are {report.listed(tested)}."
 )
 page.show(pd.Series(counts, name="count").to_frame(), "The amount of training and test data of this run.")
 

@@ -59,7 +59,7 @@ page.training(
 
 # %% tags=["hide-input"]
 page.say(
-    f"The teacher of this run takes {study.profile.teacher} images; its weights are `{study.relative(study.teacher)}`."
+    f"The teacher of this run takes {'Lab' if study.profile.teacher == 'lab' else 'RGB'} images; its weights are `{study.relative(study.teacher)}`."
 )
 
 # %% [markdown]

@@ -56,16 +56,17 @@ else:
     picked = inner_points(read_mask(sequence.masks[0]))  # one on each object
     pd.DataFrame(picked, columns=["name", "x", "y"]).to_csv(first["points"], index=False)
 inference = replace(inference, resize=resize or inference.resize)
-named = weights in ("lab", "random", *shipped())
-source = dense_source(weights if named else str(ROOT / weights), stride=study.profile.evaluation.stride)
+known = weights in ("lab", "random", *shipped())
+source = dense_source(weights if known else str(ROOT / weights), stride=study.profile.evaluation.stride)
 clip = open_video(path)
 key = hash_of([run_settings(source, clip, inference, **first), clip.fingerprint(len(clip.files))])
 out = results / f"{clip.path.stem}-{key}"
 run = propagate_video(source, path, out, inference, **first)
 tables = {kind: pd.read_csv(out / f"{kind}.csv") for kind in ("masks", "points") if (out / f"{kind}.csv").exists()}
 ends = {kind: table[table.frame == table.frame.max()] for kind, table in tables.items()}
+named = {"masks": "objects", "points": "points"}
 gone = {"masks": lambda end: end.area_px == 0, "points": lambda end: end.x.isna()}
-counts = [f"{kind} ({len(end)}, lost at the end: {gone[kind](end).sum()})" for kind, end in ends.items()]
+counts = [f"{named[kind]} ({len(end)}, lost at the end: {gone[kind](end).sum()})" for kind, end in ends.items()]
 page.answer(
     f"Label propagation carried {report.listed(counts)} through {run['frames']} frames of {clip.size[1]}x{clip.size[0]} px."
 )

@@ -124,7 +124,7 @@ def propagation_figure(study: Study, weights: str) -> Figure:
     voting = [0, *sorted(t for t in most if t > 0 and by_frame[t].any())]
     image = read_image(sequence.frames[last])
     shown = {f"frame {t}" + ", given" * (t == 0): blended(read_image(sequence.frames[t]), found[t]) for t in voting}
-    shown |= {f"frame {last} asks": image, f"frame {last}, labelled": blended(image, found[last])}
+    shown |= {f"frame {last}, unlabelled": image, f"frame {last}, labelled": blended(image, found[last])}
     figure, axes = picture_row(shown)
     pixels = first.shape[0] / grid[0], first.shape[1] / grid[1]
     for axis, t in zip(axes, voting, strict=False):

@@ -88,6 +88,7 @@ def test_page(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     [
         ((3.14, 1.0, 5.0, 0.01), "beats it by 3.1 points of J [1.0, 5.0]"),
         ((-3.14, -5.0, -1.0, 0.01), "is behind it by 3.1 points of J [1.0, 5.0]"),
+        ((0.4, 0.1, 0.9, 0.07), "does not differ measurably from it (+0.4 points of J [0.1, 0.9], p = 0.07)"),
         (
             (-0.4, -1.0, 0.2, 0.3),
             "does not differ measurably from it (-0.4 points of J [-1.0, 0.2], which contains zero)",
