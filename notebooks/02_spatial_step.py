@@ -23,9 +23,12 @@ from stt_study.results import report
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
-accuracy, chance = page.metrics("step_one").accuracy, 1 / (study.profile.spatial.queue + 1)
+trained = not study.profile.published.student
+if trained:
+    accuracy, chance = page.metrics("step_one").accuracy, 1 / (study.profile.spatial.queue + 1)
+    learned = f"At the end of its {len(accuracy)} steps, step one ranks a query's own partner first in {accuracy.tail(len(accuracy) // 20 + 1).mean():.0%} of the cases, where chance gives {chance:.1%}."
 page.answer(
-    f"At the end of its {len(accuracy)} steps, step one ranks a query's own partner first in {accuracy.tail(len(accuracy) // 20 + 1).mean():.0%} of the cases, where chance gives {chance:.1%}.",
+    learned if trained else "Step one was not trained here: the profile names published weights.",
     report.beside(
         study, {"step_one": "step one", "lab": "the Lab image itself", "random": "an untrained network"}, "davis"
     ),
@@ -46,12 +49,13 @@ page.show(
 # Accuracy is the share of queries whose own partner ranks above every key of the queue.
 
 # %% tags=["hide-input"]
-page.training(
-    ["step_one"],
-    ["loss", "accuracy", "lr"],
-    "Step one's training, running means: the loss, and the share of queries whose own partner ranks first. The keys that a query must be told from become harder as the features improve, so neither curve needs to move in one direction.",
-    name="fig-spatial-training",
-)
+if trained:
+    page.training(
+        ["step_one"],
+        ["loss", "accuracy", "lr"],
+        "Step one's training, running means: the loss, and the share of queries whose own partner ranks first. The keys that a query must be told from become harder as the features improve, so neither curve needs to move in one direction.",
+        name="fig-spatial-training",
+    )
 
 # %% [markdown]
 # If the profile's teacher takes RGB images, as in the paper, a second encoder is trained in the same way on RGB images.

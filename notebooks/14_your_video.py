@@ -7,7 +7,7 @@
 # - `video`: a video file, or a folder of frames (relative paths start at the repository's folder),
 # - `mask`: a PNG of the first frame's objects: any ids, 0 is background; or one object in white on black,
 # - `points`: a CSV with the header `name,x,y`, in pixels of the first frame,
-# - `weights`: a weights file, or `full`, `step_two` or `step_one` (which come with the package), `lab` or `random`,
+# - `weights`: as of `stt propagate`: `full` and others that come with the package, a weights file, `lab`, …,
 # - `resize`: the short side of the frames, in pixels, from which features are computed; 0 means the profile's value.
 #
 # Without a video, the page takes the first test sequence of the run's own data.
@@ -30,7 +30,6 @@ from dataclasses import replace
 import pandas as pd
 from IPython.display import Video
 
-from stt_core.checkpoints import shipped
 from stt_core.labels import read_mask
 from stt_study.benchmarks.label_sources import dense_source
 from stt_study.evenly import evenly
@@ -56,8 +55,8 @@ else:
     picked = inner_points(read_mask(sequence.masks[0]))  # one on each object
     pd.DataFrame(picked, columns=["name", "x", "y"]).to_csv(first["points"], index=False)
 inference = replace(inference, resize=resize or inference.resize)
-known = weights in ("lab", "random", *shipped())
-source = dense_source(weights if known else str(ROOT / weights), stride=study.profile.evaluation.stride)
+file = ROOT / weights
+source = dense_source(str(file) if file.is_file() else weights, stride=study.profile.evaluation.stride)
 clip = open_video(path)
 key = hash_of([run_settings(source, clip, inference, **first), clip.fingerprint(len(clip.files))])
 out = results / f"{clip.path.stem}-{key}"
@@ -66,7 +65,7 @@ tables = {kind: pd.read_csv(out / f"{kind}.csv") for kind in ("masks", "points")
 ends = {kind: table[table.frame == table.frame.max()] for kind, table in tables.items()}
 named = {"masks": "objects", "points": "points"}
 gone = {"masks": lambda end: end.area_px == 0, "points": lambda end: end.x.isna()}
-counts = [f"{named[kind]} ({len(end)}, lost at the end: {gone[kind](end).sum()})" for kind, end in ends.items()]
+counts = [f"{len(end)} {named[kind]} ({gone[kind](end).sum()} lost at the end)" for kind, end in ends.items()]
 page.answer(
     f"Label propagation carried {report.listed(counts)} through {run['frames']} frames of {clip.size[1]}x{clip.size[0]} px."
 )

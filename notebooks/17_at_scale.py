@@ -27,7 +27,7 @@ trainings = every_training(study.profile)
 costs = {name: training_cost(training, scale=study.profile.scale) for name, training in trainings.items()}
 hours = {name: cost["hours"] for name, cost in costs.items()}
 page.answer(
-    f"On this machine, the {len(hours)} trainings of one seed of profile `{study.profile.profile}` take {sum(hours.values()):,.2g} hours in all, the longest ({max(hours, key=hours.get)}) {max(hours.values()):,.2g} hours."
+    f"On this machine, the {len(hours)} trainings of one seed of profile `{study.profile.profile}` take {sum(hours.values()):,.1f} hours in all; the longest, {max(hours, key=hours.get)}, takes {max(hours.values()):,.1f} hours."
 )
 
 # %% [markdown]

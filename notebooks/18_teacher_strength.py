@@ -24,7 +24,11 @@ study = teacher_curve.study_of(page.study)
 curves = {task: teacher_curve.curve(study, task) for task in ("davis", "real") if study.has(task)}
 curves = {task: table for task, table in curves.items() if len(table)}
 page.answer(
-    *(f"On {study.data_name(task)}: {words}" for task, t in curves.items() if (words := teacher_curve.conclusion(t)))
+    *(
+        f"{words} (Measured on {study.data_name(task)}.)"
+        for task, t in curves.items()
+        if (words := teacher_curve.conclusion(t))
+    )
 )
 
 # %% [markdown]

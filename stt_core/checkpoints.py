@@ -39,7 +39,9 @@ def read_checkpoint(path: str | Path) -> Any:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such weights file; give a file's path or, of ours, {', '.join(shipped())}.")
+        raise InputError(
+            f"{path}: no such weights file; give a path, or shipped weights by name ({', '.join(shipped())})."
+        )
     with path.open("rb") as file:  # whether we may read it: other libraries' words for that are of no help
         begin = file.read(100)
     if begin.startswith(b"version https://git-lfs"):

@@ -190,9 +190,9 @@ def evaluate(
     Args:
         task: davis (J and F), vip (mIoU), jhmdb or badja (PCK).
         data: folder of the data set in its official layout.
-        weights: a weights file; "full", "step_two" or "step_one", which come with the package; "random" (untrained),
-            "lab" (the Lab image as its own feature), "hog" (oriented gradients) or, without features, "copy" (the
-            first label stays) or "flow" (optical flow moves it).
+        weights: a weights file; "full", "step_two" or "step_one", which come with the package; "timm:NAME" or
+            "timm:NAME@FILE"; "random" (untrained), "lab" (the Lab image as its own feature), "hog" (oriented gradients)
+            or, without features, "copy" (the first label stays) or "flow" (optical flow moves it).
         out: folder for results.json, and masks/ or joints/.
         preset: settings of propagation by name; the paper's for task and stride if not given, e.g. davis_s8. Others:
             davis_crw, davis_vfs, davis_dino.
@@ -252,8 +252,8 @@ def propagate(
 
     Args:
         video: a video file, or a folder of .jpg or .png frames.
-        weights: a weights file; "full", "step_two" or "step_one", which come with the package; "random" (untrained)
-            or "lab" (the Lab image as its own feature).
+        weights: a weights file; "full", "step_two" or "step_one", which come with the package; "timm:NAME" or
+            "timm:NAME@FILE"; "random" (untrained), "lab" (the Lab image as its own feature) or "hog".
         out: a new folder for the results.
         mask: PNG of the first frame's objects: ids (0 is background, 255 counts as it) as a palette, greys or DAVIS's
             colours; or one object in white (255) on black.
@@ -289,15 +289,16 @@ def demo(out: Annotated[Path, tyro.conf.Positional] = Path("runs/demo")) -> None
 
     from stt_core.labels import read_mask
     from stt_study.video.given import inner_points
-    from stt_study.world.layouts import davis_video
+    from stt_study.world.layouts import World, davis_video
 
-    size = 240  # px; the third test clip of profile laptop
-    name, _ = davis_video(out, seed=0, size=size, split="test", number=2, frames=24)
-    frames, mask = out / f"davis/JPEGImages/480p/{name}", out / f"davis/Annotations/480p/{name}/00000.png"
-    points = out / "points.csv"
+    world, points = World(), out / "points.csv"
+    frames, mask = out / "davis/JPEGImages/480p/test-14", out / "davis/Annotations/480p/test-14/00000.png"
+    if not mask.with_name(f"{world.frames - 1:05d}.png").exists():  # the last file of the clip
+        davis_video(out, world, "test", 14)
     pd.DataFrame(inner_points(read_mask(mask)), columns=["name", "x", "y"]).to_csv(points, index=False)
-    print(f"stt propagate {frames} --mask {mask} --points {points} --resize {size} --out {out / 'result'}")
-    propagate(frames, mask=mask, points=points, resize=size, out=out / "result")
+    resize, result = world.labelled_size, out / "result"
+    print(f"stt propagate {frames} --mask {mask} --points {points} --resize {resize} --out {result}")
+    propagate(frames, mask=mask, points=points, resize=resize, out=result)
 
 
 def bench(*, out: Path, repeats: int = 5, fine: bool = True) -> None:

@@ -58,7 +58,7 @@ def worded(row: dict, other: str, what: str, verbs: tuple[str, str] = ("beats", 
 
 
 def beside(study: Study, names: dict[str, str], *tasks: str) -> str:
-    """The first of `names` (variant -> words) beside each of the others, in a sentence; "" without results.
+    """The first of `names` (variant -> words) beside each of the others, a sentence an origin; "" without results.
 
     On the first of `tasks` that has any; by default, real video, then the shipped world. Brackets are 95 % intervals.
     """
@@ -68,10 +68,13 @@ def beside(study: Study, names: dict[str, str], *tasks: str) -> str:
         if found:
             where = study.data_name(task) if study.has(task) else TASKS[task].official
             where = "real video" if task == study.profile.real_video else "the " * (not study.profile.data) + where
-            stored = " of the reference results" * all(row["origin"] == comparison.STORED for _, row in found)
-            parts = listed([worded(row, words, TASKS[task].headline) for words, row in found])
-            seeds = " or ".join(f"{count}" for count in sorted({row["seeds"] for _, row in found}))
-            return f"On {where} (seeds: {seeds}{stored}), {subject} {parts}."
+            sentences = []
+            for origin, seeds in dict.fromkeys((row["origin"], row["seeds"]) for _, row in found):
+                some = [pair for pair in found if (pair[1]["origin"], pair[1]["seeds"]) == (origin, seeds)]
+                parts = listed([worded(row, words, TASKS[task].headline) for words, row in some])
+                runs = f"{seeds} seed{'s' * (seeds > 1)}" + ", reference" * (origin == comparison.STORED)
+                sentences.append(f"On {where} ({runs}), {subject} {parts}.")
+            return " ".join(sentences)
     return ""
 
 

@@ -25,7 +25,7 @@ FOLDER = ROOT / "results" / "weights"
 CARD = """# Model card
 
 Three encoders of the study, ready to use: `--weights full` on the command line, `stt_core.pretrained("full")` in
-Python. Half-width ResNet-18s for CIE Lab images, in float16. This page and the files beside it are made by
+Python. ResNet-{depth}s of width {width:g} for CIE Lab images, in float16. This page and the files beside it are made by
 
     python -m stt_study.results.shipped --profile {profile} --seed {seed}
 
@@ -46,8 +46,8 @@ stand in `notebooks/profiles/{profile}.yaml`.
 {data}
 
 **Not meant for** decisions about people, and not the published models: those are larger, trained for days on ImageNet
-and YouTube-VOS, and better. These have seen 128 px frames of a made world only. They follow what is textured and moves
-slowly; thin, small, fast or look-alike things are lost.
+and YouTube-VOS, and better. These have seen frames of {size} px of a made world only. They follow what is textured and
+moves slowly; thin, small, fast or look-alike things are lost.
 """
 
 
@@ -70,7 +70,8 @@ def write(study: Study, out: Path = FOLDER) -> None:
     card = CARD.format(
         files="\n".join(files), images=world.images, videos=world.train_videos, seed=study.seed,
         commits=" and ".join(sorted(commits)), one=profile.spatial.steps, two=profile.temporal.steps,
-        profile=profile.profile, tasks=" | ".join(tasks), rules="---|" * len(tasks),
+        profile=profile.profile, size=profile.temporal.size, depth=profile.spatial.depth,
+        width=profile.spatial.width, tasks=" | ".join(tasks), rules="---|" * len(tasks),
         rows="\n".join(rows), data="; ".join(data) + ".",
     )  # fmt: skip
     write_text(out / "README.md", card)

@@ -67,7 +67,7 @@ def conclusion(table: pd.DataFrame) -> str:
         rises = "rises" if rank.statistic > 0 else "falls"
         rises = rises if rank.pvalue <= 1 - LEVEL else "neither rises nor falls clearly"
         sentences.append(
-            f"At {weight}, {says}. The gain {rises} with the teacher's strength (rank correlation "
+            f"With {weight}, {says}. The gain {rises} with the teacher's strength (rank correlation "
             f"{rank.statistic:+.2f} over {len(own)} teachers)."
         )
     return "\n".join(sentences)

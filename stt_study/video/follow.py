@@ -25,9 +25,9 @@ from stt_study.video.frames import Video, open_video, write_video
 from stt_study.video.given import Given, read_objects, read_points
 
 # A point this near to the picture's edge (cells) with so little left of its peak has left the picture. Chosen on joints
-# of 24 validation clips of the shipped world, which knows when they are outside, with the shipped weights, at 240 and
-# 480 px: of the pairs that lose under 1 % of the joints that are followed well (error below PCK's 0.1), the one that
-# finds most of those outside, 39 and 58 %.
+# of 24 validation clips of the shipped world, which knows when they are outside, with the full method's weights, at 240
+# and 480 px and stride 8: of the pairs that lose under 1 % of the joints that are followed well (error below PCK 0.1),
+# the one that finds most of those outside, 39 and 58 %.
 EDGE, LEFT = 1, 0.3
 EVERY = 25  # frames between two saved states: what a killed run loses at most
 MASK = "masks/{:05d}.png"  # of a frame
@@ -230,7 +230,7 @@ def lost(places: np.ndarray, confidence: list[float], size: tuple[int, int], gri
     """
     cells = (places.reshape(-1, 2) + 0.5) * np.divide(grid, size)[::-1]  # from the picture's corner
     edge = np.minimum(cells, np.array(grid[::-1]) - cells).min(axis=1)
-    return (edge < EDGE) & (np.array(confidence) < LEFT)
+    return (edge < EDGE) & ~(np.array(confidence) >= LEFT)  # NaN: there was no peak from the beginning
 
 
 def write_overlay(video: Video, given: Given, points: list[tuple], out: Path, count: int) -> None:

@@ -223,7 +223,7 @@ def test_another_run_is_not_overwritten(
     refused("begun with another points;", points=other)
     refused("begun with another propagation;", inference=Inference(resize=48, num_preceding=3, radius=4))
     refused("begun with another weights and stride;", source=feature_source("random", stride=8, width=0.25))
-    (folder / "13.png").touch()  # not done yet: it may be mended
+    (folder / "13.png").touch()  # not done yet: it may be repaired
     (folder / "2.png").touch()
     refused("frames has changed since")
     refused("holds other things", to=folder)
@@ -231,7 +231,7 @@ def test_another_run_is_not_overwritten(
 
 
 def test_a_frame_in_the_middle_is_broken(tmp_path: Path, folder: Path, given: dict[str, Path]) -> None:
-    """Named; what came before is kept, with its film; mended, the run goes on."""
+    """Named; what came before is kept, with its film; repaired, the run goes on."""
     propagate_video(SOURCE, folder, tmp_path / "whole", INFERENCE, **given)
     whole = contents(tmp_path / "whole")
     whole.pop("settings.json")  # has the frames' time stamps

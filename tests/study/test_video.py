@@ -173,7 +173,7 @@ def test_folder_in_the_order_of_numbers(tmp_path: Path) -> None:
     video = open_video(tmp_path, rate=5)
     assert (video.size, video.count, video.rate) == ((4, 6), 3, 5)
     assert [(f.number, f.time, f.image[0, 0, 0]) for f in video.frames()] == [(0, 0, 9), (1, 0.2, 10), (2, 0.4, 100)]
-    # Frames that are not done yet may be mended; those that are may not.
+    # Frames that are not done yet may be repaired; those that are may not.
     done = video.fingerprint(2)
     (tmp_path / "frame100.png").write_bytes(b"")
     assert video.fingerprint(2) == done
