@@ -83,21 +83,32 @@ def test_page(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert told["name"] == "tab-b"
 
 
+SAME = "does not differ measurably from it"
+
+
 @pytest.mark.parametrize(
     ("row", "words"),
     [
         ((3.14, 1.0, 5.0, 0.01), "beats it by 3.1 points of J [1.0, 5.0]"),
         ((-3.14, -5.0, -1.0, 0.01), "is behind it by 3.1 points of J [1.0, 5.0]"),
-        ((0.4, 0.1, 0.9, 0.07), "does not differ measurably from it (+0.4 points of J [0.1, 0.9], p = 0.07)"),
-        (
-            (-0.4, -1.0, 0.2, 0.3),
-            "does not differ measurably from it (-0.4 points of J [-1.0, 0.2], which contains zero)",
-        ),
-        (
-            (0.4, -math.inf, math.inf, 1.0),
-            "does not differ measurably from it (+0.4 points of J, too few sequences for an interval)",
-        ),
+        ((0.4, 0.1, 0.9, 0.07), f"{SAME} (+0.4 points of J [0.1, 0.9], p = 0.07)"),
+        ((-0.4, -1.0, 0.2, 0.3), f"{SAME} (-0.4 points of J [-1.0, 0.2], which contains zero)"),
+        ((0.4, -math.inf, math.inf, 1.0), f"{SAME} (+0.4 points of J, too few sequences for an interval)"),
     ],
 )
 def test_a_difference_in_words(row: tuple[float, ...], words: str) -> None:
     assert report.worded(dict(zip(("difference", "low", "high", "p"), row, strict=True)), "it", "J") == words
+
+
+def test_an_answer_says_whose_results(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One comparison is this run's, of one seed, the other the reference's of five: two sentences."""
+    study = Page("tiny", {"real": []}, 0, str(data_folder), str(tmp_path)).study
+    found = {"lab": (1, "this run"), "copy": (5, "reference")}
+    row = {"difference": 3.0, "low": 1.0, "high": 5.0, "p": 0.01}
+    how = lambda s, t, a, b: row | dict(zip(("seeds", "origin"), found[b], strict=True))  # noqa: E731
+    monkeypatch.setattr(report.comparison, "compared", how)
+    said = report.beside(study, {"full": "it", "lab": "Lab", "copy": "a copy"}, "davis").split(". ")
+    assert [text.split(" (")[1] for text in said] == [
+        "1 seed), it beats Lab by 3.0 points of J&F-Mean [1.0, 5.0]",
+        "5 seeds, reference), it beats a copy by 3.0 points of J&F-Mean [1.0, 5.0].",
+    ]
