@@ -33,6 +33,8 @@ page.answer(
         study, {"step_one": "step one", "lab": "the Lab image itself", "random": "an untrained network"}, "davis"
     ),
 )
+
+# %% tags=["hide-input"]
 page.show(
     pd.Series(asdict(study.profile.spatial), name="step one, this run").to_frame(),
     "Settings of step one. `size` and `load_size` are in pixels, `steps` and `warmup` in batches.",

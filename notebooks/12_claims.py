@@ -24,6 +24,8 @@ table = claims(study)
 deciding = primary(table)
 where = "on real video" if deciding.decides.all() else "on the shipped world alone, which decides nothing"
 page.answer(f"Verdicts on the four primary claims, {where}: {counted(deciding)}.")
+
+# %% tags=["hide-input"]
 page.data()
 
 # %% [markdown]
