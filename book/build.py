@@ -178,11 +178,13 @@ def stage(profile: str, notebooks: dict[Path, dict], source: Path) -> None:
 def polish(html: Path) -> None:
     """Mend what the theme leaves in the rendered pages."""
     # It draws a dozen icons by a script of 1.5 MB; book.css does it with its font. The bibliography says it is a list,
-    # of entries that don't say they are its items. Keys can't reach a wide equation to scroll it.
+    # of entries that don't say they are its items. Keys can't reach a wide equation or table to scroll it.
     for path in html.rglob("*.html"):
         text = re.sub(r"<script[^>]*scripts/fontawesome\.js[^>]*></script>", "", path.read_text(encoding="utf-8"))
         text = text.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
-        path.write_text(text.replace('<div class="math ', '<div tabindex="0" class="math '), encoding="utf-8")
+        for wide in ("math ", "cell_output "):
+            text = text.replace(f'<div class="{wide}', f'<div tabindex="0" class="{wide}')
+        path.write_text(text, encoding="utf-8")
     for path in {*html.rglob("*.map"), *html.rglob("fontawesome.js*")}:
         path.unlink()
 
