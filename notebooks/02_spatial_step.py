@@ -24,11 +24,12 @@ from stt_study.results import report
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 trained = not study.profile.published.student
+learned = "Step one was not trained here: the profile names published weights."
 if trained:
     accuracy, chance = page.metrics("step_one").accuracy, 1 / (study.profile.spatial.queue + 1)
     learned = f"At the end of its {len(accuracy)} steps, step one ranks a query's own partner first in {accuracy.tail(len(accuracy) // 20 + 1).mean():.0%} of the cases, where chance gives {chance:.1%}."
 page.answer(
-    learned if trained else "Step one was not trained here: the profile names published weights.",
+    learned,
     report.beside(
         study, {"step_one": "step one", "lab": "the Lab image itself", "random": "an untrained network"}, "davis"
     ),

@@ -30,7 +30,6 @@ from dataclasses import replace
 import pandas as pd
 from IPython.display import Video
 
-from stt_core.labels import read_mask
 from stt_study.benchmarks.label_sources import dense_source
 from stt_study.evenly import evenly
 from stt_study.figures import viz
@@ -40,7 +39,7 @@ from stt_study.store import hash_of
 from stt_study.trainings import ROOT
 from stt_study.video.follow import propagate_video, run_settings
 from stt_study.video.frames import open_video
-from stt_study.video.given import inner_points
+from stt_study.video.given import write_inner_points
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
@@ -51,9 +50,7 @@ if video:
 else:
     sequence, inference = study.sequences("davis")[0], study.profile.evaluation.davis
     path, first = sequence.frames[0].parent, {"mask": sequence.masks[0], "points": results / f"{sequence.name}.csv"}
-    results.mkdir(parents=True, exist_ok=True)
-    picked = inner_points(read_mask(sequence.masks[0]))  # one on each object
-    pd.DataFrame(picked, columns=["name", "x", "y"]).to_csv(first["points"], index=False)
+    write_inner_points(first["points"], sequence.masks[0])
 inference = replace(inference, resize=resize or inference.resize)
 file = ROOT / weights
 source = dense_source(str(file) if file.is_file() else weights, stride=study.profile.evaluation.stride)

@@ -138,7 +138,7 @@ def pretrained(name: str = "full", *, stride: int = 8) -> Encoder:
     Raises:
         InputError: no weights of this name come with the package.
     """
-    return open_weights(shipped().get(name, name)).encoder(*INFERENCE[stride])
+    return open_weights(name).encoder(*INFERENCE[stride])
 
 
 def save_weights(path: str | Path, encoder: Encoder, *, input: str) -> None:
@@ -162,6 +162,7 @@ def open_weights(path: str | Path, *, input: str = "rgb", whole: bool = True) ->
     equally short ones encoder_q, backbone, teacher first; all else is left.
 
     Args:
+        path: of the file, or a name of the weights that come with the package (see `pretrained`).
         input: the colours to assume where the file does not say: ours do, and safetensors whose metadata has `input`.
         whole: refuse a ResNet without layer4, since res5 will be asked for.
 
@@ -175,7 +176,7 @@ def open_weights(path: str | Path, *, input: str = "rgb", whole: bool = True) ->
     Raises:
         InputError: the file is missing, no checkpoint, or holds no ResNet of finite values that an `Encoder` matches.
     """
-    path = Path(path)
+    path = shipped().get(str(path), Path(path))
     content = read_checkpoint(path)
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, not a state dict; save model.state_dict().")

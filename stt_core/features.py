@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stt_core.checkpoints import file_hash, open_weights, shipped
+from stt_core.checkpoints import file_hash, open_weights
 from stt_core.color import normalize_rgb, rgb_to_lab
 from stt_core.distributed import chosen_device
 from stt_core.encoder import INFERENCE, folded, random_encoder
@@ -50,8 +50,8 @@ def feature_source(
 
     Args:
         weights: "lab" (the Lab image as its own feature, every cell the `stride` x `stride` pixels it covers),
-            "random" (an untrained encoder of `depth`, `width`, `seed`), "full", "step_two" or "step_one" (those that
-            come with the package, see `checkpoints.pretrained`), or a path (see `checkpoints.open_weights`).
+            "random" (an untrained encoder of `depth`, `width`, `seed`), or a path or name as of
+            `checkpoints.open_weights`, such as "full" (see `checkpoints.pretrained`).
         stride: 8 or 4; res4 of the encoder with the strides of paper section 3.
         input: colours of a weights file that does not say; Lab for "random".
         precision: of the encoder's convolutions, "float32" or "bfloat16": faster where the processor has units for it,
@@ -78,10 +78,9 @@ def feature_source(
         encoder, colours = random_encoder(depth, width, seed, strides=strides, pool=pool).eval(), "lab"
         identity = f"random-r{depth}-w{width:g}-seed{seed}"
     else:
-        path = shipped().get(weights, weights)
-        found = open_weights(path, input=input, whole=False)
+        found = open_weights(weights, input=input, whole=False)
         encoder, colours, note = found.encoder(strides, pool), found.input, found.note
-        identity = f"{file_hash(path)}-{colours}"
+        identity = f"{file_hash(found.path)}-{colours}"
     encoder = folded(encoder).to(device).to(memory_format=torch.channels_last)
     prepare = rgb_to_lab if colours == "lab" else normalize_rgb
 

@@ -285,17 +285,14 @@ def demo(out: Annotated[Path, tyro.conf.Positional] = Path("runs/demo")) -> None
     Args:
         out: a folder for the clip and the results.
     """
-    import pandas as pd
-
-    from stt_core.labels import read_mask
-    from stt_study.video.given import inner_points
+    from stt_study.video.given import write_inner_points
     from stt_study.world.layouts import World, davis_video
 
     world, points = World(), out / "points.csv"
     frames, mask = out / "davis/JPEGImages/480p/test-14", out / "davis/Annotations/480p/test-14/00000.png"
     if not mask.with_name(f"{world.frames - 1:05d}.png").exists():  # the last file of the clip
         davis_video(out, world, "test", 14)
-    pd.DataFrame(inner_points(read_mask(mask)), columns=["name", "x", "y"]).to_csv(points, index=False)
+    write_inner_points(points, mask)
     resize, result = world.labelled_size, out / "result"
     print(f"stt propagate {frames} --mask {mask} --points {points} --resize {resize} --out {result}")
     propagate(frames, mask=mask, points=points, resize=resize, out=result)

@@ -45,7 +45,7 @@ def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:
         dropped = (drop_channel(rgb_to_lab(rgb), 1 + i % 2) for i, rgb in enumerate(batches))
         found[name] = _coarsest(encoder.train(), dropped)
     found[STAY] = torch.eye(taught.shape[1]).expand_as(taught)
-    labels = [pair.labels(settings.size // 32) for pair in pairs]
+    labels = [pair.labels(settings.size // CELL) for pair in pairs]
     for name, own in found.items():
         best = own.argmax(dim=2)
         wrong = [label_error(own[i : i + 1], *some).mean().item() for i, some in enumerate(labels)]

@@ -15,13 +15,13 @@ from stt_study.trainings import ROOT
 from stt_study.variants import HEADLINE
 
 BEGIN, END = "<!-- results: made by python -m stt_study.figures.glance -->", "<!-- end of results -->"
-ROWS = (*HEADLINE, "lab", "random")  # of the figures that README shows; the book has all
+SHOWN = (*HEADLINE, "lab", "random")  # of the figures that README shows; the book has all
 
 
 def glance(folder: Path) -> str:
     """A profile's reference results (`<name>.json` of a folder) as a Markdown table: mean and spread over seeds."""
     rows, data = {}, {}
-    for name in ROWS:
+    for name in SHOWN:
         path = folder / f"{name}.json"
         if not path.is_file():
             continue

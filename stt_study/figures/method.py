@@ -25,7 +25,7 @@ from stt_study.evenly import evenly
 from stt_study.figures.selection import uncertain, veiled
 from stt_study.figures.viz import ORANGE, image_grid, mark, object_ids, picture_row
 from stt_study.study import Study
-from stt_study.video.follow import blended
+from stt_study.video.drawing import blended
 
 
 def views_figure(study: Study) -> Figure:

@@ -15,7 +15,7 @@ from stt_study.analysis.query_selection import INNER, selection_weights, variant
 from stt_study.figures import viz
 from stt_study.study import Study
 from stt_study.variants import title as variant_title
-from stt_study.video.follow import blended
+from stt_study.video.drawing import blended
 
 Example = tuple[dict[str, np.ndarray | Tensor], dict[str, np.ndarray]]
 """By title: pictures (S, S, 3) and maps (h, w) of a pair; by name: what a variant selects, `veiled` (S, S, 3)."""

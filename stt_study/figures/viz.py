@@ -20,7 +20,7 @@ from stt_core.pictures import read_image
 from stt_study.benchmarks.labelled_videos import Clip, read_sequence_mask
 from stt_study.benchmarks.labelled_videos import Sequence as Video
 from stt_study.evenly import evenly
-from stt_study.video.follow import blended
+from stt_study.video.drawing import blended
 
 PALETTE = sns.color_palette("colorblind")
 BLUE, ORANGE, _, RED = PALETTE[:4]

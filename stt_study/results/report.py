@@ -68,13 +68,12 @@ def beside(study: Study, names: dict[str, str], *tasks: str) -> str:
         if found:
             where = study.data_name(task) if study.has(task) else TASKS[task].official
             where = "real video" if task == study.profile.real_video else "the " * (not study.profile.data) + where
-            sentences = []
-            for origin, seeds in dict.fromkeys((row["origin"], row["seeds"]) for _, row in found):
-                some = [pair for pair in found if (pair[1]["origin"], pair[1]["seeds"]) == (origin, seeds)]
-                parts = listed([worded(row, words, TASKS[task].headline) for words, row in some])
-                runs = f"{seeds} seed{'s' * (seeds > 1)}" + ", reference" * (origin == comparison.STORED)
-                sentences.append(f"On {where} ({runs}), {subject} {parts}.")
-            return " ".join(sentences)
+            parts: dict[str, list[str]] = {}
+            for words, row in found:
+                runs = f"{row['seeds']} seed{'s' * (row['seeds'] > 1)}"
+                runs += ", reference" * (row["origin"] == comparison.STORED)
+                parts.setdefault(runs, []).append(worded(row, words, TASKS[task].headline))
+            return " ".join(f"On {where} ({runs}), {subject} {listed(some)}." for runs, some in parts.items())
     return ""
 
 

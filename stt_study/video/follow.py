@@ -21,6 +21,7 @@ from stt_core.features import FeatureSource, features_of, resized_size
 from stt_core.files import read_json, write_json, write_tensors, write_text
 from stt_core.propagation import Context, Inference
 from stt_study.store import code_fingerprint, hash_of
+from stt_study.video.drawing import blended, draw_point
 from stt_study.video.frames import Video, open_video, write_video
 from stt_study.video.given import Given, read_objects, read_points
 
@@ -251,23 +252,3 @@ def write_overlay(video: Video, given: Given, points: list[tuple], out: Path, co
             yield time, image
 
     write_video(out / "overlay.mp4", drawn(), video.rate)
-
-
-def blended(image: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Objects (H, W) uint8 in DAVIS's colours over an image (H, W, 3) uint8, with dark outlines."""
-    mixed = np.where(ids[..., None] > 0, cv2.addWeighted(image, 0.45, labels.PALETTE[ids], 0.55, 0), image)
-    thick = np.ones((3, 3), np.uint8)
-    mixed[cv2.dilate(ids, thick) != cv2.erode(ids, thick)] //= 4
-    return mixed
-
-
-def draw_point(image: np.ndarray, name: str, xy: tuple[float, float], colour: list[int], scale: int = 1) -> None:
-    """Draw a point at xy px with its name, in place, into an image (H, W, 3) uint8; `scale` is the width of a line."""
-    x, y = (round(v) for v in xy)
-    for radius, shade in ((6, (0, 0, 0)), (5, (255, 255, 255)), (3, colour)):
-        cv2.circle(image, (x, y), radius * scale, shade, -1, cv2.LINE_AA)
-    (length, _), _ = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.45 * scale, scale)
-    left = x + 8 * scale if x + 8 * scale + length <= image.shape[1] else max(x - 8 * scale - length, 0)
-    place = (left, max(y - 5 * scale, 12 * scale))
-    for width, shade in ((3, (0, 0, 0)), (1, (255, 255, 255))):
-        cv2.putText(image, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45 * scale, shade, width * scale, cv2.LINE_AA)

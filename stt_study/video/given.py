@@ -13,6 +13,7 @@ from torch import Tensor
 
 from stt_core import labels
 from stt_core.errors import InputError
+from stt_core.files import write_text
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,12 @@ def read_points(path: str | Path, size: tuple[int, int]) -> tuple[tuple[str, ...
     if not places:
         raise InputError(f"{path} has no point to follow; add a line of name,x,y.")
     return tuple(places), np.array(list(places.values()), np.float32)
+
+
+def write_inner_points(path: Path, mask: Path) -> None:
+    """Write `inner_points` of a mask's file as a table that `read_points` reads."""
+    rows = (f"{name},{x},{y}\n" for name, x, y in inner_points(labels.read_mask(mask)))
+    write_text(path, "".join(["name,x,y\n", *rows]))
 
 
 def inner_points(ids: np.ndarray) -> list[tuple[str, int, int]]:

@@ -19,7 +19,8 @@ from stt_core.files import read_json
 from stt_core.labels import read_mask, write_mask
 from stt_core.propagation import Context, Inference
 from stt_study.video import follow as own_video
-from stt_study.video.follow import blended, lost, object_confidence, point_confidence, propagate_video
+from stt_study.video.drawing import blended
+from stt_study.video.follow import lost, object_confidence, point_confidence, propagate_video
 from stt_study.video.frames import Video, write_video
 from stt_study.video.given import Given, inner_points, read_objects, read_points
 
