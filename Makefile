@@ -78,13 +78,11 @@ test: check  ## everything that CI runs: checks, tests, the whole pipeline on li
 	@STT_RUN=runs/smoke $(BIN)/python -m pytest tests/study/test_kills.py -k again
 	@STT_BOOK=runs/smoke/book/html $(BIN)/python -m pytest tests/book/browser
 
-check: $(READY)  ## lint, format, types, and whether notebooks and their sources agree
+check: $(READY)  ## lint, format, types, directions of imports
 	@$(BIN)/ruff check --extend-exclude '*.ipynb' .
 	@$(BIN)/ruff format --check --extend-exclude '*.ipynb' .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/python -m pytest tests/study/test_engine.py -k pairs
-	@$(BIN)/python -m stt_study.figures.glance --check
 
 format: $(READY)  ## fix what `make check` finds and can fix
 	@$(BIN)/ruff check --fix --extend-exclude '*.ipynb' .

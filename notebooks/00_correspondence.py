@@ -2,9 +2,9 @@
 # # What correspondence is
 #
 # Two places in two frames **correspond** if they show the same point of the world. A person sees at once that this paw
-# was over there a moment ago. A computer describes a place by a vector of numbers, its *features*, and two places
-# correspond if their features are more alike than those of all other pairs. Everything therefore depends on the
-# features; this study asks how to learn them without labels that say what corresponds to what.
+# was over there a moment ago. A computer describes a place by a vector of numbers, its *features*, and predicts that it
+# corresponds to the place whose features are most like its own. Everything therefore depends on the features; this
+# study asks how to learn them without labels that say what corresponds to what.
 #
 # Correspondence is measured by a task that needs it, **label propagation**: the labels of the first frame are given
 # (objects, body parts, joints or single points), and every cell of a later frame takes the labels of those cells of

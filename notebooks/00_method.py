@@ -126,8 +126,9 @@ page.show(
 # ```
 #
 # Here $\operatorname{up}$ enlarges the cells' colours to the image's size, bilinearly, and $x$ runs over pixels. The
-# loss is taken at the *fine* level (stride 4) and at the *coarse* level (stride 8). Colours are sampled at the cells,
-# not averaged over them.
+# loss is taken at the *fine* level (stride 4) and at the *coarse* level (stride 8). Colours are sampled at the cells'
+# first pixels, not averaged over the cells, and enlarged as if they came from the cells' centres; this offset of 1.5
+# and 3.5 px is the released code's.
 #
 # ```{literalinclude} /stt_core/losses.py
 # :pyobject: reconstruction_loss
@@ -306,7 +307,7 @@ page.show(
 # (`stt_core/labels.py`).
 #
 # As in the released code, frame 0 counts twice while it is among the preceding frames. Because labels are taken from
-# propagated labels, errors add up in time; frame 0, always in the context, holds against it.
+# propagated labels, errors add up in time; frame 0, always in the context, limits this.
 #
 # ```{literalinclude} /stt_core/propagation.py
 # :pyobject: Context.propagate
@@ -323,4 +324,4 @@ page.show(
 # :caption: "`stt_core/affinity.py`: the best $k$ cells of each query and their weights"
 # ```
 #
-# {numref}`tab-speed` has what that is worth.
+# {numref}`tab-speed` shows how much time this saves.

@@ -63,7 +63,7 @@ page.compared("full", ["no_global", "forget", "neither"], "one row per variant",
 page.sequences(names[:-1])
 
 # %% [markdown]
-# ## What the teacher asks for
+# ## Is the teacher's target right?
 #
 # A loss can only help if its target is worth learning. The table measures the target on held-out pairs of neighbouring
 # frames, with all networks run as in training:
@@ -72,7 +72,8 @@ page.sequences(names[:-1])
 # * *peak*: the largest probability in a row of the correlation;
 # * *same place*: how often a cell's most probable partner lies at the same place (between neighbouring frames most
 #   things stay within their cell of 32 px, so a teacher that often says otherwise is often wrong);
-# * *as the teacher*: how often the most probable partner is the teacher's; and the loss.
+# * *as the teacher*: how often the most probable partner is the teacher's;
+# * the loss.
 #
 # Products are not normalised, so a cell with long features can attract others; and the fewer cells a map has, the less
 # there is to teach. The claim that global distillation helps has a premise: the teacher's label error must be below the

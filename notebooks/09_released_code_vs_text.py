@@ -70,7 +70,8 @@ page.show(
 # ## Which ones
 #
 # The figure shows pairs of neighbouring labelled frames with the trained encoder, one per clip: those in which most
-# background came into view. Quarter rows alone select what the text selects, so they are left out.
+# background came into view. With *target rows sum to 1/4* alone, the same queries are selected as by the text, so this
+# difference is not shown.
 
 # %% tags=["hide-input"]
 examples = viz_selection.examples(study, weights["full method"])

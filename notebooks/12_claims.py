@@ -27,6 +27,8 @@ page.answer(f"Verdicts on the four primary claims, {where}: {counted(deciding)}.
 
 # %% tags=["hide-input"]
 page.data()
+for sentence in comparison.of_other_data(study):
+    page.say(sentence)
 
 # %% [markdown]
 # ## The four primary claims

@@ -31,14 +31,12 @@ page.answer(report.nearer(measured))
 #
 # The claim is that global correlation distillation retains the spatial features ({numref}`tab-exploratory` has the
 # verdict). The teacher is the frozen step-one encoder, with its own strides; every other network has the strides of
-# step two. Pairs are neighbouring frames. There are three measures:
+# step two. Pairs are neighbouring frames. There are two measures:
 #
 # * **Neighbour overlap**: of the cells of the earlier frame that are nearest to a cell of the later one for the
 #   teacher, the share that is among the nearest for the student, too. At res5 (the stage that the loss compares, at the
 #   training size) by plain products, as in the loss; at res4 (what label propagation uses) by cosine, both networks
 #   with the strides of inference.
-# * **CKA** {cite}`kornblith2019cka`: similarity of two feature maps up to rotation and scale, cells as samples. It is
-#   the unbiased form, which unrelated features bring to 0 on average; 1 is the same.
 # * **The loss itself**: the distance between both correlations that global distillation lowers (weight 1), on pairs it
 #   never saw. Less is nearer.
 #
@@ -56,8 +54,8 @@ page.show(
 )
 
 # %% [markdown]
-# These are five views of one question, not five tests. The loss was trained, so it shows that training worked; the
-# other measures show whether more than the trained quantity was kept. Being nearer to the teacher is not better in
+# The loss was trained, so it shows that training worked; the overlap shows whether more than the trained quantity was
+# kept. Being nearer to the teacher is not better in
 # itself: the tasks measure whether it helps. The next table shows the same on real video, where a DAVIS folder is at
 # hand.
 

@@ -38,12 +38,18 @@ def machine() -> dict[str, Any]:
 
 def commit() -> str:
     """The repository's commit, with "+" where files differ from it; "unknown" outside of one."""
-    # Its files may be another user's, as in a container: git would refuse that as "dubious ownership".
-    asked = ["git", "-c", f"safe.directory={ROOT}", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    # Named, so that it is no repository around an installed package, and another user's isn't refused.
+    asked = ["git", f"--git-dir={ROOT / '.git'}", f"--work-tree={ROOT}", "describe", "--always", "--abbrev=40"]
+    asked += ["--dirty=+", "--exclude=*"]
     try:
         return subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def short(commit: str) -> str:
+    """The first digits of a `commit`, still with its "+"."""
+    return commit[:8] + "+" * commit.endswith("+")
 
 
 def processor() -> str:

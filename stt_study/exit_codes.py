@@ -19,7 +19,7 @@ IN_THE_WAY = "a file is where a folder should be; choose another name or move th
 FIXES = {
     errno.ENOSPC: FULL,
     errno.EDQUOT: FULL,
-    errno.EACCES: "you have no right to it; change that (chmod) or choose another",
+    errno.EACCES: "permission denied; change that (chmod) or choose another",
     errno.ENOENT: "it does not exist; check its name",
     errno.EISDIR: "it is a folder, not a file; give a file",
     errno.EEXIST: IN_THE_WAY,

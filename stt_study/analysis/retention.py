@@ -33,7 +33,7 @@ from stt_study.variants import title
 
 NAMES = ("random", "step_one", "step_two", "neither", "no_global", "no_local", "full")
 NEAREST = {"res5": 5, "res4": 10}  # k; at most a third of the map
-AGAINST_TEACHER = ("overlap res5", "overlap res4", "CKA res5", "CKA res4", "loss")
+AGAINST_TEACHER = ("overlap res5", "overlap res4", "loss")
 CHANCE = {"overlap res5": "chance res5", "overlap res4": "chance res4", "loss": "flat loss"}
 CHANCE |= {"mass": "area", "top-k mass": "area"}
 """Measure -> the column that says what it is by chance."""
@@ -52,25 +52,6 @@ def nearest(query: Tensor, reference: Tensor, k: int) -> Tensor:
 def neighbour_overlap(one: Tensor, other: Tensor) -> float:
     """Share, 0 to 1, of the neighbours in `one` (N, k) that are in the same row of `other` (N, k); chance is k / Nr."""
     return (one[:, :, None] == other[:, None]).any(dim=2).double().mean().item()
-
-
-def linear_cka(x: Tensor, y: Tensor) -> float:
-    """Linear centred kernel alignment of features (N, C) and (N, D) of the same cells; nan if one is constant."""
-    # With the unbiased estimate of HSIC (Song et al. 2012), unrelated features give 0 on average, whatever N, C and D,
-    # where the plain measure comes near 1 once C and D exceed N.
-    x, y = ((f - f.mean(dim=0)).double() for f in (x, y))
-    scale = max(_unbiased_hsic(x, x), 0.0) * max(_unbiased_hsic(y, y), 0.0)
-    return float(_unbiased_hsic(x, y) / scale**0.5) if scale > 0 else float("nan")
-
-
-def _unbiased_hsic(x: Tensor, y: Tensor) -> Tensor:
-    """HSIC of two linear kernels whose diagonals are left out, (N, C) and (N, D), centred to lose no digits."""
-    n = len(x)
-    own_x, own_y = x.square().sum(dim=1), y.square().sum(dim=1)  # the kernels' diagonals
-    rows_x, rows_y = x @ x.sum(dim=0) - own_x, y @ y.sum(dim=0) - own_y  # sums of their rows
-    product = (x.T @ y).square().sum() - own_x @ own_y
-    both = rows_x.sum() * rows_y.sum() / ((n - 1) * (n - 2))
-    return (product + both - 2 * (rows_x @ rows_y) / (n - 2)) / (n * (n - 3))
 
 
 def point_map(
@@ -149,12 +130,7 @@ def clip_record(
         values["loss"] = global_distillation_loss(*own, target).item()
         values["flat loss"] = (target - 1 / target.shape[2]).square().mean().item()
         records.append(values | _points(pair, student, inference))
-    means = pd.DataFrame(records).mean().to_dict()  # without nan
-    frames = dict.fromkeys(frame for pair in pairs for frame in pair.frames)
-    for stage in NEAREST:
-        cells = [torch.cat([see(f)[stage].flatten(1).T for f in frames]) for see in (teacher, student)]  # (N, C) each
-        means[f"CKA {stage}"] = linear_cka(*cells)
-    return means
+    return pd.DataFrame(records).mean().to_dict()  # without nan
 
 
 def _points(pair: HeldOut, student: Look, inference: Inference) -> dict[str, float]:
@@ -204,8 +180,7 @@ def summary_table(table: pd.DataFrame, measures: Iterable[str]) -> pd.DataFrame:
             *bounds, _ = bootstrap(values.dropna().to_numpy()[None])
             interval = f" [{number}, {number}]".format(*bounds) if np.isfinite(bounds).all() else ""
             column[variant] = number.format(values.mean()) + interval if values.notna().any() else ""
-        by_chance = table.groupby("variant")[CHANCE[measure]].mean().mean() if measure in CHANCE else 0  # CKA's is 0
-        column["by chance"] = number.format(by_chance)
+        column["by chance"] = number.format(table.groupby("variant")[CHANCE[measure]].mean().mean())
     return pd.DataFrame(columns)
 
 

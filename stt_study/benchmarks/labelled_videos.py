@@ -146,6 +146,7 @@ def carried(
     first_features = next(features)
     maps = labels.to_grid(first, first_features.shape[1:], mode).to(first_features)
     yield labels.to_grid(first, resized_size(first.shape[1:], inference.resize), mode)
+    del first  # of many objects in a large frame, gigabytes
     propagated = propagate_frames(chain([first_features], features), maps, **inference.propagation())
     yield from islice(propagated, 1, None)
 

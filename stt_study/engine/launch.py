@@ -30,6 +30,8 @@ from stt_study.times import kept
 BLAME = f"{InputError.__name__}: "  # how the last line of a traceback begins where the input is at fault
 PATIENCE = 30  # s, for a step of a training and its checkpoint
 CORES = os.cpu_count() or 1
+MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+LANES = max(1, min(CORES, MEMORY // 1_500_000_000))  # a training takes about 1.5 GB
 PR_SET_PDEATHSIG = 1
 SNAKEMAKE = ("--nolock", "--rerun-incomplete", "--keep-going", "--rerun-triggers", "params")
 ENVIRONMENT = {
@@ -96,7 +98,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="stt_study.engine.launch", description="Run the pages of one profile.")
     parser.add_argument("--profile", default="laptop", help="a file in notebooks/profiles")
     parser.add_argument("--only", nargs="+", default=[], metavar="NB", help="names or their beginnings, such as 06")
-    parser.add_argument("--jobs", type=int, default=CORES, help="at a time")
+    parser.add_argument("--jobs", type=int, default=LANES, help="at a time")
     parser.add_argument("--gpus", type=int, default=0, help="of a cluster, for every job")
     parser.add_argument("--force", action="store_true", help="run chosen pages that are fresh, too")
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="set a parameter")

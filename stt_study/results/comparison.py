@@ -9,6 +9,7 @@ import pandas as pd
 
 from stt_core.errors import InputError
 from stt_core.files import read_json
+from stt_core.provenance import short
 from stt_study.analysis import label_errors
 from stt_study.bootstrap import summary
 from stt_study.results import tables
@@ -110,9 +111,20 @@ def reference_runs(study: Study) -> pd.DataFrame:
                 "training, minutes a seed": f"{sum(known) / len(known) / 60:.1f}" if known else "",
                 "processor": content["machine"]["processor"],
                 "torch": content["versions"]["torch"],
-                "commit": content["commit"][:8],
+                "commit": short(content["commit"]),
             }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def of_other_data(study: Study) -> list[str]:
+    """A sentence on every task whose reference results are left out, since they are of other data than this run's."""
+    path = REFERENCE / study.profile.profile / "full.json"
+    data = read_json(path)["data"] if path.is_file() else {}
+    return [
+        f"The reference results of {task} are of other data ({words}) and not shown beside {study.data_name(task)}."
+        for task, words in data.items()
+        if study.has(task) and words != study.data_name(task)
+    ]
 
 
 @cache  # the claims share most of their variants

@@ -12,6 +12,7 @@ import tyro
 from stt_core.checkpoints import open_weights, save_weights
 from stt_core.encoder import STANDARD
 from stt_core.files import read_json, write_text
+from stt_core.provenance import short
 from stt_study.benchmarks.registry import TASKS
 from stt_study.bootstrap import bootstrap
 from stt_study.exit_codes import one_sentence
@@ -29,15 +30,17 @@ Python. ResNet-{depth}s of width {width:g} for CIE Lab images, in float16. This 
 
     python -m stt_study.results.shipped --profile {profile} --seed {seed}
 
-| file | what it is | training, minutes | SHA-256 |
+| file | what it is | its own step, minutes | SHA-256 |
 |---|---|---|---|
 {files}
 
-**Trained on** the shipped world alone ({images} images, {videos} videos, no labels, made by `stt_study/world`), so no
-licence of others' data holds them. Seed {seed}, {commits}. Step one took {one} steps, step two {two}; all settings
-stand in `notebooks/profiles/{profile}.yaml`.
+**Trained on** the shipped world alone: {images} images and {videos} videos without labels, which `stt_study/world`
+renders from noise and from photographs of scikit-image (`data/README.md` names them and their terms). Seed {seed};
+step one took {one} steps, step two {two}. All settings, and why step two takes so many steps, stand in
+`notebooks/profiles/{profile}.yaml`. Trained at {commits}.
 
-**Measured**, in percent, with 95 % intervals over sequences; they do not cover the choice of the seed:
+**Measured** on these files, in percent, with 95 % intervals over sequences, which do not cover the choice of the seed
+(vip's are of the mean over videos, while the figure pools their pixels):
 
 | | {tasks} |
 |---|{rules}
@@ -46,8 +49,7 @@ stand in `notebooks/profiles/{profile}.yaml`.
 {data}
 
 **Not meant for** decisions about people, and not the published models: those are larger, trained for days on ImageNet
-and YouTube-VOS, and better. These have seen frames of {size} px of a made world only. They follow what is textured and
-moves slowly; thin, small, fast or look-alike things are lost.
+and YouTube-VOS, and better. These have seen nothing but crops of at most {size} px of a made world.
 """
 
 
@@ -59,7 +61,7 @@ def write(study: Study, out: Path = FOLDER) -> None:
         trained, path = study.weights(name), out / f"{name}.safetensors"
         save_weights(path, open_weights(trained).encoder(*STANDARD).half(), input="lab")
         sessions = read_json(trained.with_name("run.json"))["sessions"]
-        commits |= {f"commit {one['commit'][:8]} on {one['machine']['processor']}" for one in sessions}
+        commits |= {f"commit {short(one['commit'])}, {one['machine']['processor']}" for one in sessions}
         minutes = read_json(trained.with_name("seconds.json"))["seconds"] / 60
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         files.append(f"| `{path.name}` | {title(name)} | {minutes:.0f} | `{digest}` |")

@@ -58,7 +58,7 @@ def conclusion(table: pd.DataFrame) -> str:
         elif best[OVER] > 0:
             says = "the oracle helps, step one's teacher is not found to and gains less: the teacher is the cause"
         else:
-            says = "the oracle helps, step one's teacher is not found to, but nor is a difference between the two"
+            says = "the oracle helps; step one's teacher differs measurably neither from it nor from no teacher"
         strengths = -own["label error"]
         # Of so few teachers all orders are tried.
         rank = permutation_test(

@@ -236,7 +236,7 @@ def lost(places: np.ndarray, confidence: list[float], size: tuple[int, int], gri
 
 def write_overlay(video: Video, given: Given, points: list[tuple], out: Path, count: int) -> None:
     """Draw `masks/` and the rows of `points.csv` over the first `count` frames: `overlay.mp4`."""
-    scale, seen = max(1, round(min(video.size) / 480)), {}
+    scale, seen = max(1, round(min(video.size) / 480)), dict(zip(given.names, given.places.tolist(), strict=True))
 
     def drawn() -> Iterator[tuple[float, np.ndarray]]:
         frames = itertools.islice(video.frames(), count)

@@ -119,7 +119,7 @@ def test_out_that_may_not_be_written(shell: Shell, davis: tuple, tmp_path: Path)
     davis[-1].mkdir(mode=0o555)
     with nobody(tmp_path):
         answer = shell(*davis)
-    assert_refused(answer, davis[-1], "you have no right to it; change that (chmod) or choose another")
+    assert_refused(answer, davis[-1], "permission denied; change that (chmod) or choose another")
     davis[-1].chmod(0o755)
     kept_and_finished(shell, davis, {})
 

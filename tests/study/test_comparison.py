@@ -127,7 +127,7 @@ def test_claims_of_this_run_beside_the_references(monkeypatch):
     fake = SimpleNamespace(profile=SimpleNamespace(real_video=TASK), seeds=[0], has=lambda task: True)
     fake.with_seed = lambda seed: fake
     table = claims.claims(fake)
-    retains = "it retains spatial features: res5, which it trains"
+    retains = "global distillation retains spatial features (res5)"
     origins = table[table.claim.isin(["global distillation helps", retains])]
     assert set(zip(origins.claim, origins.origin, strict=True)) == {
         (claim, origin) for claim in ("global distillation helps", retains) for origin in ("this run", "reference")

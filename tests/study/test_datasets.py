@@ -160,6 +160,9 @@ def test_commit_of_a_repository_that_is_another_user_s(tmp_path, monkeypatch):
         os.chown(path, 12345, 12345)
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
     assert provenance.commit() == said
+    (tmp_path / "site-packages").mkdir()
+    monkeypatch.setattr(provenance, "ROOT", tmp_path / "site-packages")  # installed, in an environment inside of it
+    assert provenance.commit() == "unknown"
 
 
 def test_frames_after_the_last_joints_are_left_out(jhmdb):

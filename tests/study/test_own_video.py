@@ -11,18 +11,21 @@ import pytest
 import torch
 from answers import Shell, assert_refused
 from PIL import Image
-from writers import write_picture
+from writers import write_lines, write_picture
 
 from stt_core.errors import InputError
 from stt_core.features import feature_source
 from stt_core.files import read_json
 from stt_core.labels import read_mask, write_mask
 from stt_core.propagation import Context, Inference
+from stt_study.benchmarks.jhmdb import JHMDB
+from stt_study.benchmarks.labelled_videos import in_picture
 from stt_study.video import follow as own_video
 from stt_study.video.drawing import blended
 from stt_study.video.follow import lost, object_confidence, point_confidence, propagate_video
 from stt_study.video.frames import Video, write_video
 from stt_study.video.given import Given, inner_points, read_objects, read_points
+from stt_study.world.layouts import World, jhmdb_video
 
 SIZE = (60, 84)  # height, width; features are made at 48 x 67, so that nothing fits by chance
 INFERENCE = Inference(resize=48, num_preceding=3, radius=3)
@@ -345,6 +348,34 @@ def test_lost_by_hand() -> None:
     confidence = [0.29, 0.29, 0.31, 0.29, 0.29, 0.0]
     assert lost(places, confidence, (80, 160), (10, 20)).tolist() == [True, False, False, True, True, True]
     assert lost(np.array([]), [], (80, 160), (10, 20)).tolist() == []
+
+
+def test_lost_on_joints_of_the_shipped_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule's own figures, on a few of the clips that it was chosen on, whose joints are known outside, too."""
+    names = [jhmdb_video(tmp_path, World(), "val", number)[0] for number in range(4)]
+    line = "JHMDB/joint_positions/{0}/joint_positions.mat JHMDB/Rename_Images/{0}"
+    write_lines(tmp_path / "jhmdb" / "train_list.txt", *map(line.format, names))
+    asked, well, outside = [], [], []
+    monkeypatch.setattr(
+        own_video, "lost", lambda places, *rest: asked.append((places, lost(places, *rest))) or asked[-1][1]
+    )
+    for number, clip in enumerate(JHMDB.read(tmp_path / "jhmdb", split="train")):
+        seen = np.stack([in_picture(joints, (240, 240)) for joints in clip.joints])  # (T, J)
+        first = [f"{j},{x:f},{y:f}" for j, (x, y) in enumerate(clip.joints[0]) if seen[0, j]]
+        write_lines(tmp_path / "points.csv", "name,x,y", *first)
+        source, follow = feature_source("full"), Inference(resize=240, radius=6)
+        propagate_video(source, clip.frames[0].parent, tmp_path / str(number), follow, points=tmp_path / "points.csv")
+        for joints, inside, (places, gone) in zip(clip.joints, seen, asked[-len(seen) :], strict=True):
+            joints, inside, reach = (
+                joints[seen[0]],
+                inside[seen[0]],
+                0.06 * np.hypot(*np.ptp(joints, axis=0)),
+            )  # PCK@0.1
+            well += gone[inside & (np.hypot(*(places - joints).T) < reach)].tolist()
+            outside += gone[~inside].tolist()
+    print(np.mean(well), len(well), np.mean(outside), len(outside))
+    assert np.mean(well) < 0.02
+    assert np.mean(outside) > 0.25
 
 
 def saved(path: Path, image: Image.Image) -> Path:

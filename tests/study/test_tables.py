@@ -8,6 +8,7 @@ import pytest
 from stt_core.files import read_json, write_json
 from stt_study.benchmarks.registry import BENCHMARKS
 from stt_study.figures import glance
+from stt_study.results import comparison
 from stt_study.results.comparison import REFERENCE, settings_hash
 from stt_study.results.tables import offsets, over_time, pck_curves, per_sequence, totals
 from stt_study.study import Study
@@ -79,31 +80,35 @@ def test_over_time_starts_at_frame_one():
 
 
 def test_glance_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(glance, "decided", lambda profile: "| claims |")
-    for name, title, scores in (("full", "full method", (0.5, 0.54)), ("lab", "Lab image", (0.3, 0.3))):
+    for module in (glance, comparison):
+        monkeypatch.setattr(module, "REFERENCE", tmp_path)
+    study = Study("smoke")
+    for name, scores in (("full", (0.5, 0.54)), ("lab", (0.3, 0.3))):
+        outcome = {"sequences": {}, "weights": {}, "occlusion": {}}
         tasks = ["davis", "fine"] if name == "full" else ["davis"]  # few are measured at stride 4
         seeds = {
-            str(i): {"tasks": {task: {"metrics": {"J&F-Mean": s}} for task in tasks}} for i, s in enumerate(scores)
+            str(i): {"tasks": {task: outcome | {"metrics": {"J&F-Mean": score}} for task in tasks}}
+            for i, score in enumerate(scores)
         }
-        write_json(
-            tmp_path / f"{name}.json", {"title": title, "data": dict.fromkeys(tasks, "three clips"), "seeds": seeds}
-        )
+        content = {"settings": settings_hash(study, name), "data": dict.fromkeys(tasks, "three clips"), "seeds": seeds}
+        write_json(tmp_path / "smoke" / f"{name}.json", content)
     text = f"before\n{glance.BEGIN}\nold\n{glance.END}\nafter\n"
-    new = glance.written(text, [tmp_path])
-    assert "| full method | 52.0 ± 2.8 | 52.0 ± 2.8 |" in new  # 4 / sqrt(2)
-    assert "| Lab image | 30.0 |  |" in new
-    assert "| claims |\n\n| | davis |" in new
-    assert "davis: J&F-Mean, three clips; fine: J&F-Mean, three clips." in new
+    new = glance.written(text)
+    assert "| full method | 52.0 ± 2.8 | 52.0 ± 2.8 | 2 |" in new  # 4 / sqrt(2)
+    assert "| Lab image | 30.0 |  | 2 |" in new
+    assert "|  | davis, J&F-Mean |" in new
+    assert "davis: three clips; fine: three clips." in new
     assert new.startswith("before\n")
     assert new.endswith("\nafter\n")
     assert "old" not in new
-    assert glance.written(new, [tmp_path]) == new
+    assert glance.written(new) == new
 
 
 def test_readme_shows_the_reference() -> None:
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    """If not: python -m stt_study.figures.glance"""
+    text = glance.README.read_text(encoding="utf-8")
     assert glance.BEGIN in text
-    assert glance.written(text, glance.profiles()) == text
+    assert glance.written(text) == text
 
 
 @pytest.mark.parametrize("path", sorted(REFERENCE.glob("*/*.json")), ids=lambda path: f"{path.parent.name}-{path.stem}")
