@@ -111,7 +111,7 @@ def png(folder, name):
 
 @pytest.mark.parametrize("benchmark", ["davis", "vip"])
 def test_a_video_s_masks_are_not_held(benchmark, request, tmp_path, monkeypatch):
-    """Of the six frames' masks, predicted and annotated, at most two of each are alive at a time."""
+    """Of the six frames' masks, predicted and annotated, at most three of each are alive at a time."""
     alive, most = {}, {}
 
     def watched(module, name):
@@ -131,7 +131,7 @@ def test_a_video_s_masks_are_not_held(benchmark, request, tmp_path, monkeypatch)
         BENCHMARKS[benchmark], label_source("copy"), request.getfixturevalue(benchmark), tmp_path / "out", INFERENCE
     )
     assert most.keys() == {"decode_masks", "read_sequence_mask"}
-    assert max(most.values()) <= 2
+    assert max(most.values()) <= 3
 
 
 def test_the_offset_of_what_is_left_behind_is_known(davis, vip, jhmdb, tmp_path):

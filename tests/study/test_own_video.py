@@ -373,9 +373,8 @@ def test_lost_on_joints_of_the_shipped_world(tmp_path: Path, monkeypatch: pytest
             )  # PCK@0.1
             well += gone[inside & (np.hypot(*(places - joints).T) < reach)].tolist()
             outside += gone[~inside].tolist()
-    print(np.mean(well), len(well), np.mean(outside), len(outside))
     assert np.mean(well) < 0.02
-    assert np.mean(outside) > 0.25
+    assert np.mean(outside) > 0.2
 
 
 def saved(path: Path, image: Image.Image) -> Path:
