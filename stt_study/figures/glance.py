@@ -35,7 +35,10 @@ def glance(profile: str) -> str:
     table = claims.claims(study)
     if len(table) and table.decides.any():
         rows = claims.one_by_one(table[table.decides]).droplevel(1)
-        parts += [f"Verdicts on the primary claims, {claims.counted(table[table.decides])}.", _markdown(rows, "primary claim")]
+        parts += [
+            f"Verdicts on the primary claims, {claims.counted(table[table.decides])}.",
+            _markdown(rows, "primary claim"),
+        ]
     figures = report.grid_table(study, SHOWN).replace(r" \(reference\)", "", regex=True)
     data = read_json(REFERENCE / profile / "full.json")["data"]
     parts += [_markdown(figures, ""), "; ".join(f"{task}: {words}" for task, words in data.items()) + "."]

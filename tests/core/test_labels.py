@@ -137,19 +137,6 @@ def test_maps_to_grid_is_bilinear():
         np.testing.assert_allclose(ours, naive_bilinear(image, (4, 5)), atol=1e-6)
 
 
-def test_keypoints_are_the_weighted_mean_of_the_five_largest():
-    maps = torch.zeros(3, 6, 8)
-    # (y, x) -> value; the sixth is left out.
-    values = {(1, 2): 5.0, (1, 3): 4.0, (2, 2): 3.0, (4, 7): 2.0, (0, 0): 1.0, (5, 5): 0.5}
-    for (y, x), value in values.items():
-        maps[0, y, x] = value
-    maps[2, 3, 6] = 0.25  # four of the five largest are zero and weigh nothing
-    found = labels.decode_keypoints(maps, (6, 8))
-    x = (5 * 2 + 4 * 3 + 3 * 2 + 2 * 7 + 1 * 0) / 15
-    y = (5 * 1 + 4 * 1 + 3 * 2 + 2 * 4 + 1 * 0) / 15
-    np.testing.assert_allclose(found, [[x, y], [-1, -1], [6, 3]], atol=1e-6)
-
-
 @pytest.mark.parametrize(("size", "grid"), [((240, 320), (40, 40)), ((160, 160), (20, 20))])
 def test_keypoints_survive_the_grid(size, grid):
     """The grid differs in aspect from the image, too: JHMDB is propagated at 320 x 320."""

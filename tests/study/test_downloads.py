@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import shutil
-import tarfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -268,15 +267,6 @@ def test_nothing_is_written_beside_the_folder(place: Path, name: str, kind: str)
     extract(place / kind, place / "out")
     assert beside(place / kind) == before
     assert not Path("/tmp/evil-of-an-archive").exists()
-
-
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE])
-def test_links_and_devices_in_a_tar(place: Path, kind: bytes) -> None:
-    with tarfile.open(place / "x.tar", "w") as archive:
-        info = tarfile.TarInfo("way")
-        info.type, info.linkname = kind, str(place.parent)
-        archive.addfile(info)
-    refused(place / "x.tar", "way")
 
 
 def test_bombs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,13 @@
 
 import csv
 import shutil
-import weakref
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from alive import Alive
 from answers import Shell, assert_refused
 from PIL import Image
 from writers import write_lines, write_picture
@@ -255,31 +255,24 @@ def test_a_frame_in_the_middle_is_broken(tmp_path: Path, folder: Path, given: di
 
 def test_memory_does_not_grow(tmp_path: Path, given: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoded frames and label maps that are alive at a time, in a short and in a long video."""
-    alive: dict[str, list[weakref.ref]] = {"frames": [], "maps": []}
-    most = {"frames": 0, "maps": 0}
-
-    def watched(kind: str, value):
-        alive[kind] = [one for one in alive[kind] if one() is not None] + [weakref.ref(value)]
-        most[kind] = max(most[kind], len(alive[kind]))
-        return value
 
     def frames_of(self, skip=()):
         for frame in read(self, skip):
-            watched("frames", frame.image)
+            decoded(frame.image)
             yield frame
 
     read, propagate = Video.frames, Context.propagate
     monkeypatch.setattr(Video, "frames", frames_of)
-    monkeypatch.setattr(Context, "propagate", lambda self, t, frame: watched("maps", propagate(self, t, frame)))
+    monkeypatch.setattr(Context, "propagate", lambda self, t, frame: maps(propagate(self, t, frame)))
     images, counts = frames(14), []
     for count in (12, 60):
         write_video(tmp_path / f"{count}.mp4", [(t / 10, images[t % 14]) for t in range(count)], 10)
-        most.update(frames=0, maps=0)
+        decoded, maps = Alive(), Alive()
         propagate_video(SOURCE, tmp_path / f"{count}.mp4", tmp_path / f"out{count}", INFERENCE, **given)
-        counts.append(dict(most))
+        counts.append((decoded.most, maps.most))
     assert counts[0] == counts[1]
-    assert counts[0]["frames"] <= 3
-    assert counts[0]["maps"] <= INFERENCE.num_preceding + 2
+    assert counts[0][0] <= 3
+    assert counts[0][1] <= INFERENCE.num_preceding + 2
 
 
 def test_only_one_of_both(tmp_path: Path, folder: Path, given: dict[str, Path]) -> None:
