@@ -60,9 +60,12 @@ out = results / f"{clip.path.stem}-{key}"
 run = propagate_video(source, path, out, inference, **first)
 tables = {kind: pd.read_csv(out / f"{kind}.csv") for kind in ("masks", "points") if (out / f"{kind}.csv").exists()}
 ends = {kind: table[table.frame == table.frame.max()] for kind, table in tables.items()}
-named = {"masks": "objects", "points": "points"}
+named = {"masks": "object", "points": "point"}
 gone = {"masks": lambda end: end.area_px == 0, "points": lambda end: end.x.isna()}
-counts = [f"{len(end)} {named[kind]} ({gone[kind](end).sum()} lost at the end)" for kind, end in ends.items()]
+counts = [
+    f"{len(end)} {named[kind]}{'s' * (len(end) > 1)} ({gone[kind](end).sum()} lost at the end)"
+    for kind, end in ends.items()
+]
 page.answer(
     f"Label propagation carried {report.listed(counts)} through {run['frames']} frames of {clip.size[1]}x{clip.size[0]} px."
 )
@@ -99,15 +102,15 @@ else:
 #
 # The confidence of a point is the height of its peak relative to the first frame; that of an object is the mean share
 # of the vote in its cells. Both are 1 in the first frame and 0 once nothing is left. Labels blur as they are
-# propagated, so confidence falls with time even where labels are right; a sudden drop suggests that the object is
-# hidden or lost.
+# propagated, a point's most of all in the first step, so confidence falls with time even where labels are right; a
+# sudden drop later on suggests that the object is hidden or lost.
 
 # %% tags=["hide-input"]
 for kind, table in tables.items():
     by = "name" if kind == "points" else "object"
     page.show(
         viz.score_curves(table.astype({by: str}), "frame", "confidence", by, viz.SINCE),
-        f"Confidence of the {kind}. Look for sudden drops, not for the slow fall.",
+        f"Confidence of the {kind}. Look for sudden drops after frame 1, not for the slow fall.",
         alt=f"Lines of confidence over frames, one for each of the {kind}.",
         files=[out / f"{kind}.csv"],
     )

@@ -4,7 +4,7 @@
 # "The stronger the teacher, the better", the authors write, but they give no curve. This page measures one.
 #
 # These trainings belong to profile `teacher` and take hours: `make notebook NB=18 PROFILE=teacher`. With any other
-# profile, this page shows the reference results.
+# profile, this page shows the reference results, if there are any.
 
 # %% tags=["parameters"]
 profile = "laptop"

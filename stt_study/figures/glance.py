@@ -34,9 +34,9 @@ def glance(profile: str) -> str:
     study, parts = Kept(profile), [f"Profile `{profile}`:"]
     table = claims.claims(study)
     if len(table) and table.decides.any():
-        rows = claims.one_by_one(table[table.decides]).droplevel(1)
+        rows = claims.one_by_one(table[table.decides])
         parts += [
-            f"Verdicts on the primary claims, {claims.counted(table[table.decides])}.",
+            claims.in_words(table[table.decides]),
             _markdown(rows, "primary claim"),
         ]
     figures = report.grid_table(study, SHOWN).replace(r" \(reference\)", "", regex=True)

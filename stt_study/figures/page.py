@@ -1,5 +1,6 @@
 """A page of the book: its study, and what several pages show alike."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from skimage.data import stereo_motorcycle
 
 from stt_study.benchmarks.registry import TASKS
 from stt_study.figures import charts, viz
-from stt_study.results import report, tables
+from stt_study.results import comparison, report, tables
 from stt_study.study import Study
 from stt_study.variants import title
 
@@ -51,8 +52,9 @@ class Page:
     @staticmethod
     def answer(*sentences: str) -> None:
         """Show what the page found, in one sentence or two, before everything else; empty ones are left out."""
-        found = " ".join(filter(None, sentences)) or "There are no results yet for this page's question."
-        display(Markdown(f"> **{found}**" + " (Brackets: 95 % intervals.)" * ("[" in found)))
+        found = " ".join(filter(None, sentences)) or "This run did not measure it, and there are no reference results."
+        found = re.sub(r"\[[^]]*\]", lambda interval: interval[0].replace(" ", "\N{NO-BREAK SPACE}"), found)
+        display(Markdown(f"> **{found}**" + " (Brackets: 95\N{NO-BREAK SPACE}% intervals.)" * ("[" in found)))
 
     def at_hand(self, task: str) -> bool:
         """Whether a task's data are at hand; a sentence says so where they aren't."""
@@ -131,8 +133,10 @@ class Page:
 
     def data(self) -> None:
         """What each task is measured on."""
-        names = {task: self.study.data_name(task) for task in TASKS if self.study.has(task)}
-        self.show(pd.Series(names, name="data").to_frame(), "The data on which each task is measured.")
+        names = {task: f"{words} (reference alone)" for task, words in comparison.reference_data(self.study).items()}
+        names |= {task: self.study.data_name(task) for task in TASKS if self.study.has(task)}
+        rows = pd.Series({task: names[task] for task in TASKS if task in names}, name="data")
+        self.show(rows.to_frame(), "The data on which each task is measured.")
 
     def compared(self, first: str, others: Sequence[str], of: str, name: str = "", figure: bool = False) -> None:
         """Headline figures of variants on every task, then the first minus each other; `of`: words on the variants."""
@@ -141,15 +145,18 @@ class Page:
             report.grid_table(self.study, [first, *others]), f"{words} Those marked (reference) are not from this run."
         )
         rows = report.differences(self.study, first, others)
+        known = {*rows.comparison} if len(rows) else set()
+        if missing := [title(name) for name in others if f"{title(first)} minus {title(name)}" not in known]:
+            self.say(f"There are no results of *{report.listed(missing)}* yet: `make ablations` trains them.")
         if rows.empty:
-            self.say("There are no results of these variants yet: `make ablations` trains them.")
             return
         files, words = list(rows.files.explode()), f"{title(first).capitalize()} minus each of the others, in points"
         if figure:
             alt = "Dots with bars, one row per comparison and task, left and right of a zero line."
             how = "an interval that contains zero decides nothing. Filled: this run; hollow: the reference."
             self.show(charts.interval_figure(rows), f"{words}, with 95 % intervals: {how}", alt, files)
-        self.show(report.differences_table(rows), f"{words}, with 95 % intervals in brackets.", files=files, name=name)
+        words += ", with 95 % intervals in brackets, not corrected for the number of rows."
+        self.show(report.differences_table(rows), words, files=files, name=name)
 
     def sequences(self, others: Iterable[str]) -> None:
         """The full method minus each of other variants, sequence by sequence."""

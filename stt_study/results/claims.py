@@ -168,19 +168,20 @@ def primary(table: pd.DataFrame) -> pd.DataFrame:
     return table[table.decides] if table.decides.any() else table[(table.family == PRIMARY) & (table.task == "davis")]
 
 
-def counted(table: pd.DataFrame) -> str:
-    """How often each verdict is among rows of `claims`, such as "this run (seeds: 5): “reproduced” for 3 and …"."""
-    parts = []
+def in_words(table: pd.DataFrame) -> str:
+    """The verdicts of rows of `claims`, such as "Reference, 5 seeds: undecided (local distillation helps) …."."""
+    sentences = []
     for origin, some in table.groupby("origin", sort=False):
-        verdicts = [f"“{verdict}” for {count}" for verdict, count in some.verdict.value_counts().items()]
-        parts.append(f"{origin} (seeds: {some.seeds.max():.0f}): {report.listed(verdicts)}")
-    return "; ".join(parts)
+        verdicts = [f"{verdict} ({', '.join(group.claim)})" for verdict, group in some.groupby("verdict")]
+        sentences.append(f"{origin.capitalize()}, {report.seeds_text(some.seeds.max())}: {report.listed(verdicts)}.")
+    return " ".join(sentences)
 
 
 def one_by_one(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `claims` as text, one a claim and origin: all that a verdict is made of."""
-    text = with_intervals(table).set_index(["claim", "origin"]).rename_axis(index=[None, None])
-    return text[["paper", "difference", "smallest effect", "premise", "verdict"]]
+    index = ["claim", "origin"] if table.origin.nunique() > 1 else ["claim"]
+    text = with_intervals(table).set_index(index).rename_axis(index=[None] * len(index))
+    return text[["verdict", "difference", "smallest effect", "paper", "premise"]]
 
 
 def beside(table: pd.DataFrame) -> pd.DataFrame:

@@ -116,13 +116,17 @@ def reference_runs(study: Study) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def reference_data(study: Study) -> dict[str, str]:
+    """Task -> the data of the profile's reference results."""
+    path = REFERENCE / study.profile.profile / "full.json"
+    return read_json(path)["data"] if path.is_file() else {}
+
+
 def of_other_data(study: Study) -> list[str]:
     """A sentence on every task whose reference results are left out, since they are of other data than this run's."""
-    path = REFERENCE / study.profile.profile / "full.json"
-    data = read_json(path)["data"] if path.is_file() else {}
     return [
         f"The reference results of {task} are of other data ({words}) and not shown beside {study.data_name(task)}."
-        for task, words in data.items()
+        for task, words in reference_data(study).items()
         if study.has(task) and words != study.data_name(task)
     ]
 

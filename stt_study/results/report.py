@@ -58,11 +58,12 @@ def worded(row: dict, other: str, what: str, verbs: tuple[str, str] = ("beats", 
 
 
 def beside(study: Study, names: dict[str, str], *tasks: str) -> str:
-    """The first of `names` (variant -> words) beside each of the others, a sentence an origin; "" without results.
+    """The first of `names` (variant -> words) beside each of the others; "" without results.
 
-    On the first of `tasks` that has any; by default, real video, then the shipped world. Brackets are 95 % intervals.
+    A sentence a task and origin; by default, on real video and the shipped world. Brackets are 95 % intervals.
     """
     (first, subject), *others = names.items()
+    sentences = []
     for task in tasks or dict.fromkeys((study.profile.real_video, "davis")):
         found = [(words, row) for name, words in others if (row := comparison.compared(study, task, first, name))]
         if found:
@@ -70,11 +71,11 @@ def beside(study: Study, names: dict[str, str], *tasks: str) -> str:
             where = "real video" if task == study.profile.real_video else "the " * (not study.profile.data) + where
             parts: dict[str, list[str]] = {}
             for words, row in found:
-                runs = f"{row['seeds']} seed{'s' * (row['seeds'] > 1)}"
+                runs = seeds_text(row["seeds"])
                 runs += ", reference" * (row["origin"] == comparison.STORED)
                 parts.setdefault(runs, []).append(worded(row, words, TASKS[task].headline))
-            return " ".join(f"On {where} ({runs}), {subject} {listed(some)}." for runs, some in parts.items())
-    return ""
+            sentences += [f"On {where} ({runs}), {subject} {listed(some)}." for runs, some in parts.items()]
+    return " ".join(sentences)
 
 
 def nearer(table: pd.DataFrame) -> str:
@@ -85,8 +86,13 @@ def nearer(table: pd.DataFrame) -> str:
         return ""
     row = summary((overlap[full] - overlap[without]).dropna().to_numpy()[None])
     verbs = "is nearer to step one's encoder than", "is farther from step one's encoder than"
-    words = worded(row, "the one trained without global distillation", "neighbour overlap at res5", verbs)
+    words = worded(row, "the network trained without global distillation", "neighbour overlap at res5", verbs)
     return f"After training, the full method {words}."
+
+
+def seeds_text(count: int) -> str:
+    """Such as "1 seed" or "5 seeds"."""
+    return f"{count:.0f} seeds" if count > 1 else "1 seed"
 
 
 def listed(parts: list[str]) -> str:
@@ -121,6 +127,7 @@ def benchmark_rows(study: Study, names: list[str]) -> pd.DataFrame:
         for name in names:
             if runs := comparison.known(study, task, name):
                 row = of | {"method": title(name), "backbone": backbones.get(name, own)}
+                row |= {"stride": ""} if name in ("copy", "flow") else {}
                 row |= {"source": runs[0].origin, "file": runs[0].path}
                 means = pd.DataFrame([run.metrics for run in runs]).mean()
                 rows += [{**row, "metric": metric, "value": 100 * value} for metric, value in means.items()]
