@@ -46,7 +46,7 @@ page.data()
 # both ([](../how_claims_are_decided.md)). Sequences of DAVIS are weighted by their number of objects, as in its
 # official mean; videos and clips of the other tasks have equal weights, while their tables pool all frames. With one
 # seed, the interval covers the choice of sequences alone; *single seeds* lists the lowest and the highest mean of one
-# seed. *better* names the variant that the interval favours, without correction for the number of rows. *smallest
+# seed. *better* names a variant where *p* is at most 0.05, without correction for the number of rows. *smallest
 # effect* is the effect that four of five such studies would have found. *origin* says whether this run measured both
 # variants; if it does not train one of them, the reference results are shown.
 #

@@ -21,6 +21,7 @@ from stt_core.files import read_json, write_json
 PACKAGES = ("torch", "torchvision", "kornia", "numpy", "opencv-python-headless")
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("stt_core", "stt_study")
+RECORDS = "stt_core.provenance"  # says where a result comes from, and changes none
 SMALL = 64 * 1024  # bytes; below this a file's content counts, above it its time stamp
 MANY = 100_000  # files; in a folder of more (ImageNet) no content is read
 DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -73,13 +74,13 @@ def _plain(value: Any) -> Any:
 
 
 def code_fingerprint(*modules: str | Path, root: Path = ROOT) -> str:
-    """Hash of modules (names, a page's path) and all that they import from us; comments and docstrings don't count."""
+    """Hash of modules (names, a page's path) and all that they import from us, without comments and docstrings."""
     found: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
         name = str(module)
-        if name not in found:
+        if name not in found and name != RECORDS:
             path = module if isinstance(module, Path) else _file(name, root)
             if path is None:
                 raise InputError(f"{name} is no module below {root}, so its code has no fingerprint.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from functools import cache
 from glob import glob
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from stt_core.propagation import Inference
 from stt_core.provenance import machine
 from stt_study.benchmarks import run
 from stt_study.benchmarks.label_sources import Source, label_source
+from stt_study.benchmarks.labelled_videos import Sequence, read_sequence_mask
 from stt_study.benchmarks.registry import TASKS
 from stt_study.benchmarks.stereo import stereo_matches, stereo_scores
 from stt_study.speed import bench
@@ -23,6 +25,13 @@ from stt_study.variants import BASELINES, ROWS, title
 
 # Folders in a data set's layout that hold another's data.
 STAND_INS = {"vip-camvid": "CamVid (not VIP, but in its layout)"}
+
+
+@cache
+def _objects(sequences: tuple[Sequence, ...]) -> int:
+    """Of the first frames' masks."""
+    masks = (read_sequence_mask(sequence, 0) for sequence in sequences)
+    return sum(int(ids[ids < 255].max(initial=0)) for ids in masks)
 
 
 class Study(Trainings):
@@ -116,12 +125,14 @@ class Study(Trainings):
         benchmark = TASKS[task]
         if not self.profile.data and task not in ("real", "fine"):
             return f"shipped world in the layout of {benchmark.official}"
-        folder, count = self.folder(task).name, len(self.sequences(task))
+        other, count = STAND_INS.get(self.folder(task).name), len(self.sequences(task))
         part = f"{count} sequence{'s' * (count != 1)}"
-        if count < benchmark.count and folder not in STAND_INS:
+        if count < benchmark.count and not other:
             part = f"{count} of {benchmark.count} sequences"
-        size = f"{self.inference(task).resize}" + ", stride 4" * (task == "fine")
-        return f"{folder}, {part} of {STAND_INS.get(folder, benchmark.official)}, resized to {size}"
+        what = other or benchmark.official
+        if benchmark.name == "davis":  # the masks of DAVIS-2016 have one object, however many 2017's have
+            what += f" (objects: {_objects(tuple(self.sequences(task)))})"
+        return f"{part} of {what}, resized to {self.inference(task).resize}" + ", stride 4" * (task == "fine")
 
     def relative(self, path: str | Path) -> str:
         """A path as the book shows it: from the repository's root where it lies below it."""

@@ -41,6 +41,8 @@ def glance(profile: str) -> str:
         ]
     figures = report.grid_table(study, SHOWN).replace(r" \(reference\)", "", regex=True)
     data = read_json(REFERENCE / profile / "full.json")["data"]
+    kinds = {task: "made world" if words.startswith("shipped world") else "real video" for task, words in data.items()}
+    figures = figures.rename(columns=lambda name: ": ".join(filter(None, [kinds.get(name.split(",")[0]), name])))
     parts += [_markdown(figures, ""), "; ".join(f"{task}: {words}" for task, words in data.items()) + "."]
     return "\n\n".join(parts)
 

@@ -410,7 +410,7 @@ def test_measured_once(make, trained: list, monkeypatch: pytest.MonkeyPatch) -> 
 def test_real_video_at_stride_4_is_measured_of_those_the_profile_names(make) -> None:
     it = make(fine=["lab"], evaluation={"davis": {"resize": 40, "radius": 3}})
     assert (it.tasks("lab"), it.tasks("copy")) == (["davis", "fine"], ["davis"])
-    assert it.data_name("fine") == "davis, 1 of 30 sequences of DAVIS-2017, resized to 40, stride 4"
+    assert it.data_name("fine") == "1 of 30 sequences of DAVIS-2017 (objects: 1), resized to 40, stride 4"
     results = it.results("fine", ["lab", "copy"])
     (result,) = results.values()
     assert (result["settings"]["stride"], result["settings"]["radius"]) == (4, 6)  # the same in px
@@ -441,10 +441,10 @@ def test_supervised_weights_join_where_they_are(make, tmp_path: Path) -> None:
 
 def test_what_was_measured_is_named(make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     it = make()
-    assert it.data_name("davis") == "davis, 1 of 30 sequences of DAVIS-2017, resized to 480"
+    assert it.data_name("davis") == "1 of 30 sequences of DAVIS-2017 (objects: 1), resized to 480"
     other = tmp_path / "other"  # data of another kind in VIP's layout must not pass for VIP
     for name, expected in (("VIP_Fine", "3 of 50 sequences of VIP"), ("vip-camvid", "3 sequences of CamVid (not VIP,")):
         folder = make(data=other, folders={"vip": [name]})
         (other / name).mkdir(parents=True)
         monkeypatch.setattr(folder, "sequences", lambda task: [None] * 3)
-        assert folder.data_name("vip").startswith(f"{name}, {expected}")
+        assert folder.data_name("vip").startswith(expected)
