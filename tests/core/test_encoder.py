@@ -64,16 +64,6 @@ def test_grids_round_up(size: tuple[int, int]) -> None:
         assert grid == tuple(math.ceil(extent / stride) for extent in size)
 
 
-def test_width_scales_every_stage() -> None:
-    narrow = Encoder(18, 0.25)
-    assert narrow.conv1.out_channels == 16
-    assert narrow.out_channels == {"res2": 16, "res3": 32, "res4": 64, "res5": 128}
-    narrow = Encoder(50, 0.125)
-    assert narrow.out_channels == {"res2": 32, "res3": 64, "res4": 128, "res5": 256}
-    found = narrow(torch.zeros(2, 3, 64, 64), STAGES)
-    assert {name: f.shape[1] for name, f in found.items()} == narrow.out_channels
-
-
 def test_random_encoder_repeats_and_leaves_the_random_state() -> None:
     before = torch.random.get_rng_state()
     first, again, other = (random_encoder(18, 0.0625, seed).state_dict() for seed in (3, 3, 4))

@@ -15,7 +15,6 @@ import pytest
 from answers import Shell
 
 from stt_core.checkpoints import open_weights, pretrained, shipped
-from stt_core.errors import InputError
 from stt_core.labels import read_mask
 from stt_study.results.shipped import FOLDER, NAMES
 from stt_study.store import ROOT
@@ -33,11 +32,6 @@ def test_they_load(name: str) -> None:
     found = open_weights(shipped()[name])
     assert (found.depth, found.width, found.input, found.assumed) == (18, 0.5, "lab", False)
     assert pretrained(name, stride=4).out_channels["res4"] == 128
-
-
-def test_another_name() -> None:
-    with pytest.raises(InputError, match=r"best: no such weights file; .* by name \(full, step_one, step_two\)\."):
-        pretrained("best")
 
 
 def overlap(frames: Path, result: Path) -> float:

@@ -112,9 +112,8 @@ def test_bad_input(tmp_path):
     with pytest.raises(InputError, match="another folder"):
         write_world(tmp_path, TINY)
     assert (tmp_path / "thesis.txt").exists()
-    for words, wrong in (("size is 8; give 32", {"size": 8}), ("no more classes", {"images": 2, "classes": 3})):
-        with pytest.raises(InputError, match=words):
-            World(**wrong)
+    with pytest.raises(InputError, match="no more classes"):
+        World(images=2, classes=3)
 
 
 def test_recorded_cuts_are_cuts(world):

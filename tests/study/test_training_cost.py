@@ -57,7 +57,6 @@ def test_measured_steps(settings, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["measured"] == 1
     assert 0 < found["fastest"] <= found["seconds a step"] <= found["slowest"]
     assert found["TFLOP a step"] == counted(settings) / 1e12
-    assert found["GFLOP/s"] * found["seconds a step"] == pytest.approx(1e3 * found["TFLOP a step"])
     assert found["hours"] == pytest.approx(20 * found["seconds a step"] / 3600)
 
 
