@@ -141,6 +141,9 @@ def _run_stale(given: argparse.Namespace, jobs: Mapping[str, Job], out: Path, la
     if not any(option.startswith(("--executor", "-e")) for option in given.options):  # a cluster has its own
         command += ["--cores", str(lanes * max(1, CORES // lanes))]
     code = run(command, log, Progress(stale, lanes, kept().get(given.profile, {})))
+    for job in stale.values():
+        if given.only and job.page and job.fresh:
+            print(job.path(".ipynb"))
     return report(stale, log) or (OURS if code else 0)
 
 

@@ -154,7 +154,9 @@ def test_run_then_nothing_to_do_then_failure_that_keeps_the_last_good_page(study
     assert run(study, "--only", "01", "-p", "seed", "3")[0] == 0
     assert outputs(study) == "fixed 3\n"
     assert {p.name for p in folder.iterdir() if p.name.startswith("01")} == {"01_first.ipynb", "01_first.json"}
-    assert "01_first: done" in run(study, "--only", "01", "-p", "seed", "3", "--force")[1]
+    out = run(study, "--only", "01", "-p", "seed", "3", "--force")[1]
+    assert "01_first: done" in out
+    assert out.endswith("01_first.ipynb\n")
 
 
 def test_after_a_changed_setting_every_training_is_made_again(study: Path) -> None:
