@@ -18,8 +18,7 @@ SMOOTH = 25  # steps
 
 def training_curves(runs: dict[str, pd.DataFrame], columns: Sequence[str]) -> Figure:
     """One panel a column of `metrics.csv`, one line a run (by its title), each a running mean over `SMOOTH` steps."""
-    across = 2 if len(columns) == 4 else 3
-    figure, axes = spread(len(columns), across, (WIDTH / across, 2.3))
+    figure, axes = spread(len(columns), 0.85)
     for axis, column in zip(axes, columns, strict=True):
         for run, metrics in runs.items():
             smooth = metrics.reindex(columns=columns)[column].rolling(SMOOTH, min_periods=1).mean()
@@ -75,7 +74,7 @@ def stacked_bars(tables: dict[str, pd.DataFrame], label: str) -> Figure:
 def paired_differences(table: pd.DataFrame, score: str, full: str, others: Sequence[str]) -> Figure:
     """Per sequence, `full` minus each of `others`, a panel each; `table` has columns sequence, variant and `score`."""
     wide = 100 * table.pivot(index="sequence", columns="variant", values=score)
-    figure, axes = spread(len(others), min(2, len(others)), (WIDTH / 2, 0.135 * len(wide) + 0.9), sharex=True)
+    figure, (axes,) = panels(1, len(others), (WIDTH, 0.135 * len(wide) + 0.9), sharex=True)
     for axis, other in zip(axes, others, strict=True):
         difference = (wide[full] - wide[other]).sort_values()
         axis.barh(difference.index, difference, color=[BLUE if d > 0 else RED for d in difference])
@@ -135,7 +134,7 @@ def sensitivity_figure(table: pd.DataFrame) -> Figure:
     values = [f"{value:g}" if isinstance(value, float) else str(value) for value in table.value]
     table = table.assign(**{"value": values, "J&F": 100 * table["J&F"]})
     variant = table.variant.iloc[0]
-    figure, axes = spread(table.axis.nunique(), 3, (WIDTH / 3, 2.4), sharey=True)
+    figure, axes = spread(table.axis.nunique(), 0.85, sharey=True)
     for panel, (axis, some) in zip(axes, table.groupby("axis", sort=False), strict=True):
         single, grey = some[some.variant == variant], {"color": "0.82", "linewidth": 0.8}
         sns.lineplot(single, x="value", y="J&F", units="sequence", estimator=None, ax=panel, **grey)
@@ -146,6 +145,6 @@ def sensitivity_figure(table: pd.DataFrame) -> Figure:
         panel.margins(x=0.12)  # or the outer values of two panels would run into each other
         panel.grid(False, axis="x")
     axes[0].plot([], [], color="0.82", label=f"single clips, {variant}")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=4)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False)
     axes[0].get_legend().remove()
     return figure

@@ -42,7 +42,7 @@ def point_figure(study: Study, students: dict[str, retention.Look]) -> Figure | 
     found, titles = examples(study), ["point in frame 0", "later frame", *students]
     if not found:
         return None
-    height = WIDTH / ACROSS * max(now.shape[0] / now.shape[1] for _, _, (_, now) in found) + 0.6
+    height = WIDTH / ACROSS * max(now.shape[0] / now.shape[1] for _, _, (_, now) in found) + 0.45
     rows = -(-len(titles) // ACROSS) * len(found)
     figure, axes = panels(rows, ACROSS, (WIDTH, height * rows))
     for row, (clip, t, masks) in zip(axes.reshape(len(found), -1), found, strict=True):

@@ -49,10 +49,11 @@ def panels(rows: int, columns: int, size: tuple[float, float], **shared: Any) ->
     return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **shared)
 
 
-def spread(count: int, across: int, cell: tuple[float, float], **shared: Any) -> tuple[Figure, np.ndarray]:
-    """A figure of `count` panels of `cell` inches, `across` in a row, and their axes (count,)."""
-    rows = -(-count // across)
-    figure, axes = panels(rows, across, (cell[0] * across, cell[1] * rows), **shared)
+def spread(count: int, height: float, **shared: Any) -> tuple[Figure, np.ndarray]:
+    """A figure of `count` panels, up to three in a row, and their axes (count,); `height`: a panel's over its width."""
+    rows = -(-count // 3)
+    across = -(-count // rows)  # four are two rows of two
+    figure, axes = panels(rows, across, (WIDTH, WIDTH / across * height * rows), **shared)
     for axis in axes.flat[count:]:
         axis.set_axis_off()
     return figure, axes.flat[:count]
@@ -70,12 +71,8 @@ def picture(axis: Axes, shown: Any, title: str = "", **imshow: Any) -> AxesImage
 def picture_row(
     shown: dict[str, Any], cell: tuple[float, float] = (3.1, 2.9), bar: str = "", **imshow: Any
 ) -> tuple[Figure, np.ndarray]:
-    """Images and maps (by title) in full rows of two or three, and their axes; `bar`: what the maps' scale is.
-
-    `cell`: width and height in proportion; the figure is as wide as the book's column.
-    """
-    across = -(-len(shown) // -(-len(shown) // 3))
-    figure, axes = spread(len(shown), across, (WIDTH / across, WIDTH / across * cell[1] / cell[0]))
+    """Images and maps (by title), each with room in proportion to `cell`, and their axes; `bar`: the maps' scale."""
+    figure, axes = spread(len(shown), cell[1] / cell[0])
     for axis, (name, image) in zip(axes, shown.items(), strict=True):
         drawn = picture(axis, image, name, **imshow)
     if bar:
