@@ -68,7 +68,7 @@ formats = {"parameters, M": "{:.2f}", "features, GFLOP": "{:.1f}", "affinity, GF
 formats |= {"kept features, MB": "{:.1f}", "seconds a frame": "{:.3f}", "frames": "{:.0f}", "threads": "{:.0f}"}
 page.show(
     formatted(costs(study, "davis", names), formats),
-    f"Costs per frame on {study.data_name('davis')}, with the numbers of frames and threads with which the seconds were measured. Empty cells: the method needs no features.",
+    f"Costs per frame on {study.data_name('davis')}, with the numbers of frames and threads with which the seconds were measured. Empty cells: the method needs no features, or its operations are not counted.",
     files=study.results("davis", names),
     name="tab-costs",
 )
