@@ -18,7 +18,7 @@ SMOOTH = 25  # steps
 
 def training_curves(runs: dict[str, pd.DataFrame], columns: Sequence[str]) -> Figure:
     """One panel a column of `metrics.csv`, one line a run (by its title), each a running mean over `SMOOTH` steps."""
-    figure, axes = spread(len(columns), 0.85)
+    figure, axes = spread(len(columns), 0.75)
     for axis, column in zip(axes, columns, strict=True):
         for run, metrics in runs.items():
             smooth = metrics.reindex(columns=columns)[column].rolling(SMOOTH, min_periods=1).mean()
@@ -34,6 +34,7 @@ def _bent(axis: Axes) -> None:
     axis.set_xscale("symlog", linthresh=10)
     axis.xaxis.set_major_locator(FixedLocator((-100, -30, -10, -5, 0, 5, 10, 30, 100)))
     axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xlabel(f"{axis.get_xlabel()} (logarithmic beyond 10)")
 
 
 def score_bars(table: pd.DataFrame, score: str, by: str, per: str) -> Figure:
@@ -106,8 +107,9 @@ def interval_figure(table: pd.DataFrame) -> Figure:
     for task, colour in colours.items():
         axis.plot([], [], "o-", color=colour, label=task)
     axis.axvline(0, color="grey", linewidth=1)
-    axis.set(xlabel="difference, points (logarithmic beyond 10)")
-    _bent(axis)
+    axis.set(xlabel="difference, points")
+    if table.difference.abs().max() > 20:  # the small ones are to be seen beside it
+        _bent(axis)
     name_rows(axis, comparisons)
     axis.grid(False, axis="y")
     figure.legend(loc="outside upper right", ncols=len(tasks), frameon=False)
