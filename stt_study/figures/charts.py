@@ -127,7 +127,7 @@ def strength_figure(table: pd.DataFrame, stay: str) -> Figure:
         axis.axvline(100 * some[stay].mean(), color="grey", linestyle=":")
         axis.set(title=weight, xlabel="label error of the teacher, %", ylabel="gain in J&F, points")
     panel[0].invert_xaxis()  # shared
-    figure.legend(*panel[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(*panel[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
