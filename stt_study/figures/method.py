@@ -109,8 +109,8 @@ def propagation_figure(study: Study, weights: str, clip: str) -> Figure:
     found[0] = first
 
     frames = [0, *range(max(last - inference.num_preceding, 1), last)]
-    seen = [F.normalize(features[t].float(), dim=0) for t in (*frames, last)]
-    cells = torch.stack([maps.permute(1, 2, 0) for maps in seen])  # (frames + 1, h, w, C)
+    seen = torch.stack([features[t].float() for t in (*frames, last)])
+    cells = F.normalize(seen, dim=1).permute(0, 2, 3, 1)  # (frames + 1, h, w, C)
     how = {name: getattr(inference, name) for name in ("radius", "topk", "temperature", "window", "first_windowed")}
     twice = inference.first_twice and last <= inference.num_preceding
     indices, votes = affinity(cells[-1], cells[:-1], first_twice=twice, **how)

@@ -110,16 +110,13 @@ def with_joints(image: np.ndarray, joints: np.ndarray) -> np.ndarray:
 
 
 def image_grid(
-    rows: Sequence[Sequence[np.ndarray]],
-    row_titles: Sequence[str] = (),
-    column_titles: Sequence[str] = (),
-    width: float = WIDTH,
+    rows: Sequence[Sequence[np.ndarray]], row_titles: Sequence[str] = (), column_titles: Sequence[str] = ()
 ) -> Figure:
-    """Images in rows and columns, `width` inches wide."""
+    """Images in rows and columns."""
     columns = max(len(row) for row in rows)
     height, breadth = rows[0][0].shape[:2]
-    cell = (width - 0.3 * bool(row_titles)) / columns
-    size = (width, (cell * height / breadth + 0.08) * len(rows) + 0.25 * bool(column_titles))
+    cell = (WIDTH - 0.3 * bool(row_titles)) / columns
+    size = (WIDTH, (cell * height / breadth + 0.08) * len(rows) + 0.25 * bool(column_titles))
     figure, axes = panels(len(rows), columns, size)
     for cells, row in zip(axes, rows, strict=True):
         for axis, image in zip(cells, row, strict=False):
