@@ -65,13 +65,14 @@ def veiled(image: np.ndarray, weights: Tensor) -> np.ndarray:
 
 def maps_figure(examples: list[Example]) -> Figure:
     """Each example in rows of `ACROSS`: frames, objects, scores, the colour error; then what every variant selects."""
-    shown = [pictures | {label(name): drawn for name, drawn in chosen.items()} for pictures, chosen in examples]
+    # A score and what it selects have the same title.
+    shown = [[*some.items(), *((label(name), drawn) for name, drawn in chosen.items())] for some, chosen in examples]
     rows = -(-len(shown[0]) // ACROSS) * len(examples)
     figure, axes = viz.panels(rows, ACROSS, (viz.WIDTH, 2.3 * rows))
     for axis in axes.flat:
         axis.set_axis_off()
     for pictures, own in zip(shown, axes.reshape(len(examples), -1), strict=True):
-        for axis, (title, picture) in zip(own, pictures.items(), strict=False):
+        for axis, (title, picture) in zip(own, pictures, strict=False):
             drawn = viz.picture(axis, picture, title)
             if picture.ndim == 2:
                 figure.colorbar(drawn, ax=axis, shrink=0.8, format="{x:g}", ticks=MaxNLocator(3))
