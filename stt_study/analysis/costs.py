@@ -24,22 +24,17 @@ def parameters(study: Study, name: str) -> int:
 
 
 def operations(source: FeatureSource, image: np.ndarray, how: dict) -> tuple[float, float, int]:
-    """Operations of an image's features, and of carrying one object by a whole context; bytes of kept features.
-
-    Operations outside of PyTorch are nan.
-    """
+    """Operations of features (nan: outside of PyTorch) and of carrying an object by a whole context; bytes kept."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the counter doesn't see operations of other threads, which `affinity` starts
-    try:
-        with FlopCounterMode(display=False) as counter:
-            features = source(image)
-        encoding, context = counter.get_total_flops(), Context(**how)
-        for t in range(context.settings.num_preceding + 1):
-            context.put(t, features, torch.ones(2, *features.shape[1:]))
-        with FlopCounterMode(display=False) as counter:
-            context.propagate(context.settings.num_preceding + 1, features)
-    finally:
-        torch.set_num_threads(threads)
+    with FlopCounterMode(display=False) as counter:
+        features = source(image)
+    encoding, context = counter.get_total_flops(), Context(**how)
+    for t in range(context.settings.num_preceding + 1):
+        context.put(t, features, torch.ones(2, *features.shape[1:]))
+    with FlopCounterMode(display=False) as counter:
+        context.propagate(context.settings.num_preceding + 1, features)
+    torch.set_num_threads(threads)
     return encoding or np.nan, counter.get_total_flops(), context.features.nbytes
 
 
