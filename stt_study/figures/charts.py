@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedLocator
 
 from stt_study.analysis.sensitivity import means
 from stt_study.figures.viz import BLUE, COLOURS, PALETTE, RED, WIDTH, name_rows, panels, spread
+from stt_study.results import tables
 
 SMOOTH = 25  # steps
 
@@ -37,13 +38,15 @@ def _bent(axis: Axes) -> None:
     axis.set_xlabel(f"{axis.get_xlabel()} (logarithmic beyond 10)")
 
 
-def score_bars(table: pd.DataFrame, score: str, by: str, per: str) -> Figure:
-    """Mean `score` of every `by` as a bar, every `per` (sequence) as a dot, in percent, order kept."""
-    figure, ((axis,),) = panels(1, 1, (WIDTH, 0.4 * table[by].nunique() + 1))
-    percent = table.assign(**{score: 100 * table[score]})
-    sns.barplot(percent, x=score, y=by, hue=by, palette=COLOURS, errorbar=None, alpha=0.6, ax=axis)
-    sns.stripplot(percent, x=score, y=by, color="0.2", size=4, alpha=0.6, jitter=False, ax=axis)
-    axis.set(xlabel=f"{score}, % (bar: mean, dot: one {per})", ylabel="", xlim=(0, 100))
+def score_bars(results: dict[str, dict], per: str) -> Figure:
+    """A task's headline figure of `Study.results` in percent: a bar a method, a dot a `per` (sequence)."""
+    dots = tables.per_sequence(results)
+    score = dots.columns[-1]
+    figure, ((axis,),) = panels(1, 1, (WIDTH, 0.4 * len(results) + 1))
+    sns.stripplot(x=100 * dots[score], y=dots.variant, color="0.2", size=4, alpha=0.6, jitter=False, ax=axis)
+    for name, mean in tables.totals(results)[score].items():
+        axis.barh(name, mean, color=COLOURS[name], alpha=0.6)
+    axis.set(xlabel=f"{score}, % (bar: as in the table, dot: one {per})", ylabel="", xlim=(0, 100))
     return figure
 
 

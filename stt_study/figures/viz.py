@@ -68,11 +68,10 @@ def picture(axis: Axes, shown: Any, title: str = "", **imshow: Any) -> AxesImage
     return axis.imshow(np.asarray(shown), **imshow)
 
 
-def picture_row(
-    shown: dict[str, Any], cell: tuple[float, float] = (3.1, 2.9), bar: str = "", **imshow: Any
-) -> tuple[Figure, np.ndarray]:
-    """Images and maps (by title), each with room in proportion to `cell`, and their axes; `bar`: the maps' scale."""
-    figure, axes = spread(len(shown), cell[1] / cell[0])
+def picture_row(shown: dict[str, Any], bar: str = "", **imshow: Any) -> tuple[Figure, np.ndarray]:
+    """Images and maps (by title), in rooms of the first one's shape, and their axes; `bar`: what the maps' scale is."""
+    height, width = np.shape(next(iter(shown.values())))[:2]
+    figure, axes = spread(len(shown), height / width)
     for axis, (name, image) in zip(axes, shown.items(), strict=True):
         drawn = picture(axis, image, name, **imshow)
     if bar:
