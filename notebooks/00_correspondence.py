@@ -34,9 +34,11 @@ words = {"full": "the full method", "step_one": "step one alone", "step_two": "s
 page.answer(report.beside(study, words | {"random": "an untrained network"}, "davis"))
 
 # %% tags=["hide-input"]
+results = study.results("davis", names)
+typical = tables.typical(results)
 page.show(
-    method.propagation_figure(study, sources["full"]),
-    "Label propagation of one cell, with the features of the full method. The dot marks the cell that needs a label. Within its window (dashed), the most similar cells of earlier frames vote; the larger a ring, the larger that cell's vote. The last picture shows the labels of all cells. The earlier frames shown are the first one, whose labels are given, and those with the most votes.",
+    method.propagation_figure(study, sources["full"], typical),
+    f"Label propagation of one cell, with the features of the full method, in clip `{typical}`, on which methods score near their means. The dot marks the cell that needs a label. Within its window (dashed), the most similar cells of earlier frames vote; the larger a ring, the larger that cell's vote. The last picture shows the labels of all cells. The earlier frames shown are the first one, whose labels are given, and those with the most votes.",
     alt="Video frames with coloured labels and rings on the cells that vote for one cell of a later frame.",
     files=[sources["full"]],
     name="fig-propagation",
@@ -59,7 +61,6 @@ page.show(
 # it does. They compare the features of each step, of both steps and of an untrained network on this run's test clips.
 
 # %% tags=["hide-input"]
-results = study.results("davis", names)
 page.over_time(
     results,
     "J&F of the objects, frame by frame; shaded: the 95 % interval of the mean over sequences.",
@@ -71,7 +72,6 @@ page.over_time(
 # means.
 
 # %% tags=["hide-input"]
-typical = tables.typical(results)
 page.clip(
     "davis",
     typical,

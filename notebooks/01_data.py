@@ -36,9 +36,9 @@ for task in filter(study.has, ("davis", "vip", "jhmdb", "real")):
     sequences = study.sequences(task)
     counts[f"{task}: test sequences"] = len(sequences)
     counts[f"{task}: test frames"] = sum(len(sequence.frames) for sequence in sequences)
-tested = [f"{kind.partition(':')[0]} ({count:,})" for kind, count in counts.items() if "test sequences" in kind]
+tested = [f"{count:,} ({kind.partition(':')[0]})" for kind, count in counts.items() if "test sequences" in kind]
 page.answer(
-    f"This run learns from {len(images):,} images and {len(pairs.videos):,} videos ({counts['training frames']:,} frames) without labels; the numbers of its test sequences are {report.listed(tested)}."
+    f"This run learns from {len(images):,} images and {len(pairs.videos):,} videos ({counts['training frames']:,} frames) without labels; it is tested on {report.listed(tested)} sequences."
 )
 page.show(pd.Series(counts, name="count").to_frame(), "The amount of training and test data of this run.")
 
@@ -92,7 +92,7 @@ if rows:
     broken = sum(bool(e["cuts"] or e["jumps"]) for e in events.values())
     page.say(f"Of the {len(events)} training videos, {broken} have a cut or a jump.")
     page.show(
-        viz.image_grid(rows, titles, width=7.0),
+        viz.image_grid(rows, titles),
         "Four neighbouring frames around a cut and around a jump. After the second frame, cells have no match, or none nearby.",
         alt="Two rows of four frames; after the second frame of each the picture changes abruptly.",
         files=[listing],
@@ -129,7 +129,7 @@ page.clips("jhmdb", 3, "Joints of three test clips over time. A joint keeps its 
 left, right, disparity = stereo_motorcycle()
 measured = np.isfinite(disparity)
 page.show(
-    viz.image_grid([[left, right]], column_titles=["left", "right"], width=9.0),
+    viz.image_grid([[left, right]], column_titles=["left", "right"]),
     f"A real stereo pair. Its disparity is known at {measured.mean():.0%} of the pixels and is {disparity[measured].max():.0f} px at most.",
     alt="Two photographs of a motorcycle, taken side by side.",
     name="fig-stereo",

@@ -53,10 +53,11 @@ page.show(
 
 # %% tags=["hide-input"]
 if trained:
+    spatial = study.profile.spatial
     page.training(
         ["step_one"],
         ["loss", "accuracy", "lr"],
-        "Step one's training, running means: the loss, and the share of queries whose own partner ranks first. The keys that a query must be told from become harder as the features improve, so neither curve needs to move in one direction.",
+        f"Step one's training, running means: the loss, the share of queries whose own partner ranks first, and the learning rate. In the first {-(-spatial.queue // spatial.batch)} steps the queue still holds random keys, which are easily told from the partner. The keys that a query must be told from become harder as the features improve, so neither loss nor accuracy needs to move in one direction.",
         name="fig-spatial-training",
     )
 
@@ -81,6 +82,6 @@ page.say(
 # %% tags=["hide-input"]
 page.stereo(
     ["lab", "random", "step_one"],
-    "The error of each match: dark is right, yellow is lost. Look at smooth panels and at the floor, where neighbouring cells look alike.",
+    "The error of each match: dark is right, yellow is lost; where it is white, the true place is unknown or outside of the right image. Look at smooth panels and at the floor, where neighbouring cells look alike.",
     name="fig-spatial-stereo",
 )

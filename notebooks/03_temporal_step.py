@@ -70,17 +70,18 @@ page.show(
 page.training(
     ["full"],
     ["fine", "coarse", "local", "global"],
-    "The four terms of step two, weights included, as running means. The distillations are added to the reconstruction, so compare their sizes with it.",
+    "The four terms of step two, weights included, as running means. The distillations are added to the reconstruction, so compare their sizes with it. The local loss may rise although it is minimised: reconstruction sharpens the correlations of both levels, and sharp ones that disagree are farther apart than flat ones.",
     name="fig-temporal-training",
 )
 
 # %% [markdown]
-# Training from scratch has no step-one encoder, hence no global distillation, and a learning rate of its own.
+# Training from scratch has no step-one encoder, hence no global distillation. The profile's `scratch_lr` is its
+# learning rate.
 
 # %% tags=["hide-input"]
 page.training(
     ["full", "step_two"],
-    ["fine", "coarse", "local", "lr"],
+    ["fine", "coarse", "local"],
     "Step two after step one, and from random weights. A lower reconstruction error does not have to mean better matches: the tasks measure those.",
 )
 
@@ -95,9 +96,11 @@ page.training(
 # %% tags=["hide-input"]
 rates = report.rate_sweep(study)
 if len(rates):
+    largest = max(rates, key=float)
+    edge = (rates.idxmax(axis="columns") == largest).sum()
     page.show(
         rates.round(2),
-        "J&F-Mean on validation clips in percent, one row per variant and one column per learning rate: means over seeds.",
+        f"J&F-Mean on validation clips in percent, one row per variant and one column per learning rate: means over seeds. The best rate of {edge} of {len(rates)} variants is the largest that was tried, so a larger one may be better still.",
     )
 else:
     page.say("No sweep is stored for this profile.")
@@ -108,5 +111,5 @@ else:
 # %% tags=["hide-input"]
 page.stereo(
     ["lab", "random", "step_one", "step_two", "full"],
-    "The error of each match on a pair that no training saw: dark is right, yellow is lost. Compare the full method with step one, from which it starts.",
+    "The error of each match on a pair that no training saw: dark is right, yellow is lost, white is unknown. Compare the full method with step one, from which it starts.",
 )

@@ -49,7 +49,7 @@ page.totals(
 page.bars(
     results,
     "sequence",
-    "J&F-Mean of every method. Each dot is a sequence: where dots spread far, a mean of few sequences says little.",
+    "J&F-Mean of every method. Bars are means over objects; each dot is a sequence: where dots spread far, a mean of few sequences says little.",
     name="fig-davis",
 )
 

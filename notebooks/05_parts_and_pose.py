@@ -32,7 +32,7 @@ if page.at_hand("vip"):
     page.bars(
         parts,
         "video",
-        "mIoU of body parts. Each dot is one video's mean over its classes; each bar is the mean of its dots.",
+        "mIoU of body parts. Each dot is one video's mean over its classes; the bars pool counts over all videos, as the table does.",
         name="fig-vip",
     )
     page.totals(
@@ -60,7 +60,7 @@ if page.at_hand("jhmdb"):
     page.bars(
         pose,
         "clip",
-        "PCK@0.1 of joints: the share found within a tenth of the person's size. Each dot is a clip; each bar is the mean of its dots.",
+        "PCK@0.1 of joints: the share found within a tenth of the person's size. Each dot is a clip; bars are means over joints, as in the table.",
         name="fig-jhmdb",
     )
     page.totals(

@@ -33,7 +33,7 @@ page.answer(
 split, clips = sensitivity.clips(study)
 names = ", ".join(clip.name for clip in clips)
 page.say(
-    f"Measured on {len(clips)} clips of `{study.relative(study.folder('davis'))}`, list “{split}”: {names}. The profile's settings are `{study.profile.evaluation.davis}`."
+    f"Measured on {len(clips)} clips of `{study.relative(study.folder('davis'))}`, list “{split}”: {names}. Frames are resized to {study.profile.evaluation.davis.resize}; a table below has the profile's own settings."
 )
 
 # %% [markdown]

@@ -26,7 +26,7 @@ table = speed_table(bench)
 propagation = table[table.index.get_level_values("case").str.startswith("propagation")]
 plain, tiles = propagation.iloc[-2], propagation.iloc[-1]
 page.answer(
-    f"Propagating a frame of {bench['settings']['height']}x{bench['settings']['width']} px at {tiles.name[0].removeprefix('propagation, ')} takes {tiles.ms:,.0f} ms, where the released code's scheme takes {plain.ms:,.0f} ms{' (projected from a part of the queries)' * (plain.timed == 'in part')}; no label, between 0 and 1, differs from its result by more than {propagation.error.max():.0e}."
+    f"Propagating a frame of {bench['settings']['height']}x{bench['settings']['width']} px at {tiles.name[0].removeprefix('propagation, ')} takes {tiles.ms / 1000:.3g} s, where the released code's scheme takes {plain.ms / 1000:.3g} s{' (projected from a part of the queries)' * (plain.timed == 'in part')}, {tiles['times as fast']:.0f} times as long; no label, between 0 and 1, differs from its result by more than {propagation.error.max():.0e}."
 )
 page.say(f"Measured on: {machine_text(bench['machine'])}.")
 
@@ -68,7 +68,7 @@ formats = {"parameters, M": "{:.2f}", "features, GFLOP": "{:.1f}", "affinity, GF
 formats |= {"kept features, MB": "{:.1f}", "seconds a frame": "{:.3f}", "frames": "{:.0f}", "threads": "{:.0f}"}
 page.show(
     formatted(costs(study, "davis", names), formats),
-    f"Costs per frame on {study.data_name('davis')}, with the numbers of frames and threads with which the seconds were measured. Empty cells: the method needs no features.",
+    f"Costs per frame on {study.data_name('davis')}, with the numbers of frames and threads with which the seconds were measured. Empty cells: the method needs no features, or its operations are not counted.",
     files=study.results("davis", names),
     name="tab-costs",
 )

@@ -101,7 +101,7 @@ else:
 # ## Confidence
 #
 # The confidence of a point is the height of its peak relative to the first frame; that of an object is the mean share
-# of the vote in its cells. Both are 1 in the first frame and 0 once nothing is left. Labels blur as they are
+# of the vote in its cells. Both are 100 % in the first frame and 0 once nothing is left. Labels blur as they are
 # propagated, a point's most of all in the first step, so confidence falls with time even where labels are right; a
 # sudden drop later on suggests that the object is hidden or lost.
 

@@ -26,8 +26,12 @@ study = page.study
 trainings = every_training(study.profile)
 costs = {name: training_cost(training, scale=study.profile.scale) for name, training in trainings.items()}
 hours = {name: cost["hours"] for name, cost in costs.items()}
+whole, longest = (
+    f"{hours:,.1f} hours" if hours >= 2 else f"{60 * hours:.0f} minutes"
+    for hours in (sum(hours.values()), max(hours.values()))
+)
 page.answer(
-    f"On this machine, the {len(hours)} trainings of one seed of profile `{study.profile.profile}` take {sum(hours.values()):,.1f} hours in all; the longest, {max(hours, key=hours.get)}, takes {max(hours.values()):,.1f} hours."
+    f"On this machine, the {len(hours)} trainings of one seed of profile `{study.profile.profile}` take {whole} in all; the longest, {max(hours, key=hours.get)}, takes {longest}."
 )
 
 # %% [markdown]

@@ -24,7 +24,9 @@ def parameters(study: Study, name: str) -> int:
 
 
 def operations(source: FeatureSource, image: np.ndarray, how: dict) -> tuple[float, float, int]:
-    """Operations of an image's features, and of carrying one object by a whole context; bytes of kept features."""
+    """Operations of features (nan: outside of PyTorch) and of carrying an object by a whole context; bytes kept."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the counter doesn't see operations of other threads, which `affinity` starts
     with FlopCounterMode(display=False) as counter:
         features = source(image)
     encoding, context = counter.get_total_flops(), Context(**how)
@@ -32,7 +34,8 @@ def operations(source: FeatureSource, image: np.ndarray, how: dict) -> tuple[flo
         context.put(t, features, torch.ones(2, *features.shape[1:]))
     with FlopCounterMode(display=False) as counter:
         context.propagate(context.settings.num_preceding + 1, features)
-    return encoding, counter.get_total_flops(), context.features.nbytes
+    torch.set_num_threads(threads)
+    return encoding or np.nan, counter.get_total_flops(), context.features.nbytes
 
 
 def costs(study: Study, task: str, names: list[str]) -> pd.DataFrame:

@@ -163,8 +163,8 @@ def largest_changes(table: pd.DataFrame) -> pd.DataFrame:
             to = values.loc[values["J&F-Mean"].agg(which)]
             differences = 100 * (single[to.value] - single[own.value]).to_numpy()
             low, high, _ = bootstrap(differences[None], objects)
-            bounds = f" [{low:.1f}, {high:.1f}]" if np.isfinite(low) else ""
-            text = f"{np.average(differences, weights=objects):+.1f}{bounds}"
+            bounds = f" [{low:z.1f}, {high:z.1f}]" if np.isfinite(low) else ""
+            text = f"{np.average(differences, weights=objects):+z.1f}{bounds}"
             row |= {extreme: to.value, change: "" if to.value == own.value else text}
             moved.append(abs(to["J&F-Mean"] - own["J&F-Mean"]))
         rows[axis] = row | {"moved": max(moved)}

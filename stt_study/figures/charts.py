@@ -8,76 +8,86 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
 
 from stt_study.analysis.sensitivity import means
-from stt_study.figures.viz import BLUE, PALETTE, RED, name_rows, panels, spread
+from stt_study.figures.viz import BLUE, COLOURS, PALETTE, RED, WIDTH, name_rows, panels, spread
+from stt_study.results import tables
 
 SMOOTH = 25  # steps
 
 
-def _plain(grid: sns.FacetGrid, **labels: str) -> Figure:
-    """The figure of a grid of panels: a panel's title is its value, the legend has none; `labels` of the axes."""
-    grid.set_titles("{col_name}").set(**{"ylabel": ""} | labels)
-    if grid.legend:
-        grid.legend.set_title("")
-    return grid.figure
-
-
 def training_curves(runs: dict[str, pd.DataFrame], columns: Sequence[str]) -> Figure:
-    """One panel a column of `metrics.csv`, one line a run, each a running mean over `SMOOTH` steps."""
-    smooth = {run: metrics.set_index("step").rolling(SMOOTH, min_periods=1).mean() for run, metrics in runs.items()}
-    table = pd.concat(smooth, names=["run"])[list(columns)].reset_index().melt(["run", "step"], var_name="measure")
-    lines = {"hue": "run", "kind": "line", "errorbar": None, "legend": len(runs) > 1}
-    layout = {"col_wrap": 2 if len(columns) == 4 else 3, "height": 2.7, "facet_kws": {"sharey": False}}
-    grid = sns.relplot(table, x="step", y="value", col="measure", **lines, **layout)
-    return _plain(grid)
+    """One panel a column of `metrics.csv`, one line a run (by its title), each a running mean over `SMOOTH` steps."""
+    figure, axes = spread(len(columns), 0.75)
+    for axis, column in zip(axes, columns, strict=True):
+        for run, metrics in runs.items():
+            smooth = metrics.reindex(columns=columns)[column].rolling(SMOOTH, min_periods=1).mean()
+            axis.plot(metrics.step, smooth, color=COLOURS[run], alpha=0.7, label=run)
+        axis.set(title=column, xlabel="step")
+    if len(runs) > 1:
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(runs), frameon=False)
+    return figure
 
 
-def score_bars(table: pd.DataFrame, score: str, by: str, per: str) -> Figure:
-    """Mean `score` of every `by` as a bar, every `per` (sequence) as a dot, order kept."""
-    figure, ((axis,),) = panels(1, 1, (7.5, 0.5 * table[by].nunique() + 1.1))
-    sns.barplot(table, x=score, y=by, errorbar=None, color=BLUE, alpha=0.55, ax=axis)
-    sns.stripplot(table, x=score, y=by, color="0.2", size=4, alpha=0.6, jitter=False, ax=axis)
-    axis.set(xlabel=f"{score} (bar: mean, dot: one {per})", ylabel="", xlim=(0, 1))
+def _bent(axis: Axes) -> None:
+    """Make an x axis linear up to 10 to either side, and logarithmic beyond."""
+    axis.set_xscale("symlog", linthresh=10)
+    axis.xaxis.set_major_locator(FixedLocator((-100, -30, -10, -5, 0, 5, 10, 30, 100)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xlabel(f"{axis.get_xlabel()} (logarithmic beyond 10)")
+
+
+def score_bars(results: dict[str, dict], per: str) -> Figure:
+    """A task's headline figure of `Study.results` in percent: a bar a method, a dot a `per` (sequence)."""
+    dots = tables.per_sequence(results)
+    score = dots.columns[-1]
+    figure, ((axis,),) = panels(1, 1, (WIDTH, 0.4 * len(results) + 1))
+    sns.stripplot(x=100 * dots[score], y=dots.variant, color="0.2", size=4, alpha=0.6, jitter=False, ax=axis)
+    for name, mean in tables.totals(results)[score].items():
+        axis.barh(name, mean, color=COLOURS[name], alpha=0.6)
+    axis.set(xlabel=f"{score}, % (bar: as in the table, dot: one {per})", ylabel="", xlim=(0, 100))
     return figure
 
 
 def offset_dots(table: pd.DataFrame) -> Figure:
     """`tables.offsets`: a dot a sequence, right and below of the truth; a box, the middle half of them."""
-    figure, (axes,) = panels(1, 2, (10, 0.42 * table.variant.nunique() + 1.1), sharex=True, sharey=True)
+    figure, (axes,) = panels(1, 2, (WIDTH, 0.35 * table.variant.nunique() + 1), sharex=True, sharey=True)
     for axis, way in zip(axes, ("right, px", "below, px"), strict=True):
         sns.stripplot(table, x=way, y="variant", color="0.2", size=4, alpha=0.6, jitter=False, ax=axis)
         low, middle, high = (table.groupby("variant", sort=False)[way].quantile(q) for q in (0.25, 0.5, 0.75))
         axis.barh(range(len(low)), high - low, left=low, color=BLUE, alpha=0.4)
         axis.plot(middle, range(len(middle)), "|", color=RED, markersize=18, markeredgewidth=2)
         axis.axvline(0, color="0.3", linewidth=1)
-        axis.set_xscale("symlog", linthresh=10)
-        axis.xaxis.set_major_formatter("{x:g}")
         axis.set_ylabel("")
+        _bent(axis)
     return figure
 
 
 def stacked_bars(tables: dict[str, pd.DataFrame], label: str) -> Figure:
     """One panel a table (title -> table), one bar a row with a part for every column."""
-    table = pd.concat(tables, names=["of", "row"]).melt(ignore_index=False, var_name="part", value_name=label)
-    bars = {"weights": label, "hue": "part", "multiple": "stack", "shrink": 0.7, "alpha": 1}
-    height = 0.4 * max(map(len, tables.values())) + 1.4
-    grid = sns.displot(table.reset_index(), y="row", col="of", height=height, aspect=1.3, **bars)
-    return _plain(grid, xlabel=label)
+    height = 0.3 * max(map(len, tables.values())) + 1
+    figure, (axes,) = panels(1, len(tables), (WIDTH, height), sharex=True, sharey=True)
+    for axis, (of, table) in zip(axes, tables.items(), strict=True):
+        table.plot.barh(stacked=True, width=0.7, ax=axis, legend=False, title=of, xlabel=label, ylabel="")
+    name_rows(axes[0], list(table.index))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    return figure
 
 
 def paired_differences(table: pd.DataFrame, score: str, full: str, others: Sequence[str]) -> Figure:
     """Per sequence, `full` minus each of `others`, a panel each; `table` has columns sequence, variant and `score`."""
-    wide = table.pivot(index="sequence", columns="variant", values=score)
-    figure, (axes,) = panels(1, len(others), (1.5 + 4.2 * len(others), 0.26 * len(wide) + 1.1), sharex=True)
+    wide = 100 * table.pivot(index="sequence", columns="variant", values=score)
+    figure, (axes,) = panels(1, len(others), (WIDTH, 0.135 * len(wide) + 0.9), sharex=True)
     for axis, other in zip(axes, others, strict=True):
         difference = (wide[full] - wide[other]).sort_values()
         axis.barh(difference.index, difference, color=[BLUE if d > 0 else RED for d in difference])
+        axis.margins(y=0.01)
         axis.axvline(0, color="0.3", linewidth=1)
         axis.axvline(difference.mean(), color="0.3", linewidth=1, linestyle="--")
-        axis.set_title(f"{full} minus {other}", fontsize=10)
-        axis.set(xlabel=score, ylabel="")
-        axis.tick_params(labelsize=9)
+        axis.set(title=f"{full} minus {other}", xlabel="difference, points", ylabel="")
+        axis.tick_params(axis="y", labelsize=8)
+        axis.grid(False, axis="y")
     return figure
 
 
@@ -92,7 +102,7 @@ def _interval(axis: Axes, row: pd.Series, at: float, along: str, **dot: Any) -> 
 def interval_figure(table: pd.DataFrame) -> Figure:
     """`report.differences` with their intervals, one line a comparison and task; hollow: of the reference."""
     comparisons, tasks = list(table.comparison.unique()), list(table.task.unique())
-    figure, ((axis,),) = panels(1, 1, (8, 1 + (0.1 * len(tasks) + 0.08) * len(comparisons)))
+    figure, ((axis,),) = panels(1, 1, (WIDTH, 1 + (0.1 * len(tasks) + 0.08) * len(comparisons)))
     colours = dict(zip(tasks, PALETTE, strict=False))
     for _, row in table.iterrows():
         y = comparisons.index(row.comparison) + 0.8 * (tasks.index(row.task) + 0.5) / len(tasks) - 0.4
@@ -101,6 +111,8 @@ def interval_figure(table: pd.DataFrame) -> Figure:
         axis.plot([], [], "o-", color=colour, label=task)
     axis.axvline(0, color="grey", linewidth=1)
     axis.set(xlabel="difference, points")
+    if table.difference.abs().max() > 20:  # the small ones are to be seen beside it
+        _bent(axis)
     name_rows(axis, comparisons)
     axis.grid(False, axis="y")
     figure.legend(loc="outside upper right", ncols=len(tasks), frameon=False)
@@ -110,7 +122,7 @@ def interval_figure(table: pd.DataFrame) -> Figure:
 def strength_figure(table: pd.DataFrame, stay: str) -> Figure:
     """`teacher_curve.curve`: gain over label error, a panel a weight, stronger to the right; dotted: that of `stay`."""
     weights = table.groupby("weight", sort=False)
-    figure, (panel,) = panels(1, weights.ngroups, (8.5, 3.6), sharex=True, sharey=True)
+    figure, (panel,) = panels(1, weights.ngroups, (WIDTH, 3.6), sharex=True, sharey=True)
     for axis, (weight, some) in zip(panel, weights, strict=True):
         for (_, row), colour in zip(some.iterrows(), PALETTE, strict=False):
             _interval(axis, row, 100 * row["label error"], "y", color=colour, label=row.teacher)
@@ -118,7 +130,7 @@ def strength_figure(table: pd.DataFrame, stay: str) -> Figure:
         axis.axvline(100 * some[stay].mean(), color="grey", linestyle=":")
         axis.set(title=weight, xlabel="label error of the teacher, %", ylabel="gain in J&F, points")
     panel[0].invert_xaxis()  # shared
-    figure.legend(*panel[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(*panel[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -127,17 +139,17 @@ def sensitivity_figure(table: pd.DataFrame) -> Figure:
     values = [f"{value:g}" if isinstance(value, float) else str(value) for value in table.value]
     table = table.assign(**{"value": values, "J&F": 100 * table["J&F"]})
     variant = table.variant.iloc[0]
-    figure, axes = spread(table.axis.nunique(), 3, (3.2, 2.8), sharey=True)
+    figure, axes = spread(table.axis.nunique(), 0.85, sharey=True)
     for panel, (axis, some) in zip(axes, table.groupby("axis", sort=False), strict=True):
         single, grey = some[some.variant == variant], {"color": "0.82", "linewidth": 0.8}
         sns.lineplot(single, x="value", y="J&F", units="sequence", estimator=None, ax=panel, **grey)
-        averages = {"hue": "variant", "marker": "o", "legend": panel is axes[0]}
+        averages = {"hue": "variant", "palette": COLOURS, "marker": "o", "legend": panel is axes[0]}
         sns.lineplot(means(some), x="value", y="J&F-Mean", ax=panel, **averages)
         panel.axvline(single[single.own].value.iloc[0], color="0.5", linewidth=1, linestyle=":")
         panel.set(title=axis, xlabel="", ylabel="J&F-Mean")
         panel.margins(x=0.12)  # or the outer values of two panels would run into each other
         panel.grid(False, axis="x")
     axes[0].plot([], [], color="0.82", label=f"single clips, {variant}")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=4)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False)
     axes[0].get_legend().remove()
     return figure

@@ -66,7 +66,7 @@ def picture(study: Study, out: Path) -> None:
     results = study.results("davis", ("random", "step_one", "full"))
     sequence = next(s for s in study.sequences("davis") if s.name == tables.typical(results))
     with written_whole(out) as path:
-        viz.strips(sequence, results).savefig(path, dpi=90, format="jpeg", pil_kwargs={"quality": 85})
+        viz.strips(sequence, results).savefig(path, dpi=100, format="jpeg", pil_kwargs={"quality": 85})
 
 
 def main(picture_of: str = "") -> None:

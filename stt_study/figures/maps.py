@@ -11,14 +11,11 @@ from stt_core.pictures import read_image
 from stt_study.analysis import retention
 from stt_study.benchmarks.labelled_videos import Sequence
 from stt_study.evenly import evenly
-from stt_study.figures.viz import mark, object_ids, panels, picture
+from stt_study.figures.viz import WIDTH, mark, object_ids, panels, picture
 from stt_study.study import Study
 
 EXAMPLES = 3  # clips
-ACROSS, CELL = (
-    5,
-    1.9,
-)  # pictures in a row, and inches of each: a page of the book shows ten inches without shrinking them
+ACROSS = 4  # pictures in a row
 
 
 def examples(study: Study) -> list[tuple[Sequence, int, list[np.ndarray]]]:
@@ -45,10 +42,9 @@ def point_figure(study: Study, students: dict[str, retention.Look]) -> Figure | 
     found, titles = examples(study), ["point in frame 0", "later frame", *students]
     if not found:
         return None
-    height = CELL * max(now.shape[0] / now.shape[1] for _, _, (_, now) in found) + 0.6
-    across = min(ACROSS, len(titles))
-    rows = -(-len(titles) // across) * len(found)
-    figure, axes = panels(rows, across, (CELL * across, height * rows))
+    height = WIDTH / ACROSS * max(now.shape[0] / now.shape[1] for _, _, (_, now) in found) + 0.45
+    rows = -(-len(titles) // ACROSS) * len(found)
+    figure, axes = panels(rows, ACROSS, (WIDTH, height * rows))
     for row, (clip, t, masks) in zip(axes.reshape(len(found), -1), found, strict=True):
         frames = [clip.frames[i] for i in (0, t)]
         point, star = map(retention.central_pixel, masks)
@@ -58,7 +54,7 @@ def point_figure(study: Study, students: dict[str, retention.Look]) -> Figure | 
                 axis.contour(mask, levels=[0.5], colors=colour, linewidths=width)
         mark(row[0], point, size=7)
         mark(row[1], star, "*", 11)
-        row[1].set_xlabel(f"{clip.name}, frame {t}", fontsize=10)
+        row[1].set_xlabel(f"{clip.name}, frame {t}")
         grey = cv2.cvtColor(read_image(frames[1]), cv2.COLOR_RGB2GRAY)
         for axis, see in zip(row[2:], students.values(), strict=False):
             here, there = (see(frame)["res4"] for frame in frames)
@@ -69,9 +65,9 @@ def point_figure(study: Study, students: dict[str, retention.Look]) -> Figure | 
             picture(axis, grey, cmap="gray", vmin=0, vmax=400)  # dimmed: heat is to stand out
             axis.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=(0.25 + 0.75 * heat).clip(max=1))
             mark(axis, star, "*", color="white")
-            axis.set_xlabel(f"{(values * inside).sum():.0%} inside", fontsize=10)
+            axis.set_xlabel(f"{(values * inside).sum():.0%} inside")
         for axis, name in zip(row, titles, strict=False):
-            axis.set_title(textwrap.fill(name, 22), fontsize=10)
+            axis.set_title(textwrap.fill(name, 22))
         for axis in row[len(titles) :]:
             axis.set_axis_off()
     return figure

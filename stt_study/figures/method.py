@@ -38,7 +38,7 @@ def views_figure(study: Study) -> Figure:
         augment = two_views(settings)
         rows = [batch, augment(batch), augment(batch)]
     drawn = [list(row.permute(0, 2, 3, 1).clamp(0, 1).numpy()) for row in rows]
-    return image_grid(drawn, ("image", "query's view", "key's view"), width=1.7 * len(batch))
+    return image_grid(drawn, ("image", "query's view", "key's view"))
 
 
 def reconstruction_figure(study: Study, pair: HeldOut, level: dict[str, Tensor]) -> Figure:
@@ -87,16 +87,17 @@ def global_figure(study: Study, pair: HeldOut, students: dict[str, str]) -> Figu
         how = () if name in students else (temporal.teacher_temperature, temporal.teacher_cosine)
         matrix = (teacher_correlation if how else correlation)(*maps, *how)[0]  # (N, N)
         teacher = matrix if teacher is None else teacher
-        error = f"error {(matrix - teacher).square().mean():.1g}" if name in students else ""
+        error = f"error {(matrix - teacher).square().mean():.2g}" if name in students else ""
         shown[f"{name}\n{error}"] = matrix
     figure, axes = picture_row(shown, bar="probability", norm=PowerNorm(0.35, 0, 1))
     axes[-1].images[0].colorbar.set_ticks((0, 0.01, 0.1, 0.5, 1))
     return figure
 
 
-def propagation_figure(study: Study, weights: str) -> Figure:
-    """One cell of a later frame and the context cells that vote for its label, each as large as its vote."""
-    inference, sequence = study.profile.evaluation.davis, study.sequences("davis")[0]
+def propagation_figure(study: Study, weights: str, clip: str) -> Figure:
+    """One cell of a later frame of `clip`, and the context cells that vote for its label, each as large as its vote."""
+    inference = study.profile.evaluation.davis
+    sequence = next(sequence for sequence in study.sequences("davis") if sequence.name == clip)
     look, last = looks(study, weights, "davis"), pair_times(len(sequence.frames))[-1]
     features = [look(path)["res4"] for path in sequence.frames[: last + 1]]
     first = object_ids(sequence, 0)
@@ -108,8 +109,8 @@ def propagation_figure(study: Study, weights: str) -> Figure:
     found[0] = first
 
     frames = [0, *range(max(last - inference.num_preceding, 1), last)]
-    seen = [F.normalize(features[t].float(), dim=0) for t in (*frames, last)]
-    cells = torch.stack([maps.permute(1, 2, 0) for maps in seen])  # (frames + 1, h, w, C)
+    seen = torch.stack([features[t].float() for t in (*frames, last)])
+    cells = F.normalize(seen, dim=1).permute(0, 2, 3, 1)  # (frames + 1, h, w, C)
     how = {name: getattr(inference, name) for name in ("radius", "topk", "temperature", "window", "first_windowed")}
     twice = inference.first_twice and last <= inference.num_preceding
     indices, votes = affinity(cells[-1], cells[:-1], first_twice=twice, **how)
@@ -131,7 +132,7 @@ def propagation_figure(study: Study, weights: str) -> Figure:
         y, x = by_frame[t].nonzero(as_tuple=True)
         places = (x + 0.5) * pixels[1] - 0.5, (y + 0.5) * pixels[0] - 0.5
         for colour, width in (("white", 2.4), (ORANGE, 1.4)):
-            axis.scatter(*places, s=2000 * by_frame[t][y, x], facecolor="none", edgecolor=colour, linewidth=width)
+            axis.scatter(*places, s=1300 * by_frame[t][y, x], facecolor="none", edgecolor=colour, linewidth=width)
     centre = ((column + 0.5) * pixels[1] - 0.5, (row + 0.5) * pixels[0] - 0.5)
     mark(axes[-2], centre)
     reach = (2 * inference.radius + 1) * pixels[1], (2 * inference.radius + 1) * pixels[0]

@@ -82,10 +82,8 @@ class Page:
 
     def bars(self, results: Results, per: str, caption: str, name: str = "") -> None:
         """A task's headline figure, a bar a method and a dot a sequence, which the task calls `per`."""
-        table = tables.per_sequence(results)
-        score = table.columns[-1]
-        alt = f"One bar per method with its mean {score.removesuffix('-Mean')}, and a dot for each {per}."
-        self.show(charts.score_bars(table, score, "variant", per), caption, alt, results, name)
+        alt = f"One bar per method, and a dot for each {per}."
+        self.show(charts.score_bars(results, per), caption, alt, results, name)
 
     def over_time(self, results: Results, caption: str, name: str = "") -> None:
         """J&F frame by frame."""
@@ -119,16 +117,16 @@ class Page:
         return tables.per_sequence({"": results[title("full")]}).set_index("sequence").iloc[:, -1].idxmin()
 
     def clip(self, task: str, clip: str, results: Results, caption: str, name: str = "") -> None:
-        """A video over time: annotated, then as each of the results has it."""
+        """A video over time: annotated, then as the last of the results have it."""
         sequence = next(sequence for sequence in self.study.sequences(task) if sequence.name == clip)
-        alt = "Rows of six frames with labels in colour: the annotation, then one row per method."
+        alt = "Rows of later frames with labels in colour: the annotation, then one row per method."
         self.show(viz.strips(sequence, results), caption, alt, results, name)
 
     def clips(self, task: str, count: int, caption: str, name: str = "") -> None:
         """A task's first sequences over time, annotated."""
         if self.at_hand(task):
             figure = viz.clips_figure(self.study.sequences(task)[:count])
-            alt = f"{count} rows of six video frames with coloured annotations."
+            alt = f"{count} rows of video frames with coloured annotations."
             self.show(figure, caption, alt, [self.study.folder(task)], name)
 
     def data(self) -> None:
@@ -164,7 +162,7 @@ class Page:
         names, score = [title(name) for name in self.study.taken(others)], TASKS["davis"].headline
         figure = charts.paired_differences(tables.per_sequence(davis), score, title("full"), names)
         words = f"{score} of the full method minus the other, sequence by sequence."
-        words += " Blue: the full method is better; dashed: the mean."
+        words += " Blue: the full method is better; dashed: the mean over sequences."
         self.show(figure, words, "Horizontal bars to the right and left of zero, one per sequence.", davis)
 
     def stereo(self, names: Iterable[str], caption: str, name: str = "") -> None:
@@ -172,7 +170,7 @@ class Page:
         found = {title(name): self.study.stereo(self.study.source(name)) for name in names}
         maps = {label: table.pivot(index="y", columns="x", values="error") for label, (_, table) in found.items()}
         pictures = {"left image": stereo_motorcycle()[0]} | maps
-        drawn, _ = viz.picture_row(pictures, (3.1, 2.5), "error (px)", vmin=0, vmax=64)
+        drawn, _ = viz.picture_row(pictures, "error (px)", vmin=0, vmax=64)
         alt = "The left image of the stereo pair beside a map of matching errors for each kind of features."
         self.show(drawn, caption, alt, name=name)
         scores = pd.DataFrame({label: scores for label, (scores, _) in found.items()}).T

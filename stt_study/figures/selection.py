@@ -65,17 +65,17 @@ def veiled(image: np.ndarray, weights: Tensor) -> np.ndarray:
 
 def maps_figure(examples: list[Example]) -> Figure:
     """Each example in rows of `ACROSS`: frames, objects, scores, the colour error; then what every variant selects."""
-    shown = [(pictures, {label(name): drawn for name, drawn in chosen.items()}) for pictures, chosen in examples]
-    rows = [-(-len(part) // ACROSS) for part in shown[0]]
-    figure, axes = viz.panels(sum(rows) * len(examples), ACROSS, (9.6, 3.1 * sum(rows) * len(examples)))
+    # A score and what it selects have the same title.
+    shown = [[*some.items(), *((label(name), drawn) for name, drawn in chosen.items())] for some, chosen in examples]
+    rows = -(-len(shown[0]) // ACROSS) * len(examples)
+    figure, axes = viz.panels(rows, ACROSS, (viz.WIDTH, 2.3 * rows))
     for axis in axes.flat:
         axis.set_axis_off()
-    for parts, own in zip(shown, axes.reshape(len(examples), sum(rows), ACROSS), strict=True):
-        for part, some in zip(parts, np.split(own, rows[:1]), strict=True):
-            for axis, (title, picture) in zip(some.flat, part.items(), strict=False):
-                drawn = viz.picture(axis, picture, title)
-                if picture.ndim == 2:
-                    figure.colorbar(drawn, ax=axis, shrink=0.8, format="{x:g}", ticks=MaxNLocator(3))
+    for pictures, own in zip(shown, axes.reshape(len(examples), -1), strict=True):
+        for axis, (title, picture) in zip(own, pictures, strict=False):
+            drawn = viz.picture(axis, picture, title)
+            if picture.ndim == 2:
+                figure.colorbar(drawn, ax=axis, shrink=0.8, format="{x:g}", ticks=MaxNLocator(3))
     return figure
 
 
@@ -87,10 +87,11 @@ def _shown(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]
 
 def kept_figure(measured: Measured, share: float) -> Figure:
     """One row an encoder: the share that each variant keeps of every pair (dots), of each row, and of each column."""
-    figure, axes = viz.panels(len(measured), 3, (10.5, 3.3 * len(measured)), sharey="col")
+    figure, axes = viz.panels(len(measured), 3, (viz.WIDTH, 2.7 * len(measured) + 0.5), sharey="col")
     for (start, middle, end), (encoder, tables) in zip(axes, measured.items(), strict=True):
         table, means = _shown(tables)
-        of = {"hue": "variant", "palette": dict(zip(means.index, viz.PALETTE, strict=False)) | {INNER: (0.5, 0.5, 0.5)}}
+        colours = {name: "0.5" if name == INNER else viz.COLOURS[variant_title(name)] for name in means.index}
+        of = {"hue": "variant", "palette": colours}
         sns.stripplot(table, x="kept", y="variant", ax=start, size=3, jitter=False, alpha=0.6, legend=False, **of)
         start.plot(means.kept, means.index, "|", color="0.1", markersize=22)
         viz.name_rows(start, list(map(label, means.index)))
@@ -98,18 +99,21 @@ def kept_figure(measured: Measured, share: float) -> Figure:
         for axis, along, first in ((middle, "row", "top"), (end, "column", "left")):
             lines = table[["variant", along]].explode(along).astype({along: float})
             lines["place"] = lines.groupby(["variant", lines.index]).cumcount()
-            sns.lineplot(lines, x="place", y=along, style="variant", ax=axis, errorbar=None, legend=False, **of)
-            axis.set(xlabel=f"{along} of the map (0 = {first})", ylabel="mean weight", ylim=(0, 1.02))
-            axis.set_title(f"by {along}")
+            sns.lineplot(lines, x="place", y=along, style="variant", ax=axis, errorbar=None, **of)
+            axis.set(xlabel=f"{along} of the map\n(0 = {first})", ylabel="", ylim=(0, 1.02))
+            axis.set_title(f"mean weight by {along}")
+            axis.get_legend().remove()
         for line in (start.axvline, middle.axhline, end.axhline):
             line(share, color="0.4", linewidth=1, linestyle=":")
+    lines, names = middle.get_legend_handles_labels()
+    figure.legend(lines, list(map(label, names)), loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
 def errors_figure(measured: Measured) -> Figure:
     """Mean error of what the coarse correlation copies, at selected (filled) and at left-out queries (hollow)."""
     kinds = {"colour": "error of the copied colour (Lab units)", "label": "share copied with a wrong object id"}
-    figure, axes = viz.panels(len(measured), 2, (9.6, 2.7 * len(measured) + 0.4), sharey=True)
+    figure, axes = viz.panels(len(measured), 2, (viz.WIDTH, 2.3 * len(measured) + 0.4), sharey=True)
     for row, (encoder, tables) in zip(axes, measured.items(), strict=True):
         _, means = _shown(tables)
         for axis, (kind, title) in zip(row, kinds.items(), strict=True):
@@ -119,5 +123,5 @@ def errors_figure(measured: Measured) -> Figure:
             axis.scatter(left, y, facecolor="white", edgecolor=viz.BLUE, s=55, linewidth=2, label="left out", zorder=2)
             axis.set(title=encoder, xlabel=title)
         viz.name_rows(row[0], list(map(label, means.index)))
-    axes[0, 0].legend(fontsize=9)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2, frameon=False)
     return figure

@@ -1,14 +1,17 @@
 """What a frame costs, counted, against torchvision's parameters and against sums over convolutions and windows."""
 
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torchvision.models import resnet18
 
 from stt_core.encoder import INFERENCE, random_encoder
-from stt_study.analysis.costs import costs
+from stt_core.features import feature_source
+from stt_study.analysis.costs import costs, operations
 from stt_study.study import Study
 
 SIDE, RADIUS, PRECEDING = 64, 2, 3
@@ -33,7 +36,7 @@ def test_costs(data_folder: Path, tmp_path: Path) -> None:
     encoder(torch.zeros(1, 3, SIDE, SIDE))
     colours = 2 * SIDE**2 * 9  # RGB to XYZ
     found = (table["features, GFLOP"] * 1e9).tolist()[1:]
-    assert found == pytest.approx([colours, 0, colours + sum(work)], rel=1e-9)
+    assert found == pytest.approx([colours, math.nan, colours + sum(work)], rel=1e-9, nan_ok=True)
     assert table.loc["first label copied"].isna().sum() == 3  # needs no features
 
     cells, frames, channels = SIDE // 8, PRECEDING + 1, 256
@@ -43,3 +46,13 @@ def test_costs(data_folder: Path, tmp_path: Path) -> None:
     assert window <= done <= cells**4  # tiles compute more than windows, but not more than all pairs
     assert table.loc["Lab image", "affinity, GFLOP"] * 1e9 / (2 * frames * 3 * 64) == pytest.approx(done)
     assert (table["seconds a frame"] > 0).all()
+
+
+def test_threads_do_not_change_what_is_counted(request: pytest.FixtureRequest) -> None:
+    """On a map of two strips, which `affinity` gives to two threads."""
+    image, how = np.zeros((SIDE, 4 * SIDE, 3), np.uint8), {"radius": RADIUS, "num_preceding": PRECEDING}
+    alone = operations(feature_source("lab"), image, how)
+    request.addfinalizer(lambda: torch.set_num_threads(1))
+    torch.set_num_threads(2)
+    assert operations(feature_source("lab"), image, how) == alone
+    assert torch.get_num_threads() == 2

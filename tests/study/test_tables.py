@@ -8,6 +8,7 @@ import pytest
 from stt_core.files import read_json, write_json
 from stt_study.benchmarks.registry import BENCHMARKS
 from stt_study.figures import glance
+from stt_study.figures.charts import paired_differences, score_bars
 from stt_study.results import comparison
 from stt_study.results.comparison import REFERENCE, settings_hash
 from stt_study.results.tables import offsets, over_time, pck_curves, per_sequence, totals
@@ -39,6 +40,16 @@ def test_per_sequence_averages_objects():
     assert list(table.columns) == ["variant", "sequence", BENCHMARKS["davis"].headline]
     rows = [(variant, sequence, round(value, 9)) for variant, sequence, value in table.itertuples(index=False)]
     assert rows == [("ours", "s0", 0.4), ("ours", "s1", 0.9), ("other", "s0", 0.3)]
+
+
+def test_bars_are_the_tables_figures():
+    """Means over objects, in percent; dots are means of a sequence, and their differences are in points."""
+    found = {"full method": davis([(0.5, 0.7), (0.1, 0.3)], [(1, 0.8)]), "Lab image": davis([(0.2, 0.4)], [(1, 1)])}
+    (axis,) = score_bars(found, "sequence").axes
+    assert [bar.get_width() for bar in axis.patches] == pytest.approx([100 * (0.6 + 0.2 + 0.9) / 3, 65])
+    assert axis.collections[0].get_offsets()[:, 0].tolist() == pytest.approx([40, 90])
+    (axis,) = paired_differences(per_sequence(found), "J&F-Mean", "full method", ["Lab image"]).axes
+    assert [bar.get_width() for bar in axis.patches] == pytest.approx([-10, 10])
 
 
 @pytest.mark.parametrize(
