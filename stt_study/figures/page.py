@@ -104,11 +104,9 @@ class Page:
         alt = "Two panels, right and below, with one row of dots per method around a zero line."
         words = (
             f"Predicted minus true centre on {self.study.data_name(task)}. Dots are means of a sequence over its scored"
+            " frames and objects that have both masks; box: the middle half of the dots; red: their median. Lost masks"
+            " scatter; look for boxes that all lie on one side of zero."
         )
-        words += (
-            " frames and objects that have both masks; box: the middle half of the dots; red: their median. The scale"
-        )
-        words += " is logarithmic beyond 10 px. Lost masks scatter; look for boxes that all lie on one side of zero."
         self.show(charts.offset_dots(tables.offsets(results)), words, alt, results)
 
     @staticmethod

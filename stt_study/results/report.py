@@ -48,13 +48,13 @@ def worded(row: dict, other: str, what: str, verbs: tuple[str, str] = ("beats", 
     side, low, high = favours(row), row["low"], row["high"]
     if side:
         low, high = sorted((side * low, side * high))
-        return f"{verbs[side < 0]} {other} by {abs(row['difference']):.1f} points of {what} [{low:.1f}, {high:.1f}]"
+        return f"{verbs[side < 0]} {other} by {abs(row['difference']):.1f} points of {what} [{low:z.1f}, {high:z.1f}]"
     interval = ", too few sequences for an interval"
     if np.isfinite(low):  # of few sequences it may lie on one side of zero, and p be too large all the same
-        interval = f" [{low:.1f}, {high:.1f}], " + (
+        interval = f" [{low:z.1f}, {high:z.1f}], " + (
             "which contains zero" if low <= 0 <= high else f"p = {row['p']:.2f}"
         )
-    return f"does not differ measurably from {other} ({row['difference']:+.1f} points of {what}{interval})"
+    return f"does not differ measurably from {other} ({row['difference']:+z.1f} points of {what}{interval})"
 
 
 def beside(study: Study, names: dict[str, str], *tasks: str) -> str:

@@ -47,12 +47,12 @@ def with_intervals(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `bootstrap.summary` as text, "+1.2 [-0.3, 2.7]", "+0.8 to +1.9 (3)", "2.3"; other columns stay."""
 
     def interval(row: pd.Series) -> str:
-        bounds = f"[{row.low:.1f}, {row.high:.1f}]" if np.isfinite([row.low, row.high]).all() else "no interval"
-        return f"{row.difference:+.1f} {bounds}".replace(" ", "\N{NO-BREAK SPACE}")
+        bounds = f"[{row.low:z.1f}, {row.high:z.1f}]" if np.isfinite([row.low, row.high]).all() else "no interval"
+        return f"{row.difference:+z.1f} {bounds}".replace(" ", "\N{NO-BREAK SPACE}")
 
     def seeds(row: pd.Series) -> str:
         lowest, highest = row["lowest seed"], row["highest seed"]
-        return f"{lowest:+.1f} to {highest:+.1f} ({row.seeds:.0f})" if row.seeds > 1 else "1 seed"
+        return f"{lowest:+z.1f} to {highest:+z.1f} ({row.seeds:.0f})" if row.seeds > 1 else "1 seed"
 
     others = table[[name for name in table if name not in SUMMARY]]
     if table.empty:
