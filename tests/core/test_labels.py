@@ -131,12 +131,6 @@ def test_keypoint_maps_are_gaussians():
     assert maps[2, 0, 0] == 1  # a joint on the first pixel is there
 
 
-def test_maps_to_grid_is_bilinear():
-    maps = torch.rand(2, 10, 14, generator=torch.Generator().manual_seed(0))
-    for ours, image in zip(labels.to_grid(maps, (4, 5), "bilinear").numpy(), maps.double().numpy(), strict=True):
-        np.testing.assert_allclose(ours, naive_bilinear(image, (4, 5)), atol=1e-6)
-
-
 @pytest.mark.parametrize(("size", "grid"), [((240, 320), (40, 40)), ((160, 160), (20, 20))])
 def test_keypoints_survive_the_grid(size, grid):
     """The grid differs in aspect from the image, too: JHMDB is propagated at 320 x 320."""

@@ -14,13 +14,6 @@ import torch
 import stt_core
 
 
-@pytest.mark.parametrize("name", stt_core.__all__)
-def test_public_names_are_documented(name: str) -> None:
-    thing = getattr(stt_core, name)
-    assert thing.__name__ == name
-    assert thing.__doc__.strip()
-
-
 @pytest.fixture(scope="module")
 def known(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
     """What examples take for granted."""
