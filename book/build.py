@@ -24,7 +24,7 @@ from stt_core.errors import InputError
 from stt_core.files import read_json, write_json, write_text
 from stt_study.engine.plan import PATTERN
 from stt_study.exit_codes import one_sentence
-from stt_study.figures.page import KEY
+from stt_study.figures import KEY
 from stt_study.store import folder_fingerprint, hash_of
 
 MATHJAX = ("startup.js", "core.js", "input/tex-base.js", "input/tex/extensions/ams.js", "output/chtml.js")

@@ -12,12 +12,11 @@ from matplotlib.figure import Figure
 from skimage.data import stereo_motorcycle
 
 from stt_study.benchmarks.registry import TASKS
-from stt_study.figures import charts, viz
+from stt_study.figures import KEY, charts, viz
 from stt_study.results import comparison, report, tables
 from stt_study.study import Study
 from stt_study.variants import title
 
-KEY = "stt"  # of an output's metadata; `book/build.py` makes a numbered figure or table of it
 Results = dict[str, dict]  # of `Study.results`
 Shown = Figure | pd.DataFrame
 Files = Iterable[str | Path] | Results
