@@ -73,7 +73,7 @@ def study(tmp_path):
 def build(study):
     environment = os.environ | {"PYTHONPATH": str(study)}
     command = [sys.executable, "book/build.py", "--profile", "tiny"]
-    return subprocess.run(command, cwd=study, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=study, env=environment, capture_output=True, text=True, timeout=600)
 
 
 def test_book(study):

@@ -92,7 +92,12 @@ ROWS = [
     ),
     *rows(
         davis,
-        ("frame nobody may read", every(FRAMES + "00002.jpg", forbid, FRAMES + "00002.jpg"), "no right", "chmod"),
+        (
+            "frame nobody may read",
+            every(FRAMES + "00002.jpg", forbid, FRAMES + "00002.jpg"),
+            "permission denied",
+            "chmod",
+        ),
         kept=("one",),
         other_user=True,
     ),

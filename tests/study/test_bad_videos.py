@@ -121,8 +121,14 @@ ROWS = [
         ("film of no bytes", spoiled("film.mp4", b""), "cannot be read as a video", "give another one"),
         ("own film without pictures", instead("film.mp4", sound), "has no video in it", "give another one"),
     ),
-    *rows(spatial, ("images nobody may read", every(IMAGES, forbid, TRAIN), "no right", "chmod"), other_user=True),
-    *rows(film, ("film nobody may read", every("film.mp4", forbid, "film.mp4"), "no right", "chmod"), other_user=True),
+    *rows(
+        spatial, ("images nobody may read", every(IMAGES, forbid, TRAIN), "permission denied", "chmod"), other_user=True
+    ),
+    *rows(
+        film,
+        ("film nobody may read", every("film.mp4", forbid, "film.mp4"), "permission denied", "chmod"),
+        other_user=True,
+    ),
 ]
 
 

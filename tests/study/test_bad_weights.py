@@ -101,7 +101,7 @@ ROWS = [
         ("timm: hostile", hostile(torch.save), *UNSAFE),
         ("timm: NaN", filled("norm.bias", float("nan")), "values in norm.bias", "give other weights"),
     ),
-    *rows(pth, ("nobody may read it", every("w.pth", forbid, "w.pth"), "no right", "chmod"), other_user=True),
+    *rows(pth, ("nobody may read it", every("w.pth", forbid, "w.pth"), "permission denied", "chmod"), other_user=True),
 ]
 
 
