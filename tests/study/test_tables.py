@@ -11,7 +11,7 @@ from stt_study.figures import glance
 from stt_study.figures.charts import paired_differences, score_bars
 from stt_study.results import comparison
 from stt_study.results.comparison import REFERENCE, settings_hash
-from stt_study.results.tables import offsets, over_time, pck_curves, per_sequence, totals
+from stt_study.results.tables import offsets, over_time, pck_curves, per_sequence
 from stt_study.study import Study
 
 
@@ -24,15 +24,6 @@ def davis(*sequences):
     objects = [o for record in records for o in record["objects"]]
     mean = np.mean([(o["J-Mean"] + o["F-Mean"]) / 2 for o in objects])
     return {"task": "davis", "metrics": {"J&F-Mean": mean, "J-Mean": 0.25}, "sequences": records}
-
-
-def test_totals_are_in_percent():
-    table = totals({"ours": davis([(0.5, 0.7)]), "theirs": davis([(0.1, 0.3)])})
-    assert list(table.index) == ["ours", "theirs"]
-    assert list(table.columns) == ["J&F-Mean", "J-Mean"]
-    assert table.loc["ours", "J&F-Mean"] == pytest.approx(60)
-    assert table.loc["theirs", "J&F-Mean"] == pytest.approx(20)
-    assert table.loc["theirs", "J-Mean"] == pytest.approx(25)
 
 
 def test_per_sequence_averages_objects():
