@@ -34,10 +34,10 @@ page.say(f"Measured on: {machine_text(bench['machine'])}.")
 # ## Times
 #
 # *Floor* is the shortest possible time: that of the products within the windows alone, in float32 at the rate above.
-# The tiles of queries that are used (below the table) compute more. *In part* means that the reference, which would take minutes, was run on some of the queries
-# and projected. For propagation, *error* is the largest difference of a label (between 0 and 1) where no tie decides;
-# for the encoder it is relative to the largest value. Features are random vectors, because their content hardly affects
-# the times.
+# The tiles of queries that are used (below the table) compute more. *In part* means that the reference, which would take
+# minutes, was run on some of the queries and projected. For propagation, *error* is the largest difference of a label
+# (between 0 and 1) where no tie decides; for the encoder it is relative to the largest value. Features are random
+# vectors, because their content hardly affects the times.
 
 # %% tags=["hide-input"]
 formats = {"ms": "{:,.1f}", "times as fast": "{:.1f}", "error": "{:.0e}", "floor, ms": "{:,.0f}"}

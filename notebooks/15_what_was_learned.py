@@ -55,9 +55,8 @@ page.show(
 
 # %% [markdown]
 # The loss was trained, so it shows that training worked; the overlap shows whether more than the trained quantity was
-# kept. Being nearer to the teacher is not better in
-# itself: the tasks measure whether it helps. The next table shows the same on real video, where a DAVIS folder is at
-# hand.
+# kept. Being nearer to the teacher is not better in itself: the tasks measure whether it helps. The next table shows the
+# same on real video, where a DAVIS folder is at hand.
 
 # %% tags=["hide-input"]
 if page.at_hand("real"):

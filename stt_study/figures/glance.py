@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import tyro
 
-from stt_core.files import read_json, write_text, written_whole
+from stt_core.files import write_text, written_whole
 from stt_study.figures import viz
-from stt_study.results import claims, report, tables
+from stt_study.results import claims, comparison, report, tables
 from stt_study.results.comparison import REFERENCE
 from stt_study.study import Study
 from stt_study.trainings import ROOT
@@ -35,12 +35,9 @@ def glance(profile: str) -> str:
     table = claims.claims(study)
     if len(table) and table.decides.any():
         rows = claims.one_by_one(table[table.decides])
-        parts += [
-            claims.in_words(table[table.decides]),
-            _markdown(rows, "primary claim"),
-        ]
+        parts += [claims.in_words(table[table.decides]), _markdown(rows, "primary claim")]
     figures = report.grid_table(study, SHOWN).replace(r" \(reference\)", "", regex=True)
-    data = read_json(REFERENCE / profile / "full.json")["data"]
+    data = comparison.reference_data(study)
     kinds = {task: "made world" if words.startswith("shipped world") else "real video" for task, words in data.items()}
     figures = figures.rename(columns=lambda name: ": ".join(filter(None, [kinds.get(name.split(",")[0]), name])))
     parts += [_markdown(figures, ""), "; ".join(f"{task}: {words}" for task, words in data.items()) + "."]
