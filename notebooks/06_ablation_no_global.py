@@ -54,7 +54,7 @@ page.data()
 # at the end of this page: it then trains this page's variants for so many steps.
 
 # %% tags=["hide-input"]
-page.compared("full", ["no_global", "forget", "neither"], "one row per variant", figure=True)
+page.compared("full", ["no_global", "teacher_cosine", "forget", "neither"], "one row per variant", figure=True)
 
 # %% [markdown]
 # ## Sequence by sequence
@@ -65,13 +65,13 @@ page.sequences(names[:-1])
 # %% [markdown]
 # ## Is the teacher's target right?
 #
-# A loss can only help if its target is worth learning. The table measures the target on held-out pairs of neighbouring
-# frames, with all networks run as in training:
+# A loss can only help if its target is worth learning. The table measures the target on held-out pairs of frames, as
+# far apart as those of training are on average, with all networks run as in training:
 #
 # * *label error*: the share of pixels that get a wrong id if the correlation copies the earlier frame's ids;
 # * *peak*: the largest probability in a row of the correlation;
-# * *same place*: how often a cell's most probable partner lies at the same place (between neighbouring frames most
-#   things stay within their cell of 32 px, so a teacher that often says otherwise is often wrong);
+# * *same place*: how often a cell's most probable partner lies at the same place (between frames so near to each other
+#   most things stay within their cell of 32 px, so a teacher that often says otherwise is often wrong);
 # * *as the teacher*: how often the most probable partner is the teacher's;
 # * the loss.
 #

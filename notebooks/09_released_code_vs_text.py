@@ -45,9 +45,9 @@ page.say(
 #    outer 3 cells of the map.
 #
 # Differences 1 to 3 together are the code at *T* = 0.7; 1, 2 and 4 are the code at *T* = -1. Everything is measured on
-# held-out pairs of neighbouring frames, resized to the size of training, with the encoder as in training: one colour
-# channel is hidden, and batch statistics are used. Each figure shows the start of step two (*step one*) and its end
-# (*full method*).
+# held-out pairs of frames, as far apart as training pairs are on average, resized to the size of training, with the
+# encoder as in training: one colour channel is hidden, and batch statistics are used. Each figure shows the start of
+# step two (*step one*) and its end (*full method*).
 
 # %% [markdown]
 # ## How many queries take part
@@ -69,9 +69,8 @@ page.show(
 # %% [markdown]
 # ## Which ones
 #
-# The figure shows pairs of neighbouring labelled frames with the trained encoder, one per clip: those in which most
-# background came into view. With *target rows sum to 1/4* alone, the same queries are selected as by the text, so this
-# difference is not shown.
+# The figure shows such pairs with the trained encoder, one per clip: those in which most background came into view.
+# With *target rows sum to 1/4* alone, the same queries are selected as by the text, so this difference is not shown.
 
 # %% tags=["hide-input"]
 examples = viz_selection.examples(study, weights["full method"])
@@ -174,7 +173,7 @@ page.compared("full", names, words, name="tab-released")
 # %% [markdown]
 # ## What else differs
 #
-# In everything else this study follows the released code: strides and stem of student and teacher, random crops,
+# In everything else this study follows the released code: strides and stem of student and teacher, how crops are drawn,
 # learning rates and their warm-up, residual blocks that begin as their shortcuts, masks read at the centre of a cell,
 # the extent of a joint's Gaussian, and frame 0 of parts and joints scored at the size of the encoder's input. The
 # exceptions at inference can be measured with the full method's weights. The released code
@@ -197,6 +196,10 @@ page.show(
 # The other differences cannot be measured without other trainings or data. The released code
 #
 # * shrinks training frames bilinearly, too;
+# * has a teacher of its own, an encoder of RGB; in the small profiles the teacher is the encoder of Lab from which the
+#   student starts (`teacher: rgb` in a profile trains one more);
+# * pairs each listed frame with the next one, and its crops are 1.5 to 2 times as wide as high; profiles for other data
+#   have other distances and, where frames are square, other crops (`min_gap`, `max_gap`, `aspect`);
 # * takes one random pair of every video in an epoch; here an epoch has all pairs of every video, so long videos count
 #   for more (if all have the same length, only the order of the pairs differs);
 # * starts from published encoders, trained on ImageNet for 200 epochs, where this study trains step one (`published` in

@@ -42,7 +42,7 @@ page.answer(
 # and with a quarter of it.
 #
 # If the oracle helps and step one's teacher does not, the teacher is the cause. If the oracle does not help either, no
-# better teacher can be expected to help.
+# better teacher can be expected to help; but with few seeds only a large effect can be found or ruled out.
 #
 # A teacher's **strength** is measured by its label error: the share of pixels with a wrong label if its correlation
 # copies the labels of the earlier frame, on validation clips, with frames as far apart as in training. Only cells that

@@ -20,7 +20,7 @@ from stt_study.benchmarks.registry import TASKS
 from stt_study.benchmarks.stereo import stereo_matches, stereo_scores
 from stt_study.speed import bench
 from stt_study.store import code_key, computed, folder_fingerprint, made
-from stt_study.trainings import ROOT, Trainings
+from stt_study.trainings import LEARNED_FROM, ROOT, Trainings
 from stt_study.variants import BASELINES, ROWS, title
 
 # Folders in a data set's layout that hold another's data.
@@ -121,7 +121,9 @@ class Study(Trainings):
         return read_json(path) if path.is_file() else {}
 
     def data_name(self, task: str) -> str:
-        """What a task is measured on, in the words of a table."""
+        """What a task is measured on, or what is `LEARNED_FROM`, in the words of a table."""
+        if task in LEARNED_FROM:
+            return self.folder(task).name if self.profile.data else "shipped world"
         benchmark = TASKS[task]
         if not self.profile.data and task not in ("real", "fine"):
             return f"shipped world in the layout of {benchmark.official}"

@@ -27,6 +27,7 @@ from stt_study.variants import BASELINES, TEACHERS, VARIANTS, variant_settings
 from stt_study.world import synthetic
 from stt_study.world.oracle import OraclePairs
 
+LEARNED_FROM = ("images", "videos")  # kinds of data
 LONGER = 4  # times as many steps, of the teacher that is trained longer
 
 
@@ -88,7 +89,7 @@ class Trainings:
 
     def has(self, kind: str) -> bool:
         """Whether this kind of data is at hand: not everyone has real video, parts or poses."""
-        if not self.profile.data and kind in synthetic.LABELLED:
+        if not self.profile.data and kind in (*LEARNED_FROM, *synthetic.LABELLED):
             return True  # of the world, which need not be made to know it
         try:
             self.folder(kind)

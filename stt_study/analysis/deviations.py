@@ -30,7 +30,8 @@ def measured(study: Study) -> pd.DataFrame:
     """One row a difference and task whose data are at hand: the figure as it is and "as released", in percent."""
     source = feature_source(study.source("full"), **study.opening)
     rows = []
-    for name, task, changed in ((SHRUNK, "real", _bilinear), (COLOURS, "real", _opencv), (WHOLE, "jhmdb", _whole)):
+    video = study.profile.real_video
+    for name, task, changed in ((SHRUNK, video, _bilinear), (COLOURS, video, _opencv), (WHOLE, "jhmdb", _whole)):
         if study.has(task):
             own, figure = study.measure(task, study.source("full")), TASKS[task].headline
             key = [source.identity, asdict(study.profile.evaluation), folder_fingerprint(study.folder(task))]

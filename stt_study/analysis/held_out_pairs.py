@@ -21,7 +21,9 @@ from stt_core.pictures import VideoFrame, read_image
 from stt_core.temporal import LEVELS, TemporalSettings
 from stt_study.benchmarks.labelled_videos import Sequence, read_sequence_mask
 from stt_study.evenly import evenly
+from stt_study.store import folder_fingerprint
 from stt_study.study import Study
+from stt_study.world.layouts import LISTED, PACE
 
 SCORES = ("entropy", "neg_log")  # see `losses.entropy_map`
 BATCH = 8  # pairs at most
@@ -59,11 +61,32 @@ class HeldOut:
         return coverage(earlier, (cells, cells), count), coverage(later, (cells, cells), count)
 
 
-def held_out(study: Study, most: int, gap: int = 1) -> list[HeldOut]:
-    """At most so many pairs of frames of `split_of`, `gap` frames apart, spread over the clips and mixed."""
-    sequences = study.sequences("davis", split_of(study))
+def distance(study: Study) -> int:
+    """Frames of a labelled video between two that are as far apart as a training pair is on average.
+
+    Real training videos may list some frames only, numbered as filmed (YouTube-VOS: every fifth).
+    """
+    profile = study.profile
+    if not profile.data or (study.data / "world.json").is_file():
+        listed = LISTED / PACE
+    else:
+        videos = study.pairs(profile.temporal.size).videos
+        first, second = next(frames[:2] for frames in videos if len(frames) > 1)
+        numbered = isinstance(first, Path) and first.stem.isdecimal() and second.stem.isdecimal()
+        listed = int(second.stem) - int(first.stem) if numbered else 1
+    return round(listed * (profile.min_gap + profile.max_gap) / 2)
+
+
+def held_out(study: Study, most: int) -> list[HeldOut]:
+    """At most so many pairs of frames of `split_of`, `distance` apart, spread over the clips and mixed."""
+    sequences, gap = study.sequences("davis", split_of(study)), distance(study)
     pairs = [HeldOut(sequence, t, gap) for sequence in sequences for t in range(gap, len(sequence.frames))]
     return [pairs[i] for i in np.random.default_rng(0).permutation(evenly(range(len(pairs)), most))]
+
+
+def identity(study: Study) -> list:
+    """What `held_out` depends on, for the key of a kept result."""
+    return [split_of(study), distance(study), folder_fingerprint(study.folder("davis"))]
 
 
 def split_of(study: Study) -> str:

@@ -1,7 +1,7 @@
 """What the targets of the distillations get wrong on held-out pairs: of the losses' premises, of teachers' strength."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -17,12 +17,12 @@ from stt_core.correlation import correlation, pool_correlation
 from stt_core.encoder import STANDARD, STUDENT, Encoder
 from stt_core.losses import teacher_correlation
 from stt_core.temporal import TemporalSettings
-from stt_study.analysis.held_out_pairs import BATCH, HeldOut, batches, held_out, label_error, split_of
+from stt_study.analysis.held_out_pairs import BATCH, HeldOut, batches, held_out, identity, label_error
 from stt_study.analysis.query_selection import PAIRS, selection_weights
-from stt_study.store import code_key, computed, folder_fingerprint
+from stt_study.store import code_key, computed
 from stt_study.study import Study
-from stt_study.variants import VARIANTS
-from stt_study.world.layouts import LISTED, PACE, Truth
+from stt_study.variants import VARIANTS, title
+from stt_study.world.layouts import Truth
 from stt_study.world.oracle import CELL, true_correlation
 
 TARGETS = 64  # pairs at most
@@ -32,14 +32,15 @@ LOCAL = ("pooled fine correlation", "coarse correlation")  # likewise, on the se
 
 
 def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:
-    """A row for the teacher, each student (title -> weights), as in training, and `STAY`: means over `TARGETS` pairs.
+    """A row for the teacher (of cosines, too), each student (title -> weights) and `STAY`: means over `TARGETS` pairs.
 
     "label error": the share of pixels that get a wrong id if the earlier frame's ids are copied by the correlation.
     """
     settings, rows, pairs = study.profile.temporal, {}, held_out(study, TARGETS)
     batches = shown(pairs, settings.size)
     taught = taught_by(study.teacher, batches, settings)
-    found = {"teacher": taught}
+    cosine = taught_by(study.teacher, batches, replace(settings, teacher_cosine=True))
+    found = {TEACHER: taught, title("teacher_cosine"): cosine}
     for name, path in students.items():
         encoder, _ = load_encoder(path, strides=STUDENT[0], pool=STUDENT[1])
         dropped = (drop_channel(rgb_to_lab(rgb), 1 + i % 2) for i, rgb in enumerate(batches))
@@ -83,8 +84,7 @@ def _coarsest(encoder: Encoder, batches: Iterable[Tensor], correlate: Callable[.
 def premises(study: Study) -> dict[str, float]:
     """Each of `GLOBAL` and `LOCAL` -> its label error, 0 to 1, on held-out pairs; see `held_out_pairs.label_error`."""
     settings, weights = study.profile.temporal, (study.teacher, study.spatial(), study.weights("no_local"))
-    data = [split_of(study), folder_fingerprint(study.folder("davis"))]
-    key = [asdict(settings), *map(file_hash, weights), data, code_key(__name__)]
+    key = [asdict(settings), *map(file_hash, weights), identity(study), code_key(__name__)]
     return computed(study.out / "premises" / f"premises-seed{study.seed}", key, lambda: _premises(study))
 
 
@@ -102,11 +102,6 @@ def _premises(study: Study) -> dict[str, float]:
     return {name: float(errors[name]) for name in GLOBAL} | {name: mean(values) for name, values in found.items()}
 
 
-def gap(study: Study) -> int:
-    """Frames of a labelled video of the world between two that are as far apart as a training pair is on average."""
-    return round((study.profile.min_gap + study.profile.max_gap) / 2 * LISTED / PACE)
-
-
 def strength(study: Study, variant: str) -> dict[str, float]:
     """`TEACHER`, a variant's, and `STAY` -> its label error at res5 on held-out pairs of a world made with its truth.
 
@@ -118,13 +113,13 @@ def strength(study: Study, variant: str) -> dict[str, float]:
     if not settings.weight_global:
         return {}
     kind = VARIANTS[variant].teacher
-    key = [asdict(settings), kind, file_hash(study.teacher_of(variant)), folder_fingerprint(study.folder("davis"))]
+    key = [asdict(settings), kind, file_hash(study.teacher_of(variant)), identity(study), code_key(__name__)]
     place = study.out / "teachers" / f"{variant}-seed{study.seed}"
-    return computed(place, [*key, gap(study), code_key(__name__)], lambda: _strength(study, variant))
+    return computed(place, key, lambda: _strength(study, variant))
 
 
 def _strength(study: Study, variant: str) -> dict[str, float]:
-    settings, pairs = study.settings(variant), held_out(study, TARGETS, gap(study))
+    settings, pairs = study.settings(variant), held_out(study, TARGETS)
     cells = settings.size // CELL
     true = []
     for pair in pairs:

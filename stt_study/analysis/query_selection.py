@@ -15,8 +15,8 @@ from stt_core.checkpoints import file_hash
 from stt_core.correlation import pool_correlation, window_mask
 from stt_core.losses import SOFT_BORDER, LocalDistillation, local_distillation_loss, selection_mask, soft_weights
 from stt_core.temporal import LEVELS, TemporalSettings
-from stt_study.analysis.held_out_pairs import SCORES, batches, label_error, split_of
-from stt_study.store import code_key, computed, folder_fingerprint
+from stt_study.analysis.held_out_pairs import SCORES, batches, identity, label_error
+from stt_study.store import code_key, computed
 from stt_study.study import Study
 from stt_study.variants import VARIANTS
 
@@ -77,8 +77,7 @@ def measure(study: Study, weights: Path) -> dict[str, pd.DataFrame]:
     Of "variants", "row" and "column" are lists: the mean weight in each row and column of the map.
     """
     settings = study.profile.temporal
-    data = [split_of(study), folder_fingerprint(study.folder("davis"))]
-    key = [asdict(settings), file_hash(weights), data, code_key(__name__)]
+    key = [asdict(settings), file_hash(weights), identity(study), code_key(__name__)]
     stored = computed(study.out / "selection" / "selection", key, lambda: _measured(study, weights))
     return {name: pd.DataFrame(rows) for name, rows in stored.items()}
 

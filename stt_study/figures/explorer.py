@@ -27,7 +27,7 @@ from stt_study.figures.viz import object_ids
 from stt_study.study import Study
 from stt_study.variants import title
 
-VARIANTS = ("random", "step_one", "step_two", "full")
+SOURCES = ("random", "step_one", "step_two", "full")
 CLIPS = 3
 FRAMES = (3, 8)  # of a clip: at least, at most
 POINTS = 1600  # of frame 0 that can be chosen, at most
@@ -131,12 +131,12 @@ def write_script(path: Path, content: dict) -> None:
 def write_explorer(study: Study, folder: Path) -> None:
     """Write `index.js` and, for `CLIPS` clips, `<clip>.js` (frames) and `<clip>--<variant>.js`, no other scripts."""
     inference, entries = study.profile.evaluation.davis, []
-    sources = {name: feature_source(study.source(name), **study.opening) for name in VARIANTS}
+    sources = {name: feature_source(study.source(name), **study.opening) for name in SOURCES}
     for old in folder.glob("*.js"):
         old.unlink()
     for clip in tqdm(evenly(study.sequences("davis"), CLIPS), "explorer", unit="clip", disable=None):
         image = read_image(clip.frames[0])
-        points = points_of(sources[VARIANTS[0]](resized(image, inference.resize)).shape[1:])
+        points = points_of(sources[SOURCES[0]](resized(image, inference.resize)).shape[1:])
         room = FEATURES // (DIMENSIONS * points.grid[0] * points.grid[1])
         shown = evenly(range(len(clip.frames)), int(np.clip(room, *FRAMES)))
         write_script(folder / f"{clip.name}.js", {"frames": [jpeg(clip.frames[t]) for t in shown]})

@@ -140,8 +140,8 @@ class Page:
             report.grid_table(self.study, [first, *others]), f"{words} Those marked (reference) are not from this run."
         )
         rows = report.differences(self.study, first, others)
-        known = {*rows.comparison} if len(rows) else set()
-        if missing := [title(name) for name in others if f"{title(first)} minus {title(name)}" not in known]:
+        known = {*rows.second} if len(rows) else set()
+        if missing := [title(name) for name in others if title(name) not in known]:
             self.say(f"There are no results of *{report.listed(missing)}* yet: `make ablations` trains them.")
         if rows.empty:
             return

@@ -13,7 +13,7 @@ from stt_study.results import comparison, report
 from stt_study.results.comparison import AFTER, CLEAR
 from stt_study.results.tables import with_intervals
 from stt_study.study import Study
-from stt_study.variants import title
+from stt_study.variants import BASELINES, title
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ CLAIMS = (
 def claims(study: Study) -> pd.DataFrame:
     """One row a claim, task and origin (this run's before the reference's), those that can't be judged left out.
 
-    As `bootstrap.summary`, p corrected in its family; "decides": of a primary claim on the primary measure; "paper" and
-    "premise" in words.
+    As `bootstrap.summary`, p corrected in its family; "decides": of a primary claim on the primary measure; "baseline":
+    beside one; "paper" and "premise" in words.
     """
     published, rows, premise = report.published(), [], cache(partial(_premise, study))
     for claim in CLAIMS:
@@ -105,6 +105,7 @@ def claims(study: Study) -> pd.DataFrame:
             decides = claim.family == PRIMARY and task == study.profile.real_video
             words, effect = _paper(published, claim, task)
             fixed = {"claim": claim.text, "ours": claim.ours, "family": claim.family, "task": task, "decides": decides}
+            fixed |= {"baseline": claim.worse in BASELINES}
             for origin, row in _judged(study, task, claim).items():
                 holds, figures = premise(claim.premise, origin)
                 row = fixed | {"paper": words, "effect": effect} | row | {"origin": origin}

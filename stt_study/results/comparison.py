@@ -15,7 +15,7 @@ from stt_study.bootstrap import summary
 from stt_study.results import tables
 from stt_study.store import hash_of
 from stt_study.study import Study
-from stt_study.trainings import ROOT
+from stt_study.trainings import LEARNED_FROM, ROOT
 from stt_study.variants import TEACHERS, VARIANTS
 
 REFERENCE = ROOT / "results" / "reference"  # <profile>/<variant>.json, see `reference`
@@ -79,7 +79,7 @@ def settings_hash(study: Study, name: str) -> str:
     profile = study.profile
     variant = VARIANTS.get(name)
     parts = [profile.teacher, profile.spatial, profile.temporal, profile.scratch_lr, profile.max_gap, profile.aspect]
-    parts += [profile.min_gap, profile.carry_weights, profile.world, profile.evaluation]
+    parts += [profile.min_gap, profile.carry_weights, profile.world, profile.evaluation, profile.published]
     own = variant and [variant.steps, variant.changes, variant.local, variant.teacher, variant.pull]
     return hash_of([*parts, own, name])
 
@@ -90,7 +90,7 @@ def stored(study: Study, task: str, name: str) -> list[Outcome]:
     content = read_json(path) if path.is_file() else {}
     if not content or content["settings"] != settings_hash(study, name):
         return []
-    if study.has(task) and content["data"].get(task) != study.data_name(task):
+    if any(study.has(kind) and content["data"].get(kind) != study.data_name(kind) for kind in (*LEARNED_FROM, task)):
         return []
     return [
         Outcome(name, int(seed), STORED, **found["tasks"][task], premises=found.get("premises", {}), path=str(path))
@@ -109,11 +109,15 @@ def reference_runs(study: Study) -> pd.DataFrame:
             rows[content["title"]] = {
                 "seeds": ", ".join(content["seeds"]),
                 "training, minutes a seed": f"{sum(known) / len(known) / 60:.1f}" if known else "",
-                "processor": content["machine"]["processor"],
+                "processor": _of_all(content, "processors") or content["machine"]["processor"],
                 "torch": content["versions"]["torch"],
-                "commit": short(content["commit"]),
+                "commit": _of_all(content, "commits") or short(content["commit"]),
             }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _of_all(content: dict, field: str) -> str:
+    return ", ".join(sorted({value for found in content["seeds"].values() for value in found[field]}))
 
 
 def reference_data(study: Study) -> dict[str, str]:

@@ -16,7 +16,7 @@ from scipy.stats import t
 
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
-from stt_core.provenance import machine, provenance, versions
+from stt_core.provenance import machine, provenance, short, versions
 from stt_study.analysis import label_errors, retention
 from stt_study.benchmarks.registry import TASKS
 from stt_study.exit_codes import one_sentence
@@ -24,7 +24,8 @@ from stt_study.results import claims, report
 from stt_study.results.comparison import OWN, REFERENCE, STORED, condensed, own, settings_hash, stored
 from stt_study.study import Study
 from stt_study.times import KEPT, kept, times
-from stt_study.variants import ALL, BASELINES, HEADLINE, NO_ENCODER, TEACHERS, VARIANTS, title
+from stt_study.trainings import LEARNED_FROM
+from stt_study.variants import ALL, BASELINES, NO_ENCODER, ROWS, TEACHERS, VARIANTS, title
 
 CONFIDENCE = 0.999  # that a figure of an unchanged library lies within its tolerance
 
@@ -47,6 +48,8 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
             seeds[str(run.seed)] = {
                 "training seconds": read_json(timing)["seconds"] if timing.is_file() else None,
                 "threads": _threads(run, name, results),
+                "processors": sorted({_processor(**session["machine"]) for session in _sessions(run, name)}),
+                "commits": sorted({short(session["commit"]) for session in _sessions(run, name)}),
                 "measuring seconds": {task: found["seconds"] for task, found in results.items()},
                 "weights": next(iter(results.values()))["weights"]["identity"],
                 "tasks": kept,
@@ -59,7 +62,7 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
             "variant": name,
             "title": title(name),
             "profile": study.profile.profile,
-            "data": {task: study.data_name(task) for task in study.tasks(name)},
+            "data": {kind: study.data_name(kind) for kind in (*LEARNED_FROM, *study.tasks(name))},
             "settings": settings_hash(study, name),
             **made,
             "seeds": seeds,
@@ -90,7 +93,7 @@ def verify(study: Study) -> pd.DataFrame:
     if not (REFERENCE / study.profile.profile).is_dir():
         known = ", ".join(sorted(path.name for path in REFERENCE.glob("*"))) or "none"
         raise InputError(f"there are no reference results for profile {study.profile.profile}; there are: {known}.")
-    names = [name for name in BASELINES if name != "supervised"] + list(HEADLINE)
+    names = [name for name in (*BASELINES, *ROWS[study.profile.rows]) if name != "supervised"]
     spread, rows = spreads(study), []
     for name, task in product(names, TASKS):
         reference = stored(study, task, name)
@@ -141,10 +144,18 @@ def _same_machine(study: Study, name: str, seed: int, task: str) -> bool:
 def _threads(run: Study, name: str, results: dict[str, dict]) -> dict[str, list[int]]:
     """Threads of what a result comes from: "measured", and "trained", step one before a variant."""
     measured = sorted({found["machine"]["threads"] for found in results.values()})
+    return {"measured": measured, "trained": sorted({session["threads"] for session in _sessions(run, name)})}
+
+
+def _sessions(run: Study, name: str) -> list[dict]:
+    """Where step one and then a variant were trained, a session each; [] of a baseline and of published weights."""
     weights = [run.weights(variant) for variant in ("step_one", name)] if name in VARIANTS else []
-    records = [read_json(path.with_name("run.json")) for path in weights]
-    trained = [session["threads"] for record in records for session in record.get("sessions", ())]
-    return {"measured": measured, "trained": sorted(set(trained))}
+    return [session for path in weights for session in read_json(path.with_name("run.json")).get("sessions", ())]
+
+
+def _processor(processor: str, instructions: list[str], **_: object) -> str:
+    """In words; without AMX, `precision: auto` is another."""
+    return processor + " with AMX" * any(name.startswith("amx") for name in instructions)
 
 
 def main(

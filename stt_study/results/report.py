@@ -28,16 +28,16 @@ def differences(study: Study, first: str, others: Iterable[str]) -> pd.DataFrame
     for other in others:
         for task in TASKS:
             if interval := comparison.compared(study, task, first, other):
-                row = {"comparison": f"{title(first)} minus {title(other)}", "task": task}
-                rows.append(row | {"figure": TASKS[task].headline, **interval})
+                row = {"first": title(first), "second": title(other), "task": task}
+                row |= {"comparison": f"{row['first']} minus {row['second']}", "figure": TASKS[task].headline}
+                rows.append(row | interval)
     return pd.DataFrame(rows)
 
 
 def differences_table(rows: pd.DataFrame) -> pd.DataFrame:
     """`differences` as a page shows them; "better" names the one that `favours` says."""
-    names = rows.comparison.str.split(" minus ", n=1, expand=True)
     side = rows.apply(favours, axis=1)
-    better = names[0].where(side > 0, names[1].where(side < 0, "undecided"))
+    better = rows["first"].where(side > 0, rows.second.where(side < 0, "undecided"))
     shown = tables.with_intervals(rows).assign(task=rows.task + ", " + rows.figure, better=better)
     columns = ["difference", "single seeds", "smallest effect", "better", "origin"]
     return shown.set_index(["comparison", "task"])[columns].rename_axis(index=[None, None])

@@ -4,8 +4,9 @@ import pandas as pd
 from scipy.stats import permutation_test, spearmanr
 
 from stt_study.analysis.label_errors import STAY, TEACHER
-from stt_study.bootstrap import LEVEL, favours
+from stt_study.bootstrap import ENOUGH, LEVEL, favours
 from stt_study.results.comparison import by_origin, summarised
+from stt_study.results.report import listed, seeds_text, worded
 from stt_study.results.tables import with_intervals
 from stt_study.study import Study
 from stt_study.variants import QUARTER, TAUGHT
@@ -43,22 +44,19 @@ def curve(study: Study, task: str) -> pd.DataFrame:
 
 
 def conclusion(table: pd.DataFrame) -> str:
-    """A `curve` in words, a sentence a weight: does the oracle help, does step one's teacher, does the gain rise."""
+    """A `curve` in words, a line a weight: the oracle and step one's teacher beside none; does the gain rise."""
     sentences = []
     for weight, some in table.groupby("weight", sort=False):
         own = some.set_index("name")
         if not {STEP_ONE, ORACLE} <= {*own.index}:
             continue
         best, usual = (own.loc[name].to_dict() for name in (ORACLE, STEP_ONE))
-        if favours(best) <= 0:
-            says = "the oracle is not found to help" if favours(best) == 0 else "even the oracle harms"
-            says += f": at most {best['high']:+.1f} points, and no other teacher can be expected to give more"
-        elif favours(usual) > 0:
-            says = "the oracle helps, and step one's teacher, too"
-        elif best[OVER] > 0:
-            says = "the oracle helps, step one's teacher is not found to and gains less: the teacher is the cause"
-        else:
-            says = "the oracle helps; step one's teacher differs measurably neither from it nor from no teacher"
+        beside = [
+            f"{words} {worded(row, 'no teacher', 'J&F-Mean')}"
+            for words, row in (("the oracle", best), ("step one's teacher", usual))
+        ]
+        more = "The oracle gains more than step one's teacher" + ": the teacher is the cause" * (favours(usual) <= 0)
+        whose = seeds_text(best["seeds"]) + ", these weights" * (best["seeds"] < ENOUGH)
         strengths = -own["label error"]
         # Of so few teachers all orders are tried.
         rank = permutation_test(
@@ -67,8 +65,12 @@ def conclusion(table: pd.DataFrame) -> str:
         rises = "rises" if rank.statistic > 0 else "falls"
         rises = rises if rank.pvalue <= 1 - LEVEL else "neither rises nor falls clearly"
         sentences.append(
-            f"With {weight}, {says}. The gain {rises} with the teacher's strength (rank correlation "
-            f"{rank.statistic:+.2f} over {len(own)} teachers)."
+            f"With {weight} ({whose}), {listed(beside)}; four of five such studies would find an effect of "
+            f"{best['smallest effect']:.1f} points. "
+            + f"{more}. "
+            * (favours(best) > 0 and best[OVER] > 0)
+            + f"The gain {rises} with the teacher's strength (rank correlation {rank.statistic:+.2f} over "
+            f"{len(own)} teachers)."
         )
     return "\n".join(sentences)
 

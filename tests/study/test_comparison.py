@@ -188,7 +188,7 @@ def test_the_papers_figures_are_of_the_tasks_own_benchmark():
 @pytest.fixture
 def study(monkeypatch, tmp_path):
     """A study of a profile that has reference results of three seeds, and whose own are `found`."""
-    fake = SimpleNamespace(profile=SimpleNamespace(profile="tiny"), found={})
+    fake = SimpleNamespace(profile=SimpleNamespace(profile="tiny", rows="headline"), found={})
     fake.has, fake.data_name = lambda task: task == TASK, lambda task: "some data"
     fake.with_seed, fake.source = lambda seed: fake, lambda name: name
     fake.measure = lambda task, source: {"machine": {"threads": 1}}
@@ -255,7 +255,9 @@ def test_other_settings_and_data_are_not_compared(study, monkeypatch):
     assert comparison.stored(study, TASK, "full") == []
     with pytest.raises(InputError, match="other settings or data"):
         reference.verify(study)
-    study.data_name = lambda task: "some data"
+    study.data_name, study.has = lambda kind: "some data", lambda kind: kind in (TASK, "images")
+    assert comparison.stored(study, TASK, "full") == []  # learned from other images, or from nobody knows which
+    study.has = lambda kind: kind == TASK
     monkeypatch.setattr(comparison, "settings_hash", lambda study, name: "another")
     assert comparison.stored(study, TASK, "full") == []
     study.profile.profile = "mine"

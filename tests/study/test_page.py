@@ -14,6 +14,8 @@ from stt_study.results import report
 ROWS = pd.DataFrame(
     {
         "comparison": "full method minus first label copied",
+        "first": "full method",
+        "second": "first label copied",
         "task": ["davis", "vip"],
         "figure": ["J&F-Mean", "mIoU"],
         "difference": [1.0, -0.5],

@@ -164,6 +164,17 @@ def test_pairs_come_from_train_unless_it_is_missing_or_trained_on(study: Study, 
     assert held_out_pairs.split_of(other) == "val"
 
 
+def test_pairs_are_as_far_apart_as_in_training(data_folder: Path, tmp_path: Path):
+    data = tmp_path / "data"
+    shutil.copytree(data_folder, data)
+    study = Study("tiny", data=str(data), runs=str(tmp_path), settings=SETTINGS | {"max_gap": 3})
+    assert {pair.gap for pair in held_out_pairs.held_out(study, 100)} == {2}
+    for frame in sorted(data.glob("youtube-vos/*/*.jpg"), reverse=True):  # every second frame is listed
+        frame.rename(frame.with_stem(f"{2 * int(frame.stem):05d}"))
+    study = Study("tiny", data=str(data), runs=str(tmp_path), settings=SETTINGS | {"max_gap": 3})
+    assert {pair.gap for pair in held_out_pairs.held_out(study, 100)} == {4}
+
+
 def test_labels_of_a_pair(study: Study):
     pair = next(pair for pair in held_out_pairs.held_out(study, 100) if pair.t == 2)
     assert pair.views(64).shape == (2, 3, 64, 64)

@@ -193,7 +193,7 @@ def test_targets_by_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     pair = SimpleNamespace(views=lambda size: views, labels=lambda cells: labels if cells == 2 else None)
     monkeypatch.setattr(label_errors, "held_out", lambda study, most: [pair, pair])
     monkeypatch.setattr(label_errors, "load_encoder", lambda path, strides, pool: (Constant(maps[path]), "lab"))
-    temporal = SimpleNamespace(teacher_temperature=0.5, teacher_cosine=False, size=64)
+    temporal = TemporalSettings(teacher_temperature=0.5, size=64)
     study = SimpleNamespace(profile=SimpleNamespace(temporal=temporal), teacher="teacher")
     table = label_errors.targets(study, {"one": "student"})
 
@@ -213,6 +213,9 @@ def test_targets_by_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = [sum(values) / len(values) for values in (wrong, peaks, same, agree, error)]
     assert table.loc["one"].tolist() == pytest.approx(expected, rel=1e-5)
     assert table.loc["teacher", ["as the teacher", "loss"]].tolist() == [1, 0]
+    reference, query = torch.nn.functional.normalize(maps["teacher"].flatten(2), dim=1).chunk(2)
+    cosines = (query.transpose(1, 2) @ reference / 0.5).softmax(dim=2)
+    assert table.loc[title("teacher_cosine"), "peak"] == pytest.approx(float(cosines.amax(dim=2).mean()), rel=1e-5)
     assert table.loc[label_errors.STAY, ["label error", "peak", "same place"]].tolist() == [0.25, 1, 1]
 
 
