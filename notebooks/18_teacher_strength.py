@@ -36,10 +36,10 @@ page.answer(
 #
 # All trainings are as in the full method at the paper's geometry (256 px, so that the deepest stage has 8x8 cells, and
 # pairs of frames far enough apart for objects to leave their cell); only the teacher of the global distillation
-# differs: none, an untrained encoder, the encoder of step one, the same with normalised features (a switch of the
-# released code that is off by default), the encoder of a step one that is four times as long, and an **oracle**, whose
-# correlation is the true one of the shipped world. Each teaches with the carried weight ([](03_temporal_step.ipynb))
-# and with a quarter of it.
+# differs: none, an untrained encoder (whose residual blocks still are their shortcuts, so that it sees colours and
+# edges), the encoder of step one, the same with normalised features (a switch of the released code that is off by
+# default), the encoder of a step one that is four times as long, and an **oracle**, whose correlation is the true one
+# of the shipped world. Each teaches with the carried weight ([](03_temporal_step.ipynb)) and with a quarter of it.
 #
 # If the oracle helps and step one's teacher does not, the teacher is the cause. If the oracle does not help either, no
 # better teacher can be expected to help; but with few seeds only a large effect can be found or ruled out.
