@@ -30,7 +30,7 @@ folder = study.out / "explorer"
 explorer.write_explorer(study, folder)
 clips = [path for path in folder.glob("*.js") if "--" not in path.stem and path.stem != "index"]
 page.answer(
-    f"The explorer shows, for {len(clips)} clips, where {len(explorer.VARIANTS)} networks find any point of the first frame again, and where label propagation carries it."
+    f"The explorer shows, for {len(clips)} clips, where {len(explorer.SOURCES)} networks find any point of the first frame again, and where label propagation carries it."
 )
 HTML(explorer.HTML.format(folder="../_static/explorer/", script="../_static/explorer.js"))
 

@@ -89,9 +89,10 @@ def banded_correlation(query: Tensor, reference: Tensor, radius: int) -> BandedC
     with full_precision(query):
         query, reference = (f if f.dtype == torch.float64 else f.float() for f in (query, reference))
         inside = window_mask(height, width, radius, query.device)  # (N, N)
+        reach = radius + radius % 2  # whole blocks of 2x2 cells, for `pool_correlation`
         for row in range(0, height, BAND):
             own = slice(row * width, min(row + BAND, height) * width)
-            near = slice(max(row - radius, 0) * width, min(row + BAND + radius, height) * width)
+            near = slice(max(row - reach, 0) * width, min(row + BAND + reach, height) * width)
             queries, references = query.flatten(2)[..., own].transpose(1, 2), reference.flatten(2)[..., near]
             outside = query.new_zeros(inside[own, near].shape).masked_fill_(~inside[own, near], -torch.inf)
             logits = torch.baddbmm(outside, queries, references, alpha=query.shape[1] ** -0.5)
@@ -125,10 +126,10 @@ def pool_correlation(fine: Tensor | BandedCorrelation, height: int, width: int, 
     """
     if height % 2 or width % 2 or (isinstance(fine, Tensor) and fine.shape[2] != height * width):
         raise ValueError(f"the correlation cannot be pooled 2x2 on a grid of {height} x {width} cells.")
-    like = fine if isinstance(fine, Tensor) else fine.bands[0][1]
-    halves = (like.new_ones(side // 2).diag().repeat_interleave(2, dim=0) for side in (height, width))
-    coarse = torch.kron(*halves)  # (N, N / 4): which coarse cell a fine one lies in
-    with full_precision(coarse):
-        pooled = fine @ (coarse if rows == "one" else coarse / 4)  # (B, N, N / 4): over references
-    pooled = pooled.transpose(1, 2).unflatten(2, (height, width))  # [reference, query y, query x]
-    return F.avg_pool2d(pooled, 2).flatten(2).transpose(1, 2)  # (B, N / 4, N / 4): over queries
+    cells, cut, pooled = height * width, (-1, 2, width // 2, 2), []
+    for near, band in [(slice(0, cells), fine)] if isinstance(fine, Tensor) else fine.bands:
+        band = band.unflatten(1, cut).mean(dim=2).mean(dim=3).flatten(1, 2)  # over queries
+        band = band.unflatten(2, cut)
+        band = (band.sum(dim=(3, 5)) if rows == "one" else band.mean(dim=(3, 5))).flatten(2)  # over references
+        pooled.append(F.pad(band, (near.start // 4, (cells - near.stop) // 4)))
+    return torch.cat(pooled, dim=1)

@@ -59,7 +59,7 @@ def features(study: Study) -> dict[str, torch.Tensor]:
     """Variant -> (5, 64, 12, 16), L2-normalised, of all frames of the clip."""
     (clip,) = study.sequences("davis")
     found = {}
-    for name in explorer.VARIANTS:
+    for name in explorer.SOURCES:
         source = feature_source(study.source(name), stride=8, width=0.25)
         maps = torch.stack([source(resized(read_image(frame), 96)) for frame in clip.frames])
         found[name] = maps / maps.square().sum(1, keepdim=True).sqrt()
@@ -88,7 +88,7 @@ def centre(cell: int) -> tuple[float, float]:
 
 
 def test_index_and_frames(written: Path, study: Study) -> None:
-    files = {"index", "square", *(f"square--{name}" for name in explorer.VARIANTS)}
+    files = {"index", "square", *(f"square--{name}" for name in explorer.SOURCES)}
     assert {path.stem for path in written.glob("*.js")} == files  # the older one is gone
     assert (written / "notes.txt").exists()
     assert max(path.stat().st_size for path in written.glob("*.js")) < 1_000_000
@@ -104,7 +104,7 @@ def test_index_and_frames(written: Path, study: Study) -> None:
         "rows": list(range(12)),
         "columns": list(range(16)),
     }
-    assert index["variants"] == [{"name": name, "title": title(name)} for name in explorer.VARIANTS]
+    assert index["variants"] == [{"name": name, "title": title(name)} for name in explorer.SOURCES]
     assert index["temperature"] == DAVIS["temperature"]
     assert np.array(index["colours"]).shape == (64, 3)
     for text, path in zip(read(written / "square.js")["frames"], study.sequences("davis")[0].frames, strict=True):
@@ -113,7 +113,7 @@ def test_index_and_frames(written: Path, study: Study) -> None:
 
 
 def test_packed_features_give_the_cosines(written: Path, features: dict) -> None:
-    for name in explorer.VARIANTS:
+    for name in explorer.SOURCES:
         content = read(written / f"square--{name}.js")
         short = unpacked(content["features"], "i1", 32, 5, 12 * 16).astype(float) * content["scale"]
         full = features[name].flatten(2).movedim(0, 1).double().numpy()  # (C, T, cells), as the short ones
@@ -158,7 +158,7 @@ def test_a_lost_track_has_a_value_of_its_own(study: Study, features: dict, monke
 def test_more_cells_leave_room_for_fewer_frames(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explorer, "FEATURES", 32 * 192 * 4)
     monkeypatch.setattr(explorer, "POINTS", 60)
-    monkeypatch.setattr(explorer, "VARIANTS", ("random",))
+    monkeypatch.setattr(explorer, "SOURCES", ("random",))
     write_explorer(study, tmp_path)
     (clip,) = read(tmp_path / "index.js")["clips"]
     assert clip["shown"] == [0, 1, 3, 4]
