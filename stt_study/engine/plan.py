@@ -36,8 +36,10 @@ class Job:
 
     def text(self, suffix: str) -> str:
         """Of one of its files; empty if there is none."""
-        path = self.path(suffix)
-        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        try:
+            return self.path(suffix).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:  # not asked for before, since the job may end just then
+            return ""
 
     @property
     def error(self) -> str:
