@@ -36,10 +36,7 @@ class Job:
 
     def text(self, suffix: str) -> str:
         """Of one of its files; empty if there is none."""
-        try:
-            return self.path(suffix).read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:  # not asked for before, since the job may end just then
-            return ""
+        return _text(self.path(suffix))
 
     @property
     def error(self) -> str:
@@ -54,13 +51,21 @@ class Job:
     @property
     def fresh(self) -> bool:
         in_place = not self.page or self.path(".ipynb").exists()
-        return in_place and self.done.is_file() and self.done.read_text() == self.key
+        return in_place and _text(self.done) == self.key
 
     @property
     def seconds(self) -> float | None:
         """Of the last good run, if there was any."""
         path = self.path(".json")
         return read_json(path)["seconds"] if path.exists() else None
+
+
+def _text(path: Path) -> str:
+    """A file's; empty if there is none, which isn't asked before: a job that begins or ends just then takes it away."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 def read_parameters(root: Path, profile: str, overrides: Sequence[tuple[str, Any]]) -> dict[str, Any]:

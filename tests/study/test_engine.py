@@ -368,6 +368,13 @@ class Terminal(io.StringIO):
         return True
 
 
+def test_a_job_that_ends_while_its_files_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "exists", lambda path: True)  # it was there a moment ago
+    monkeypatch.setattr(Path, "is_file", lambda path: True)
+    job = Job("01", str(tmp_path / "trainings" / "01"), {}, (), "key", 1)
+    assert (job.text(".progress"), job.fresh) == ("", False)
+
+
 def test_progress_line(tmp_path: Path) -> None:
     jobs = {name: Job(name, str(tmp_path / "notebooks" / name), {}, (), "key", 1) for name in ("01", "02", "03")}
     for name, seconds in {"01": 100.0, "02": 60.0}.items():
