@@ -2,9 +2,10 @@
 # # Without global distillation
 #
 # The global loss keeps the correlation of the deepest stage near the frozen step-one encoder, so that step two does not
-# forget what step one learned. On this page it is off; everything else is as in the full method. Two more trainings are
-# compared: learning without forgetting {cite}`li2016lwf` in its place (the student's features of the teacher's own
-# inputs stay near the teacher's), and training without either distillation.
+# forget what step one learned. On this page it is off; everything else is as in the full method. Three more trainings
+# are compared: with a teacher of cosines, whose features are normalised (a switch of the released code that is off by
+# default); learning without forgetting {cite}`li2016lwf` in its place (the student's features of the teacher's own
+# inputs stay near the teacher's); and training without either distillation.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -74,6 +75,8 @@ page.sequences(names[:-1])
 #   most things stay within their cell of 32 px, so a teacher that often says otherwise is often wrong);
 # * *as the teacher*: how often the most probable partner is the teacher's;
 # * the loss.
+#
+# *Teacher, with cosines* is what the training with a teacher of cosines learns from.
 #
 # Products are not normalised, so a cell with long features can attract others; and the fewer cells a map has, the less
 # there is to teach. The claim that global distillation helps has a premise: the teacher's label error must be below the

@@ -124,7 +124,7 @@ def pool_correlation(fine: Tensor | BandedCorrelation, height: int, width: int, 
     Returns:
         (B, H W / 4, H W / 4).
     """
-    if height % 2 or width % 2 or (isinstance(fine, Tensor) and fine.shape[2] != height * width):
+    if height % 2 or width % 2 or (isinstance(fine, Tensor) and fine.shape[1:] != (height * width,) * 2):
         raise ValueError(f"the correlation cannot be pooled 2x2 on a grid of {height} x {width} cells.")
     cells, pooled = height * width, []
     bands = [(slice(0, cells), fine)] if isinstance(fine, Tensor) else fine.bands

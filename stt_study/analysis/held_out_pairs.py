@@ -1,8 +1,11 @@
 """Held-out pairs of frames with their masks, and what the local distillation sees of them, run as in training."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import cv2
 import numpy as np
@@ -19,6 +22,7 @@ from stt_core.labels import one_hot
 from stt_core.losses import entropy_map
 from stt_core.pictures import VideoFrame, read_image
 from stt_core.temporal import LEVELS, TemporalSettings
+from stt_core.training.pairs import EVERY
 from stt_study.benchmarks.labelled_videos import Sequence, read_sequence_mask
 from stt_study.evenly import evenly
 from stt_study.store import folder_fingerprint
@@ -64,23 +68,29 @@ class HeldOut:
 def distance(study: Study) -> int:
     """Frames of a labelled video between two that are as far apart as a training pair is on average.
 
-    Real training videos may list some frames only, numbered as filmed (YouTube-VOS: every fifth).
+    Of real training videos, only some frames may be listed, with their numbers (YouTube-VOS: every fifth).
     """
     profile = study.profile
     if not profile.data or (study.data / "world.json").is_file():
         listed = LISTED / PACE
     else:
-        videos = study.pairs(profile.temporal.size).videos
-        first, second = next(frames[:2] for frames in videos if len(frames) > 1)
-        numbered = isinstance(first, Path) and first.stem.isdecimal() and second.stem.isdecimal()
-        listed = int(second.stem) - int(first.stem) if numbered else 1
+        video = next(frames for frames in study.pairs(profile.temporal.size).videos if len(frames) > 1)
+        numbers = [re.findall(r"\d+", frame.stem)[-1:] for frame in video if isinstance(frame, Path)]
+        known = all(numbers) and [int(later) - int(earlier) for (earlier,), (later,) in pairwise(numbers)]
+        listed = median(known) if known else 1 if numbers else EVERY
     return round(listed * (profile.min_gap + profile.max_gap) / 2)
 
 
 def held_out(study: Study, most: int) -> list[HeldOut]:
-    """At most so many pairs of frames of `split_of`, `distance` apart, spread over the clips and mixed."""
+    """At most so many pairs of frames of `split_of`, `distance` apart, spread over the clips and mixed.
+
+    InputError if all clips are shorter.
+    """
     sequences, gap = study.sequences("davis", split_of(study)), distance(study)
     pairs = [HeldOut(sequence, t, gap) for sequence in sequences for t in range(gap, len(sequence.frames))]
+    if not pairs:
+        far = f"no two frames of a video are {gap} apart, as those of training pairs"
+        raise InputError(f"{study.folder('davis')}: {far}; give the profile a smaller max_gap.")
     return [pairs[i] for i in np.random.default_rng(0).permutation(evenly(range(len(pairs)), most))]
 
 

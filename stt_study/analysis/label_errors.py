@@ -21,11 +21,12 @@ from stt_study.analysis.held_out_pairs import BATCH, HeldOut, batches, held_out,
 from stt_study.analysis.query_selection import PAIRS, selection_weights
 from stt_study.store import code_key, computed
 from stt_study.study import Study
-from stt_study.variants import VARIANTS, title
+from stt_study.variants import VARIANTS
 from stt_study.world.layouts import Truth
 from stt_study.world.oracle import CELL, true_correlation
 
 TARGETS = 64  # pairs at most
+COSINES = "teacher, with cosines"  # what variant `teacher_cosine` is taught
 STAY, TEACHER, START = "all stay where they are", "teacher", "start of step two"
 GLOBAL = (TEACHER, START, STAY)  # the first must have the smallest label error for there to be anything to learn
 LOCAL = ("pooled fine correlation", "coarse correlation")  # likewise, on the selected queries
@@ -40,7 +41,7 @@ def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:
     batches = shown(pairs, settings.size)
     taught = taught_by(study.teacher, batches, settings)
     cosine = taught_by(study.teacher, batches, replace(settings, teacher_cosine=True))
-    found = {TEACHER: taught, title("teacher_cosine"): cosine}
+    found = {TEACHER: taught, COSINES: cosine}
     for name, path in students.items():
         encoder, _ = load_encoder(path, strides=STUDENT[0], pool=STUDENT[1])
         dropped = (drop_channel(rgb_to_lab(rgb), 1 + i % 2) for i, rgb in enumerate(batches))

@@ -16,7 +16,7 @@ from stt_study.results import tables
 from stt_study.store import hash_of
 from stt_study.study import Study
 from stt_study.trainings import LEARNED_FROM, ROOT
-from stt_study.variants import TEACHERS, VARIANTS
+from stt_study.variants import BASELINES, TEACHERS, VARIANTS
 
 REFERENCE = ROOT / "results" / "reference"  # <profile>/<variant>.json, see `reference`
 OWN, STORED = "this run", "reference"
@@ -90,7 +90,8 @@ def stored(study: Study, task: str, name: str) -> list[Outcome]:
     content = read_json(path) if path.is_file() else {}
     if not content or content["settings"] != settings_hash(study, name):
         return []
-    if any(study.has(kind) and content["data"].get(kind) != study.data_name(kind) for kind in (*LEARNED_FROM, task)):
+    kinds = (task,) if name in BASELINES else (task, *LEARNED_FROM)
+    if any(study.has(kind) and content["data"].get(kind) != study.data_name(kind) for kind in kinds):
         return []
     return [
         Outcome(name, int(seed), STORED, **found["tasks"][task], premises=found.get("premises", {}), path=str(path))
@@ -109,11 +110,16 @@ def reference_runs(study: Study) -> pd.DataFrame:
             rows[content["title"]] = {
                 "seeds": ", ".join(content["seeds"]),
                 "training, minutes a seed": f"{sum(known) / len(known) / 60:.1f}" if known else "",
-                "processor": _of_all(content, "processors") or content["machine"]["processor"],
+                "processor": _of_all(content, "processors") or processor(**content["machine"]),
                 "torch": content["versions"]["torch"],
                 "commit": _of_all(content, "commits") or short(content["commit"]),
             }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def processor(processor: str, instructions: list[str], **_: object) -> str:
+    """Of a `provenance.machine`, in words; without AMX, `precision: auto` is another."""
+    return processor + " with AMX" * any(name.startswith("amx") for name in instructions)
 
 
 def _of_all(content: dict, field: str) -> str:
@@ -129,9 +135,10 @@ def reference_data(study: Study) -> dict[str, str]:
 def of_other_data(study: Study) -> list[str]:
     """A sentence on every task whose reference results are left out, since they are of other data than this run's."""
     return [
-        f"The reference results of {task} are of other data ({words}) and not shown beside {study.data_name(task)}."
-        for task, words in reference_data(study).items()
-        if study.has(task) and words != study.data_name(task)
+        f"The reference results {'of all trainings' if kind in LEARNED_FROM else f'of {kind}'} are of other "
+        f"{kind if kind in LEARNED_FROM else 'data'} ({words}) and not shown beside {study.data_name(kind)}."
+        for kind, words in reference_data(study).items()
+        if study.has(kind) and words != study.data_name(kind)
     ]
 
 

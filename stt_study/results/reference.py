@@ -17,11 +17,14 @@ from scipy.stats import t
 from stt_core.errors import InputError
 from stt_core.files import read_json, write_json
 from stt_core.provenance import machine, provenance, short, versions
+from stt_core.training.train_spatial import train_spatial
+from stt_core.training.train_temporal import train_temporal
 from stt_study.analysis import label_errors, retention
 from stt_study.benchmarks.registry import TASKS
 from stt_study.exit_codes import one_sentence
 from stt_study.results import claims, report
-from stt_study.results.comparison import OWN, REFERENCE, STORED, condensed, own, settings_hash, stored
+from stt_study.results.comparison import OWN, REFERENCE, STORED, condensed, own, processor, settings_hash, stored
+from stt_study.store import code_fingerprint
 from stt_study.study import Study
 from stt_study.times import KEPT, kept, times
 from stt_study.trainings import LEARNED_FROM
@@ -48,7 +51,8 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
             seeds[str(run.seed)] = {
                 "training seconds": read_json(timing)["seconds"] if timing.is_file() else None,
                 "threads": _threads(run, name, results),
-                "processors": sorted({_processor(**session["machine"]) for session in _sessions(run, name)}),
+                "code": training_code(),
+                "processors": sorted({processor(**session["machine"]) for session in _sessions(run, name)}),
                 "commits": sorted({short(session["commit"]) for session in _sessions(run, name)}),
                 "measuring seconds": {task: found["seconds"] for task, found in results.items()},
                 "weights": next(iter(results.values()))["weights"]["identity"],
@@ -62,7 +66,7 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
             "variant": name,
             "title": title(name),
             "profile": study.profile.profile,
-            "data": {kind: study.data_name(kind) for kind in (*LEARNED_FROM, *study.tasks(name))},
+            "data": {kind: study.data_name(kind) for kind in (*filter(study.has, LEARNED_FROM), *study.tasks(name))},
             "settings": settings_hash(study, name),
             **made,
             "seeds": seeds,
@@ -124,7 +128,10 @@ def verdicts(study: Study) -> pd.DataFrame:
 
     "agree": "yes" where both favour the same side, "no" where opposite ones, else "undecided".
     """
-    table = claims.claims(study).set_index(["claim", "task"])
+    table = claims.claims(study)
+    if table.empty:  # no claim is about these variants
+        return pd.DataFrame(columns=["claim", "task", "here", "reference", "agree"])
+    table = table.set_index(["claim", "task"])
     here, kept = (table[table.origin == origin] for origin in (OWN, STORED))
     both = here.index.intersection(kept.index, sort=False)  # one may judge nothing
     here, kept = here.loc[both], kept.loc[both]
@@ -133,12 +140,17 @@ def verdicts(study: Study) -> pd.DataFrame:
 
 
 def _same_machine(study: Study, name: str, seed: int, task: str) -> bool:
-    """Whether the reference was computed with this run's versions, machine and threads."""
+    """Whether the reference was computed with this run's versions, machine, threads and code of the trainings."""
     content = read_json(REFERENCE / study.profile.profile / f"{name}.json")
     run = study.with_seed(seed)
     same = content["versions"] == versions() and content["machine"] == machine()
-    results = {task: run.measure(task, run.source(name))}
-    return same and content["seeds"][str(seed)]["threads"] == _threads(run, name, results)
+    results, kept = {task: run.measure(task, run.source(name))}, content["seeds"][str(seed)]
+    return same and (kept["code"], kept["threads"]) == (training_code(), _threads(run, name, results))
+
+
+def training_code() -> str:
+    """Fingerprint of the code of both steps: sums in another order already lead to other weights."""
+    return code_fingerprint(train_spatial.__module__, train_temporal.__module__)
 
 
 def _threads(run: Study, name: str, results: dict[str, dict]) -> dict[str, list[int]]:
@@ -151,11 +163,6 @@ def _sessions(run: Study, name: str) -> list[dict]:
     """Where step one and then a variant were trained, a session each; [] of a baseline and of published weights."""
     weights = [run.weights(variant) for variant in ("step_one", name)] if name in VARIANTS else []
     return [session for path in weights for session in read_json(path.with_name("run.json")).get("sessions", ())]
-
-
-def _processor(processor: str, instructions: list[str], **_: object) -> str:
-    """In words; without AMX, `precision: auto` is another."""
-    return processor + " with AMX" * any(name.startswith("amx") for name in instructions)
 
 
 def main(

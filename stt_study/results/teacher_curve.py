@@ -64,9 +64,10 @@ def conclusion(table: pd.DataFrame) -> str:
         )
         rises = "rises" if rank.statistic > 0 else "falls"
         rises = rises if rank.pvalue <= 1 - LEVEL else "neither rises nor falls clearly"
+        found = listed([f"{row['smallest effect']:.1f}" for row in (best, usual)])
         sentences.append(
-            f"With {weight} ({whose}), {listed(beside)}; four of five such studies would find an effect of "
-            f"{best['smallest effect']:.1f} points. "
+            f"With {weight} ({whose}), {listed(beside)}; four of five such studies would find effects of {found} "
+            "points. "
             + f"{more}. "
             * (favours(best) > 0 and best[OVER] > 0)
             + f"The gain {rises} with the teacher's strength (rank correlation {rank.statistic:+.2f} over "

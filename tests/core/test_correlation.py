@@ -84,7 +84,7 @@ def test_pool_agrees_with_loops(rows):
     torch.testing.assert_close(pooled.sum(dim=2), torch.full((2, 6), expected, dtype=fine.dtype))
 
 
-@pytest.mark.parametrize("radius", [0, 2, 20])
+@pytest.mark.parametrize("radius", [0, 2, 3, 20])
 @pytest.mark.parametrize("grid", [(2, 4), (10, 6), (16, 4)])
 def test_bands_are_the_dense_correlation(grid, radius):
     """The same products, pooled maps and gradients, where the last band is whole, short or the only one."""

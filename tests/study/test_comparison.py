@@ -198,11 +198,12 @@ def study(monkeypatch, tmp_path):
     monkeypatch.setattr(comparison, "settings_hash", lambda study, name: "hash")
     monkeypatch.setattr(reference, "own", lambda study, task, name: study.found.get(name, []) if task == TASK else [])
     monkeypatch.setattr(reference, "machine", lambda: ANOTHER)
+    monkeypatch.setattr(reference, "training_code", lambda: "today's")
     for name, scores in {"full": (0.60, 0.62, 0.64), "step_one": (0.40, 0.40, 0.46), "copy": (0.3, 0.3, 0.3)}.items():
         rest = {"occlusion": {}, "weights": {"s0": 1}}
         tasks = [{TASK: {"metrics": {"J&F-Mean": s}, "sequences": {"s0": s}, **rest}} for s in scores]
         seeds = {
-            str(seed): {"tasks": found, "threads": {"measured": [1], "trained": [1]}}
+            str(seed): {"tasks": found, "threads": {"measured": [1], "trained": [1]}, "code": "today's"}
             for seed, found in enumerate(tasks)
         }
         content = {"settings": "hash", "data": {TASK: "some data"}, "seeds": seeds}
@@ -227,16 +228,20 @@ def test_verify_by_hand(study, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("machine", "threads", "seed", "within"),
+    ("machine", "code", "threads", "seed", "within"),
     [
-        (MACHINE, 1, 1, False),  # nothing differs: the same to a hundredth of a point
-        (ANOTHER, 1, 1, True),  # of the same name, but with other instructions
-        (MACHINE, 2, 1, True),  # of step one, from which all else starts
-        (MACHINE, 1, 5, True),  # a seed that the reference hasn't
+        (MACHINE, "today's", 1, 1, False),  # nothing differs: the same to a hundredth of a point
+        (ANOTHER, "today's", 1, 1, True),  # of the same name, but with other instructions
+        (MACHINE, "another", 1, 1, True),
+        (MACHINE, "today's", 2, 1, True),  # of step one, from which all else starts
+        (MACHINE, "today's", 1, 5, True),  # a seed that the reference hasn't
     ],
 )
-def test_verify_asks_for_the_same_where_nothing_differs(study, monkeypatch, tmp_path, machine, threads, seed, within):
+def test_verify_asks_for_the_same_where_nothing_differs(
+    study, monkeypatch, tmp_path, machine, code, threads, seed, within
+):
     monkeypatch.setattr(reference, "machine", lambda: machine)
+    monkeypatch.setattr(reference, "training_code", lambda: code)
     for name, own in {"step_one": threads, "full": 1}.items():
         write_json(tmp_path / name / "run.json", {"sessions": [{"threads": own}]})
     study.found = {"full": [run("full", seed, scores=(0.63,))], "copy": [run("copy", 0, scores=(0.3002,))]}

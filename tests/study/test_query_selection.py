@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,8 +17,10 @@ from stt_core.checkpoints import save_weights
 from stt_core.color import drop_channel, rgb_to_lab
 from stt_core.correlation import correlation, pool_correlation, window_mask
 from stt_core.encoder import STUDENT, random_encoder
+from stt_core.errors import InputError
 from stt_core.features import feature_source
 from stt_core.losses import LocalDistillation, entropy_map, local_distillation_loss, reconstruction_loss
+from stt_core.pictures import VideoFrame
 from stt_core.temporal import TemporalSettings
 from stt_study.analysis import deviations, held_out_pairs
 from stt_study.analysis import query_selection as selection
@@ -164,15 +167,28 @@ def test_pairs_come_from_train_unless_it_is_missing_or_trained_on(study: Study, 
     assert held_out_pairs.split_of(other) == "val"
 
 
+@pytest.mark.parametrize(
+    ("video", "expected"),
+    [
+        ([Path(f"v/{t:05d}.jpg") for t in (0, 5, 10)], 5),  # YouTube-VOS
+        ([Path(f"v/frame1_{t}.jpg") for t in (9, 10, 11, 13)], 1),  # one is missing
+        ([Path("v/a.jpg"), Path("v/b.jpg")], 1),
+        ([VideoFrame(Path("v.mp4"), t) for t in (0, 2560)], 5),
+    ],
+)
+def test_the_distance_of_training_pairs_in_frames_of_a_labelled_video(video, expected, tmp_path: Path):
+    profile = SimpleNamespace(data="real", min_gap=1, max_gap=1, temporal=SimpleNamespace(size=64))
+    pairs = SimpleNamespace(videos=[video[:1], video])
+    study = SimpleNamespace(profile=profile, data=tmp_path, pairs=lambda size: pairs)
+    assert held_out_pairs.distance(study) == expected
+
+
 def test_pairs_are_as_far_apart_as_in_training(data_folder: Path, tmp_path: Path):
-    data = tmp_path / "data"
-    shutil.copytree(data_folder, data)
-    study = Study("tiny", data=str(data), runs=str(tmp_path), settings=SETTINGS | {"max_gap": 3})
+    study = Study("tiny", data=str(data_folder), runs=str(tmp_path), settings=SETTINGS | {"max_gap": 3})
     assert {pair.gap for pair in held_out_pairs.held_out(study, 100)} == {2}
-    for frame in sorted(data.glob("youtube-vos/*/*.jpg"), reverse=True):  # every second frame is listed
-        frame.rename(frame.with_stem(f"{2 * int(frame.stem):05d}"))
-    study = Study("tiny", data=str(data), runs=str(tmp_path), settings=SETTINGS | {"max_gap": 3})
-    assert {pair.gap for pair in held_out_pairs.held_out(study, 100)} == {4}
+    study = Study("tiny", data=str(data_folder), runs=str(tmp_path), settings=SETTINGS | {"max_gap": 10})
+    with pytest.raises(InputError, match="no two frames of a video are 6 apart.* smaller max_gap"):
+        held_out_pairs.held_out(study, 100)
 
 
 def test_labels_of_a_pair(study: Study):

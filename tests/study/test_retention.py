@@ -215,7 +215,7 @@ def test_targets_by_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     assert table.loc["teacher", ["as the teacher", "loss"]].tolist() == [1, 0]
     reference, query = torch.nn.functional.normalize(maps["teacher"].flatten(2), dim=1).chunk(2)
     cosines = (query.transpose(1, 2) @ reference / 0.5).softmax(dim=2)
-    assert table.loc[title("teacher_cosine"), "peak"] == pytest.approx(float(cosines.amax(dim=2).mean()), rel=1e-5)
+    assert table.loc[label_errors.COSINES, "peak"] == pytest.approx(float(cosines.amax(dim=2).mean()), rel=1e-5)
     assert table.loc[label_errors.STAY, ["label error", "peak", "same place"]].tolist() == [0.25, 1, 1]
 
 
