@@ -187,7 +187,7 @@ def test_pairs_are_as_far_apart_as_in_training(data_folder: Path, tmp_path: Path
     study = Study("tiny", data=str(data_folder), runs=str(tmp_path), settings=SETTINGS | {"max_gap": 3})
     assert {pair.gap for pair in held_out_pairs.held_out(study, 100)} == {2}
     study = Study("tiny", data=str(data_folder), runs=str(tmp_path), settings=SETTINGS | {"max_gap": 10})
-    with pytest.raises(InputError, match="no two frames of a video are 6 apart.* smaller max_gap"):
+    with pytest.raises(InputError, match="no two frames of a video are 6 apart"):
         held_out_pairs.held_out(study, 100)
 
 
