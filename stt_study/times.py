@@ -14,7 +14,7 @@ def kept() -> dict[str, dict[str, float]]:
 
 def times(out: Path) -> dict[str, float]:
     """Of a run's folder, such as runs/laptop: seconds of each job that is done, without its seed, and `step_times`."""
-    paths = out.glob("[nt]*/*.json")  # notebooks, trainings
+    paths = [path for jobs in ("notebooks", "trainings") for path in out.glob(f"{jobs}/*.json")]
     return {path.stem.partition("-seed")[0]: read_json(path)["seconds"] for path in paths} | step_times(out)
 
 
