@@ -121,14 +121,15 @@ def interval_figure(table: pd.DataFrame) -> Figure:
 
 def strength_figure(table: pd.DataFrame, stay: str) -> Figure:
     """`teacher_curve.curve`: gain over label error, a panel a weight, stronger to the right; dotted: that of `stay`."""
-    weights = table.groupby("weight", sort=False)
+    weights, colours = table.groupby("weight", sort=False), dict(zip(table.teacher.unique(), PALETTE, strict=False))
     figure, (panel,) = panels(1, weights.ngroups, (WIDTH, 3.6), sharex=True, sharey=True)
     for axis, (weight, some) in zip(panel, weights, strict=True):
-        for (_, row), colour in zip(some.iterrows(), PALETTE, strict=False):
-            _interval(axis, row, 100 * row["label error"], "y", color=colour, label=row.teacher)
+        for _, row in some.iterrows():
+            _interval(axis, row, 100 * row["label error"], "y", color=colours[row.teacher], label=row.teacher)
         axis.axhline(0, color="grey", linewidth=1)
         axis.axvline(100 * some[stay].mean(), color="grey", linestyle=":")
-        axis.set(title=weight, xlabel="label error of the teacher, %", ylabel="gain in J&F, points")
+        axis.set(title=weight, xlabel="label error of the teacher, %")
+    panel[0].set_ylabel("gain in J&F, points")
     panel[0].invert_xaxis()  # shared
     figure.legend(*panel[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return figure

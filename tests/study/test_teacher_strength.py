@@ -107,6 +107,9 @@ def test_what_is_concluded(gains: dict[str, float], words: list[str], monkeypatc
     assert shown["label error, %"].tolist() == [f"{100 * error + 1:.1f}" for error in ERRORS.values()] * 2
     figure = charts.strength_figure(table, STAY)
     assert [axis.get_title() for axis in figure.axes] == list(teacher_curve.WEIGHTS)
+    fewer = charts.strength_figure(table.drop(index=7), STAY)  # one of the second panel's is missing
+    whole, quarter = ([bar.get_color() for bar in axis.lines if bar.get_marker() == "o"] for axis in fewer.axes)
+    assert quarter == [colour for i, colour in enumerate(whole) if i != 2]
     left, right = figure.axes[0].get_xlim()
     assert left > right  # stronger to the right
 
