@@ -199,7 +199,7 @@ class Trainings:
 
         def train(out: Path) -> None:
             data = self.images(settings.spatial.load_size), self.pairs(settings.size)
-            origin = {kind: self.fingerprint(kind) for kind in ("images", "videos")}
+            origin = {kind: self.fingerprint(kind) for kind in LEARNED_FROM}
             train_one_stage(settings, *data, out, scale=self.profile.scale, origin=origin)
 
         return self.trained(variant, key, train)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from collections.abc import Sequence as Listed
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -74,11 +75,16 @@ def distance(study: Study) -> int:
     if not profile.data or (study.data / "world.json").is_file():
         listed = LISTED / PACE
     else:
-        video = next(frames for frames in study.pairs(profile.temporal.size).videos if len(frames) > 1)
-        numbers = [re.findall(r"\d+", frame.stem)[-1:] for frame in video if isinstance(frame, Path)]
-        known = all(numbers) and [int(later) - int(earlier) for (earlier,), (later,) in pairwise(numbers)]
-        listed = median(known) if known else 1 if numbers else EVERY
+        listed = _listed(next(frames for frames in study.pairs(profile.temporal.size).videos if len(frames) > 1))
     return round(listed * (profile.min_gap + profile.max_gap) / 2)
+
+
+def _listed(frames: Listed[Path | VideoFrame]) -> float:
+    """Frames from one of a training video's to the next one, where its folder or file had all."""
+    if isinstance(frames[0], VideoFrame):
+        return EVERY
+    numbers = [re.findall(r"\d+", frame.stem) for frame in frames]
+    return median(int(b[-1]) - int(a[-1]) for a, b in pairwise(numbers)) if all(numbers) else 1
 
 
 def held_out(study: Study, most: int) -> list[HeldOut]:

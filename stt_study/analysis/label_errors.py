@@ -1,8 +1,7 @@
 """What the targets of the distillations get wrong on held-out pairs: of the losses' premises, of teachers' strength."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, replace
-from functools import partial
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
 
@@ -16,7 +15,6 @@ from stt_core.color import drop_channel, normalize_rgb, rgb_to_lab
 from stt_core.correlation import correlation, pool_correlation
 from stt_core.encoder import STANDARD, STUDENT, Encoder
 from stt_core.losses import teacher_correlation
-from stt_core.temporal import TemporalSettings
 from stt_study.analysis.held_out_pairs import BATCH, HeldOut, batches, held_out, identity, label_error
 from stt_study.analysis.query_selection import PAIRS, selection_weights
 from stt_study.store import code_key, computed
@@ -39,13 +37,15 @@ def targets(study: Study, students: dict[str, Path]) -> pd.DataFrame:
     """
     settings, rows, pairs = study.profile.temporal, {}, held_out(study, TARGETS)
     batches = shown(pairs, settings.size)
-    taught = taught_by(study.teacher, batches, settings)
-    cosine = taught_by(study.teacher, batches, replace(settings, teacher_cosine=True))
-    found = {TEACHER: taught, COSINES: cosine}
+    seen = teacher_maps(study.teacher, batches)
+    taught, cosines = (
+        teacher_correlation(*seen, settings.teacher_temperature, cosine) for cosine in (settings.teacher_cosine, True)
+    )
+    found = {TEACHER: taught, COSINES: cosines}
     for name, path in students.items():
         encoder, _ = load_encoder(path, strides=STUDENT[0], pool=STUDENT[1])
         dropped = (drop_channel(rgb_to_lab(rgb), 1 + i % 2) for i, rgb in enumerate(batches))
-        found[name] = _coarsest(encoder.train(), dropped)
+        found[name] = correlation(*_coarsest(encoder.train(), dropped))
     found[STAY] = torch.eye(taught.shape[1]).expand_as(taught)
     labels = [pair.labels(settings.size // CELL) for pair in pairs]
     for name, own in found.items():
@@ -67,19 +67,18 @@ def shown(pairs: Sequence[HeldOut], size: int) -> list[Tensor]:
     return [some.transpose(0, 1).flatten(0, 1).float() / 255 for some in views.split(BATCH)]
 
 
-def taught_by(teacher: Path, batches: Iterable[Tensor], settings: TemporalSettings) -> Tensor:
-    """(P, N, N) that a teacher asks for on the pairs of `shown`."""
+def teacher_maps(teacher: Path, batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """A teacher's maps of the pairs of `shown`: queries and references, each (P, C, h, w)."""
     encoder, colours = load_encoder(teacher, strides=STANDARD[0], pool=STANDARD[1])
-    prepare = rgb_to_lab if colours == "lab" else normalize_rgb
-    how = {"temperature": settings.teacher_temperature, "cosine": settings.teacher_cosine}
-    return _coarsest(encoder, map(prepare, batches), partial(teacher_correlation, **how))
+    return _coarsest(encoder, map(rgb_to_lab if colours == "lab" else normalize_rgb, batches))
 
 
 @torch.no_grad()
-def _coarsest(encoder: Encoder, batches: Iterable[Tensor], correlate: Callable[..., Tensor] = correlation) -> Tensor:
-    """(P, N, N) of the coarsest maps of P pairs; batches (2 B, 3, H, W), all references, then all queries."""
-    halves = (encoder(frames, ("res5",))["res5"].chunk(2) for frames in batches)
-    return torch.cat([correlate(query, reference) for reference, query in halves])
+def _coarsest(encoder: Encoder, batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """The coarsest maps of P pairs, queries and references, each (P, C, h, w); batches as of `shown`."""
+    halves = [encoder(frames, ("res5",))["res5"].chunk(2) for frames in batches]
+    references, queries = map(torch.cat, zip(*halves, strict=True))
+    return queries, references
 
 
 def premises(study: Study) -> dict[str, float]:
@@ -128,7 +127,8 @@ def _strength(study: Study, variant: str) -> dict[str, float]:
         true.append(true_correlation(query, reference, cells))
     own = torch.stack(true)
     if VARIANTS[variant].teacher != "oracle":
-        own = taught_by(study.teacher_of(variant), shown(pairs, settings.size), settings)
+        seen = teacher_maps(study.teacher_of(variant), shown(pairs, settings.size))
+        own = teacher_correlation(*seen, settings.teacher_temperature, settings.teacher_cosine)
     wrong: dict[str, list[torch.Tensor]] = {TEACHER: [], STAY: []}
     for pair, asked, known in zip(pairs, own, true, strict=True):
         counts, labels = known.any(dim=1).view(cells, cells), pair.labels(cells)

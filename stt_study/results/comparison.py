@@ -110,14 +110,14 @@ def reference_runs(study: Study) -> pd.DataFrame:
             rows[content["title"]] = {
                 "seeds": ", ".join(content["seeds"]),
                 "training, minutes a seed": f"{sum(known) / len(known) / 60:.1f}" if known else "",
-                "processor": _of_all(content, "processors") or processor(**content["machine"]),
+                "processor": _of_all(content, "processors") or processor_text(**content["machine"]),
                 "torch": content["versions"]["torch"],
                 "commit": _of_all(content, "commits") or short(content["commit"]),
             }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def processor(processor: str, instructions: list[str], **_: object) -> str:
+def processor_text(processor: str, instructions: list[str], **_: object) -> str:
     """Of a `provenance.machine`, in words; without AMX, `precision: auto` is another."""
     return processor + " with AMX" * any(name.startswith("amx") for name in instructions)
 
@@ -135,9 +135,9 @@ def reference_data(study: Study) -> dict[str, str]:
 def of_other_data(study: Study) -> list[str]:
     """A sentence on every task whose reference results are left out, since they are of other data than this run's."""
     return [
-        f"The reference results {'of all trainings' if kind in LEARNED_FROM else f'of {kind}'} are of other "
-        f"{kind if kind in LEARNED_FROM else 'data'} ({words}) and not shown beside {study.data_name(kind)}."
+        f"The reference results of {what} are of other {data} ({words}) and not shown beside {study.data_name(kind)}."
         for kind, words in reference_data(study).items()
+        for what, data in [("all trainings", kind) if kind in LEARNED_FROM else (kind, "data")]
         if study.has(kind) and words != study.data_name(kind)
     ]
 

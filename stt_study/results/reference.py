@@ -23,7 +23,7 @@ from stt_study.analysis import label_errors, retention
 from stt_study.benchmarks.registry import TASKS
 from stt_study.exit_codes import one_sentence
 from stt_study.results import claims, report
-from stt_study.results.comparison import OWN, REFERENCE, STORED, condensed, own, processor, settings_hash, stored
+from stt_study.results.comparison import OWN, REFERENCE, STORED, condensed, own, processor_text, settings_hash, stored
 from stt_study.store import code_fingerprint
 from stt_study.study import Study
 from stt_study.times import KEPT, kept, times
@@ -47,13 +47,13 @@ def write(study: Study, names: list[str], out: Path = REFERENCE) -> list[Path]:
             if name in retention.NAMES:
                 for task in {"davis", "real"} & results.keys():
                     kept[task]["nearness"] = retention.nearness(run, task, name)
-            timing = Path(source).with_name("seconds.json")
+            timing, sessions = Path(source).with_name("seconds.json"), _sessions(run, name)
             seeds[str(run.seed)] = {
                 "training seconds": read_json(timing)["seconds"] if timing.is_file() else None,
-                "threads": _threads(run, name, results),
+                "threads": _threads(sessions, results),
                 "code": training_code(),
-                "processors": sorted({processor(**session["machine"]) for session in _sessions(run, name)}),
-                "commits": sorted({short(session["commit"]) for session in _sessions(run, name)}),
+                "processors": sorted({processor_text(**session["machine"]) for session in sessions}),
+                "commits": sorted({short(session["commit"]) for session in sessions}),
                 "measuring seconds": {task: found["seconds"] for task, found in results.items()},
                 "weights": next(iter(results.values()))["weights"]["identity"],
                 "tasks": kept,
@@ -145,7 +145,7 @@ def _same_machine(study: Study, name: str, seed: int, task: str) -> bool:
     run = study.with_seed(seed)
     same = content["versions"] == versions() and content["machine"] == machine()
     results, kept = {task: run.measure(task, run.source(name))}, content["seeds"][str(seed)]
-    return same and (kept["code"], kept["threads"]) == (training_code(), _threads(run, name, results))
+    return same and (kept["code"], kept["threads"]) == (training_code(), _threads(_sessions(run, name), results))
 
 
 def training_code() -> str:
@@ -153,10 +153,10 @@ def training_code() -> str:
     return code_fingerprint(train_spatial.__module__, train_temporal.__module__)
 
 
-def _threads(run: Study, name: str, results: dict[str, dict]) -> dict[str, list[int]]:
-    """Threads of what a result comes from: "measured", and "trained", step one before a variant."""
+def _threads(sessions: list[dict], results: dict[str, dict]) -> dict[str, list[int]]:
+    """Threads of what results come from: "measured", and "trained", in `_sessions`."""
     measured = sorted({found["machine"]["threads"] for found in results.values()})
-    return {"measured": measured, "trained": sorted({session["threads"] for session in _sessions(run, name)})}
+    return {"measured": measured, "trained": sorted({session["threads"] for session in sessions})}
 
 
 def _sessions(run: Study, name: str) -> list[dict]:

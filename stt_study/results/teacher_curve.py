@@ -51,11 +51,13 @@ def conclusion(table: pd.DataFrame) -> str:
         if not {STEP_ONE, ORACLE} <= {*own.index}:
             continue
         best, usual = (own.loc[name].to_dict() for name in (ORACLE, STEP_ONE))
-        beside = [
-            f"{words} {worded(row, 'no teacher', 'J&F-Mean')}"
-            for words, row in (("the oracle", best), ("step one's teacher", usual))
-        ]
-        more = "The oracle gains more than step one's teacher" + ": the teacher is the cause" * (favours(usual) <= 0)
+        named = {"the oracle": best, "step one's teacher": usual}
+        beside = listed([f"{words} {worded(row, 'no teacher', 'J&F-Mean')}" for words, row in named.items()])
+        found = listed([f"{row['smallest effect']:.1f}" for row in named.values()])
+        more = ""
+        if favours(best) > 0 and best[OVER] > 0:
+            cause = ": the teacher is the cause" * (favours(usual) <= 0)
+            more = f"The oracle gains more than step one's teacher{cause}. "
         whose = seeds_text(best["seeds"]) + ", these weights" * (best["seeds"] < ENOUGH)
         strengths = -own["label error"]
         # Of so few teachers all orders are tried.
@@ -64,13 +66,9 @@ def conclusion(table: pd.DataFrame) -> str:
         )
         rises = "rises" if rank.statistic > 0 else "falls"
         rises = rises if rank.pvalue <= 1 - LEVEL else "neither rises nor falls clearly"
-        found = listed([f"{row['smallest effect']:.1f}" for row in (best, usual)])
         sentences.append(
-            f"With {weight} ({whose}), {listed(beside)}; four of five such studies would find effects of {found} "
-            "points. "
-            + f"{more}. "
-            * (favours(best) > 0 and best[OVER] > 0)
-            + f"The gain {rises} with the teacher's strength (rank correlation {rank.statistic:+.2f} over "
+            f"With {weight} ({whose}), {beside}; four of five such studies would find effects of {found} points. "
+            f"{more}The gain {rises} with the teacher's strength (rank correlation {rank.statistic:+.2f} over "
             f"{len(own)} teachers)."
         )
     return "\n".join(sentences)
