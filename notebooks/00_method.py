@@ -64,7 +64,7 @@ pair, level = next(batches(study, full, study.profile.temporal.batch))
 # %% tags=["hide-input"]
 page.show(
     method.views_figure(study),
-    "The loss treats two views of an image as the same and everything else as different, so the encoder must recognise a creature by what cropping and recolouring leave unchanged.",
+    "The loss treats two views of an image as the same and everything else as different, so the encoder must recognise an image by what cropping and recolouring leave unchanged.",
     alt="A row of training images, and below each two cut-outs with changed colours.",
     name="fig-views",
 )

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # The data of this run
 #
-# The study generates its own data, the *shipped world*: articulated, textured creatures walk over textured, moving
-# ground, under a moving camera and changing light, with occluders, look-alikes and sensor noise. Training, validation
-# and test use disjoint textures and creatures.
+# Without a data folder, the study generates its own data, the *shipped world*: articulated, textured creatures walk over
+# textured, moving ground, under a moving camera and changing light, with occluders, look-alikes and sensor noise.
+# Training, validation and test use disjoint textures and creatures. With `DATA=…`, real data take its place.
 
 # %% tags=["parameters"]
 profile = "laptop"
@@ -45,10 +45,10 @@ page.show(pd.Series(counts, name="count").to_frame(), "The amount of training an
 # %% [markdown]
 # ## Images for step one
 #
-# The data are written in the official layouts of the data sets that they stand in for, so that the same code reads the
-# real ones: images as ImageNet {cite}`deng2009imagenet`, unlabelled videos as YouTube-VOS {cite}`xu2018youtubevos`,
-# object masks as DAVIS-2017 {cite}`ponttuset2017davis`, body parts as VIP {cite}`zhou2018vip` and joints as JHMDB
-# {cite}`jhuang2013jhmdb`.
+# The shipped world is written in the official layouts of the data sets that it stands in for, so that the same code
+# reads the real ones: images as ImageNet {cite}`deng2009imagenet`, unlabelled videos as YouTube-VOS
+# {cite}`xu2018youtubevos`, object masks as DAVIS-2017 {cite}`ponttuset2017davis`, body parts as VIP {cite}`zhou2018vip`
+# and joints as JHMDB {cite}`jhuang2013jhmdb`.
 
 # %% tags=["hide-input"]
 sheet = [images[(0, i)].permute(1, 2, 0).numpy() for i in evenly(range(len(images)), 24)]
@@ -75,7 +75,7 @@ page.show(
 )
 
 # %% [markdown]
-# Some training videos have a cut or a jump, where one frame does not continue the other. There, reconstruction teaches
+# Training videos may have a cut or a jump, where one frame does not continue the other. There, reconstruction teaches
 # wrong matches, which local distillation is meant to correct. The shipped world records where they are.
 
 # %% tags=["hide-input"]
@@ -104,20 +104,20 @@ else:
 # %% [markdown]
 # ## Labels for evaluation
 #
-# The figures show labels over time: objects as in DAVIS-2017, of the shipped world and (where a DAVIS folder is at
-# hand) of real video; body parts in the classes of VIP; and joints in the order of JHMDB.
+# The figures show labels over time: objects as in DAVIS-2017 (beside the shipped world's, those of real video where a
+# DAVIS folder is at hand), parts as in VIP, and joints in the order of JHMDB.
 
 # %% tags=["hide-input"]
 page.clips(
     "davis",
     4,
-    "Object masks of four test sequences over time, one colour per object. A method is given the masks of the first frame only.",
+    "Object masks over time, one colour per object. A method is given the masks of the first frame only.",
     name="fig-objects",
 )
 page.clips("real", 4, "Object masks of real video over time, one colour per object.")
-words = "Body parts of three test videos over time, one colour per class. Left and right are separate classes."
+words = "Parts over time, one colour per class. Of people, left and right are separate classes."
 page.clips("vip", 3, words, name="fig-parts")
-page.clips("jhmdb", 3, "Joints of three test clips over time. A joint keeps its colour.", name="fig-joints")
+page.clips("jhmdb", 3, "Joints over time. A joint keeps its colour.", name="fig-joints")
 
 # %% [markdown]
 # ## A real stereo pair

@@ -45,7 +45,7 @@ page.show(
 # ## Training
 #
 # The paper's student starts from a MoCo trained on Lab images, and its teacher is a published MoCo or DetCo encoder.
-# This study trains both, so that the whole chain, from images to tables, runs on any machine. The student's encoder
+# This study can train both, so that the whole chain, from images to tables, runs on any machine. The student's encoder
 # takes CIE Lab images because step two hides one of their colour channels.
 #
 # Training writes `weights.pth` and `metrics.csv`; a training that was stopped resumes from its last checkpoint.

@@ -88,10 +88,10 @@ page.training(
 # %% [markdown]
 # ## The learning rate, on validation clips
 #
-# The learning rate matters as much as the losses. Every variant in a primary claim (but step one only, which has no
-# step two) was trained at the same rates for the same number of steps and uses the rate that is best for it on
-# validation clips. The rates were chosen before any test clip was measured. To repeat the sweep, which trains every
-# variant again at every rate:
+# The learning rate matters as much as the losses. For profile `laptop`, every variant in a primary claim (but step one
+# only, which has no step two) was trained at the same rates for the same number of steps and uses the rate that is best
+# for it on validation clips; profiles `open` and `teacher` have the same rates. They were chosen before any test clip
+# was measured. To repeat the sweep, which trains every variant again at every rate:
 # `make notebook NB=03 ARGS="-p settings.rates [0.0003,0.001,0.003]"`.
 
 # %% tags=["hide-input"]

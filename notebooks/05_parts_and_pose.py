@@ -32,19 +32,19 @@ if page.at_hand("vip"):
     page.bars(
         parts,
         "video",
-        "mIoU of body parts. Each dot is one video's mean over its classes; the bars pool counts over all videos, as the table does.",
+        "mIoU of parts. Each dot is one video's mean over its classes; the bars pool counts over all videos, as the table does.",
         name="fig-vip",
     )
     page.totals(
         parts,
-        "Body parts, mIoU in percent. As in the benchmark, counts are pooled over all videos first.",
+        "Parts, mIoU in percent. As in the benchmark, counts are pooled over all videos first.",
         name="tab-parts",
     )
     page.clip(
         "vip",
         page.worst(parts),
         parts,
-        f"Video `{page.worst(parts)}`, on which the full method does worst. Small parts are lost first: look for hands, feet and the borders between clothes.",
+        f"Video `{page.worst(parts)}`, on which the full method does worst. Small parts are lost first: of people, look for hands, feet and the borders between clothes.",
         name="fig-parts-failure",
     )
 

@@ -83,7 +83,7 @@ points = viz_maps.point_figure(study, students)
 if points:
     page.show(
         points,
-        "Where each network finds a point of the first frame (first picture) in a later one. Look for one spot on the star; a second spot on another creature is a confusion, and heat everywhere means that the network cannot tell cells apart.",
+        "Where each network finds a point of the first frame (first picture) in a later one. Look for one spot on the star; a second spot on another object is a confusion, and heat everywhere means that the network cannot tell cells apart.",
         alt="A grid of frames: the point, the later frame with the object outlined, and a heat map for each network.",
         name="fig-points",
     )

@@ -58,9 +58,9 @@ class Page:
     def at_hand(self, task: str) -> bool:
         """Whether a task's data are at hand; a sentence says so where they aren't."""
         if not self.study.has(task):
-            self.say(
-                f"The data of {TASKS[task].official} ({task}) are not at hand; `data/README.md` says how to get them."
-            )
+            away = f"The data of {TASKS[task].official} ({task}) are not at hand; "
+            real = task == "real" and self.study.profile.real_video == "davis"
+            self.say("Videos of task davis are real here." if real else away + "`data/README.md` says how to get them.")
         return self.study.has(task)
 
     def metrics(self, name: str) -> pd.DataFrame:
@@ -123,8 +123,8 @@ class Page:
         """A task's first sequences over time, annotated."""
         if self.at_hand(task):
             figure = viz.clips_figure(self.study.sequences(task)[:count])
-            alt = f"{count} rows of video frames with coloured annotations."
-            self.show(figure, caption, alt, [self.study.folder(task)], name)
+            alt = f"Up to {count} rows of video frames with coloured annotations."
+            self.show(figure, f"{caption} Data: {self.study.data_name(task)}.", alt, [self.study.folder(task)], name)
 
     def data(self) -> None:
         """What each task is measured on."""
