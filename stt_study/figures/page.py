@@ -129,7 +129,8 @@ class Page:
     def data(self) -> None:
         """What each task is measured on."""
         names = {task: f"{words} (reference alone)" for task, words in comparison.reference_data(self.study).items()}
-        names |= {task: self.study.data_name(task) for task in TASKS if self.study.has(task)}
+        own = [task for task in TASKS if self.study.has(task) and (task != "fine" or self.study.profile.fine)]
+        names |= {task: self.study.data_name(task) for task in own}
         rows = pd.Series({task: names[task] for task in TASKS if task in names}, name="data")
         self.show(rows.to_frame(), "The data on which each task is measured.")
 

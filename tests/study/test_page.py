@@ -44,6 +44,8 @@ def test_page(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert shown.pop()[0].data == "The data of VIP (vip) are not at hand; `data/README.md` says how to get them."
     assert not page.at_hand("real")
     assert shown.pop()[0].data == "Videos of task davis are real here."  # of a profile with data of its own
+    page.data()
+    assert list(shown.pop()[0].index) == ["davis"]  # nothing is measured at stride 4
     page.answer("", "It falls.", "The second beats the first by 1.0 [0.2, 1.8].")
     said = shown.pop()[0].data.replace("\N{NO-BREAK SPACE}", " ")
     assert said == "> **It falls. The second beats the first by 1.0 [0.2, 1.8].** (Brackets: 95 % intervals.)"
