@@ -123,7 +123,9 @@ class Study(Trainings):
     def data_name(self, task: str) -> str:
         """What a task is measured on, or what is `LEARNED_FROM`, in the words of a table."""
         if task in LEARNED_FROM:
-            return self.folder(task).name if self.profile.data else "shipped world"
+            if not self.profile.data:
+                return "shipped world"
+            return f"{len(self.learned_from(task)):,} {task} of {self.folder(task).name}"
         benchmark = TASKS[task]
         if not self.profile.data and task not in ("real", "fine"):
             return f"shipped world in the layout of {benchmark.official}"

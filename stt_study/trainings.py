@@ -53,6 +53,7 @@ class Trainings:
         self.out = Path(runs or ROOT / "runs") / self.profile.profile
         # Of the folder of a kind of training data, taken once: a large one takes a while.
         self.fingerprint = cache(lambda kind: folder_fingerprint(self.folder(kind)))
+        self.learned_from = cache(lambda kind: self.images(1).paths if kind == "images" else self.pairs(1).videos)
 
     @property
     def seeds(self) -> range:

@@ -75,7 +75,7 @@ def distance(study: Study) -> int:
     if not profile.data or (study.data / "world.json").is_file():
         listed = LISTED / PACE
     else:
-        listed = _listed(next(frames for frames in study.pairs(profile.temporal.size).videos if len(frames) > 1))
+        listed = _listed(next(frames for frames in study.learned_from("videos") if len(frames) > 1))
     return round(listed * (profile.min_gap + profile.max_gap) / 2)
 
 
@@ -107,8 +107,7 @@ def identity(study: Study) -> list:
 
 def split_of(study: Study) -> str:
     """The list that pairs come from: "train", the shipped world's validation clips; "val" if missing or trained on."""
-    videos = study.pairs(study.profile.temporal.size).videos
-    first = [frames[0] for frames in videos if frames]
+    first = [frames[0] for frames in study.learned_from("videos") if frames]
     trained = {frame.path.stem if isinstance(frame, VideoFrame) else frame.parent.name for frame in first}
     try:
         names = {sequence.name for sequence in study.sequences("davis", "train")}

@@ -164,6 +164,7 @@ def test_pairs_come_from_train_unless_it_is_missing_or_trained_on(study: Study, 
     other = Study("tiny", data=str(data), runs=str(tmp_path), settings=SETTINGS)
     assert held_out_pairs.split_of(other) == "train"
     (data / "youtube-vos" / "video0").rename(data / "youtube-vos" / "square")
+    other = Study("tiny", data=str(data), runs=str(tmp_path), settings=SETTINGS)  # a study lists its data once
     assert held_out_pairs.split_of(other) == "val"
 
 
@@ -177,9 +178,8 @@ def test_pairs_come_from_train_unless_it_is_missing_or_trained_on(study: Study, 
     ],
 )
 def test_the_distance_of_training_pairs_in_frames_of_a_labelled_video(video, expected, tmp_path: Path):
-    profile = SimpleNamespace(data="real", min_gap=1, max_gap=1, temporal=SimpleNamespace(size=64))
-    pairs = SimpleNamespace(videos=[video[:1], video])
-    study = SimpleNamespace(profile=profile, data=tmp_path, pairs=lambda size: pairs)
+    profile = SimpleNamespace(data="real", min_gap=1, max_gap=1)
+    study = SimpleNamespace(profile=profile, data=tmp_path, learned_from=lambda kind: [video[:1], video])
     assert held_out_pairs.distance(study) == expected
 
 

@@ -442,6 +442,7 @@ def test_supervised_weights_join_where_they_are(make, tmp_path: Path) -> None:
 def test_what_was_measured_is_named(make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     it = make()
     assert it.data_name("davis") == "1 of 30 sequences of DAVIS-2017 (objects: 1), resized to 480"
+    assert it.data_name("images") == "8 images of imagenet"
     other = tmp_path / "other"  # data of another kind in VIP's layout must not pass for VIP
     for name, expected in (("VIP_Fine", "3 of 50 sequences of VIP"), ("vip-camvid", "3 sequences of CamVid (not VIP,")):
         folder = make(data=other, folders={"vip": [name]})
