@@ -19,8 +19,6 @@ from skimage.data import stereo_motorcycle
 
 from stt_core.files import read_json
 from stt_core.pictures import read_image
-from stt_core.training.images import Images
-from stt_core.training.pairs import FramePairs
 from stt_study.evenly import evenly
 from stt_study.figures import viz
 from stt_study.figures.page import Page
@@ -28,8 +26,7 @@ from stt_study.results import report
 
 page = Page(profile, settings, seed, data, runs)
 study = page.study
-images = Images(study.folder("images"), load_size=160)
-pairs = FramePairs(study.folder("videos"), size=160, min_gap=study.profile.min_gap, max_gap=study.profile.max_gap)
+images, pairs = study.images(160), study.pairs(160)
 counts = {"training images": len(images), "training videos": len(pairs.videos)}
 counts["training frames"] = sum(len(frames) for frames in pairs.videos)
 for task in filter(study.has, ("davis", "vip", "jhmdb", "real")):

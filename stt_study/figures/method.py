@@ -18,7 +18,6 @@ from stt_core.pictures import read_image
 from stt_core.propagation import propagate_frames
 from stt_core.spatial import two_views
 from stt_core.temporal import LEVELS
-from stt_core.training.images import Images
 from stt_study.analysis.held_out_pairs import HeldOut, carried
 from stt_study.analysis.retention import cell_of, central_pixel, looks, pair_times
 from stt_study.evenly import evenly
@@ -31,7 +30,7 @@ from stt_study.video.drawing import blended
 def views_figure(study: Study) -> Figure:
     """Images of step one's training (top), and the two views of each that the loss calls the same (below)."""
     settings = study.profile.spatial
-    images = Images(study.folder("images"), settings.load_size)
+    images = study.images(settings.load_size)
     batch = torch.stack([images[(0, i)] for i in evenly(range(len(images)), 5)]).float() / 255  # (B, 3, H, W)
     with torch.random.fork_rng():
         torch.manual_seed(0)
