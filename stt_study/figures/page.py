@@ -15,7 +15,7 @@ from stt_study.benchmarks.registry import TASKS
 from stt_study.figures import KEY, charts, viz
 from stt_study.results import comparison, report, tables
 from stt_study.study import Study
-from stt_study.variants import title
+from stt_study.variants import BASELINES, VARIANTS, title
 
 Results = dict[str, dict]  # of `Study.results`
 Shown = Figure | pd.DataFrame
@@ -57,11 +57,15 @@ class Page:
 
     def at_hand(self, task: str) -> bool:
         """Whether a task's data are at hand; a sentence says so where they aren't."""
-        if not self.study.has(task):
-            away = f"The data of {TASKS[task].official} ({task}) are not at hand; "
-            real = task == "real" and self.study.profile.real_video == "davis"
-            self.say("Videos of task davis are real here." if real else away + "`data/README.md` says how to get them.")
-        return self.study.has(task)
+        if self.study.has(task):
+            return True
+        if task == "real" and self.study.profile.real_video == "davis":
+            self.say("Videos of task davis are real here.")
+        else:
+            self.say(
+                f"The data of {TASKS[task].official} ({task}) are not at hand; `data/README.md` says how to get them."
+            )
+        return False
 
     def metrics(self, name: str) -> pd.DataFrame:
         """`metrics.csv` of a variant's training, a row a step."""
@@ -129,7 +133,7 @@ class Page:
     def data(self) -> None:
         """What each task is measured on."""
         names = {task: f"{words} (reference alone)" for task, words in comparison.reference_data(self.study).items()}
-        own = [task for task in TASKS if self.study.has(task) and (task != "fine" or self.study.profile.fine)]
+        own = {task for name in (*VARIANTS, *BASELINES) for task in self.study.tasks(name)}
         names |= {task: self.study.data_name(task) for task in own}
         rows = pd.Series({task: names[task] for task in TASKS if task in names}, name="data")
         self.show(rows.to_frame(), "The data on which each task is measured.")

@@ -133,13 +133,15 @@ def reference_data(study: Study) -> dict[str, str]:
 
 
 def of_other_data(study: Study) -> list[str]:
-    """A sentence on every task whose reference results are left out, since they are of other data than this run's."""
-    return [
-        f"The reference results of {what} are of other {data} ({words}) and not shown beside {study.data_name(kind)}."
-        for kind, words in reference_data(study).items()
-        for what, data in [("all trainings", kind) if kind in LEARNED_FROM else (kind, "data")]
-        if study.has(kind) and words != study.data_name(kind)
-    ]
+    """A sentence on each kind of data for which reference results are left out, since this run's are others."""
+    sentences = []
+    for kind, words in reference_data(study).items():
+        if study.has(kind) and words != (here := study.data_name(kind)):
+            what, data = ("all trainings", kind) if kind in LEARNED_FROM else (kind, "data")
+            sentences.append(
+                f"The reference results of {what} are of other {data} ({words}) and not shown beside {here}."
+            )
+    return sentences
 
 
 @cache  # the claims share most of their variants
