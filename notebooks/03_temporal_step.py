@@ -95,13 +95,13 @@ page.training(
 # `make notebook NB=03 ARGS="-p settings.rates [0.0003,0.001,0.003]"`.
 
 # %% tags=["hide-input"]
-rates = report.rate_sweep(study)
+rates, count = report.rate_sweep(study)
 if len(rates):
     largest = max(rates, key=float)
     edge = (rates.idxmax(axis="columns") == largest).sum()
     page.show(
         rates.round(2),
-        f"J&F-Mean on validation clips in percent, one row per variant and one column per learning rate: means over seeds. The best rate of {edge} of {len(rates)} variants is the largest that was tried, so a larger one may be better still.",
+        f"J&F-Mean on validation clips in percent, one row per variant and one column per learning rate ({report.seeds_text(count)}). The best rate of {edge} of {len(rates)} variants is the largest that was tried, so a larger one may be better still.",
     )
 else:
     page.say("No sweep is stored for this profile.")

@@ -83,11 +83,17 @@ if page.at_hand("jhmdb"):
 # first annotated frame is given; joints that are visible there are followed, and scored in frames where they are
 # visible. PCK@0.1 and PCK@0.2 are JHMDB's measure. The measure of BADJA's authors counts a joint as found within 0.2
 # times the square root of the area of the animal's mask; it is the mean over the sequences whose masks are at hand.
+# Some of the videos are in DAVIS's training list; the caption counts those that were trained on, without labels.
 
 # %% tags=["hide-input"]
 animals = study.results("badja", names)
 if page.at_hand("badja"):
-    page.bars(animals, "sequence", "Joints of real animals. Each dot is a sequence.", name="fig-badja")
+    page.bars(
+        animals,
+        "sequence",
+        f"Joints of real animals: {study.data_name('badja')}. Each dot is a sequence.",
+        name="fig-badja",
+    )
     page.totals(
         animals,
         "Share of the animals' joints that were found, in percent, by JHMDB's measure and by that of BADJA's authors.",

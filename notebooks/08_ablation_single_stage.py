@@ -40,12 +40,14 @@ page.training(
 # %% [markdown]
 # ## On the tasks
 #
-# Intervals of differences are over sequences and seeds; [](06_ablation_no_global.ipynb) explains the columns.
+# Intervals of differences are over sequences and seeds; [](06_ablation_no_global.ipynb) explains the columns. Step two
+# alone begins with random weights, so its seeds may end far from each other: they are listed below the tables.
 
 # %% tags=["hide-input"]
 page.data()
 others = ["step_one", "step_two", "scratch", "one_stage"]
 page.compared("full", others, "for both steps, for each alone and for both at once", figure=True)
+page.say(report.seed_by_seed(study, "step_two"))
 
 # %% [markdown]
 # ## Sequence by sequence

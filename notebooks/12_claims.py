@@ -2,8 +2,8 @@
 # # Which claims are reproduced
 #
 # This page lists the paper's claims that can be tested here, with the paper's figures and those of this study. The
-# rules for the verdicts were written down before the runs: [](../how_claims_are_decided.md). Four primary claims are
-# decided on real video; all other comparisons are exploratory.
+# rules for the verdicts were written down before the runs, and a later change is noted there:
+# [](../how_claims_are_decided.md). Four primary claims are decided on real video; all other comparisons are exploratory.
 
 # %% tags=["parameters"]
 profile = "laptop"

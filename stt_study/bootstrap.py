@@ -122,13 +122,10 @@ def favours(row: dict[str, float]) -> int:
     return int(np.sign(row["difference"])) if row["p"] <= 1 - LEVEL else 0
 
 
-def verdict(row: dict[str, float], published: float | None = None, ours: bool = False) -> str:
-    """A `summary` in the words of the page "How claims are decided"; `published`: the effect that the paper has.
-
-    `ours`: the paper doesn't claim it, so that there is nothing to reproduce.
-    """
+def verdict(row: dict[str, float], published: float | None = None, decides: bool = True) -> str:
+    """A `summary` in the words of the page "How claims are decided"; `published`: the effect that the paper has."""
     side, few = favours(row), row["seeds"] < ENOUGH
-    if few or ours:
+    if few or not decides:
         return "these weights: " * few + {1: "higher", -1: "lower", 0: "no difference found"}[side]
     if side:
         return "reproduced" if side > 0 else "not reproduced"

@@ -13,6 +13,7 @@ from stt_core.distributed import chosen_precision
 from stt_core.encoder import STANDARD, random_encoder
 from stt_core.errors import InputError
 from stt_core.files import write_json
+from stt_core.pictures import VideoFrame
 from stt_core.temporal import TemporalSettings
 from stt_core.training.images import Images
 from stt_core.training.pairs import FramePairs
@@ -54,6 +55,12 @@ class Trainings:
         # Of the folder of a kind of training data, taken once: a large one takes a while.
         self.fingerprint = cache(lambda kind: folder_fingerprint(self.folder(kind)))
         self.learned_from = cache(lambda kind: self.images(1).paths if kind == "images" else self.pairs(1).videos)
+
+    @property
+    def trained_on(self) -> set[str]:
+        """Names of the training videos."""
+        first = [frames[0] for frames in self.learned_from("videos") if frames]
+        return {frame.path.stem if isinstance(frame, VideoFrame) else frame.parent.name for frame in first}
 
     @property
     def seeds(self) -> range:

@@ -15,9 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stt_core.features import FeatureSource, feature_source, resized_size
+from stt_core.files import read_json
 from stt_core.pictures import frame_size
 from stt_core.propagation import Inference
 from stt_study.benchmarks.labelled_videos import Clip
+from stt_study.benchmarks.metrics import pck_distances
 from stt_study.benchmarks.registry import TASKS
 from stt_study.benchmarks.run import Video
 from stt_study.store import code_key, computed, folder_fingerprint
@@ -84,5 +86,9 @@ def _scored(study: Study, task: str, source: FeatureSource, changed: Callable[..
     records = []
     for video in study.sequences(task):
         with TemporaryDirectory() as out:
-            records.append(TASKS[task].score(*changed(video, source, study.inference(task)), Path(out)))
+            record = TASKS[task].score(*changed(video, source, study.inference(task)), Path(out))
+            if isinstance(video, Clip):  # only what is given is cut, not what is scored
+                joints = np.array(read_json(video.outputs(Path(out))[0]))
+                record["distances"] = pck_distances(joints, video.joints).tolist()
+            records.append(record)
     return TASKS[task].totals(records)

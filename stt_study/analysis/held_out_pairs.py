@@ -107,13 +107,11 @@ def identity(study: Study) -> list:
 
 def split_of(study: Study) -> str:
     """The list that pairs come from: "train", the shipped world's validation clips; "val" if missing or trained on."""
-    first = [frames[0] for frames in study.learned_from("videos") if frames]
-    trained = {frame.path.stem if isinstance(frame, VideoFrame) else frame.parent.name for frame in first}
     try:
         names = {sequence.name for sequence in study.sequences("davis", "train")}
     except InputError:
         return "val"
-    return "val" if names & trained else "train"
+    return "val" if names & study.trained_on else "train"
 
 
 def coverage(ids: np.ndarray, grid: tuple[int, int], count: int = 0) -> Tensor:

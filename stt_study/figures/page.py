@@ -17,6 +17,7 @@ from stt_study.results import comparison, report, tables
 from stt_study.study import Study
 from stt_study.variants import BASELINES, VARIANTS, title
 
+BRACKETS = "Brackets: 95\N{NO-BREAK SPACE}% intervals; *Which claims are reproduced* has the verdicts."
 Results = dict[str, dict]  # of `Study.results`
 Shown = Figure | pd.DataFrame
 Files = Iterable[str | Path] | Results
@@ -53,7 +54,7 @@ class Page:
         """Show what the page found, in one sentence or two, before everything else; empty ones are left out."""
         found = " ".join(filter(None, sentences)) or "This run did not measure it, and there are no reference results."
         found = re.sub(r"\[[^]]*\]", lambda interval: interval[0].replace(" ", "\N{NO-BREAK SPACE}"), found)
-        display(Markdown(f"> **{found}**" + " (Brackets: 95\N{NO-BREAK SPACE}% intervals.)" * ("[" in found)))
+        display(Markdown(f"> **{found}**" + f" ({BRACKETS})" * ("[" in found)))
 
     def at_hand(self, task: str) -> bool:
         """Whether a task's data are at hand; a sentence says so where they aren't."""

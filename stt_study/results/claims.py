@@ -28,7 +28,6 @@ class Claim:
     premise: tuple[str, ...] = ()  # what of `label_errors` must be best, then what it must beat; or variants
     backbone: str = "ResNet-18"
     note: str = ""  # on the paper's figures
-    ours: bool = False  # a comparison that this study adds
     where: bool = False  # that the mean difference is larger after an occlusion than in the clear, and a gain
     measure: str = ""  # of `retention.AGAINST_TEACHER`, times 100, in place of a task's figure
 
@@ -82,12 +81,13 @@ CLAIMS = (
     Claim("a share of 0.7 beats 0.4", "step_two", "share_0.4", (SHARES[0], SHARES[1].format("0.4")), SHARE),
     Claim("a share of 0.7 beats 0.1", "step_two", "share_0.1", (SHARES[0], SHARES[1].format("0.1")), SHARE),
     Claim(f"{ONE_MODEL} supervised features", "full", "supervised", ("full method", "supervised ImageNet"), MODEL),
-    Claim("step one's features beat untrained ones", "step_one", "random", ours=True),
-    Claim("the two distillations together help", "full", "neither", ours=True),
-    Claim("the text beats the code as released", "full", "released", family=RELEASE, ours=True),
-    Claim("the text beats the code as released with T = -1", "full", "released_soft", family=RELEASE, ours=True),
+    # Comparisons that this study adds.
+    Claim("step one's features beat untrained ones", "step_one", "random"),
+    Claim("the two distillations together help", "full", "neither"),
+    Claim("the text beats the code as released", "full", "released", family=RELEASE),
+    Claim("the text beats the code as released with T = -1", "full", "released_soft", family=RELEASE),
     *(
-        Claim(f"{ONE_MODEL} {words}", "full", name, family=MODEL, ours=True)
+        Claim(f"{ONE_MODEL} {words}", "full", name, family=MODEL)
         for name, words in (("copy", "the first label copied"), ("flow", "optical flow"), ("lab", "the image itself"))
     ),
 )
@@ -104,7 +104,7 @@ def claims(study: Study) -> pd.DataFrame:
         for task in TASKS:
             decides = claim.family == PRIMARY and task == study.profile.real_video
             words, effect = _paper(published, claim, task)
-            fixed = {"claim": claim.text, "ours": claim.ours, "family": claim.family, "task": task, "decides": decides}
+            fixed = {"claim": claim.text, "family": claim.family, "task": task, "decides": decides}
             fixed |= {"baseline": claim.worse in BASELINES}
             for origin, row in _judged(study, task, claim).items():
                 holds, figures = premise(claim.premise, origin)
@@ -121,7 +121,7 @@ def claims(study: Study) -> pd.DataFrame:
 
 
 def _verdict(row: pd.Series) -> str:
-    return verdict(row, row.effect, row.ours) if row.testable else UNTESTABLE
+    return verdict(row, row.effect, row.decides) if row.testable else UNTESTABLE
 
 
 def _premise(study: Study, names: tuple[str, ...], origin: str) -> tuple[bool | None, str]:

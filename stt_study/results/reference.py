@@ -189,7 +189,8 @@ def main(
     """
     study = Study(profile, seed=seed, data=data, settings={"seeds": seeds, "rates": rates, "fine": fine})
     if rates:
-        write_json(report.SWEPT, report.swept() | {profile: report.rate_sweep(study).round(2).to_dict()})
+        table, count = report.rate_sweep(study)
+        write_json(report.SWEPT, report.swept() | {profile: {"seeds": count, "rates": table.round(2).to_dict()}})
         return 0
     if what == "write":
         rows = list(TEACHERS) if study.profile.rows == "teacher" else [*BASELINES, *ALL]

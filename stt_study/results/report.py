@@ -43,8 +43,8 @@ def differences_table(rows: pd.DataFrame) -> pd.DataFrame:
     return shown.set_index(["comparison", "task"])[columns].rename_axis(index=[None, None])
 
 
-def worded(row: dict, other: str, what: str, verbs: tuple[str, str] = ("beats", "is behind")) -> str:
-    """A `bootstrap.summary` in words, such as "beats step one by 3.1 points of mIoU [1.2, 5.0]"."""
+def worded(row: dict, other: str, what: str, verbs: tuple[str, str] = ("is ahead of", "is behind")) -> str:
+    """A `bootstrap.summary` in words, such as "is ahead of step one by 3.1 points of mIoU [1.2, 5.0]"."""
     side, low, high = favours(row), row["low"], row["high"]
     if side:
         low, high = sorted((side * low, side * high))
@@ -174,6 +174,14 @@ def strides(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def seed_by_seed(study: Study, name: str) -> str:
+    """A variant's J&F-Mean on task davis of every seed, in words: this run's, then the reference's."""
+    found = []
+    for origin, runs in comparison.by_origin(study, "davis", [name]).items():
+        found.append(f"{origin} " + ", ".join(f"{100 * run.metrics['J&F-Mean']:.1f}" for run in runs[name]))
+    return f"J&F-Mean of *{title(name)}* on {study.data_name('davis')}, seed by seed: {'; '.join(found)}."
+
+
 def rank_agreement(study: Study) -> tuple[float, int]:
     """Spearman's correlation of trained variants' J&F-Means on the shipped world and on real video; of how many.
 
@@ -190,21 +198,22 @@ def rank_agreement(study: Study) -> tuple[float, int]:
 
 
 def swept() -> dict[str, dict]:
-    """Profile -> the `rate_sweep` that is kept of it."""
+    """Profile -> "seeds", how many, and "rates": the `rate_sweep` that is kept of it."""
     return read_json(SWEPT) if SWEPT.exists() else {}
 
 
-def rate_sweep(study: Study) -> pd.DataFrame:
-    """J&F-Mean on validation clips in percent, means over the seeds: one row an arm, one column a learning rate.
+def rate_sweep(study: Study) -> tuple[pd.DataFrame, int]:
+    """J&F-Mean on validation clips in percent, means over so many seeds: one row an arm, one column a learning rate.
 
     Of this run where its profile lists `rates`, else as it is kept; all arms are trained for as many steps as always.
     """
     names = [name for name in HEADLINE if VARIANTS[name].steps != "one"]
     if not study.profile.rates:
-        return pd.DataFrame(swept().get(study.profile.profile, {}))
+        kept = swept().get(study.profile.profile, {"rates": {}, "seeds": 0})
+        return pd.DataFrame(kept["rates"]), kept["seeds"]
     return pd.DataFrame(
         {f"{rate:g}": {title(name): _validated(study, name, rate) for name in names} for rate in study.profile.rates}
-    )
+    ), len(study.seeds)
 
 
 def _validated(study: Study, name: str, rate: float) -> float:

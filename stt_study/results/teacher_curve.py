@@ -11,7 +11,8 @@ from stt_study.results.tables import with_intervals
 from stt_study.study import Study
 from stt_study.variants import QUARTER, TAUGHT
 
-NONE, STEP_ONE, ORACLE = "teacher_none", "teacher_step_one", "teacher_oracle"
+NONE, UNTRAINED, STEP_ONE, ORACLE = "teacher_none", "teacher_untrained", "teacher_step_one", "teacher_oracle"
+NAMED = {ORACLE: "the oracle", STEP_ONE: "step one's teacher", UNTRAINED: "the untrained teacher"}  # of the sentence
 OVER = "over step one's"
 WEIGHTS = {"the whole weight": TAUGHT, "a quarter of the weight": QUARTER}
 
@@ -44,20 +45,20 @@ def curve(study: Study, task: str) -> pd.DataFrame:
 
 
 def conclusion(table: pd.DataFrame) -> str:
-    """A `curve` in words, a line a weight: the oracle and step one's teacher beside none; does the gain rise."""
+    """A `curve` in words, a line a weight: `NAMED` teachers beside none; does the gain rise with the strength."""
     sentences = []
     for weight, some in table.groupby("weight", sort=False):
         own = some.set_index("name")
-        if not {STEP_ONE, ORACLE} <= {*own.index}:
+        if not {*NAMED} <= {*own.index}:
             continue
-        best, usual = (own.loc[name].to_dict() for name in (ORACLE, STEP_ONE))
-        named = {"the oracle": best, "step one's teacher": usual}
-        beside = listed([f"{words} {worded(row, 'no teacher', 'J&F-Mean')}" for words, row in named.items()])
+        named = {name: own.loc[name].to_dict() for name in NAMED}
+        best, usual = named[ORACLE], named[STEP_ONE]
+        beside = listed([f"{NAMED[name]} {worded(row, 'no teacher', 'J&F-Mean')}" for name, row in named.items()])
         found = listed([f"{row['smallest effect']:.1f}" for row in named.values()])
         more = ""
-        if favours(best) > 0 and best[OVER] > 0:
-            cause = ": the teacher is the cause" * (favours(usual) <= 0)
-            more = f"The oracle gains more than step one's teacher{cause}. "
+        if best[OVER]:
+            cause = ": the teacher is the cause" * (favours(best) > 0 >= favours(usual) and best[OVER] > 0)
+            more = f"The oracle gains {'more' if best[OVER] > 0 else 'less'} than step one's teacher{cause}. "
         whose = seeds_text(best["seeds"]) + ", these weights" * (best["seeds"] < ENOUGH)
         strengths = -own["label error"]
         # Of so few teachers all orders are tried.

@@ -48,7 +48,7 @@ def test_page(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert list(shown.pop()[0].index) == ["davis"]  # nothing is measured at stride 4
     page.answer("", "It falls.", "The second beats the first by 1.0 [0.2, 1.8].")
     said = shown.pop()[0].data.replace("\N{NO-BREAK SPACE}", " ")
-    assert said == "> **It falls. The second beats the first by 1.0 [0.2, 1.8].** (Brackets: 95 % intervals.)"
+    assert said.startswith("> **It falls. The second beats the first by 1.0 [0.2, 1.8].** (Brackets: 95 % ")
     page.answer("")
     assert shown.pop()[0].data.startswith("> **This run did not measure it")
     scores = {"a/1": 0.4, "b/2": 0.2, "c/3": 0.9}
@@ -95,7 +95,7 @@ SAME = "does not differ measurably from it"
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ((3.14, 1.0, 5.0, 0.01), "beats it by 3.1 points of J [1.0, 5.0]"),
+        ((3.14, 1.0, 5.0, 0.01), "is ahead of it by 3.1 points of J [1.0, 5.0]"),
         ((-3.14, -5.0, -1.0, 0.01), "is behind it by 3.1 points of J [1.0, 5.0]"),
         ((0.4, 0.1, 0.9, 0.07), f"{SAME} (+0.4 points of J [0.1, 0.9], p = 0.07)"),
         ((-0.4, -1.0, 0.2, 0.3), f"{SAME} (-0.4 points of J [-1.0, 0.2], which contains zero)"),
@@ -115,6 +115,6 @@ def test_an_answer_says_whose_results(data_folder: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr(report.comparison, "compared", how)
     said = report.beside(study, {"full": "it", "lab": "Lab", "copy": "a copy"}, "davis").split(". ")
     assert [text.split(" (")[1] for text in said] == [
-        "1 seed), it beats Lab by 3.0 points of J&F-Mean [1.0, 5.0]",
-        "5 seeds, reference), it beats a copy by 3.0 points of J&F-Mean [1.0, 5.0].",
+        "1 seed), it is ahead of Lab by 3.0 points of J&F-Mean [1.0, 5.0]",
+        "5 seeds, reference), it is ahead of a copy by 3.0 points of J&F-Mean [1.0, 5.0].",
     ]

@@ -12,6 +12,7 @@ import torch
 from loops import random
 from PIL import Image
 from scipy.stats import rankdata
+from writers import write_jhmdb
 
 from stt_core.checkpoints import save_weights
 from stt_core.color import drop_channel, rgb_to_lab
@@ -21,10 +22,12 @@ from stt_core.errors import InputError
 from stt_core.features import feature_source
 from stt_core.losses import LocalDistillation, entropy_map, local_distillation_loss, reconstruction_loss
 from stt_core.pictures import VideoFrame
+from stt_core.propagation import Inference
 from stt_core.temporal import TemporalSettings
 from stt_study.analysis import deviations, held_out_pairs
 from stt_study.analysis import query_selection as selection
 from stt_study.analysis.held_out_pairs import BATCH, label_error, levels
+from stt_study.benchmarks.label_sources import label_source
 from stt_study.figures import selection as viz_selection
 from stt_study.study import Study
 
@@ -281,3 +284,15 @@ def test_colours_as_released_are_opencv_s() -> None:
 def test_joints_are_cut_as_released() -> None:
     """To the pixel before, within 12 px of the picture's upper and left edge to the one after."""
     np.testing.assert_array_equal(deviations.cut(np.array([[20.7, 3.4], [11.2, 12.0]])), [[20, 4], [12, 12]])
+
+
+def test_joints_are_scored_uncut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Joints that stand still, copied: the given frame is as far from the truth as all others, by what was cut."""
+    task = replace(deviations.TASKS["jhmdb"], totals=list)
+    monkeypatch.setitem(deviations.TASKS, "jhmdb", task)
+    clips = task.read(write_jhmdb(tmp_path / "JHMDB"))
+    study = SimpleNamespace(sequences=lambda task: clips, inference=lambda task: Inference())
+    for record in deviations._scored(study, "jhmdb", label_source("copy"), deviations._whole):
+        distances = np.array(record["distances"])
+        np.testing.assert_array_equal(distances, np.repeat(distances[:1], len(distances), axis=0))
+        assert distances.min() > 1e-3

@@ -74,18 +74,21 @@ ERRORS = {"untrained": 0.4, "step_one": 0.3, "step_one_cosine": 0.2, "longer": 0
         (
             {"oracle": 0.05, "step_one_cosine": 0.02},
             [
-                "(2 seeds, these weights), the oracle beats no teacher by 5.1",
+                "(2 seeds, these weights), the oracle is ahead of no teacher by 5.1",
                 "step one's teacher does not",
                 "the cause.",
             ],
         ),
         (
             {"oracle": 0.05, "step_one": 0.03},
-            ["oracle beats", "teacher beats", "one's teacher. The gain"],
+            ["oracle is ahead", "teacher is ahead", "more than step one's teacher. The gain"],
         ),
-        ({"oracle": 0.05, "step_one": -0.03}, ["oracle beats", "step one's teacher is behind no teacher by 2.9"]),
-        ({"untrained": 0.01}, ["the oracle does not differ measurably from no teacher"]),
-        ({"oracle": -0.05}, ["the oracle is behind no teacher by 4.9"]),
+        ({"oracle": 0.05, "step_one": -0.03}, ["oracle is ahead", "step one's teacher is behind no teacher by 2.9"]),
+        (
+            {"untrained": 0.01},
+            ["the oracle does not differ measurably from no teacher", "the untrained teacher does not differ"],
+        ),
+        ({"oracle": -0.05}, ["the oracle is behind no teacher by 4.9", "gains less than step one's teacher. The"]),
         ({name: 0.1 - 0.2 * error for name, error in ERRORS.items()}, ["The gain rises", "+1.00 over 5 teachers"]),
         ({name: 0.2 * error for name, error in ERRORS.items()}, ["The gain falls", "-1.00 over 5 teachers"]),
     ],
