@@ -16,7 +16,7 @@ runs = ""
 import pandas as pd
 
 from stt_study.analysis import sensitivity
-from stt_study.analysis.sensitivity import SEARCHLESS
+from stt_study.analysis.sensitivity import VOTES
 from stt_study.figures import charts
 from stt_study.figures.page import Page
 from stt_study.results import report, tables
@@ -74,12 +74,11 @@ page.show(
 # ## Is it the same for other features?
 #
 # If the best temperature or top-k of one method differs from that of another, a table with one setting for both is
-# unfair to one of them. The figure compares the full method, step one alone and random weights in the settings that are
-# cheap to measure, because their values share one search for the most similar cells.
+# unfair to one of them. The figure compares the full method, step one alone and random weights.
 
 # %% tags=["hide-input"]
-others = [sensitivity.sensitivity(study, name, SEARCHLESS) for name in ("step_one", "random")]
-together = pd.concat([full[full.axis.isin(SEARCHLESS)], *others])
+others = [sensitivity.sensitivity(study, name, VOTES) for name in ("step_one", "random")]
+together = pd.concat([full[full.axis.isin(VOTES)], *others])
 page.show(
     charts.sensitivity_figure(together),
     "The same for three kinds of features. If the peaks lie at different values, one setting for all is unfair to some.",

@@ -15,15 +15,10 @@ from stt_core.signals import Stopped, stopped_by_signals
 OURS, THEIRS = 1, 2
 DEBUG = "--debug"
 FULL = "the disk is full; free some space and give the same command again, what is done is kept"
-IN_THE_WAY = "a file is where a folder should be; choose another name or move the file away"
 FIXES = {
     errno.ENOSPC: FULL,
     errno.EDQUOT: FULL,
     errno.EACCES: "permission denied; change that (chmod) or choose another",
-    errno.ENOENT: "it does not exist; check its name",
-    errno.EISDIR: "it is a folder, not a file; give a file",
-    errno.EEXIST: IN_THE_WAY,
-    errno.ENOTDIR: IN_THE_WAY,
 }
 
 
@@ -34,11 +29,8 @@ def one_sentence(name: str = "", *, debug: bool = False) -> Iterator[None]:
     2: the input's (or machine's) fault, with the fix. 1: this code's defect. 128 and the signal's number: stopped.
     """
     begin = f"{name}: " if name else ""
-    for standard, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        stream = getattr(sys, standard)
-        if stream is None:  # it was closed, and a file of results would get its number
-            setattr(sys, standard, open(os.devnull, mode))  # noqa: SIM115
-        elif mode == "w" and isinstance(stream, TextIOWrapper):
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a letter that it can't show is shown by its number
     try:
         with stopped_by_signals():

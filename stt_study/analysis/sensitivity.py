@@ -1,21 +1,18 @@
 """How much a result depends on the settings of label propagation, one at a time, on video object segmentation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from stt_core import labels
-from stt_core.affinity import affinity, apply_affinity
 from stt_core.errors import InputError
 from stt_core.features import FeatureSource, feature_source, features_of
 from stt_core.pictures import read_image
-from stt_core.propagation import Inference
+from stt_core.propagation import Inference, propagate_frames
 from stt_study.analysis.held_out_pairs import split_of
 from stt_study.benchmarks import labelled_videos, metrics
 from stt_study.bootstrap import bootstrap
@@ -36,8 +33,7 @@ WORDS = {
     "frame 0 is seen": ("first_windowed", {"windowed": True, "whole": False}),
     "frame 0 counts": ("first_twice", {"twice": True, "once": False}),
 }
-SEARCHLESS = ("top-k", "temperature", "frame 0 counts", "maps normalised")
-"""Axes whose settings share the profile's own search, or one more."""
+VOTES = ("top-k", "temperature")  # axes that may suit one kind of features more than another
 
 
 @dataclass(frozen=True)
@@ -66,25 +62,6 @@ def settings_around(own: Setting) -> dict[str, dict[float | str, Setting]]:
     return {axis: values for axis, values in axes.items() if len(values) > 1}
 
 
-def propagate_many(cells: list[Tensor], first: Tensor, settings: Sequence[Inference]) -> Iterator[list[Tensor]]:
-    """Labels (K, h, w) of frame 1, … of unit features (h, w, C), by settings that differ in top-k and temperature."""
-    own, most = settings[0], max(setting.topk for setting in settings)
-    how = {"radius": own.radius, "window": own.window, "first_windowed": own.first_windowed}
-    carried = [[first.permute(1, 2, 0).to(cells[0].device)] for _ in settings]  # (h, w, K) of each frame
-    for t in range(1, len(cells)):
-        seen = list(range(max(t - own.num_preceding, 0), t))
-        twice = own.first_twice and own.with_first and 0 in seen
-        seen = [0] * (own.with_first and 0 not in seen) + seen
-        context = torch.stack([cells[s] for s in seen])
-        indices, weights = affinity(cells[t], context, topk=most, temperature=1.0, first_twice=twice, **how)
-        cosines = (weights / weights[0]).log()  # at temperature 1, less the best one's: (k, N)
-        for setting, maps in zip(settings, carried, strict=True):
-            votes = (cosines[: setting.topk] / setting.temperature).softmax(dim=0)
-            before = torch.stack([maps[s] for s in seen])
-            maps.append(apply_affinity(indices[: setting.topk], votes, before).view(*cells[t].shape[:2], -1))
-        yield [maps[t].permute(2, 0, 1) for maps in carried]
-
-
 def scores(
     sequence: labelled_videos.Sequence, source: FeatureSource, settings: list[Setting]
 ) -> list[dict[str, float]]:
@@ -95,19 +72,13 @@ def scores(
     count = int(given.max())
     if length < 3 or not count:
         raise InputError(f"{sequence.frames[0].parent} needs three frames and an object in the first mask.")
-    frames = features_of(source, map(read_image, sequence.frames[:-1]), settings[0].inference.resize)
-    cells = [F.normalize(maps.float(), dim=0).permute(1, 2, 0).contiguous() for maps in frames]
-    first = labels.to_grid(labels.one_hot(given, count), cells[0].shape[:2], "nearest")
+    features = list(features_of(source, map(read_image, sequence.frames[:-1]), settings[0].inference.resize))
+    first = labels.to_grid(labels.one_hot(given, count), features[0].shape[1:], "nearest")
     found: dict[Setting, np.ndarray] = {}
-    searches: dict[Inference, list[Setting]] = {}
-    for setting in settings:
-        seen = min(setting.inference.num_preceding, length)  # of what is longer than the clip, all is the same
-        search = replace(setting.inference, topk=1, temperature=1.0, num_preceding=seen)
-        searches.setdefault(search, []).append(setting)
-    for some in searches.values():
-        carried = propagate_many(cells, first, [setting.inference for setting in some])
-        for ids, every in zip(masks[1:], carried, strict=True):
-            for setting, maps in zip(some, every, strict=True):
+    for inference in dict.fromkeys(setting.inference for setting in settings):
+        carried = propagate_frames(features, first, **inference.propagation())
+        for ids, maps in zip(masks[1:], islice(carried, 1, None), strict=True):
+            for setting in (setting for setting in settings if setting.inference == inference):
                 decoded = labels.decode_masks(maps, ids.shape, normalise=setting.normalise)
                 pairs = [metrics.frame_scores(decoded == k, ids == k) for k in range(1, count + 1)]
                 found[setting] = found.get(setting, 0) + np.sum(pairs, axis=0)  # of J and F

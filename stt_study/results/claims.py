@@ -61,18 +61,8 @@ CLAIMS = (
         note="from scratch, with selection",
     ),
     Claim("two steps beat both at once", "full", "one_stage"),
-    Claim(
-        "global distillation retains spatial features (res5)",
-        "full",
-        "no_global",
-        measure="overlap res5",
-    ),
-    Claim(
-        "global distillation retains spatial features (res4)",
-        "full",
-        "no_global",
-        measure="overlap res4",
-    ),
+    Claim("global distillation retains spatial features (res5)", "full", "no_global", measure="overlap res5"),
+    Claim("global distillation retains spatial features (res4)", "full", "no_global", measure="overlap res4"),
     Claim("global distillation beats learning without forgetting", "full", "forget", FORGET, backbone="ResNet-50"),
     Claim("local distillation helps, from scratch", "step_two", "scratch", (SELECTED, TWO)),
     Claim("local distillation helps most after occlusions", "full", "no_local", where=True),
@@ -117,11 +107,8 @@ def claims(study: Study) -> pd.DataFrame:
         if family:
             table.loc[some.index, "p"] = holm(some.p, sum(claim.family == family for claim in CLAIMS))
     sides = table.apply(favours, axis=1) * table.testable
-    return table.assign(favours=sides, verdict=table.apply(_verdict, axis=1))
-
-
-def _verdict(row: pd.Series) -> str:
-    return verdict(row, row.effect, row.decides) if row.testable else UNTESTABLE
+    words = table.apply(lambda row: verdict(row, row.effect, row.decides) if row.testable else UNTESTABLE, axis=1)
+    return table.assign(favours=sides, verdict=words)
 
 
 def _premise(study: Study, names: tuple[str, ...], origin: str) -> tuple[bool | None, str]:
