@@ -29,19 +29,17 @@ class Kept(Study):
         return False
 
 
-def glance(profile: str) -> str:
-    """A profile's reference results in Markdown: its primary claims, if it has any that decide, and its figures."""
-    study, parts = Kept(profile), [f"Profile `{profile}`:"]
-    table = claims.claims(study)
+def glance(study: Study, figures: bool) -> str:
+    """A profile's reference results in Markdown: its primary claims, if any decides, its `figures`, what data."""
+    head, parts, table = f"Profile `{study.profile.profile}`", [], claims.claims(study)
     if len(table) and table.decides.any():
-        rows = claims.one_by_one(table[table.decides])
-        parts += [claims.in_words(table[table.decides]), _markdown(rows, "primary claim")]
-    figures = report.grid_table(study, SHOWN).replace(r" \(reference\)", "", regex=True)
-    data = comparison.reference_data(study)
-    kinds = {task: "made world" if words.startswith("shipped world") else "real video" for task, words in data.items()}
-    figures = figures.rename(columns=lambda name: ": ".join(filter(None, [kinds.get(name.split(",")[0]), name])))
-    parts += [_markdown(figures, ""), "; ".join(f"{task}: {words}" for task, words in data.items()) + "."]
-    return "\n\n".join(parts)
+        rows = table[table.decides]
+        head += f", {report.seeds_text(rows.seeds.max())}"
+        parts += [_markdown(claims.one_by_one(rows), "primary claim")]
+    if figures:
+        parts += [_markdown(report.grid_table(study, SHOWN).replace(r" \(reference\)", "", regex=True), "")]
+    data = "; ".join(f"{task}: {words}" for task, words in comparison.reference_data(study).items())
+    return "\n\n".join([f"{head}. {data[:1].upper()}{data[1:]}.", *parts])
 
 
 def _markdown(table: pd.DataFrame, corner: str) -> str:
@@ -50,11 +48,16 @@ def _markdown(table: pd.DataFrame, corner: str) -> str:
 
 
 def written(readme: str) -> str:
-    """README with the part between its two marks made anew: the `glance` of each profile with reference results."""
+    """README with the part between its two marks made anew: a `glance` of each profile with reference results.
+
+    Those of real data come first, and of the first one the figures, too.
+    """
     head, _, rest = readme.partition(BEGIN)
     _, _, tail = rest.partition(END)
-    profiles = sorted(path.parent.name for path in REFERENCE.glob("*/full.json"))
-    return "\n\n".join([head + BEGIN, *map(glance, profiles), END + tail])
+    studies = sorted(
+        (Kept(path.parent.name) for path in REFERENCE.glob("*/full.json")), key=lambda s: not s.profile.data
+    )
+    return "\n\n".join([head + BEGIN, *(glance(study, study is studies[0]) for study in studies), END + tail])
 
 
 def picture(study: Study, out: Path) -> None:
