@@ -168,8 +168,9 @@ def in_words(table: pd.DataFrame) -> str:
 def one_by_one(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `claims` as text, one a claim and origin: all that a verdict is made of."""
     index = ["claim", "origin"] if table.origin.nunique() > 1 else ["claim"]
-    text = with_intervals(table).set_index(index).rename_axis(index=[None] * len(index))
-    return text[["verdict", "difference", "smallest effect", "paper", "premise"]]
+    text = with_intervals(table).assign(p=table.p.map("{:.2f}".format).where(table.testable, ""))
+    text = text.set_index(index).rename_axis(index=[None] * len(index)).rename(columns={"p": "p, corrected"})
+    return text[["verdict", "difference", "p, corrected", "smallest effect", "paper", "premise"]]
 
 
 def beside(table: pd.DataFrame) -> pd.DataFrame:
