@@ -179,7 +179,7 @@ def seed_by_seed(study: Study, name: str) -> str:
     found = []
     for origin, runs in comparison.by_origin(study, "davis", [name]).items():
         found.append(f"{origin} " + ", ".join(f"{100 * run.metrics['J&F-Mean']:.1f}" for run in runs[name]))
-    return f"J&F-Mean of *{title(name)}* on {study.data_name('davis')}, seed by seed: {'; '.join(found)}."
+    return f"J&F-Mean of *{title(name)}* ({study.data_name('davis')}), seed by seed: {'; '.join(found)}."
 
 
 def rank_agreement(study: Study) -> tuple[float, int]:
