@@ -129,15 +129,16 @@ class Study(Trainings):
         benchmark = TASKS[task]
         if not self.profile.data and task not in ("real", "fine"):
             return f"shipped world in the layout of {benchmark.official}"
-        other, names = STAND_INS.get(self.folder(task).name), {sequence.name for sequence in self.sequences(task)}
-        count, seen = len(names), names & self.trained_on if self.profile.data and self.has("videos") else set()
+        other, sequences = STAND_INS.get(self.folder(task).name), self.sequences(task)
+        trained_on = self.trained_on if self.profile.data and self.has("videos") else ()
+        count, seen = len(sequences), sum(sequence.name in trained_on for sequence in sequences)
         part = f"{count} sequence{'s' * (count != 1)}"
         if count < benchmark.count and not other:
             part = f"{count} of {benchmark.count} sequences"
         what = other or benchmark.official
         if benchmark.name == "davis":  # the masks of DAVIS-2016 have one object, however many 2017's have
-            what += f" (objects: {_objects(tuple(self.sequences(task)))})"
-        what += f" ({len(seen)} of them training videos, too)" * bool(seen)
+            what += f" (objects: {_objects(tuple(sequences))})"
+        what += f" ({seen} of them training videos, too)" * bool(seen)
         return f"{part} of {what}, resized to {self.inference(task).resize}" + ", stride 4" * (task == "fine")
 
     def relative(self, path: str | Path) -> str:

@@ -48,7 +48,10 @@ def test_page(data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert list(shown.pop()[0].index) == ["davis"]  # nothing is measured at stride 4
     page.answer("", "It falls.", "The second beats the first by 1.0 [0.2, 1.8].")
     said = shown.pop()[0].data.replace("\N{NO-BREAK SPACE}", " ")
-    assert said.startswith("> **It falls. The second beats the first by 1.0 [0.2, 1.8].** (Brackets: 95 % ")
+    verdicts = "*Which claims are reproduced* has the verdicts."
+    assert (
+        said == f"> **It falls. The second beats the first by 1.0 [0.2, 1.8].** (Brackets: 95 % intervals; {verdicts})"
+    )
     page.answer("")
     assert shown.pop()[0].data.startswith("> **This run did not measure it")
     scores = {"a/1": 0.4, "b/2": 0.2, "c/3": 0.9}

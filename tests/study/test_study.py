@@ -446,7 +446,9 @@ def test_what_was_measured_is_named(make, tmp_path: Path, monkeypatch: pytest.Mo
     assert it.data_name("images") == "8 images of imagenet"
     (name,) = {sequence.name for sequence in it.sequences("davis")}
     monkeypatch.setattr(type(it), "trained_on", {name, "another"})
-    assert it.data_name("davis").startswith("1 of 30 sequences of DAVIS-2017 (objects: 1) (1 of them training videos")
+    assert it.data_name("davis") == (
+        "1 of 30 sequences of DAVIS-2017 (objects: 1) (1 of them training videos, too), resized to 480"
+    )
     monkeypatch.undo()
     other = tmp_path / "other"  # data of another kind in VIP's layout must not pass for VIP
     for name, expected in (("VIP_Fine", "3 of 50 sequences of VIP"), ("vip-camvid", "3 sequences of CamVid (not VIP,")):

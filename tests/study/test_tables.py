@@ -98,6 +98,7 @@ def test_glance_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     new = glance.written(text)
     assert "| full method | 52.0 ± 2.8 | 52.0 ± 2.8 | 2 |" in new  # 4 / sqrt(2)
     assert "| Lab image | 30.0 |  | 2 |" in new
+    assert "|  | davis, J&F-Mean | fine, J&F-Mean | seeds |" in new
     assert "Profile `smoke`. Davis: three clips; fine: three clips." in new
     assert new.startswith("before\n")
     assert new.endswith("\nafter\n")
