@@ -6,6 +6,7 @@ from functools import cache, partial
 import numpy as np
 import pandas as pd
 
+from stt_core.errors import InputError
 from stt_study.analysis import label_errors, retention
 from stt_study.benchmarks.registry import TASKS
 from stt_study.bootstrap import favours, holm, summary, verdict
@@ -153,6 +154,8 @@ def _paper(published: pd.DataFrame, claim: Claim, task: str) -> tuple[str, float
 
 def primary(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of `claims` that decide or, where nobody has real video, those of the shipped world in their place."""
+    if table.empty:
+        raise InputError("No claim is about what this profile trains; take another, such as laptop.")
     return table[table.decides] if table.decides.any() else table[(table.family == PRIMARY) & (table.task == "davis")]
 
 

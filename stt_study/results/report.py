@@ -165,7 +165,9 @@ def strides(study: Study) -> pd.DataFrame:
     rows, coarse = [], study.profile.real_video
     for name in (*BASELINES, *VARIANTS):
         for runs in (comparison.own, comparison.stored):
-            pair = [runs(study, task, name) for task in (coarse, "fine")]
+            fine = runs(study, "fine", name)
+            seeds = {run.seed for run in fine}  # of the reference's only some may be measured at stride 4
+            pair = [[run for run in runs(study, coarse, name) if run.seed in seeds], fine]
             if all(pair) and (row := comparison.summarised(*pair[::-1])):
                 means = [sum(100 * run.metrics["J&F-Mean"] for run in found) / len(found) for found in pair]
                 row |= dict(zip((f"stride {study.stride(coarse)}", "stride 4"), means, strict=True))

@@ -84,6 +84,15 @@ def test_this_run_or_the_reference_never_mixed(monkeypatch):
     assert comparison.compared(None, TASK, "no_local", "share_1") is None
 
 
+def test_strides_are_compared_over_the_seeds_of_both(monkeypatch):
+    kept = {"davis": [run("full", seed, scores=[0.5 + 0.1 * seed] * 3) for seed in (0, 1)]}
+    kept["fine"] = [run("full", 1, scores=[0.7] * 3)]
+    monkeypatch.setattr(comparison, "own", lambda *_: [])
+    monkeypatch.setattr(comparison, "stored", lambda study, task, name: kept[task] * (name == "full"))
+    (row,) = report.strides(SimpleNamespace(profile=SimpleNamespace(real_video="davis"), stride=lambda _: 8)).iloc
+    assert row[["stride 8", "stride 4", "difference"]].tolist() == pytest.approx([60, 70, 10])
+
+
 def test_a_claim_about_where(monkeypatch):
     """A larger gain after an occlusion speaks for it, but not if both are losses."""
     claim = next(claim for claim in claims.CLAIMS if claim.where)
@@ -127,6 +136,8 @@ def test_claims_of_this_run_beside_the_references(monkeypatch):
     fake = SimpleNamespace(profile=SimpleNamespace(real_video=TASK), seeds=[0], has=lambda task: True)
     fake.with_seed = lambda seed: fake
     table = claims.claims(fake)
+    with pytest.raises(InputError, match="No claim is about what this profile trains"):
+        claims.primary(table[:0])
     retains = "global distillation retains spatial features (res5)"
     origins = table[table.claim.isin(["global distillation helps", retains])]
     assert set(zip(origins.claim, origins.origin, strict=True)) == {
