@@ -174,8 +174,8 @@ page.compared("full", names, words, name="tab-released")
 # ## What else differs
 #
 # In everything else this study follows the released code: strides and stem of student and teacher, how crops are drawn,
-# learning rates and their warm-up, residual blocks that begin as their shortcuts, masks read at the centre of a cell,
-# the extent of a joint's Gaussian, and frame 0 of parts and joints scored at the size of the encoder's input. The
+# how the learning rate rises and falls, residual blocks that begin as their shortcuts, masks read at the centre of a
+# cell, the extent of a joint's Gaussian, and frame 0 of parts and joints scored at the size of the encoder's input. The
 # exceptions at inference can be measured with the full method's weights. The released code
 #
 # * shrinks frames bilinearly, which skips pixels where a frame shrinks to less than half its size, so that the result
@@ -193,8 +193,13 @@ page.show(
 )
 
 # %% [markdown]
-# The other differences cannot be measured without other trainings or data. The released code
+# The other differences were not measured, most because they take other trainings or data. The released code
 #
+# * trains a whole ResNet-18 on frames of 256 px, with windows, learning rates and weights of the losses for that size;
+#   profile `paper` has these, while the small profiles have others (`notebooks/profiles`; page
+#   [](03_temporal_step.ipynb) says how they were chosen);
+# * has a switch, off by default, for a teacher of normalised features, which [](06_ablation_no_global.ipynb) and
+#   [](18_teacher_strength.ipynb) turn on;
 # * shrinks training frames bilinearly, too;
 # * has a teacher of its own, an encoder of RGB; in the small profiles the teacher is the encoder of Lab from which the
 #   student starts (`teacher: rgb` in a profile trains one more);
@@ -207,4 +212,4 @@ page.show(
 #   than the small profiles do; and it never trains in bfloat16, which `precision: auto` chooses on some processors;
 # * takes labels to the grid by way of the resized picture; here they come straight from the picture, so a cell reads
 #   its id less than a pixel of the resized picture away. It also follows the visible part of the Gaussian of a given
-#   joint left of the picture, which counts as missing here. Both need VIP's and JHMDB's own clips to be measured.
+#   joint left of the picture, which counts as missing here.

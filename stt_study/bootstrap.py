@@ -9,6 +9,7 @@ from scipy.stats import norm, t
 
 LEVEL, POWER = 0.95, 0.8
 ENOUGH = 5  # seeds, to speak of a method and not of a few weights
+FEWEST = 3  # sequences, for an interval
 LEAST = 1e-9  # p is not sought below
 
 
@@ -29,10 +30,10 @@ def bootstrap(
     sequences are too narrow: they move outwards by Student's t and the missing n - 1 (Hesterberg 2015, "expanded
     percentile"). p, two-sided, is the level at which such an interval ends at zero; where no draw lies beyond zero, its
     place among the draws is taken from their mean and standard deviation, which with one seed gives Student's p.
-    Infinite, and p = 1, with fewer than three sequences or where all are the same.
+    Infinite, and p = 1, with fewer sequences than `FEWEST` or where all are the same.
     """
     seeds, sequences = differences.shape
-    if sequences < 3 or np.ptp(differences) == 0:
+    if sequences < FEWEST or np.ptp(differences) == 0:
         return -np.inf, np.inf, 1.0
     drawn, of_seeds = _drawn(seeds, sequences, draws, seed)
     drawn = drawn * (1 if weights is None else weights)
@@ -125,6 +126,8 @@ def favours(row: dict[str, float]) -> int:
 def verdict(row: dict[str, float], published: float | None = None, decides: bool = True) -> str:
     """A `summary` in the words of the page "How claims are decided"; `published`: the effect that the paper has."""
     side, few = favours(row), row["seeds"] < ENOUGH
+    if row["sequences"] < FEWEST:
+        return "too few sequences"
     if few or not decides:
         return "these weights: " * few + {1: "higher", -1: "lower", 0: "no difference found"}[side]
     if side:

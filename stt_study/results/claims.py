@@ -81,6 +81,7 @@ CLAIMS = (
         Claim(f"{ONE_MODEL} {words}", "full", name, family=MODEL)
         for name, words in (("copy", "the first label copied"), ("flow", "optical flow"), ("lab", "the image itself"))
     ),
+    Claim(f"{ONE_MODEL} oriented gradients", "full", "hog"),  # joined the baselines after the family was counted
 )
 
 
@@ -98,7 +99,8 @@ def claims(study: Study) -> pd.DataFrame:
             fixed = {"claim": claim.text, "family": claim.family, "task": task, "decides": decides}
             fixed |= {"baseline": claim.worse in BASELINES}
             for origin, row in _judged(study, task, claim).items():
-                holds, figures = premise(claim.premise, origin)
+                holds, figures, sources = premise(claim.premise, origin)
+                row["files"] += sources
                 row = fixed | {"paper": words, "effect": effect} | row | {"origin": origin}
                 rows.append(row | {"premise": figures, "testable": holds is not False})
     table = pd.DataFrame(rows)
@@ -112,14 +114,18 @@ def claims(study: Study) -> pd.DataFrame:
     return table.assign(favours=sides, verdict=words)
 
 
-def _premise(study: Study, names: tuple[str, ...], origin: str) -> tuple[bool | None, str]:
-    """Whether the first of a `Claim.premise` is better than the others, None where it wasn't measured; the figures."""
+def _premise(study: Study, names: tuple[str, ...], origin: str) -> tuple[bool | None, str, list[str]]:
+    """Whether the first of a `Claim.premise` is better than the others, None where it wasn't measured; figures; files.
+
+    The full method's own file, or what this run measured, is not among the files.
+    """
     if not names:
-        return None, ""
-    measure, sign, task = "label error, %", -1, study.profile.real_video
+        return None, "", []
+    measure, sign, task, files = "label error, %", -1, study.profile.real_video, []
     if names == STEPS:
         found = comparison.by_origin(study, task, names).get(origin, {})
         measure, sign = TASKS[task].headline, 1
+        files = [run.path for runs in found.values() for run in runs]
         values = {name: [run.metrics[measure] for run in runs] for name, runs in found.items()}
     elif origin == comparison.OWN:
         own = [label_errors.premises(run) for run in map(study.with_seed, study.seeds)] if study.has("davis") else []
@@ -128,12 +134,12 @@ def _premise(study: Study, names: tuple[str, ...], origin: str) -> tuple[bool | 
         kept = {run.seed: run.premises for t in TASKS for run in comparison.stored(study, t, "full") if run.premises}
         values = {name: [figures[name] for figures in kept.values()] for name in names if kept}
     if not values:
-        return None, "not measured"
+        return None, "not measured", []
     first, *others = means = [100 * float(np.mean(values[name])) for name in names]
     holds = all(sign * first > sign * other for other in others)
     titles = map(title, names) if names == STEPS else names
     figures = ", ".join(f"{name} {value:.1f}" for name, value in zip(titles, means, strict=True))
-    return holds, f"{'holds' if holds else 'fails'} ({measure}: {figures})"
+    return holds, f"{'holds' if holds else 'fails'} ({measure}: {figures})", files
 
 
 def _paper(published: pd.DataFrame, claim: Claim, task: str) -> tuple[str, float | None]:
@@ -171,21 +177,32 @@ def in_words(table: pd.DataFrame) -> str:
 def one_by_one(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `claims` as text, one a claim and origin: all that a verdict is made of."""
     index = ["claim", "origin"] if table.origin.nunique() > 1 else ["claim"]
-    text = with_intervals(table).assign(p=table.p.map("{:.2f}".format).where(table.testable, ""))
+    text = with_intervals(table).assign(p=_p(table))
     text = text.set_index(index).rename_axis(index=[None] * len(index)).rename(columns={"p": "p, corrected"})
     return text[["verdict", "difference", "p, corrected", "smallest effect", "paper", "premise"]]
 
 
 def beside(table: pd.DataFrame) -> pd.DataFrame:
     """`claims` as text, one row a claim and task: the paper's figures, what this run says, what the reference says."""
-    index, shown = ["claim", "task"], ["difference", "single seeds", "smallest effect", "verdict"]
-    text = with_intervals(table)
+    index, shown = ["claim", "task"], ["difference", "single seeds", "p", "smallest effect", "verdict"]
+    text = with_intervals(table).assign(p=_p(table))
     columns = {("paper", ""): table.groupby(index, sort=False).paper.first()}
     for origin in (comparison.OWN, comparison.STORED):
         own = text[text.origin == origin].set_index(index)
         some = [name for name in shown if name != "single seeds" or (own[name] != "1 seed").any()]
         columns |= {(origin, name): own[name] for name in some if len(own)}
     return pd.concat(columns, axis=1).fillna("").rename_axis(index=[None, None])
+
+
+def against(table: pd.DataFrame) -> pd.DataFrame:
+    """As text, the rows of `claims` whose whole interval lies below the paper's effect or, without one, below zero."""
+    rows = table[table.high < table.effect.fillna(0)]
+    text = with_intervals(rows).set_index(["claim", "task", "origin"]).rename_axis(index=[None] * 3)
+    return text[["difference", "single seeds", "paper", "verdict"]] if len(rows) else text
+
+
+def _p(table: pd.DataFrame) -> pd.Series:
+    return table.p.map("{:.2f}".format).where(table.testable, "")
 
 
 def _judged(study: Study, task: str, claim: Claim) -> dict[str, dict]:

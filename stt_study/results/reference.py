@@ -190,7 +190,8 @@ def main(
     study = Study(profile, seed=seed, data=data, settings={"seeds": seeds, "rates": rates, "fine": fine})
     if rates:
         table, count = report.rate_sweep(study)
-        write_json(report.SWEPT, report.swept() | {profile: {"seeds": count, "rates": table.round(2).to_dict()}})
+        found = {"seeds": count, "rates": table.round(2).to_dict(), "settings": settings_hash(study, "full")}
+        write_json(report.SWEPT, report.swept() | {profile: found | provenance()})
         return 0
     if what == "write":
         rows = list(TEACHERS) if study.profile.rows == "teacher" else [*BASELINES, *ALL]

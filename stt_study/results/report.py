@@ -184,35 +184,39 @@ def seed_by_seed(study: Study, name: str) -> str:
     return f"J&F-Mean of *{title(name)}* ({study.data_name('davis')}), seed by seed: {'; '.join(found)}."
 
 
-def rank_agreement(study: Study) -> tuple[float, int]:
-    """Spearman's correlation of trained variants' J&F-Means on the shipped world and on real video; of how many.
+def rank_agreement(study: Study) -> tuple[float, list[int]]:
+    """Spearman's correlation of trained variants' J&F-Means on the shipped world and on real video; seeds of each.
 
-    Means over the seeds of this run or, where it doesn't train a variant, of the reference; nan of fewer than three.
+    Means over the seeds of this run or of the reference, whichever has more; nan of fewer than three variants.
     """
-    found = {}
+    found, seeds = [], []
     for name in VARIANTS:
-        runs = [comparison.known(study, task, name) for task in ("davis", "real")]
+        tasks = [
+            (comparison.own(study, task, name), comparison.stored(study, task, name)) for task in ("davis", "real")
+        ]
+        runs = [max(pair, key=len) for pair in tasks]
         if all(runs):
-            found[name] = [np.mean([run.metrics["J&F-Mean"] for run in some]) for some in runs]
-    if len(found) < 3:
-        return float("nan"), len(found)
-    return float(spearmanr(*zip(*found.values(), strict=True)).statistic), len(found)
+            found.append([np.mean([run.metrics["J&F-Mean"] for run in some]) for some in runs])
+            seeds.append(min(map(len, runs)))
+    return float(spearmanr(*zip(*found, strict=True)).statistic) if len(found) > 2 else float("nan"), seeds
 
 
 def swept() -> dict[str, dict]:
-    """Profile -> "seeds", how many, and "rates": the `rate_sweep` that is kept of it."""
+    """Profile -> "seeds", how many, "rates": the `rate_sweep` that is kept of it, "settings" and how it was made."""
     return read_json(SWEPT) if SWEPT.exists() else {}
 
 
 def rate_sweep(study: Study) -> tuple[pd.DataFrame, int]:
     """J&F-Mean on validation clips in percent, means over so many seeds: one row an arm, one column a learning rate.
 
-    Of this run where its profile lists `rates`, else as it is kept; all arms are trained for as many steps as always.
+    Of this run where its profile lists `rates`, else as it is kept, empty where the profile's settings were others; all
+    arms are trained for as many steps as always.
     """
     names = [name for name in HEADLINE if VARIANTS[name].steps != "one"]
     if not study.profile.rates:
-        kept = swept().get(study.profile.profile, {"rates": {}, "seeds": 0})
-        return pd.DataFrame(kept["rates"]), kept["seeds"]
+        kept = swept().get(study.profile.profile, {})
+        same = kept.get("settings") == comparison.settings_hash(study, "full")
+        return (pd.DataFrame(kept["rates"]), kept["seeds"]) if same else (pd.DataFrame(), 0)
     return pd.DataFrame(
         {f"{rate:g}": {title(name): _validated(study, name, rate) for name in names} for rate in study.profile.rates}
     ), len(study.seeds)

@@ -45,7 +45,10 @@ def curve(study: Study, task: str) -> pd.DataFrame:
 
 
 def conclusion(table: pd.DataFrame) -> str:
-    """A `curve` in words, a line a weight: `NAMED` teachers beside none; does the gain rise with the strength."""
+    """A `curve` in words, a line a weight: `NAMED` teachers beside none; does the gain rise with the strength.
+
+    Then the teachers that copy labels better than if all stay where they are.
+    """
     sentences = []
     for weight, some in table.groupby("weight", sort=False):
         own = some.set_index("name")
@@ -71,6 +74,11 @@ def conclusion(table: pd.DataFrame) -> str:
             f"With {weight} ({whose}), {beside}; four of five such studies would find effects of {found} points. "
             f"{more}The gain {rises} with the teacher's strength (rank correlation {rank.statistic:+.2f} over "
             f"{len(own)} teachers)."
+        )
+    if sentences:
+        able = list(dict.fromkeys(table.teacher[table["label error"] < table[STAY]])) or ["none"]
+        sentences.append(
+            f"Better than *all stay where they are*, of {table.teacher.nunique()} teachers: {listed(able)}."
         )
     return "\n".join(sentences)
 

@@ -127,7 +127,8 @@ def test_holm_by_hand():
     ],
 )
 def test_verdict(difference, p, seeds, published, expected):
-    row = {"difference": difference, "p": p, "seeds": seeds, "smallest effect": 2.0}
+    row = {"difference": difference, "p": p, "seeds": seeds, "sequences": 8, "smallest effect": 2.0}
     assert verdict(row, published) == expected
+    assert verdict(row | {"sequences": 2}, published) == "too few sequences"
     if expected == "reproduced":
         assert verdict(row, published, decides=False) == "higher"

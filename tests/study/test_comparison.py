@@ -14,6 +14,7 @@ from stt_study.analysis import label_errors, retention
 from stt_study.bootstrap import favours
 from stt_study.results import claims, comparison, reference, report
 from stt_study.results.comparison import AFTER, CLEAR, Outcome, condensed, differences
+from stt_study.study import Study
 
 TASK = "davis"
 MACHINE = {"processor": "Xeon", "cores": 2, "instructions": ["amx_bf16", "avx512_f"]}
@@ -162,8 +163,11 @@ def test_claims_of_this_run_beside_the_references(monkeypatch):
     low, high = keeps.loc["reference", ["low", "high"]]
     interval = f"+41.5 [{low:.1f}, {high:.1f}]".replace(" ", "\N{NO-BREAK SPACE}")
     smallest = f"{keeps.loc['reference', 'smallest effect']:.1f}"
-    assert wide["reference"].tolist() == [interval, "+41.5 to +41.5 (5)", smallest, "higher"]
-    assert list(wide["this run"].index) == ["difference", "smallest effect", "verdict"]  # there is one seed
+    assert wide["reference"].tolist() == [interval, "+41.5 to +41.5 (5)", "0.00", smallest, "higher"]
+    # Below the paper's 1.2, but of what has no figure of the paper only what lies below zero.
+    assert {claim for claim, *_ in claims.against(table.assign(high=1.1)).index} == {"global distillation helps"}
+    assert len(claims.against(table.assign(high=1.3))) == 0
+    assert list(wide["this run"].index) == ["difference", "p", "smallest effect", "verdict"]  # there is one seed
     text = claims.one_by_one(claims.primary(table))
     assert text.index.tolist() == [("global distillation helps", origin) for origin in ("this run", "reference")]
     assert text.verdict.tolist()[1] == "untestable here"
@@ -281,6 +285,16 @@ def test_other_settings_and_data_are_not_compared(study, monkeypatch):
         reference.verify(study)
 
 
+def test_a_kept_sweep_is_of_the_profiles_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = Study("laptop")
+    kept = {"seeds": 2, "rates": {"0.1": {"full method": 1.5}}, "settings": comparison.settings_hash(study, "full")}
+    monkeypatch.setattr(report, "swept", lambda: {"laptop": kept})
+    table, seeds = report.rate_sweep(study)
+    assert (table.loc["full method", "0.1"], seeds) == (1.5, 2)
+    for other in (Study("laptop", settings={"max_gap": 9}), Study("open")):
+        assert report.rate_sweep(other)[0].empty
+
+
 def test_rank_agreement_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four variants in the order 1 2 3 4 on one task, 1 2 4 3 on the other: 1 - 6 * 2 / (4 * 15) = 0.8."""
     scores = {"full": (0.1, 0.5), "no_local": (0.2, 0.6), "no_global": (0.3, 0.8), "step_two": (0.4, 0.7)}
@@ -290,6 +304,6 @@ def test_rank_agreement_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(comparison, "own", own)
     monkeypatch.setattr(comparison, "stored", lambda *_: [])
-    assert report.rank_agreement(None) == (pytest.approx(0.8), 4)
+    assert report.rank_agreement(None) == (pytest.approx(0.8), [1] * 4)
     scores = dict(list(scores.items())[:2])
     assert math.isnan(report.rank_agreement(None)[0])
