@@ -202,7 +202,7 @@ def against(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _p(table: pd.DataFrame) -> pd.Series:
-    return table.p.map("{:.2f}".format).where(table.testable, "")
+    return table.p.map("{:.2f}".format).where(table.testable & np.isfinite(table.low), "")
 
 
 def _judged(study: Study, task: str, claim: Claim) -> dict[str, dict]:
