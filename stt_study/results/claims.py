@@ -143,16 +143,17 @@ def _premise(study: Study, names: tuple[str, ...], origin: str) -> tuple[bool | 
 
 
 def _paper(published: pd.DataFrame, claim: Claim, task: str) -> tuple[str, float | None]:
-    """The paper's figures on a task and their difference, such as "70.5 - 69.3 = +1.2", 1.2; "", None without any."""
+    """The paper's figures on a task and their difference, such as "70.5 - 69.3 = +1.2 (draft)", 1.2; "", None without."""
     own = published[published.benchmark == TASKS[task].official].query(f"stride == '{4 if task == 'fine' else 8}'")
     own = own[(own.metric == TASKS[task].headline) & (own.backbone == claim.backbone)]
-    figures = own.drop_duplicates("method").set_index("method").value
+    figures = own.drop_duplicates("method").set_index("method")
     # Where the paper has no pair, its authors' later rerun may have one.
     for suffix in ("", ", rerun"):
-        pair = [figures.get(method + suffix) for method in claim.published]
-        if None not in pair:
-            notes = [suffix.strip(", "), claim.note, claim.backbone * (claim.backbone != "ResNet-18")]
-            better, worse = pair
+        pair = figures.reindex([method + suffix for method in claim.published])
+        if len(pair) and pair.value.notna().all():
+            draft = "draft" * bool(pair.source.str.contains("draft").any())
+            notes = [suffix.strip(", "), draft, claim.note, claim.backbone * (claim.backbone != "ResNet-18")]
+            better, worse = pair.value
             words = ", ".join(filter(None, notes))
             return f"{better:.1f} - {worse:.1f} = {better - worse:+.1f}" + f" ({words})" * bool(words), better - worse
     return "", None

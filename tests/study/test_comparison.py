@@ -149,7 +149,7 @@ def test_claims_of_this_run_beside_the_references(monkeypatch):
     helps = found.loc["global distillation helps"]
     assert helps.difference.tolist() == pytest.approx([-10, -10])
     assert helps.seeds.tolist() == [1, 5]
-    assert helps.paper.tolist() == ["70.5 - 69.3 = +1.2"] * 2  # published.csv, ResNet-18
+    assert helps.paper.tolist() == ["70.5 - 69.3 = +1.2 (draft)"] * 2  # published.csv, ResNet-18
     assert helps.decides.all()
     # The teacher's mean over seeds, 3 %, isn't below the student's 3 %.
     expected = "fails (label error, %: teacher 3.0, start of step two 3.0, all stay where they are 4.0)"
@@ -193,11 +193,11 @@ def test_the_papers_figures_are_of_the_tasks_own_benchmark():
     said = [claims._paper(published, claim, task)[0] for task in ("davis", "vip", "jhmdb", "badja")]
     assert said == ["70.5 - 62.9 = +7.6", "41.0 - 31.9 = +9.1", "63.1 - 53.8 = +9.3", ""]  # paper.md, section 5
     claim = next(claim for claim in claims.CLAIMS if claim.worse == "forget")
-    assert claims._paper(published, claim, "davis") == ("71.3 - 69.9 = +1.4 (ResNet-50)", pytest.approx(1.4))
+    assert claims._paper(published, claim, "davis") == ("71.3 - 69.9 = +1.4 (draft, ResNet-50)", pytest.approx(1.4))
     claim = next(claim for claim in claims.CLAIMS if claim.text == "two steps beat step two alone")
     assert claims._paper(published, claim, "fine") == ("73.1 - 71.2 = +1.9", pytest.approx(1.9))
     claim = next(claim for claim in claims.CLAIMS if claim.text == "local distillation helps")
-    assert claims._paper(published, claim, "davis")[0] == "69.0 - 65.4 = +3.6 (from scratch, with selection)"
+    assert claims._paper(published, claim, "davis")[0] == "69.0 - 65.4 = +3.6 (draft, from scratch, with selection)"
 
 
 @pytest.fixture
