@@ -96,7 +96,7 @@ page.show(
 # %% tags=["hide-input"]
 finer = report.strides(study)
 if len(finer):
-    shown = tables.with_intervals(finer).set_index("method").drop(columns="file")
+    shown = tables.with_intervals(finer).set_index("method").rename_axis(None).drop(columns="file")
     page.show(
         shown.round(1),
         "J&F-Mean on real video at both strides, and stride 4 minus the other in points, with 95 % intervals in brackets.",

@@ -18,7 +18,6 @@ from stt_study.figures.page import Page
 from stt_study.results import report, tables
 from stt_study.trainings import ROOT
 
-pd.set_option("display.max_rows", None)
 page = Page(profile, settings, seed, data, runs)
 study = page.study
 names = ["copy", "flow", "lab", "hog", "random", "supervised"]

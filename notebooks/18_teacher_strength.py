@@ -23,12 +23,9 @@ page = Page(profile, settings, seed, data, runs)
 study = teacher_curve.study_of(page.study)
 curves = {task: teacher_curve.curve(study, task) for task in ("davis", "real") if study.has(task)}
 curves = {task: table for task, table in curves.items() if len(table)}
+found = {study.data_name(task): teacher_curve.conclusion(table) for task, table in curves.items()}
 page.answer(
-    *(
-        f"{words} (Measured on {study.data_name(task)}.)"
-        for task, t in curves.items()
-        if (words := teacher_curve.conclusion(t))
-    )
+    *map(teacher_curve.able, list(curves.values())[:1]), *(f"On {data}: {s[0]}" for data, s in found.items() if s)
 )
 
 # %% [markdown]
@@ -55,6 +52,9 @@ page.answer(
 # cut; the loss leaves these cells out. Encoders have a row for every cell, right or wrong.
 
 # %% tags=["hide-input"]
+for data, sentences in found.items():
+    for sentence in sentences[1:]:
+        page.say(f"On {data}: {sentence}")
 for task, table in curves.items():
     page.show(
         charts.strength_figure(table, STAY),

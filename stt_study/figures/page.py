@@ -28,6 +28,7 @@ class Page:
 
     def __init__(self, profile: str, settings: dict[str, Any], seed: int, data: str, runs: str) -> None:
         viz.style()
+        pd.set_option("display.max_rows", None)  # or the middle of a long table would be left out
         self.study = Study(profile, settings=settings, seed=seed, data=data, runs=runs)
 
     def show(self, shown: Shown, caption: str, alt: str = "", files: Files = (), name: str = "") -> None:

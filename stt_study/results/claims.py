@@ -59,7 +59,7 @@ CLAIMS = (
         (SELECTED, TWO),
         PRIMARY,
         label_errors.LOCAL,
-        note="from scratch, with selection",
+        note="from scratch",
     ),
     Claim("two steps beat both at once", "full", "one_stage"),
     Claim("global distillation retains spatial features (res5)", "full", "no_global", measure="overlap res5"),
@@ -143,7 +143,7 @@ def _premise(study: Study, names: tuple[str, ...], origin: str) -> tuple[bool | 
 
 
 def _paper(published: pd.DataFrame, claim: Claim, task: str) -> tuple[str, float | None]:
-    """The paper's figures on a task and their difference, such as "70.5 - 69.3 = +1.2 (draft)", 1.2; "", None without."""
+    """The paper's figures on a task and the difference, such as "70.5 - 69.3 = +1.2 (draft)", 1.2; "", None without."""
     own = published[published.benchmark == TASKS[task].official].query(f"stride == '{4 if task == 'fine' else 8}'")
     own = own[(own.metric == TASKS[task].headline) & (own.backbone == claim.backbone)]
     figures = own.drop_duplicates("method").set_index("method")

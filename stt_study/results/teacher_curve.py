@@ -44,11 +44,8 @@ def curve(study: Study, task: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def conclusion(table: pd.DataFrame) -> str:
-    """A `curve` in words, a line a weight: `NAMED` teachers beside none; does the gain rise with the strength.
-
-    Then the teachers that copy labels better than if all stay where they are.
-    """
+def conclusion(table: pd.DataFrame) -> list[str]:
+    """A `curve` in words, one string a weight: `NAMED` teachers beside none; does the gain rise with the strength."""
     sentences = []
     for weight, some in table.groupby("weight", sort=False):
         own = some.set_index("name")
@@ -75,12 +72,13 @@ def conclusion(table: pd.DataFrame) -> str:
             f"{more}The gain {rises} with the teacher's strength (rank correlation {rank.statistic:+.2f} over "
             f"{len(own)} teachers)."
         )
-    if sentences:
-        able = list(dict.fromkeys(table.teacher[table["label error"] < table[STAY]])) or ["none"]
-        sentences.append(
-            f"Better than *all stay where they are*, of {table.teacher.nunique()} teachers: {listed(able)}."
-        )
-    return "\n".join(sentences)
+    return sentences
+
+
+def able(table: pd.DataFrame) -> str:
+    """Which teachers of a `curve` copy labels better than if all stay where they are."""
+    names = list(dict.fromkeys(table.teacher[table["label error"] < table[STAY]])) or ["none"]
+    return f"Better than *all stay where they are*, of {table.teacher.nunique()} teachers: {listed(names)}."
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:

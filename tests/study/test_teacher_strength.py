@@ -104,9 +104,8 @@ def test_what_is_concluded(gains: dict[str, float], words: list[str], monkeypatc
     oracle = table[table.name == "teacher_oracle"].iloc[0]
     assert (oracle["label error"], oracle[STAY]) == pytest.approx((0.11, 0.2))
     assert oracle.difference == pytest.approx(100 * gains.get("oracle", 0), abs=0.5)
-    *sentences, able = teacher_curve.conclusion(table).splitlines()
-    assert able == "Better than *all stay where they are*, of 5 teachers: oracle as teacher."
-    for sentence in sentences:
+    assert teacher_curve.able(table) == "Better than *all stay where they are*, of 5 teachers: oracle as teacher."
+    for sentence in teacher_curve.conclusion(table):
         assert all(word in sentence for word in words), sentence
     shown = teacher_curve.shown(table)
     assert shown["label error, %"].tolist() == [f"{100 * error + 1:.1f}" for error in ERRORS.values()] * 2
