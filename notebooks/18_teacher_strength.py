@@ -25,7 +25,8 @@ curves = {task: teacher_curve.curve(study, task) for task in ("davis", "real") i
 curves = {task: table for task, table in curves.items() if len(table)}
 found = {study.data_name(task): teacher_curve.conclusion(table) for task, table in curves.items()}
 page.answer(
-    *map(teacher_curve.able, list(curves.values())[:1]), *(f"On {data}: {s[0]}" for data, s in found.items() if s)
+    *map(teacher_curve.able, list(curves.values())[:1]),
+    *(f"{s[0]} (Measured on {data}.)" for data, s in found.items() if s),
 )
 
 # %% [markdown]
@@ -54,7 +55,7 @@ page.answer(
 # %% tags=["hide-input"]
 for data, sentences in found.items():
     for sentence in sentences[1:]:
-        page.say(f"On {data}: {sentence}")
+        page.say(f"{sentence} (Measured on {data}.)")
 for task, table in curves.items():
     page.show(
         charts.strength_figure(table, STAY),
