@@ -60,10 +60,10 @@ for sentence in comparison.of_other_data(study):
 # Two claims are not about means of a task. The claim that local distillation helps *most where frames don't continue
 # each other* is tested with occlusions, which the shipped world records: the gain in J&F after an object's first
 # occlusion, minus the gain, at the same frame numbers, of objects that were not hidden so far. The gain after
-# occlusions must also be positive. What other objects lose is a mean over all clips, whose own spread the interval
-# leaves out. (Cuts occur only in the training videos, which have no labels.) The claim that
-# global distillation *retains* spatial features is tested on the features: the share of a cell's nearest neighbours
-# that it also has for the step-one encoder, in points of overlap; {numref}`tab-retained` says what chance gives.
+# occlusions must also be positive. The gain of those not hidden is one mean over all clips, whose own spread the
+# interval leaves out. (Cuts occur only in the training videos, which have no labels.) The claim that global
+# distillation *retains* spatial features is tested on the features: the share of a cell's nearest neighbours that it
+# also has for the step-one encoder, in points of overlap; {numref}`tab-retained` says what chance gives.
 
 # %% tags=["hide-input"]
 others = table.drop(deciding.index)

@@ -26,7 +26,7 @@ curves = {task: table for task, table in curves.items() if len(table)}
 found = {study.data_name(task): teacher_curve.conclusion(table) for task, table in curves.items()}
 page.answer(
     *map(teacher_curve.able, list(curves.values())[:1]),
-    *(f"{s[0]} (Measured on {data}.)" for data, s in found.items() if s),
+    *(f"{words[0]} (Measured on {where}.)" for where, words in found.items() if words),
 )
 
 # %% [markdown]
@@ -53,9 +53,9 @@ page.answer(
 # cut; the loss leaves these cells out. Encoders have a row for every cell, right or wrong.
 
 # %% tags=["hide-input"]
-for data, sentences in found.items():
-    for sentence in sentences[1:]:
-        page.say(f"{sentence} (Measured on {data}.)")
+for where, words in found.items():
+    for sentence in words[1:]:
+        page.say(f"{sentence} (Measured on {where}.)")
 for task, table in curves.items():
     page.show(
         charts.strength_figure(table, STAY),

@@ -138,7 +138,7 @@ def fetch(url: str, path: Path, md5: str | None = None) -> None:
                 reason = f"the server says {status}" if status else error
                 fix = "give the same command again, which goes on from there, or another --mirror"
                 raise InputError(f"{url} could not be fetched ({reason}); {fix}.") from None
-            print(f"{url} can't be reached; again in {pause} s", flush=True)
+            print(f"{url} was not fetched; again in {pause} s", flush=True)
             time.sleep(pause)
     if md5 and md5 != _md5(part):
         part.unlink()
